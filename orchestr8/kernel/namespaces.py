@@ -1,0 +1,27 @@
+"""unshare(2) and setns(2). Which namespaces a container gets is decided by runtime."""
+
+import ctypes
+import enum
+
+from orchestr8.kernel.libc import check, libc
+
+
+class CloneFlag(enum.IntFlag):  # values: <linux/sched.h>
+    NEWTIME = 0x00000080
+    NEWNS = 0x00020000
+    NEWCGROUP = 0x02000000
+    NEWUTS = 0x04000000
+    NEWIPC = 0x08000000
+    NEWUSER = 0x10000000
+    NEWPID = 0x20000000
+    NEWNET = 0x40000000
+
+
+def unshare(flags: CloneFlag) -> None:
+    """Move the calling thread into new namespaces (for NEWPID: its next child)."""
+    check(libc.unshare(ctypes.c_int(int(flags))), "unshare", str(flags))
+
+
+def setns(fd: int, flags: CloneFlag = CloneFlag(0)) -> None:
+    """Move the calling thread into the namespace behind `fd`; with a pidfd, into those of `flags` of that process."""
+    check(libc.setns(ctypes.c_int(fd), ctypes.c_int(int(flags))), "setns", str(flags))

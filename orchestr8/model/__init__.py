@@ -1,0 +1,1 @@
+"""What things are: frozen values, ids, states, Actions, Events and the Backend protocol. Standard library only."""

@@ -1,0 +1,93 @@
+"""The border between deciding and doing: what the reconciler needs from whatever runs containers.
+
+Two implementations: `backends.native` (this machine) and `backends.memory` (a verified fake); both pass the same
+contract tests, `tests/backends/contract.py`.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+from orchestr8.model.actions import Action
+from orchestr8.model.events import Event
+from orchestr8.model.ids import ContainerName, StackName
+from orchestr8.model.observed import Snapshot
+from orchestr8.model.specs import Pairs
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProbeResult:
+    """One run of a health check: exit code (None when it had to be killed at its time-out) and its output's start."""
+
+    exit_code: int | None
+    output: str  # at most 4096 bytes of stdout and stderr together
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExecSpec:
+    """A further program in a running container. "" and () mean: as the container's own."""
+
+    argv: tuple[str, ...]
+    environment: Pairs = ()  # added to the container's
+    user: str = ""
+    working_dir: str = ""
+    tty: bool = False
+    rows: int = 0  # of the terminal; 0: unknown
+    columns: int = 0
+    stdin: bool = True
+
+
+class ExecHandle(Protocol):
+    """A program started by `Backend.exec`. It belongs to the container's shim: dropping the handle ends nothing."""
+
+    @property
+    def pid(self) -> int: ...
+    async def wait(self) -> int:
+        """Its exit code, 128 + n for a signal; 126 when it could not be executed, 127 when it was not found."""
+        ...
+
+    async def resize(self, rows: int, columns: int) -> None: ...
+
+
+class Backend(Protocol):
+    """Everything is addressed by name. Errors are `errors.Orchestr8Error`; repeating a done Action does nothing."""
+
+    async def observe(self, stack: StackName | None = None) -> Snapshot:
+        """What exists now; of one stack, or of all. `health` is None here: health is the reconciler's knowledge."""
+        ...
+
+    async def apply(self, action: Action) -> None:
+        """Do one Action and return when it is done. `WaitFor` never comes here: waiting is the reconciler's."""
+        ...
+
+    async def probe(self, container: ContainerName, argv: tuple[str, ...], timeout_s: float) -> ProbeResult:
+        """Run a command inside a running container, as its user and in its environment, and wait for its end."""
+        ...
+
+    async def exec(self, container: ContainerName, spec: ExecSpec, stream_fd: int, early: bytes = b"") -> ExecHandle:
+        """Run a program with the client's connection as its stdio.
+
+        `stream_fd` is a connected stream socket; the backend duplicates it. Out go Docker's 8-byte frames (raw bytes
+        with a terminal); in come raw bytes, `early` (read too far by the caller) first; the peer's half-close is the
+        end of input. The connection is closed by the backend when the program's output ends.
+        """
+        ...
+
+    async def attach(self, container: ContainerName, stream_fd: int, early: bytes = b"", *, stdin: bool) -> None:
+        """Connect a client to the container's own stdio, from now on; before the start, so that no byte is lost.
+
+        Stream as for `exec`.
+        """
+        ...
+
+    async def resize(self, container: ContainerName, rows: int, columns: int) -> None:
+        """Set the size of the container's terminal."""
+        ...
+
+    def log_path(self, container: ContainerName) -> str:
+        """The current log file: CRI lines, rotated to `<path>.1`, `<path>.2`."""
+        ...
+
+    def subscribe(self, listener: Callable[[Event], None]) -> None:
+        """Call `listener`, on the event loop and soon, for each event from now on."""
+        ...

@@ -1,0 +1,84 @@
+"""What a backend saw: one frozen snapshot, never a live handle."""
+
+import enum
+from dataclasses import dataclass, field
+
+from orchestr8.model.ids import ContainerId, ContainerName, NetworkName, ServiceName, StackName, VolumeName
+
+
+class ContainerState(enum.StrEnum):
+    CREATED = "created"  # made, never started
+    RUNNING = "running"
+    EXITED = "exited"
+
+
+class Health(enum.StrEnum):
+    STARTING = "starting"
+    HEALTHY = "healthy"
+    UNHEALTHY = "unhealthy"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BoundPort:
+    host_ip: str
+    published: int
+    target: int
+    protocol: str = "tcp"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ObservedContainer:
+    id: ContainerId
+    name: ContainerName
+    stack: StackName
+    service: ServiceName
+    number: int  # 1-based replica; 0 for a one-off
+    image: str
+    command: tuple[str, ...] = ()  # entrypoint and command as run
+    config_hash: str = ""
+    oneoff: bool = False
+    state: ContainerState = ContainerState.CREATED
+    pid: int = 0  # of PID 1 as the host sees it; 0 when not running
+    health: Health | None = None  # None: no health check, or not running
+    exit_code: int | None = None  # of the last run
+    oom_killed: bool = False
+    error: str = ""  # why the last start failed
+    created_at: float = 0.0  # Unix time, s; here and below
+    started_at: float = 0.0
+    finished_at: float = 0.0
+    restarts: int = 0  # by policy, since the last start by a command
+    stopped_by_user: bool = False
+    addresses: dict[NetworkName, tuple[str, ...]] = field(default_factory=dict)
+    ports: tuple[BoundPort, ...] = ()
+    labels: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ObservedNetwork:
+    name: NetworkName
+    stack: StackName
+    key: str
+    subnet: str  # CIDR in use
+    requested_subnet: str = ""  # as asked for; "" when the engine chose
+    bridge: str = ""  # the link's name; "" when the link is gone
+    labels: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ObservedVolume:
+    name: VolumeName
+    stack: StackName
+    key: str
+    path: str
+    labels: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Snapshot:
+    """A stack's things by name, and the names of other stacks' networks and volumes for `external`."""
+
+    containers: dict[ContainerName, ObservedContainer] = field(default_factory=dict)
+    networks: dict[NetworkName, ObservedNetwork] = field(default_factory=dict)
+    volumes: dict[VolumeName, ObservedVolume] = field(default_factory=dict)
+    foreign_networks: frozenset[NetworkName] = frozenset()
+    foreign_volumes: frozenset[VolumeName] = frozenset()

@@ -1,0 +1,157 @@
+"""What a user asked for, typed: built by `plan.desired` from the canonical document, never changed afterwards.
+
+Units stand in the names. Mappings are tuples of pairs, sorted by key, so that values hash and compare.
+"""
+
+import enum
+from dataclasses import dataclass, field
+
+from orchestr8.model.ids import ContainerName, NetworkName, ServiceName, StackName, VolumeName
+
+Pairs = tuple[tuple[str, str], ...]
+
+
+class RestartMode(enum.StrEnum):
+    NO = "no"
+    ALWAYS = "always"
+    ON_FAILURE = "on-failure"
+    UNLESS_STOPPED = "unless-stopped"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RestartPolicy:
+    mode: RestartMode = RestartMode.NO
+    max_retries: int = 0  # on-failure only; 0: no limit
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HealthcheckSpec:
+    """Docker's constants are the defaults (moby daemon/health.go)."""
+
+    test: tuple[str, ...]  # ("CMD", program, …) or ("CMD-SHELL", text); NONE and `disable` leave no spec at all
+    interval_s: float = 30.0
+    timeout_s: float = 30.0
+    retries: int = 3
+    start_period_s: float = 0.0
+    start_interval_s: float = 5.0
+
+
+class MountKind(enum.StrEnum):
+    BIND = "bind"
+    VOLUME = "volume"
+    TMPFS = "tmpfs"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MountSpec:
+    kind: MountKind
+    target: str  # absolute, in the container
+    source: str = ""  # bind: absolute host path; volume: its full name, "" for an anonymous one; tmpfs: ""
+    read_only: bool = False
+    create_host_path: bool = True  # bind: make a missing source directory
+    nocopy: bool = False  # volume: do not seed from the image
+    size_bytes: int = 0  # tmpfs; 0: no limit of our own (the kernel's: half of memory)
+    mode: int = 0o1777  # tmpfs
+    options: tuple[str, ...] = ()  # tmpfs: further mount options of the short syntax, e.g. "noexec"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PortSpec:
+    target: int
+    published_first: int = 0  # 0: any free port
+    published_last: int = 0  # equal to first unless a range was asked for
+    host_ip: str = "0.0.0.0"
+    protocol: str = "tcp"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AttachmentSpec:
+    network: NetworkName
+    aliases: tuple[str, ...] = ()  # what the user wrote; service and container names are added by the engine
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ResourceSpec:
+    memory_max_bytes: int = 0  # 0: no limit, here and below
+    cpus: float = 0.0  # 1.5: one and a half processors
+    pids_max: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ContainerSpec:
+    """Everything that makes one replica what it is; two replicas of a service have equal specs."""
+
+    image: str  # e.g. "rootfs:/srv/base"
+    entrypoint: tuple[str, ...] | None = None  # None: the image's
+    command: tuple[str, ...] | None = None
+    environment: Pairs = ()
+    unset_environment: tuple[str, ...] = ()  # keys taken from a caller who lacks them: removed, the image's too
+    working_dir: str = ""
+    user: str = ""  # "", "name", "uid", "uid:gid"
+    hostname: str = ""
+    init: bool | None = None  # None: the reaper, unless the program is an init itself
+    tty: bool = False
+    stdin_open: bool = False
+    read_only: bool = False
+    mounts: tuple[MountSpec, ...] = ()
+    networks: tuple[AttachmentSpec, ...] = ()
+    ports: tuple[PortSpec, ...] = ()
+    labels: Pairs = ()
+    stop_signal: str = "SIGTERM"
+    stop_timeout_s: float = 10.0
+    restart: RestartPolicy = RestartPolicy()
+    healthcheck: HealthcheckSpec | None = None
+    resources: ResourceSpec = ResourceSpec()
+
+
+class Condition(enum.StrEnum):
+    STARTED = "service_started"
+    HEALTHY = "service_healthy"
+    COMPLETED = "service_completed_successfully"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Dependency:
+    service: ServiceName
+    condition: Condition = Condition.STARTED
+    required: bool = True
+    restart: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServiceSpec:
+    name: ServiceName
+    container: ContainerSpec
+    replicas: int = 1
+    container_name: ContainerName | None = None
+    depends_on: tuple[Dependency, ...] = ()  # sorted by service
+    config_hash: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NetworkSpec:
+    name: NetworkName
+    key: str  # as the stack file calls it
+    external: bool = False
+    subnet: str = ""  # CIDR asked for; "": the engine allots one
+    labels: Pairs = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VolumeSpec:
+    name: VolumeName
+    key: str
+    external: bool = False
+    labels: Pairs = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Desired:
+    """One stack as it should be. `services` holds the selected ones only, profiles and arguments already applied."""
+
+    stack: StackName
+    services: dict[ServiceName, ServiceSpec] = field(default_factory=dict)
+    networks: dict[NetworkName, NetworkSpec] = field(default_factory=dict)
+    volumes: dict[VolumeName, VolumeSpec] = field(default_factory=dict)
+    working_dir: str = ""
+    config_files: tuple[str, ...] = ()
