@@ -1,0 +1,39 @@
+"""Packets with descriptors over SOCK_SEQPACKET (unix(7), SCM_RIGHTS). What a packet says is runtime.messages' business."""
+
+import array
+import os
+import socket
+from collections.abc import Sequence
+from typing import Final
+
+from orchestr8.errors import OperationFailed
+
+MAX_PACKET: Final = 256 * 1024
+MAX_FDS: Final = 253  # SCM_MAX_FD
+_FD_SIZE: Final = array.array("i").itemsize
+
+
+def send_packet(sock: socket.socket, payload: bytes, fds: Sequence[int] = ()) -> None:
+    """Send one packet; the descriptors are duplicated by the kernel, the caller's stay open."""
+    ancillary = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", fds))] if fds else []
+    sock.sendmsg([payload], ancillary)
+
+
+def receive_packet(sock: socket.socket) -> tuple[bytes, list[int]]:
+    """One packet and its descriptors, close-on-exec and the caller's to close; b"" at the end of the stream."""
+    payload, ancillary, flags, _ = sock.recvmsg(MAX_PACKET, socket.CMSG_SPACE(MAX_FDS * _FD_SIZE), socket.MSG_CMSG_CLOEXEC)
+    fds: list[int] = []
+    for level, kind, data in ancillary:
+        if level == socket.SOL_SOCKET and kind == socket.SCM_RIGHTS:
+            numbers = array.array("i")
+            numbers.frombytes(data[: len(data) - len(data) % _FD_SIZE])
+            fds.extend(numbers)
+    if flags & (socket.MSG_TRUNC | socket.MSG_CTRUNC):
+        close_all(fds)
+        raise OperationFailed(f"a packet of over {MAX_PACKET} bytes or {MAX_FDS} descriptors was cut", code="O8-901")
+    return payload, fds
+
+
+def close_all(fds: Sequence[int]) -> None:
+    for fd in fds:
+        os.close(fd)

@@ -1,0 +1,284 @@
+"""The engine's side of the runtime's sockets: requests that await their answers, and news that arrive unasked.
+
+Uses the loop's readers directly: a hundred idle containers are a hundred registered descriptors, not tasks.
+"""
+
+import asyncio
+import itertools
+import json
+import os
+import socket
+import subprocess
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import anyio
+
+from orchestr8.errors import OperationFailed, Unavailable
+from orchestr8.kernel import sockets
+from orchestr8.runtime import messages
+from orchestr8.runtime.messages import Message
+
+
+class Channel:
+    """One SEQPACKET socket on the event loop. `on_packet(message, fds)` owns the descriptors; `on_close()` comes once."""
+
+    def __init__(
+        self, sock: socket.socket, on_packet: Callable[[Message, list[int]], None], on_close: Callable[[], None]
+    ) -> None:
+        sock.setblocking(False)
+        self._socket = sock
+        self._on_packet = on_packet
+        self._on_close = on_close
+        self._loop = asyncio.get_running_loop()
+        self._loop.add_reader(sock.fileno(), self._readable)
+
+    @property
+    def open(self) -> bool:
+        return self._socket.fileno() >= 0
+
+    def _readable(self) -> None:
+        while self.open:
+            try:
+                packet, fds = sockets.receive_packet(self._socket)
+            except BlockingIOError:
+                return
+            except OSError:
+                packet, fds = b"", []
+            if not packet:
+                self.close()
+                self._on_close()
+                return
+            self._on_packet(messages.decode(packet), fds)
+
+    def send(self, message: Message, fds: Sequence[int] = ()) -> None:
+        """Raises Unavailable when the other side is gone, or so far behind that the socket is full."""
+        try:
+            sockets.send_packet(self._socket, messages.encode(message), fds)
+        except OSError as error:
+            raise Unavailable(f"cannot reach the process behind this container: {error.strerror}", code="O8-903") from error
+
+    def close(self) -> None:
+        if self.open:
+            self._loop.remove_reader(self._socket.fileno())
+            self._socket.close()
+
+
+class _Pending:
+    def __init__(self) -> None:
+        self.done = anyio.Event()
+        self.answer: Message | None = None
+        self.fds: list[int] = []
+
+
+class ShimClient:
+    """One container's shim. `on_exit(Exited)` for each end of a run; `on_lost()` when the shim itself is gone."""
+
+    def __init__(
+        self, sock: socket.socket, on_exit: Callable[[messages.Exited], None], on_lost: Callable[[], None]
+    ) -> None:
+        self._on_exit = on_exit
+        self._on_lost = on_lost
+        self._numbers = itertools.count(1)
+        self._pending: dict[int, _Pending] = {}
+        self._execs: dict[str, anyio.Event] = {}
+        self._exec_codes: dict[str, int] = {}
+        self._channel = Channel(sock, self._receive, self._lost)
+
+    @classmethod
+    def connect(cls, path: str, on_exit: Callable[[messages.Exited], None], on_lost: Callable[[], None]) -> "ShimClient":
+        """Adopt the shim that listens at `path`. Raises OSError when none does."""
+        sock = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        try:
+            sock.connect(path)
+        except OSError:
+            sock.close()
+            raise
+        return cls(sock, on_exit, on_lost)
+
+    @property
+    def open(self) -> bool:
+        return self._channel.open
+
+    def _receive(self, message: Message, fds: list[int]) -> None:
+        match message:
+            case messages.Exited():
+                self._on_exit(message)
+            case messages.ExecExited():
+                self._exec_codes[message.exec] = message.exit_code
+                self._execs.setdefault(message.exec, anyio.Event()).set()
+            case _:
+                pending = self._pending.pop(message.request, None)
+                if pending is None:
+                    sockets.close_all(fds)
+                    return
+                pending.answer, pending.fds = message, fds
+                pending.done.set()
+
+    def _lost(self) -> None:
+        for pending in self._pending.values():
+            pending.done.set()
+        self._pending.clear()
+        for exec_id, ended in self._execs.items():
+            self._exec_codes.setdefault(exec_id, 137)  # it died with the container
+            ended.set()
+        self._on_lost()
+
+    async def _request(self, message: Message, fds: Sequence[int] = ()) -> tuple[Message, list[int]]:
+        message.request = next(self._numbers)
+        pending = self._pending[message.request] = _Pending()
+        try:
+            self._channel.send(message, fds)
+            await pending.done.wait()
+        finally:
+            self._pending.pop(message.request, None)
+        if pending.answer is None:
+            raise Unavailable("the process behind this container died", code="O8-903")
+        if isinstance(pending.answer, messages.Failed):
+            code = pending.answer.exit_code
+            raise OperationFailed(pending.answer.text, code=f"O8-{500 + code}" if code in {126, 127} else "O8-601")
+        return pending.answer, pending.fds
+
+    async def query(self) -> tuple[messages.Status, list[int]]:
+        """Its status, and duplicates of the descriptors it keeps: the caller's to close."""
+        answer, fds = await self._request(messages.Query())
+        assert isinstance(answer, messages.Status)
+        return answer, fds
+
+    async def start(self) -> messages.Started:
+        """Run the program; returns once it has been executed. Raises OperationFailed: O8-626 not executable, O8-627 not found."""
+        answer, _ = await self._request(messages.Start())
+        assert isinstance(answer, messages.Started)
+        return answer
+
+    async def signal(self, number: int) -> None:
+        await self._request(messages.Signal(signal=number))
+
+    async def resize(self, rows: int, columns: int, exec_id: str = "") -> None:
+        await self._request(messages.Resize(exec=exec_id, rows=rows, columns=columns))
+
+    async def attach(self, stream_fd: int, early: str, *, stdin: bool) -> None:
+        await self._request(messages.Attach(stdin=stdin, early=early), [stream_fd])
+
+    async def exec(self, order: messages.Exec, stream_fd: int) -> int:
+        """Start a further program; its pid."""
+        self._execs[order.exec] = anyio.Event()
+        try:
+            answer, _ = await self._request(order, [stream_fd])
+        except BaseException:
+            self._execs.pop(order.exec, None)
+            raise
+        return int(answer.pid)
+
+    async def exec_ended(self, exec_id: str) -> int:
+        """Wait for the end of that program; its exit code, which is told once."""
+        await self._execs[exec_id].wait()
+        del self._execs[exec_id]
+        return self._exec_codes.pop(exec_id)
+
+    def release(self) -> None:
+        """Let the shim end. It closes the socket when it does, which is told as `on_lost`."""
+        if self._channel.open:
+            self._channel.send(messages.Release())
+
+    def close(self) -> None:
+        self._channel.close()
+
+
+class ForkserverClient:
+    """The forkserver, started again when it dies: containers do not notice, only starts in flight are tried again."""
+
+    def __init__(self, start: Callable[[], tuple[socket.socket, subprocess.Popen[bytes]]], configure: messages.Configure) -> None:
+        self._start = start
+        self._configure = configure
+        self._spawned: dict[str, tuple[anyio.Event, list[int]]] = {}
+        self._channel: Channel | None = None
+        self._process: subprocess.Popen[bytes] | None = None
+        self._closing = False
+        self.pid = 0
+
+    def adopt(self, sock: socket.socket, pid: int) -> None:
+        """Use the forkserver that started this engine."""
+        self._open(sock)
+        self.pid = pid
+
+    async def start(self) -> None:
+        sock, self._process = await anyio.to_thread.run_sync(self._start)
+        self.pid = self._process.pid
+        self._open(sock)
+
+    def _open(self, sock: socket.socket) -> None:
+        self._channel = Channel(sock, self._receive, self._lost)
+        self._channel.send(self._configure)
+
+    def _receive(self, message: Message, fds: list[int]) -> None:
+        sockets.close_all(fds)
+        if isinstance(message, messages.Spawned) and message.container in self._spawned:
+            done, pid = self._spawned.pop(message.container)
+            pid.append(message.pid)
+            done.set()
+
+    def _lost(self) -> None:
+        if self._process is not None:
+            self._process.wait()  # its socket closed with it: this reaps and does not block
+            self._process = None
+        self._channel = None
+        self.pid = 0
+        for done, _ in self._spawned.values():
+            done.set()
+        self._spawned.clear()
+
+    async def spawn(self, container: str, bundle: str, socket_path: str, fds: Sequence[int]) -> int:
+        """Fork a shim; its pid. `fds`: its control socket, the network namespace, what it keeps. Tried once more
+        when the forkserver dies meanwhile."""
+        order = messages.Spawn(container=container, bundle=bundle, socket=socket_path)
+        for _ in range(2):
+            if self._channel is None:
+                await self.start()
+            assert self._channel is not None
+            done: anyio.Event = anyio.Event()
+            pid: list[int] = []
+            self._spawned[container] = (done, pid)
+            try:
+                self._channel.send(order, fds)
+                await done.wait()
+            except Unavailable:
+                continue
+            finally:
+                self._spawned.pop(container, None)
+            if pid:
+                return pid[0]
+        raise OperationFailed("the forkserver died twice while it started this container", code="O8-631")
+
+    async def close(self) -> None:
+        """End it, for good. Shims and containers go on."""
+        channel, process = self._channel, self._process
+        self._channel = self._process = None
+        if channel is not None:
+            channel.send(messages.Shutdown())
+            channel.close()
+        if process is not None:
+            await anyio.to_thread.run_sync(process.wait)
+
+
+def control_pair() -> tuple[socket.socket, socket.socket]:
+    """(the engine's end, the shim's end) of a shim's first connection."""
+    return socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+
+
+def process_start_ticks(pid: int) -> int:
+    """When a process started, in clock ticks since boot (proc_pid_stat(5)): with the pid it names one process. 0: gone."""
+    try:
+        with open(f"/proc/{pid}/stat", "rb") as stat:
+            return int(stat.read().rpartition(b")")[2].split()[19])
+    except (OSError, IndexError):
+        return 0
+
+
+def read_state(bundle: str) -> dict[str, Any]:
+    """The shim's last state.json, {} when it never wrote one."""
+    try:
+        with open(os.path.join(bundle, "state.json"), "rb") as state:
+            return dict(json.load(state))
+    except FileNotFoundError:
+        return {}

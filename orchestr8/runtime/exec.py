@@ -1,0 +1,155 @@
+"""A further program in a running container, forked by the container's shim: `exec`, hooks and health checks.
+
+The shim enters the container's pid namespace for its next child only and comes back; the child joins everything else
+through PID 1's pidfd in one call (setns(2)), takes the container's cgroups and rights, and becomes the program.
+While it can still see the host it is not dumpable and holds no descriptor but its stdio (CVE-2016-9962,
+CVE-2024-21626).
+"""
+
+import json
+import os
+import socket
+from collections.abc import Callable
+from typing import Any, Final, NoReturn
+
+from orchestr8.errors import InvalidInput, Orchestr8Error
+from orchestr8.kernel import cgroup_enter, prctl, sockets
+from orchestr8.kernel.clone import clone
+from orchestr8.kernel.namespaces import CloneFlag, setns
+from orchestr8.runtime import init, program
+from orchestr8.runtime.launch import CGROUP_UNIFIED, Stdio
+from orchestr8.runtime.messages import Exec
+from orchestr8.runtime.poller import READ, Poller
+from orchestr8.runtime.rootfs import open_pty
+from orchestr8.runtime.users import read_file, resolve_user
+
+_JOINED: Final = (
+    CloneFlag.NEWNS | CloneFlag.NEWNET | CloneFlag.NEWIPC | CloneFlag.NEWUTS | CloneFlag.NEWCGROUP
+)  # fmt: skip
+
+
+class ExecProcess:
+    """One such program from its fork to the end of the hand-shake. `on_end(error)`: None when the program runs."""
+
+    def __init__(
+        self,
+        poller: Poller,
+        order: Exec,
+        config: dict[str, Any],
+        seccomp_program: bytes,
+        init_pidfd: int,
+        on_end: Callable[[tuple[str, int] | None], None],
+    ) -> None:
+        self._poller = poller
+        self._on_end = on_end
+        self._error: tuple[str, int] | None = None
+        self.stdio = Stdio(terminal=order.tty, stdin=order.stdin)
+        self._sync, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        unified = config.get("annotations", {}).get(CGROUP_UNIFIED, "")
+        cgroup_fd = os.open(unified, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC) if unified else -1
+        own_namespace = os.open("/proc/self/ns/pid", os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            setns(init_pidfd, CloneFlag.NEWPID)
+            try:
+                self.pid, self.pidfd = clone(cgroup_fd=cgroup_fd)
+                if self.pid == 0:
+                    _run(order, config, seccomp_program, theirs, init_pidfd, self.stdio.child)
+            finally:
+                setns(own_namespace, CloneFlag.NEWPID)
+        except OSError:
+            self.stdio.close()
+            self._sync.close()
+            raise
+        finally:
+            os.close(own_namespace)
+            theirs.close()
+            if cgroup_fd >= 0:
+                os.close(cgroup_fd)
+        self.stdio.close_child_side()
+        self._poller.watch(self._sync.fileno(), READ, self._receive)
+
+    def _receive(self, _events: int) -> None:
+        packet, fds = sockets.receive_packet(self._sync)
+        if not packet:  # closed by execve, or by the end of a child that has said why
+            self._poller.forget(self._sync.fileno())
+            self._sync.close()
+            self._on_end(self._error)
+            return
+        said = json.loads(packet)
+        if "terminal" in said:
+            self.stdio.master = fds[0]
+        else:
+            self._error = (said["text"], said["exit_code"])
+
+
+def _run(
+    order: Exec,
+    config: dict[str, Any],
+    seccomp_program: bytes,
+    sync: socket.socket,
+    init_pidfd: int,
+    stdio: tuple[int, int, int] | None,
+) -> NoReturn:
+    code = 128
+    try:
+        prctl.set_dumpable(False)
+        cgroup_enter.enter(json.loads(config.get("annotations", {}).get(init.CGROUP_JOIN, "[]")))
+        setns(init_pidfd, _JOINED)
+        if stdio is not None:
+            for fd, number in zip([os.dup(fd) for fd in stdio], (0, 1, 2), strict=True):
+                os.dup2(fd, number, inheritable=True)
+        sync_fd = sync.detach()
+        os.closerange(3, sync_fd)
+        os.closerange(sync_fd + 1, os.sysconf("SC_OPEN_MAX"))
+        sync = socket.socket(fileno=sync_fd)
+        os.chdir("/")
+        os.setsid()
+        program.new_session_keyring()
+        if order.tty:
+            _open_terminal(sync)
+        process = exec_process(order, config, read_file("/etc/passwd"), read_file("/etc/group"))
+        program.become(process, seccomp_program)
+        program.enter_working_directory(process["cwd"])
+        program.reset_signals()
+        program.execute(process["args"], process["env"])
+    except Orchestr8Error as error:
+        code = getattr(error, "exit_code", 126)
+        sockets.send_packet(sync, json.dumps({"text": error.message, "exit_code": code}).encode())
+    except BaseException as error:  # the shim must hear of it: nobody else can
+        sockets.send_packet(sync, json.dumps({"text": f"{type(error).__name__}: {error}", "exit_code": code}).encode())
+    finally:
+        os._exit(code)
+
+
+def _open_terminal(sync: socket.socket) -> None:
+    pts = os.open("/dev/pts", os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    master, slave = open_pty(pts)
+    os.close(pts)
+    sockets.send_packet(sync, b'{"terminal": true}', [master])
+    os.close(master)
+    for number in (0, 1, 2):
+        os.dup2(slave, number, inheritable=True)
+    os.close(slave)
+    program.take_terminal(0)
+
+
+def exec_process(order: Exec, config: dict[str, Any], passwd: bytes, group: bytes) -> dict[str, Any]:
+    """OCI's `process` of the new program: the container's own, with what the order changes."""
+    base = config["process"]
+    environment = {text.partition("=")[0]: text for text in base["env"]}
+    process = {**base, "args": list(order.argv), "terminal": order.tty}
+    if order.user:
+        user = resolve_user(order.user, passwd, group)
+        process["user"] = {"uid": user.uid, "gid": user.gid, "additionalGids": list(user.groups)}
+        environment["HOME"] = f"HOME={user.home}"
+    environment.update({text.partition("=")[0]: text for text in order.environment})
+    if order.tty:
+        environment.setdefault("TERM", "TERM=xterm")
+    process["env"] = list(environment.values())
+    process["cwd"] = order.working_dir or base["cwd"]
+    if not process["args"]:
+        raise InvalidInput("there is no command to execute", code="O8-611")
+    if not process["cwd"].startswith("/"):
+        raise InvalidInput(f"working directory `{process['cwd']}` must be absolute", code="O8-612")
+    return process
+

@@ -1,0 +1,109 @@
+"""The forkserver: one warm, single-threaded process that forks shims, and restarts the engine when it dies.
+
+It imports everything that shims and inits will need, freezes its heap so that forked children share its pages, and
+holds no secret: its memory is mapped in every container's PID 1. Started by `runtime.sealed`; what it forks lives on
+without it.
+"""
+
+import gc
+import os
+import signal
+import socket
+import sys
+import time
+import traceback
+from typing import Final, NoReturn
+
+from orchestr8.kernel import cgroup_enter, prctl, sockets
+from orchestr8.runtime import messages, shim
+
+_RESTART_DELAY_S: Final = 0.1
+_RESTART_DELAY_MAX_S: Final = 10.0
+_STEADY_S: Final = 10.0  # an engine that lived this long starts the delays anew
+
+
+class Forkserver:
+    def __init__(self, engine: socket.socket) -> None:
+        self._engine = engine
+        self._title = prctl.ArgumentArea()
+        self._configuration = messages.Configure()
+        self._engine_since = time.monotonic()
+        self._delay_s = _RESTART_DELAY_S
+
+    def serve(self) -> None:
+        """Until Shutdown: fork on request; at the end of the engine's stream start the next engine."""
+        while True:
+            packet, fds = sockets.receive_packet(self._engine)
+            if not packet:
+                self._restart_engine()
+                continue
+            message = messages.decode(packet)
+            if isinstance(message, messages.Configure):
+                self._configuration = message
+                cgroup_enter.enter(message.cgroup_files)  # every shim is born there
+            elif isinstance(message, messages.Shutdown):
+                return
+            elif isinstance(message, messages.Spawn):
+                self._spawn(message, fds)
+            sockets.close_all(fds)
+
+    def _spawn(self, order: messages.Spawn, fds: list[int]) -> None:
+        pid = os.fork()
+        if pid:
+            sockets.send_packet(self._engine, messages.encode(messages.Spawned(container=order.container, pid=pid)))
+            return
+        code = 0
+        try:
+            kept = [0, 1, 2, *fds]
+            for low, high in zip(sorted(kept), [*sorted(kept)[1:], os.sysconf("SC_OPEN_MAX")], strict=True):
+                os.closerange(low + 1, high)
+            self._engine.detach()
+            shim.main(order, fds, self._title)
+        except BaseException:  # noqa: BLE001 - the last frame of this process: its log is the only listener
+            code = 1
+            traceback.print_exc()
+        finally:
+            os._exit(code)
+
+    def _restart_engine(self) -> None:
+        """The engine is gone without a Shutdown: start another, later and later when they keep dying."""
+        if not self._configuration.engine_argv:
+            os._exit(0)
+        if time.monotonic() - self._engine_since >= _STEADY_S:
+            self._delay_s = _RESTART_DELAY_S
+        time.sleep(self._delay_s)  # nothing else to do meanwhile: the engine is this process's only client
+        self._delay_s = min(self._delay_s * 2, _RESTART_DELAY_MAX_S)
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        if os.fork() == 0:
+            _execute_engine(list(self._configuration.engine_argv), dict(self._configuration.environment), theirs)
+        theirs.close()
+        self._engine.close()
+        self._engine = ours
+        self._engine_since = time.monotonic()
+
+
+def _execute_engine(argv: list[str], environment: dict[str, str], theirs: socket.socket) -> NoReturn:
+    try:
+        os.setsid()
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+        os.set_inheritable(theirs.fileno(), True)
+        os.execve(argv[0], [*argv, "--forkserver-fd", str(theirs.fileno())], environment)
+    except BaseException:  # noqa: BLE001 - see _spawn
+        traceback.print_exc()
+    finally:
+        os._exit(1)
+
+
+def main(engine_fd: int) -> None:
+    """Entry point of `python -I -S -c`; `engine_fd` is a SOCK_SEQPACKET socket."""
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # the kernel reaps shims: their ends are told by their sockets
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    server = Forkserver(socket.socket(fileno=engine_fd))
+    server._title.write("orchestr8-forkserver")
+    prctl.set_name("orchestr8-fork")
+    sys.path_importer_cache.clear()
+    gc.disable()
+    gc.collect()
+    gc.freeze()
+    server.serve()

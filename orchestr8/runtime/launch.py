@@ -1,0 +1,112 @@
+"""The shim's side of starting PID 1: stdio, clone3, and the hand-shake until the program runs.
+
+    shim                                 init
+     │── clone3(NEWNS NEWPID NEWIPC NEWUTS) ──▶ sets up
+     │◀── {"terminal"} + master ────────── (only with a terminal)
+     │◀── {"ready"} ───────────────────────  has the program's rights now
+     │─── "go" ───────────────────────────▶  starts the program
+     │◀── {"started"} or {"text", "exit_code"}, then end of stream
+"""
+
+import json
+import os
+import socket
+from collections.abc import Callable
+from typing import Any, Final
+
+from orchestr8.kernel import prctl, sockets
+from orchestr8.kernel.clone import clone
+from orchestr8.kernel.namespaces import CloneFlag
+from orchestr8.runtime import init
+from orchestr8.runtime.poller import READ, Poller
+
+CGROUP_UNIFIED: Final = "org.orchestr8.cgroup-unified"  # annotation: the cgroup v2 directory to be born in, or ""
+_NAMESPACES: Final = CloneFlag.NEWNS | CloneFlag.NEWPID | CloneFlag.NEWIPC | CloneFlag.NEWUTS
+_PIPE_SIZE: Final = 1 << 18
+_F_SETPIPE_SZ: Final = 1031
+
+
+class Stdio:
+    """The shim's ends of a program's stdio: pipes for stdout, stderr and perhaps stdin, or a terminal's master."""
+
+    def __init__(self, *, terminal: bool, stdin: bool) -> None:
+        self.stdin = self.stdout = self.stderr = self.master = -1
+        self.child: tuple[int, int, int] | None = None
+        if terminal:
+            return
+        self.stdout, out = os.pipe()
+        self.stderr, err = os.pipe()
+        if stdin:
+            given, self.stdin = os.pipe()
+        else:
+            given = os.open("/dev/null", os.O_RDONLY | os.O_CLOEXEC)
+        self.child = (given, out, err)
+
+    def close_child_side(self) -> None:
+        sockets.close_all(self.child or ())
+        self.child = None
+
+    def close(self) -> None:
+        self.close_child_side()
+        sockets.close_all([fd for fd in (self.stdin, self.stdout, self.stderr, self.master) if fd >= 0])
+        self.stdin = self.stdout = self.stderr = self.master = -1
+
+
+class Launch:
+    """One PID 1 from clone3 to the end of the hand-shake. `on_end(error)`: None when the program runs."""
+
+    def __init__(
+        self,
+        poller: Poller,
+        bundle: str,
+        config: dict[str, Any],
+        seccomp_program: bytes,
+        network_fd: int,
+        title: prctl.ArgumentArea,
+        on_end: Callable[[tuple[str, int] | None], None],
+    ) -> None:
+        self._poller = poller
+        self._on_end = on_end
+        self._error: tuple[str, int] | None = None
+        process = config["process"]
+        self.stdio = Stdio(terminal=bool(process.get("terminal")), stdin=stdin_wanted(config))
+        self._sync, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        unified = config.get("annotations", {}).get(CGROUP_UNIFIED, "")
+        cgroup_fd = os.open(unified, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC) if unified else -1
+        try:
+            self.pid, self.pidfd = clone(_NAMESPACES, cgroup_fd=cgroup_fd)
+            if self.pid == 0:
+                init.run(bundle, config, seccomp_program, theirs, network_fd, self.stdio.child, title)
+        except OSError:
+            self.stdio.close()
+            self._sync.close()
+            raise
+        finally:
+            theirs.close()
+            if cgroup_fd >= 0:
+                os.close(cgroup_fd)
+        self.stdio.close_child_side()
+        self._poller.watch(self._sync.fileno(), READ, self._receive)
+
+    def _receive(self, _events: int) -> None:
+        try:
+            packet, fds = sockets.receive_packet(self._sync)
+        except OSError as error:
+            packet, fds = b"", []
+            self._error = self._error or (f"lost contact with init: {error}", 128)
+        if not packet:
+            self._poller.forget(self._sync.fileno())
+            self._sync.close()
+            self._on_end(self._error)
+            return
+        said = json.loads(packet)
+        if "terminal" in said:
+            self.stdio.master = fds[0]
+        elif "ready" in said:
+            sockets.send_packet(self._sync, b"go")
+        elif "text" in said:
+            self._error = (said["text"], said["exit_code"])
+
+
+def stdin_wanted(config: dict[str, Any]) -> bool:
+    return config.get("annotations", {}).get("org.orchestr8.stdin") == "true"

@@ -1,0 +1,75 @@
+"""The container's log as CRI lines: `<RFC3339Nano> stdout|stderr F|P text`, rotated by size.
+
+Written in the batches in which the pipe was read: one timestamp a read, the prefix put in by one `bytes.replace`. A
+read that ends within a line leaves a P (partial) record; the reader (`runtime.logs`) joins it with what follows.
+Format: Kubernetes CRI, kubelet's `logs.go`.
+"""
+
+import os
+import time
+from typing import Final
+
+MAX_BYTES: Final = 10 * 1024 * 1024
+MAX_FILES: Final = 3
+_OPEN: Final = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
+
+
+class LogWriter:
+    """Owns the descriptor of `path`; `path.1` is the file before, `path.2` the one before that."""
+
+    def __init__(self, path: str, max_bytes: int = MAX_BYTES, max_files: int = MAX_FILES) -> None:
+        self._path = path
+        self._max_bytes = max_bytes
+        self._max_files = max_files
+        self._fd = os.open(path, _OPEN, 0o640)
+        self._size = os.fstat(self._fd).st_size
+        self._second = 0
+        self._second_text = b""
+        self.lost_bytes = 0  # what a full disk did not take
+
+    def write(self, stream: bytes, chunk: bytes) -> None:
+        """Append `chunk` of `stream` (b"stdout" or b"stderr"). A full disk loses the chunk, never the container."""
+        head = self._timestamp() + b" " + stream
+        prefix = head + b" F "
+        body, newline, rest = chunk.rpartition(b"\n")
+        lines = prefix + body.replace(b"\n", b"\n" + prefix) + b"\n" if newline else b""
+        if rest:
+            lines += head + b" P " + rest + b"\n"
+        if self._size + len(lines) > self._max_bytes and self._size:
+            self._rotate()
+        self._append(lines)
+
+    def _append(self, lines: bytes) -> None:
+        view = memoryview(lines)
+        try:
+            while view:
+                written = os.write(self._fd, view)
+                self._size += written
+                view = view[written:]
+        except OSError:  # ENOSPC, EDQUOT, EIO: counted, and told by the shim's status
+            self.lost_bytes += len(view)
+
+    def _timestamp(self) -> bytes:
+        now = time.time_ns()
+        second, nanosecond = divmod(now, 1_000_000_000)
+        if second != self._second:
+            self._second = second
+            self._second_text = b"%04d-%02d-%02dT%02d:%02d:%02d" % time.gmtime(second)[:6]
+        return b"%s.%09dZ" % (self._second_text, nanosecond)
+
+    def _rotate(self) -> None:
+        """Shift the older files by one and begin anew. Readers follow by inode."""
+        try:
+            for number in range(self._max_files - 1, 0, -1):
+                source = f"{self._path}.{number - 1}" if number > 1 else self._path
+                if os.path.lexists(source):
+                    os.rename(source, f"{self._path}.{number}")
+            fresh = os.open(self._path, _OPEN, 0o640)
+        except OSError:  # no room for a new name: go on with the file there is
+            return
+        os.close(self._fd)
+        self._fd = fresh
+        self._size = 0
+
+    def close(self) -> None:
+        os.close(self._fd)

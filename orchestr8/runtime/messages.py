@@ -1,0 +1,181 @@
+"""What engine, forkserver and shim say to each other: one typed message a packet, JSON with a version.
+
+Shims outlive engines, so an engine may talk to a shim of an older release: fields are only ever added, unknown ones
+are ignored, and a shim's `protocol` says what it understands. Descriptors ride beside a packet (kernel.sockets); each
+message names those that it takes, in their order.
+
+Plain classes with slots: these live in every forked process, and dataclasses would bring `inspect` along.
+"""
+
+import json
+from typing import Any, ClassVar, Final
+
+from orchestr8.errors import OperationFailed
+
+PROTOCOL: Final = 1
+
+
+class Message:
+    """Base of all messages: `fields` with their defaults are the wire format."""
+
+    __slots__ = ("__dict__",)
+    fields: ClassVar[dict[str, Any]] = {}
+
+    def __init__(self, **values: Any) -> None:
+        unknown = values.keys() - self.fields.keys()
+        if unknown:
+            raise TypeError(f"{type(self).__name__} has no {', '.join(sorted(unknown))}")
+        self.__dict__.update(self.fields)
+        self.__dict__.update(values)
+
+    def __getattr__(self, name: str) -> Any:
+        raise AttributeError(f"{type(self).__name__} has no {name}")
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({', '.join(f'{key}={value!r}' for key, value in self.__dict__.items())})"
+
+    def __eq__(self, other: object) -> bool:
+        return type(self) is type(other) and self.__dict__ == other.__dict__
+
+    __hash__ = None  # type: ignore[assignment]  # messages are read once, never collected
+
+
+# --- engine → forkserver ---------------------------------------------------------------------------------------
+
+
+class Configure(Message):
+    """The first packet: how to start the engine again when it dies, and the cgroup files that take a "0" to move in."""
+
+    fields: ClassVar = {"engine_argv": (), "environment": {}, "cgroup_files": ()}
+
+
+class Spawn(Message):
+    """Fork a shim. Descriptors: its first control socket, the network namespace, then those it merely keeps."""
+
+    fields: ClassVar = {"container": "", "bundle": "", "socket": ""}
+
+
+class Shutdown(Message):
+    """The engine ends on purpose: end too, and do not start it again."""
+
+
+# --- forkserver → engine ---------------------------------------------------------------------------------------
+
+
+class Spawned(Message):
+    fields: ClassVar = {"container": "", "pid": 0}
+
+
+# --- engine → shim: each carries a number that its answer repeats --------------------------------------------------
+
+
+class Start(Message):
+    """Run the bundle's program. Answer: Started or Failed."""
+
+    fields: ClassVar = {"request": 0}
+
+
+class Signal(Message):
+    """Send a signal to PID 1 of the container. Answer: Done or Failed."""
+
+    fields: ClassVar = {"request": 0, "signal": 0}
+
+
+class Exec(Message):
+    """Run a further program. Descriptor: the client's connection. Answer: ExecStarted or Failed, later ExecExited.
+
+    `early`: base64 of input that was read before the connection was handed over.
+    """
+
+    fields: ClassVar = {
+        "request": 0, "exec": "", "argv": (), "environment": (), "user": "", "working_dir": "", "tty": False,
+        "rows": 0, "columns": 0, "stdin": True, "early": "",
+    }  # fmt: skip
+
+
+class Attach(Message):
+    """Connect a client to the program's own stdio. Descriptor: the client's connection. Answer: Done or Failed."""
+
+    fields: ClassVar = {"request": 0, "stdin": False, "early": ""}
+
+
+class Resize(Message):
+    """Set a terminal's size; `exec` "" means the container's own. Answer: Done or Failed."""
+
+    fields: ClassVar = {"request": 0, "exec": "", "rows": 0, "columns": 0}
+
+
+class Query(Message):
+    """Answer: Status, with the kept descriptors in the order in which Spawn brought them."""
+
+    fields: ClassVar = {"request": 0}
+
+
+class Release(Message):
+    """End, now or as soon as nothing runs. No answer: the socket closes."""
+
+    fields: ClassVar = {"request": 0}
+
+
+# --- shim → engine -----------------------------------------------------------------------------------------------
+
+
+class Done(Message):
+    fields: ClassVar = {"request": 0}
+
+
+class Failed(Message):
+    """`exit_code`: what a shell would say (126, 127, 128); `text`: why."""
+
+    fields: ClassVar = {"request": 0, "text": "", "exit_code": 128}
+
+
+class Started(Message):
+    fields: ClassVar = {"request": 0, "pid": 0, "started_at": 0.0}
+
+
+class ExecStarted(Message):
+    fields: ClassVar = {"request": 0, "exec": "", "pid": 0}
+
+
+class Status(Message):
+    """What the shim knows of its container; also the content of the bundle's state.json."""
+
+    fields: ClassVar = {
+        "request": 0, "protocol": PROTOCOL, "container": "", "boot_id": "", "shim_pid": 0, "shim_start_ticks": 0,
+        "state": "created", "pid": 0, "exit_code": None, "oom_killed": False, "started_at": 0.0, "finished_at": 0.0,
+        "runs": 0, "kept": 0,
+    }  # fmt: skip
+
+
+class Exited(Message):
+    """Sent to every connected engine when the program has ended and its output is in the log."""
+
+    fields: ClassVar = {"exit_code": 0, "oom_killed": False, "started_at": 0.0, "finished_at": 0.0, "run": 0}
+
+
+class ExecExited(Message):
+    fields: ClassVar = {"exec": "", "exit_code": 0}
+
+
+_KINDS: Final[dict[str, type[Message]]] = {
+    kind.__name__: kind
+    for kind in (
+        *(Configure, Spawn, Shutdown, Spawned, Start, Signal, Exec, Attach, Resize, Query, Release),
+        *(Done, Failed, Started, ExecStarted, Status, Exited, ExecExited),
+    )
+}
+
+
+def encode(message: Message) -> bytes:
+    return json.dumps({"v": PROTOCOL, "type": type(message).__name__, **message.__dict__}).encode()
+
+
+def decode(packet: bytes) -> Message:
+    """The message of one packet. Raises OperationFailed for what is no message of ours."""
+    try:
+        body = json.loads(packet)
+        kind = _KINDS[body.pop("type")]
+        return kind(**{key: value for key, value in body.items() if key in kind.fields})
+    except (ValueError, KeyError, AttributeError, TypeError) as error:
+        raise OperationFailed(f"not a message of protocol {PROTOCOL}: {packet[:80]!r}", code="O8-902") from error

@@ -1,0 +1,47 @@
+"""The shim's event loop: epoll(7), one callback a descriptor. No timers, so an idle shim sleeps in one system call."""
+
+import select
+from collections.abc import Callable
+from typing import Final
+
+READ: Final = select.EPOLLIN
+WRITE: Final = select.EPOLLOUT
+_ALWAYS: Final = select.EPOLLHUP | select.EPOLLERR
+
+
+class Poller:
+    """Level-triggered. A callback gets the event mask; hang-up and error come as READ and WRITE together."""
+
+    def __init__(self) -> None:
+        self._epoll = select.epoll()
+        self._callbacks: dict[int, Callable[[int], None]] = {}
+        self._masks: dict[int, int] = {}
+
+    def watch(self, fd: int, mask: int, callback: Callable[[int], None]) -> None:
+        """Begin to watch `fd`, or change what is watched for. A mask of 0 rests: not even a hang-up is told."""
+        registered = self._masks.get(fd, 0)
+        if mask and not registered:
+            self._epoll.register(fd, mask)
+        elif mask and mask != registered:
+            self._epoll.modify(fd, mask)
+        elif registered and not mask:
+            self._epoll.unregister(fd)
+        self._masks[fd] = mask
+        self._callbacks[fd] = callback
+
+    def forget(self, fd: int) -> None:
+        """Stop watching `fd`; call it before closing."""
+        self._callbacks.pop(fd, None)
+        if self._masks.pop(fd, 0):
+            self._epoll.unregister(fd)
+
+    def wait(self) -> None:
+        """Sleep until something happens, then call what it concerns."""
+        for fd, events in self._epoll.poll():
+            callback = self._callbacks.get(fd)
+            if callback is None or not self._masks.get(fd):
+                continue  # an earlier callback of this round forgot it
+            callback((READ | WRITE) if events & _ALWAYS else events)
+
+    def close(self) -> None:
+        self._epoll.close()

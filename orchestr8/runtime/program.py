@@ -1,0 +1,129 @@
+"""The last steps before a container's program: identity, walls, environment, look-up, execve.
+
+Shared by PID 1's program and by `exec`. Order and reasons: runc's standard_init_linux.go and crun's container.c do
+the same, since the kernel forces it: seccomp while CAP_SYS_ADMIN is left, groups before ids, ids before capabilities.
+"""
+
+import errno
+import fcntl
+import os
+import signal
+from typing import Any, Final
+
+from orchestr8.errors import OperationFailed
+from orchestr8.kernel import capabilities, prctl, seccomp_install
+from orchestr8.kernel.capabilities import CapabilitySets
+from orchestr8.kernel.libc import libc
+
+_DEFAULT_PATH: Final = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+_TIOCSCTTY: Final = 0x540E
+_NOT_EXECUTABLE: Final = {errno.EACCES, errno.EISDIR, errno.ENOEXEC, errno.EPERM, errno.EINVAL}
+_KEYCTL: Final = {"x86_64": 250, "aarch64": 219}[os.uname().machine]
+_NULL: Final = os.stat("/dev/null")
+_KEYCTL_JOIN_SESSION_KEYRING: Final = 1
+
+
+class ProgramError(OperationFailed):
+    """The program could not be run; `exit_code` is a shell's word for it: 126 not executable, 127 not found."""
+
+    def __init__(self, message: str, exit_code: int) -> None:
+        super().__init__(message, code=f"O8-{500 + exit_code}")
+        self.exit_code = exit_code
+
+
+def new_session_keyring() -> None:
+    """Leave the host user's keyring (keyctl(2)); a kernel without keyrings has none to leave."""
+    libc.syscall(_KEYCTL, _KEYCTL_JOIN_SESSION_KEYRING, None)
+
+
+def become(process: dict[str, Any], seccomp_program: bytes) -> None:
+    """Take the identity of OCI's `process`: walls first, then ids. Afterwards nothing privileged is left but what it lists."""
+    sets = CapabilitySets.from_oci(process.get("capabilities", {}))
+    capabilities.limit(sets)
+    if process.get("noNewPrivileges"):
+        prctl.set_no_new_privileges()
+    if seccomp_program:
+        seccomp_install.install(seccomp_program)
+    user = process["user"]
+    _own_stdio(user["uid"], user["gid"])
+    os.setgroups(user.get("additionalGids", ()))
+    os.setresgid(user["gid"], user["gid"], user["gid"])
+    os.setresuid(user["uid"], user["uid"], user["uid"])
+    capabilities.apply(sets)
+    os.umask(user.get("umask", 0o022))
+
+
+def _own_stdio(uid: int, gid: int) -> None:
+    """Give pipes and terminals to the user, so that it can open /dev/stdout again."""
+    for fd in (0, 1, 2):
+        try:
+            if os.fstat(fd).st_uid != uid and not os.path.samestat(os.fstat(fd), _NULL):
+                os.fchown(fd, uid, gid)
+        except OSError as error:
+            if error.errno not in {errno.EPERM, errno.EROFS, errno.EINVAL}:
+                raise
+
+
+def make_working_directory(path: str) -> None:
+    """Make a missing working directory, as root and inside the jail, as Docker does."""
+    try:
+        os.makedirs(path, 0o755, exist_ok=True)
+    except OSError as error:
+        raise ProgramError(f"working directory {path}: {error.strerror}", 127) from error
+
+
+def enter_working_directory(path: str) -> None:
+    """chdir, and make sure that it is a place in this container: not one that a leaked descriptor opened (CVE-2024-21626)."""
+    try:
+        os.chdir(path)
+    except OSError as error:
+        raise ProgramError(f"working directory {path}: {error.strerror}", 126) from error
+    try:
+        here = os.getcwd()
+    except FileNotFoundError:
+        here = ""
+    if not here.startswith("/"):
+        raise ProgramError(f"working directory {path} lies outside of the container", 126)
+
+
+def take_terminal(fd: int) -> None:
+    """Make `fd` the controlling terminal of this session's leader."""
+    fcntl.ioctl(fd, _TIOCSCTTY, 0)
+
+
+def reset_signals() -> None:
+    """What a program may expect: nothing blocked, everything at its default (Python ignores SIGPIPE and SIGXFSZ)."""
+    for number in (signal.SIGPIPE, signal.SIGXFSZ, signal.SIGINT, signal.SIGTTIN, signal.SIGTTOU, signal.SIGCHLD):
+        signal.signal(number, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_SETMASK, ())
+
+
+def execute(argv: list[str], environment: list[str]) -> None:
+    """execve(2) after a look-up in the environment's PATH. Returns only by raising ProgramError.
+
+    Not os.execvpe: that imports `warnings` on a miss, from a file system that is the image's by now.
+    """
+    pairs = [text.partition("=") for text in environment]
+    variables = {key: value for key, _, value in pairs}
+    name = argv[0]
+    if not name:
+        raise ProgramError("the command is empty", 127)
+    if "/" in name:
+        candidates = [name]
+    else:
+        candidates = [f"{folder or '.'}/{name}" for folder in variables.get("PATH", _DEFAULT_PATH).split(":")]
+    refused = 0
+    for path in candidates:
+        try:
+            os.execve(path, argv, variables)
+        except OSError as error:
+            if error.errno in _NOT_EXECUTABLE:
+                refused = refused or error.errno or 0
+            elif error.errno not in {errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENAMETOOLONG}:
+                raise ProgramError(f"cannot execute {name}: {error.strerror}", 126) from error
+            elif "/" in name and error.errno == errno.ENOENT and os.path.exists(path):
+                raise ProgramError(f"cannot execute {name}: its interpreter (the `#!` line or the loader) was not found", 127) from error
+    if refused:
+        raise ProgramError(f"cannot execute {name}: {os.strerror(refused)}", 126)
+    where = "" if "/" in name else f" in PATH ({variables.get('PATH', _DEFAULT_PATH)})"
+    raise ProgramError(f"{name}: executable not found{where}", 127)

@@ -1,0 +1,326 @@
+"""A container's file system, built from inside its fresh mount namespace: overlay, mounts in order, devices, pivot.
+
+Works on an OCI document (`mounts`, `linux.maskedPaths`, `linux.readonlyPaths`, `root`). Every target is resolved
+once, by openat2 inside the new root, and mounted on by descriptor; /proc, /sys and /dev admit no symlink at all.
+Lessons behind each check: CVE-2021-30465 (targets swapped between check and mount), CVE-2023-27561 (a symlinked
+/proc), CVE-2025-31133 (masking with the container's own /dev/null).
+"""
+
+import fcntl
+import json
+import os
+import stat
+import struct
+from typing import Any, Final
+
+from orchestr8.errors import OperationFailed
+from orchestr8.kernel import mount as mounts
+from orchestr8.kernel.libc import SyscallError
+from orchestr8.kernel.mount import MountAttr, MountFlag
+from orchestr8.kernel.openat2 import Resolve, is_directory, make_in_root, open_in_root
+
+OVERLAY: Final = "org.orchestr8.overlay"  # annotation: {"lowerdirs": […], "upperdir": …, "workdir": …}
+CGROUP_MOUNTS: Final = "org.orchestr8.cgroup-mounts"  # annotation: [[directory, fstype, option], …]
+
+_ATTRIBUTES: Final = {
+    "ro": MountAttr.RDONLY,
+    "nosuid": MountAttr.NOSUID,
+    "nodev": MountAttr.NODEV,
+    "noexec": MountAttr.NOEXEC,
+    "noatime": MountAttr.NOATIME,
+    "strictatime": MountAttr.STRICTATIME,
+}
+_NO_EFFECT: Final = {"rw", "suid", "dev", "exec", "bind", "rbind", "private", "rprivate", "relatime", "defaults"}
+_KERNEL_OWNED: Final = {"/proc", "/sys", "/dev"}  # their targets are real directories, never symlinks
+_DEVICES: Final = {"null": (1, 3), "zero": (1, 5), "full": (1, 7), "random": (1, 8), "urandom": (1, 9), "tty": (5, 0)}
+_LINKS: Final = {
+    "fd": "/proc/self/fd",
+    "stdin": "/proc/self/fd/0",
+    "stdout": "/proc/self/fd/1",
+    "stderr": "/proc/self/fd/2",
+    "core": "/proc/kcore",
+    "ptmx": "pts/ptmx",
+}
+_NULL_DEVICE: Final = os.makedev(1, 3)
+_TIOCSPTLCK: Final = 0x40045431
+_TIOCGPTPEER: Final = 0x5441
+
+
+class Rootfs:
+    """The steps in order: `mount_all`, `open_terminal` when there is one, `protect`, `pivot`."""
+
+    def __init__(self, bundle: str, config: dict[str, Any]) -> None:
+        self._config = config
+        self._annotations = config.get("annotations", {})
+        self._path = os.path.join(bundle, config["root"]["path"])
+        self._root_fd = -1
+        self._proc_device = -1
+        self._dev_fd = -1
+        self._pts_fd = -1
+
+    def mount_all(self) -> None:
+        """Cut the namespace off from the host's propagation, mount the root and everything that the document lists."""
+        mounts.set_propagation("/", MountFlag.REC | MountFlag.PRIVATE)
+        self._mount_root()
+        for entry in self._config.get("mounts", ()):
+            self._mount(entry)
+        self._make_devices()
+
+    def _mount_root(self) -> None:
+        overlay = self._annotations.get(OVERLAY)
+        if overlay is None:
+            tree = mounts.open_tree(self._path, recursive=True)
+        else:
+            layers = json.loads(overlay)
+            mounts.mount("overlay", self._path, "overlay", overlay_options(layers))
+            self._root_fd = os.open(self._path, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+            return
+        try:
+            here = os.open(self._path, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+            mounts.move_mount(tree, here)
+            os.close(here)
+            self._root_fd = os.open(self._path, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+        finally:
+            os.close(tree)
+
+    def _mount(self, entry: dict[str, Any]) -> None:
+        destination = os.path.normpath(entry["destination"])
+        attributes, data = split_options(entry.get("options", ()))
+        kind = entry.get("type", "bind")
+        if kind == "cgroup":
+            self._mount_cgroups(destination, attributes)
+            return
+        if kind == "bind":
+            tree = self._bind_source(entry["source"], attributes, recursive="bind" not in entry.get("options", ()))
+        else:
+            tree = mounts.new_filesystem(kind, data, attributes, source=kind)
+        try:
+            self._attach(tree, destination, directory=is_directory(tree))
+        finally:
+            self._keep(kind, destination, tree)
+
+    def _keep(self, kind: str, destination: str, tree: int) -> None:
+        """Hold on to the mounts that later steps write into; close the others."""
+        if kind == "proc":
+            self._proc_device = os.fstat(tree).st_dev
+        if destination == "/dev" and self._dev_fd < 0 and kind == "tmpfs":
+            self._dev_fd = tree
+        elif destination == "/dev/pts" and kind == "devpts":
+            self._pts_fd = tree
+        else:
+            os.close(tree)
+
+    def _bind_source(self, source: str, attributes: MountAttr, *, recursive: bool) -> int:
+        try:
+            tree = mounts.open_tree(source, recursive=recursive)
+        except SyscallError as error:
+            raise OperationFailed(f"cannot bind {source}: {error.strerror}", code="O8-620") from error
+        try:
+            if attributes:
+                mounts.set_attributes(tree, on=attributes, recursive=recursive)
+        except BaseException:
+            os.close(tree)
+            raise
+        return tree
+
+    def _attach(self, tree: int, destination: str, *, directory: bool) -> None:
+        target = self._open_target(destination, directory=directory)
+        try:
+            mounts.move_mount(tree, target)
+        finally:
+            os.close(target)
+
+    def _open_target(self, destination: str, *, directory: bool) -> int:
+        if destination == "/":
+            raise OperationFailed("a mount cannot replace the container's root `/`", code="O8-621")
+        if destination in _KERNEL_OWNED:
+            return self._open_kernel_owned(destination)
+        try:
+            target = make_in_root(self._root_fd, destination, directory=directory)
+        except (SyscallError, OSError) as error:
+            raise OperationFailed(f"cannot make the mount target {destination}: {error.strerror}", code="O8-621") from error
+        status = os.fstat(target)
+        wrong = ""
+        if status.st_dev == self._proc_device:
+            wrong = "it lies in /proc"  # writes meant for procfs would land elsewhere: CVE-2019-19921, CVE-2025-52881
+        elif stat.S_ISDIR(status.st_mode) != directory:
+            wrong = "the source is a directory and the target a file" if directory else "the source is a file and the target a directory"
+        if wrong:
+            os.close(target)
+            raise OperationFailed(f"cannot mount on {destination}: {wrong}", code="O8-621")
+        return target
+
+    def _open_kernel_owned(self, destination: str) -> int:
+        try:
+            os.mkdir(destination[1:], 0o755, dir_fd=self._root_fd)
+        except FileExistsError:
+            pass  # what it is, is judged by the open that follows
+        try:
+            return open_in_root(self._root_fd, destination, os.O_PATH | os.O_DIRECTORY, resolve=Resolve.NO_SYMLINKS)
+        except SyscallError as error:
+            raise OperationFailed(
+                f"{destination} of the image must be a directory, not a symlink or a file",
+                code="O8-622",
+                helps=["an image that redirects it could trick the runtime into unmasking kernel files"],
+            ) from error
+
+    def _mount_cgroups(self, destination: str, attributes: MountAttr) -> None:
+        """v2: the hierarchy itself. v1 and hybrid: a tmpfs with one directory a hierarchy, as hosts have it."""
+        entries = json.loads(self._annotations.get(CGROUP_MOUNTS, "[]"))
+        if [entry[0] for entry in entries] == [""]:
+            tree = mounts.new_filesystem(entries[0][1], (), attributes, source="cgroup")
+            try:
+                self._attach(tree, destination, directory=True)
+            finally:
+                os.close(tree)
+            return
+        base = mounts.new_filesystem("tmpfs", [("mode", "755")], attributes & ~MountAttr.RDONLY, source="tmpfs")
+        try:
+            for directory, fstype, option in entries:
+                os.mkdir(directory, 0o755, dir_fd=base)
+                for name in option.split(",") if "," in option else ():
+                    os.symlink(directory, name, dir_fd=base)
+            self._attach(base, destination, directory=True)
+            for directory, fstype, option in entries:
+                options = [(name, None) for name in option.split(",") if name and not name.startswith("name=")]
+                options += [("name", name[5:]) for name in option.split(",") if name.startswith("name=")]  # type: ignore[misc]
+                tree = mounts.new_filesystem(fstype, options, attributes, source="cgroup")
+                target = os.open(directory, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=base)
+                try:
+                    mounts.move_mount(tree, target)
+                finally:
+                    os.close(target)
+                    os.close(tree)
+            if attributes & MountAttr.RDONLY:
+                mounts.set_attributes(base, on=MountAttr.RDONLY)
+        finally:
+            os.close(base)
+
+    def _make_devices(self) -> None:
+        if self._dev_fd < 0:
+            return  # the user brought a /dev of their own
+        umask = os.umask(0)
+        try:
+            for name, (major, minor) in _DEVICES.items():
+                self._make_device(name, os.makedev(major, minor))
+            for name, target in _LINKS.items():
+                os.symlink(target, name, dir_fd=self._dev_fd)
+        finally:
+            os.umask(umask)
+
+    def _make_device(self, name: str, number: int) -> None:
+        try:
+            os.mknod(name, stat.S_IFCHR | 0o666, number, dir_fd=self._dev_fd)
+        except PermissionError:  # root of a user namespace may not make nodes: bind the host's
+            os.close(os.open(name, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o666, dir_fd=self._dev_fd))
+            tree = mounts.open_tree(f"/dev/{name}")
+            target = os.open(name, os.O_PATH | os.O_CLOEXEC, dir_fd=self._dev_fd)
+            mounts.move_mount(tree, target)
+            os.close(target)
+            os.close(tree)
+
+    def open_terminal(self) -> tuple[int, int]:
+        """(master, slave) of a new terminal in the container's own devpts; the slave is /dev/console too."""
+        if self._pts_fd < 0 or self._dev_fd < 0:
+            raise OperationFailed("a terminal needs the container's own /dev and /dev/pts", code="O8-623")
+        master, slave = open_pty(self._pts_fd)
+        os.close(os.open("console", os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o600, dir_fd=self._dev_fd))
+        tree = mounts.open_tree("", dir_fd=slave)
+        target = os.open("console", os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=self._dev_fd)
+        mounts.move_mount(tree, target)
+        os.close(target)
+        os.close(tree)
+        return master, slave
+
+    def protect(self) -> None:
+        """Read-only paths, then masked paths, then the root itself."""
+        linux = self._config.get("linux", {})
+        for path in linux.get("readonlyPaths", ()):
+            self._make_read_only(path)
+        self._mask(linux.get("maskedPaths", ()))
+        if self._config["root"].get("readonly"):
+            here = mounts.open_tree("", dir_fd=self._root_fd, clone=False)
+            mounts.set_attributes(here, on=MountAttr.RDONLY)
+            os.close(here)
+
+    def _existing(self, path: str) -> int:
+        """A descriptor of what stands at `path` in the container now, -1 when nothing does."""
+        try:
+            return open_in_root(self._root_fd, path)
+        except SyscallError as error:
+            if error.errno in {2, 20}:  # ENOENT, ENOTDIR: this kernel has no such file
+                return -1
+            raise
+
+    def _make_read_only(self, path: str) -> None:
+        target = self._existing(path)
+        if target >= 0:
+            tree = mounts.open_tree("", dir_fd=target, recursive=True)
+            mounts.set_attributes(tree, on=MountAttr.RDONLY, recursive=True)
+            mounts.move_mount(tree, target)
+            os.close(tree)
+            os.close(target)
+
+    def _mask(self, paths: list[str]) -> None:
+        """Files: the host's /dev/null, verified. Directories: clones of one empty, read-only tmpfs."""
+        null = os.open("/dev/null", os.O_PATH | os.O_CLOEXEC)
+        if not stat.S_ISCHR(os.fstat(null).st_mode) or os.fstat(null).st_rdev != _NULL_DEVICE:
+            raise OperationFailed("/dev/null of this machine is not the null device", code="O8-624")
+        empty = -1
+        for path in paths:
+            target = self._existing(path)
+            if target < 0:
+                continue
+            if is_directory(target):
+                if empty < 0:
+                    empty = mounts.new_filesystem("tmpfs", [("nr_blocks", "1"), ("nr_inodes", "1")], MountAttr.RDONLY, "tmpfs")
+                tree = mounts.open_tree("", dir_fd=empty)
+            else:
+                tree = mounts.open_tree("", dir_fd=null)
+            mounts.move_mount(tree, target)
+            os.close(tree)
+            os.close(target)
+        os.close(null)
+        if empty >= 0:
+            os.close(empty)
+
+    def pivot(self) -> None:
+        """Make the new tree `/` and let go of the host's. Nothing of the host can be named afterwards."""
+        os.fchdir(self._root_fd)
+        mounts.pivot_root(".", ".")
+        mounts.unmount(".", mounts.MNT_DETACH)
+        os.chdir("/")
+        for fd in (self._root_fd, self._dev_fd, self._pts_fd):
+            if fd >= 0:
+                os.close(fd)
+
+
+def open_pty(pts_fd: int) -> tuple[int, int]:
+    """(master, slave) from the devpts behind `pts_fd`; the slave comes from the master, not from a path (ioctl_tty(2))."""
+    flags = os.O_RDWR | os.O_NOCTTY | os.O_CLOEXEC
+    master = os.open("ptmx", flags | os.O_NOFOLLOW, dir_fd=pts_fd)
+    fcntl.ioctl(master, _TIOCSPTLCK, struct.pack("i", 0))
+    return master, fcntl.ioctl(master, _TIOCGPTPEER, flags)
+
+
+def overlay_options(layers: dict[str, Any]) -> str:
+    """The option string of overlayfs(5): `:` parts lower directories, `,` parts options, a backslash escapes both."""
+
+    def escape(path: str, characters: str) -> str:
+        return "".join(f"\\{each}" if each in characters else each for each in path)
+
+    lower = ":".join(escape(path, "\\,:") for path in layers["lowerdirs"])
+    return f"lowerdir={lower},upperdir={escape(layers['upperdir'], chr(92) + ',')},workdir={escape(layers['workdir'], chr(92) + ',')}"
+
+
+def split_options(options: list[str] | tuple[()]) -> tuple[MountAttr, list[tuple[str, str | None]]]:
+    """mount(8) options as attributes of the mount and as parameters of the file system."""
+    attributes = MountAttr(0)
+    data: list[tuple[str, str | None]] = []
+    for option in options:
+        key, equals, value = option.partition("=")
+        if option in _ATTRIBUTES:
+            attributes |= _ATTRIBUTES[option]
+        elif option not in _NO_EFFECT:
+            data.append((key, value if equals else None))
+    return attributes, data

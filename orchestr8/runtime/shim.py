@@ -1,0 +1,408 @@
+"""One per container, forked by the forkserver and never exec'd: the parent of the container's PID 1.
+
+It owns what must outlive the engine: stdio and log, the network namespace, DNS and port sockets, exit codes. It
+listens on a named socket, so that any later engine can adopt it, and it ends when told to (Release) or with its own
+death, which PID 1 follows by its parent-death signal. What should run, and when again, is the engine's to say.
+
+Nothing is imported after the fork. Idle, it sleeps in one epoll call.
+"""
+
+import base64
+import json
+import os
+import signal
+import socket
+import sys
+import time
+from typing import Any, Final
+
+from orchestr8.kernel import prctl, sockets
+from orchestr8.runtime import messages
+from orchestr8.runtime.exec import ExecProcess
+from orchestr8.runtime.launch import Launch
+from orchestr8.runtime.logwriter import LogWriter
+from orchestr8.runtime.messages import Message
+from orchestr8.runtime.poller import READ, Poller
+from orchestr8.runtime.streams import STDERR, STDOUT, Input, Output, Session
+from orchestr8.runtime.terminal import set_size
+
+SECCOMP: Final = "org.orchestr8.seccomp"  # annotation: path of the compiled filter, "" for none
+OOM_COUNT: Final = "org.orchestr8.oom-count"  # annotation: the cgroup file with a line "oom_kill N"
+STATE_FILE: Final = "state.json"
+LOG_FILE: Final = "log/current.log"
+
+
+class Shim:
+    def __init__(self, order: messages.Spawn, fds: list[int], title: prctl.ArgumentArea) -> None:
+        self._bundle = order.bundle
+        self._socket_path = order.socket
+        self._title = title
+        control, self._network_fd, *self._kept = fds
+        with open(os.path.join(self._bundle, "config.json"), "rb") as document:
+            self._config = json.load(document)
+        self._annotations: dict[str, str] = self._config.get("annotations", {})
+        self._seccomp = self._read_seccomp()
+        self._status = messages.Status(
+            container=order.container,
+            boot_id=_read("/proc/sys/kernel/random/boot_id"),
+            shim_pid=os.getpid(),
+            shim_start_ticks=int(_read("/proc/self/stat").rpartition(")")[2].split()[19]),
+            kept=len(self._kept),
+        )
+        self._poller = Poller()
+        self._engines: dict[int, socket.socket] = {}
+        self._log = LogWriter(os.path.join(self._bundle, LOG_FILE))
+        self._launch: Launch | None = None
+        self._start_requests: list[tuple[socket.socket, int]] = []
+        self._outputs: list[Output] = []
+        self._sessions: list[Session] = []
+        self._input: Input | None = None
+        self._master = -1
+        self._init_pidfd = -1
+        self._oom_before = 0
+        self._execs: dict[str, _RunningExec] = {}
+        self._released = False
+        self._listener = self._listen()
+        self._welcome(socket.socket(fileno=control))
+        self._save()
+
+    # --- set-up ---------------------------------------------------------------------------------------------------
+
+    def _read_seccomp(self) -> bytes:
+        path = self._annotations.get(SECCOMP, "")
+        if not path:
+            return b""
+        with open(path, "rb") as program:
+            return program.read()
+
+    def _listen(self) -> socket.socket:
+        listener = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        if os.path.lexists(self._socket_path):
+            os.unlink(self._socket_path)  # of a shim that was killed; two shims of one container cannot be: the engine asks
+        listener.bind(self._socket_path)
+        listener.listen(8)
+        self._poller.watch(listener.fileno(), READ, self._accept)
+        return listener
+
+    def run(self) -> None:
+        while not (self._released and self._launch is None):
+            self._poller.wait()
+        os.unlink(self._socket_path)
+
+    # --- engines --------------------------------------------------------------------------------------------------
+
+    def _accept(self, _events: int) -> None:
+        self._welcome(self._listener.accept()[0])
+
+    def _welcome(self, engine: socket.socket) -> None:
+        engine.setblocking(False)
+        self._engines[engine.fileno()] = engine
+        self._poller.watch(engine.fileno(), READ, lambda _events: self._receive(engine))
+
+    def _dismiss(self, engine: socket.socket) -> None:
+        if engine.fileno() >= 0:
+            self._poller.forget(engine.fileno())
+            del self._engines[engine.fileno()]
+            engine.close()
+
+    def _receive(self, engine: socket.socket) -> None:
+        try:
+            packet, fds = sockets.receive_packet(engine)
+        except OSError:
+            packet, fds = b"", []
+        if not packet:
+            self._dismiss(engine)
+            return
+        message = messages.decode(packet)
+        handler = self._HANDLERS.get(type(message))
+        if handler is None:
+            sockets.close_all(fds)
+            self._answer(engine, messages.Failed(request=getattr(message, "request", 0), text=f"a shim takes no {message!r}"))
+            return
+        handler(self, engine, message, fds)
+
+    def _answer(self, engine: socket.socket, message: Message, fds: list[int] | None = None) -> None:
+        """Send, or let go of an engine that does not read: it will connect and ask again."""
+        if engine.fileno() < 0:
+            return
+        try:
+            sockets.send_packet(engine, messages.encode(message), fds or [])
+        except OSError:
+            self._dismiss(engine)
+
+    def _tell_all(self, message: Message) -> None:
+        for engine in list(self._engines.values()):
+            self._answer(engine, message)
+
+    # --- requests -------------------------------------------------------------------------------------------------
+
+    def _query(self, engine: socket.socket, message: Message, _fds: list[int]) -> None:
+        self._status.request = message.request
+        self._answer(engine, self._status, self._kept)
+
+    def _release(self, _engine: socket.socket, _message: Message, _fds: list[int]) -> None:
+        self._released = True
+
+    def _signal(self, engine: socket.socket, message: Message, _fds: list[int]) -> None:
+        if self._init_pidfd < 0:
+            self._answer(engine, messages.Failed(request=message.request, text="the container is not running"))
+            return
+        try:
+            signal.pidfd_send_signal(self._init_pidfd, message.signal)
+        except ProcessLookupError:
+            pass  # it has ended; the exit is being read
+        self._answer(engine, messages.Done(request=message.request))
+
+    def _resize(self, engine: socket.socket, message: Message, _fds: list[int]) -> None:
+        running = self._execs.get(message.exec)
+        master = running.master if running else (-1 if message.exec else self._master)
+        if master < 0:
+            self._answer(engine, messages.Failed(request=message.request, text="there is no such terminal"))
+            return
+        set_size(master, message.rows, message.columns)
+        self._answer(engine, messages.Done(request=message.request))
+
+    def _attach(self, engine: socket.socket, message: Message, fds: list[int]) -> None:
+        """Before a start the session waits for the outputs to appear; while running it gets what comes from now on."""
+        early = base64.b64decode(message.early)
+        session = Session(self._poller, fds[0], raw=self._terminal, wants_input=message.stdin, early=early)
+        self._sessions.append(session)
+        session.on_end = lambda: self._sessions.remove(session)
+        if self._launch is not None and self._init_pidfd >= 0:
+            self._connect(session)
+        self._answer(engine, messages.Done(request=message.request))
+
+    @property
+    def _terminal(self) -> bool:
+        return bool(self._config["process"].get("terminal"))
+
+    # --- the program ----------------------------------------------------------------------------------------------
+
+    def _start(self, engine: socket.socket, message: Message, _fds: list[int]) -> None:
+        if self._launch is not None:
+            if self._init_pidfd >= 0:
+                self._answer(engine, self._started(message.request))
+            else:
+                self._start_requests.append((engine, message.request))
+            return
+        self._start_requests.append((engine, message.request))
+        self._oom_before = self._oom_kills()
+        try:
+            self._launch = Launch(
+                self._poller, self._bundle, self._config, self._seccomp, self._network_fd, self._title, self._launched
+            )
+        except OSError as error:
+            self._fail_start(str(error), 128)
+
+    def _started(self, request: int) -> messages.Started:
+        return messages.Started(request=request, pid=self._status.pid, started_at=self._status.started_at)
+
+    def _launched(self, error: tuple[str, int] | None) -> None:
+        launch = self._launch
+        assert launch is not None
+        if error is not None:
+            os.waitid(os.P_PIDFD, launch.pidfd, os.WEXITED)
+            os.close(launch.pidfd)
+            launch.stdio.close()
+            self._launch = None
+            self._fail_start(*error)
+            return
+        self._init_pidfd = launch.pidfd
+        self._status.__dict__.update(
+            state="running", pid=launch.pid, started_at=time.time(), finished_at=0.0, exit_code=None,
+            oom_killed=False, runs=self._status.runs + 1,
+        )  # fmt: skip
+        self._open_stdio(launch)
+        self._poller.watch(self._init_pidfd, READ, self._ended)
+        self._save()
+        for engine, request in self._start_requests:
+            self._answer(engine, self._started(request))
+        self._start_requests.clear()
+
+    def _fail_start(self, text: str, exit_code: int) -> None:
+        now = time.time()
+        self._status.__dict__.update(
+            state="exited" if self._status.runs else "created", pid=0, exit_code=exit_code, finished_at=now
+        )
+        self._save()
+        for engine, request in self._start_requests:
+            self._answer(engine, messages.Failed(request=request, text=text, exit_code=exit_code))
+        self._start_requests.clear()
+        for session in list(self._sessions):
+            session.finish()
+
+    def _open_stdio(self, launch: Launch) -> None:
+        stdio = launch.stdio
+        log = self._log
+        self._master = stdio.master
+        if stdio.master >= 0:
+            sources = [(stdio.master, STDOUT, b"stdout")]
+        else:
+            sources = [(stdio.stdout, STDOUT, b"stdout"), (stdio.stderr, STDERR, b"stderr")]
+            self._input = Input(self._poller, stdio.stdin) if stdio.stdin >= 0 else None
+        self._outputs = [
+            Output(self._poller, fd, stream, lambda chunk, name=name: log.write(name, chunk)) for fd, stream, name in sources
+        ]  # fmt: skip
+        for session in self._sessions:
+            self._connect(session)
+
+    def _connect(self, session: Session) -> None:
+        """Join a client to the running program's stdio."""
+        for output in self._outputs:
+            output.add(session)
+        if session.wants_input and self._master >= 0:
+            session.take_input(Input(self._poller, os.dup(self._master)))
+        elif session.wants_input and self._input is not None:
+            session.take_input(self._input)
+
+    def _ended(self, _events: int) -> None:
+        """PID 1 is gone and with it all of its namespace: drain the output, record, and only then tell."""
+        ended = os.waitid(os.P_PIDFD, self._init_pidfd, os.WEXITED)
+        assert ended is not None
+        for output in self._outputs:
+            output.drain()
+        self._outputs = []
+        self._master = -1
+        if self._input is not None:
+            self._input.close()
+            self._input = None
+        for session in list(self._sessions):
+            session.finish()
+        self._poller.forget(self._init_pidfd)
+        os.close(self._init_pidfd)
+        self._init_pidfd = -1
+        self._launch = None
+        code = ended.si_status if ended.si_code == os.CLD_EXITED else 128 + ended.si_status
+        status = self._status
+        status.__dict__.update(
+            state="exited", pid=0, exit_code=code, finished_at=time.time(), oom_killed=self._oom_kills() > self._oom_before
+        )
+        self._save()
+        self._tell_all(
+            messages.Exited(
+                exit_code=code, oom_killed=status.oom_killed, started_at=status.started_at,
+                finished_at=status.finished_at, run=status.runs,
+            )  # fmt: skip
+        )
+
+    def _oom_kills(self) -> int:
+        path = self._annotations.get(OOM_COUNT, "")
+        for line in _read(path).splitlines() if path else ():
+            key, _, value = line.partition(" ")
+            if key == "oom_kill":
+                return int(value)
+        return 0
+
+    def _save(self) -> None:
+        """state.json, complete or as it was; no fsync: after a power cut no container runs anyway."""
+        path = os.path.join(self._bundle, STATE_FILE)
+        try:
+            with open(path + ".new", "wb") as state:
+                state.write(json.dumps(self._status.__dict__).encode())
+            os.rename(path + ".new", path)
+        except OSError as error:  # a full disk: the engine still hears it by message
+            print(f"shim {self._status.container}: cannot write {path}: {error}", file=sys.stderr, flush=True)
+
+    # --- exec -----------------------------------------------------------------------------------------------------
+
+    def _exec(self, engine: socket.socket, message: Message, fds: list[int]) -> None:
+        if self._init_pidfd < 0:
+            sockets.close_all(fds)
+            self._answer(engine, messages.Failed(request=message.request, text="the container is not running"))
+            return
+        assert isinstance(message, messages.Exec)
+        try:
+            self._execs[message.exec] = _RunningExec(self, engine, message, fds[0])
+        except OSError as error:
+            sockets.close_all(fds)
+            self._answer(engine, messages.Failed(request=message.request, text=str(error), exit_code=126))
+
+    _HANDLERS: Final = {
+        messages.Query: _query,
+        messages.Release: _release,
+        messages.Signal: _signal,
+        messages.Resize: _resize,
+        messages.Attach: _attach,
+        messages.Start: _start,
+        messages.Exec: _exec,
+    }
+
+
+class _RunningExec:
+    """One `exec` inside a shim: its process, its client, and the news of both."""
+
+    def __init__(self, shim: Shim, engine: socket.socket, order: messages.Exec, client_fd: int) -> None:
+        self._shim = shim
+        self._engine = engine
+        self._order = order
+        self._client_fd = client_fd
+        self._outputs: list[Output] = []
+        self._input: Input | None = None
+        self._session: Session | None = None
+        self.master = -1
+        self._process = ExecProcess(
+            shim._poller, order, shim._config, shim._seccomp, shim._init_pidfd, self._launched
+        )
+
+    def _launched(self, error: tuple[str, int] | None) -> None:
+        process, order, poller = self._process, self._order, self._shim._poller
+        if error is not None:
+            os.waitid(os.P_PIDFD, process.pidfd, os.WEXITED)
+            os.close(process.pidfd)
+            process.stdio.close()
+            os.close(self._client_fd)
+            del self._shim._execs[order.exec]
+            text, code = error
+            self._shim._answer(self._engine, messages.Failed(request=order.request, text=text, exit_code=code))
+            return
+        stdio = process.stdio
+        self.master = stdio.master
+        if stdio.master >= 0:
+            if order.rows and order.columns:
+                set_size(stdio.master, order.rows, order.columns)
+            self._input = Input(poller, os.dup(stdio.master))
+            self._outputs = [Output(poller, stdio.master, STDOUT, None)]
+        else:
+            self._input = Input(poller, stdio.stdin) if stdio.stdin >= 0 else None
+            self._outputs = [Output(poller, stdio.stdout, STDOUT, None), Output(poller, stdio.stderr, STDERR, None)]
+        early = base64.b64decode(order.early)
+        wanted = self._input is not None
+        self._session = Session(poller, self._client_fd, raw=order.tty, wants_input=wanted, early=early)
+        if self._input is not None:
+            self._session.take_input(self._input)
+        for output in self._outputs:
+            output.add(self._session)
+        poller.watch(process.pidfd, READ, self._ended)
+        self._shim._answer(self._engine, messages.ExecStarted(request=order.request, exec=order.exec, pid=process.pid))
+
+    def _ended(self, _events: int) -> None:
+        pidfd = self._process.pidfd
+        ended = os.waitid(os.P_PIDFD, pidfd, os.WEXITED)
+        assert ended is not None
+        self._shim._poller.forget(pidfd)
+        os.close(pidfd)
+        for output in self._outputs:
+            output.drain()
+        if self._input is not None:
+            self._input.close()
+        assert self._session is not None
+        self._session.finish()
+        code = ended.si_status if ended.si_code == os.CLD_EXITED else 128 + ended.si_status
+        del self._shim._execs[self._order.exec]
+        self._shim._tell_all(messages.ExecExited(exec=self._order.exec, exit_code=code))
+
+
+def _read(path: str) -> str:
+    with open(path, encoding="utf-8", errors="replace") as file:
+        return file.read().strip()
+
+
+def main(order: messages.Spawn, fds: list[int], title: prctl.ArgumentArea) -> None:
+    """The life of a shim, in the child that the forkserver has just forked; `fds` is everything it keeps."""
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # a service manager that stops the engine must not stop containers
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    os.setsid()
+    title.write(f"orchestr8-shim {order.container}")
+    prctl.set_name("orchestr8-shim")
+    Shim(order, fds, title).run()

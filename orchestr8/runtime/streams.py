@@ -1,0 +1,263 @@
+"""Stdio between a program and its clients, inside the shim: pipes or a terminal on one side, Docker's stream on the other.
+
+    program ──pipe──▶ Output ──▶ log (LogWriter)
+                        └─────▶ Session ──8-byte frames──▶ client
+    program ◀──pipe── Input ◀── Session ◀── raw bytes ──── client
+
+Everything is non-blocking. A session whose client reads slowly pauses the program's output, as a slow terminal does;
+the log has no such reader: followed logs are read from the file. With a terminal the client gets raw bytes.
+"""
+
+import os
+import socket
+import struct
+from collections.abc import Callable
+from typing import Final
+
+from orchestr8.runtime.poller import READ, WRITE, Poller
+
+STDOUT: Final = 1
+STDERR: Final = 2
+_READ_SIZE: Final = 256 * 1024
+_HIGH_WATER: Final = 512 * 1024
+_FRAME: Final = struct.Struct(">B3xI")
+
+
+class Input:
+    """The write end of a program's stdin and what is not yet written to it.
+
+    For a terminal `fd` is a duplicate of its own, so that giving it up ends this input and nothing else.
+    """
+
+    def __init__(self, poller: Poller, fd: int) -> None:
+        os.set_blocking(fd, False)
+        self._poller = poller
+        self._fd = fd
+        self._pending = bytearray()
+        self._ended = False
+        self.on_room: Callable[[], None] = lambda: None
+
+    @property
+    def full(self) -> bool:
+        return len(self._pending) >= _HIGH_WATER
+
+    def write(self, data: bytes) -> None:
+        if self._fd >= 0 and not self._ended:
+            self._pending += data
+            self._flush(WRITE)
+
+    def end(self) -> None:
+        """No more input: close once everything is written."""
+        self._ended = True
+        if not self._pending:
+            self.close()
+
+    def _flush(self, _events: int) -> None:
+        try:
+            while self._pending:
+                written = os.write(self._fd, self._pending[:_READ_SIZE])
+                del self._pending[:written]
+        except BlockingIOError:
+            self._poller.watch(self._fd, WRITE, self._flush)
+            return
+        except OSError:  # EPIPE, EIO: nobody reads it any more
+            self.close()
+            return
+        if self._ended:
+            self.close()
+            return
+        self._poller.watch(self._fd, 0, self._flush)
+        self.on_room()
+
+    def close(self) -> None:
+        self._pending.clear()
+        if self._fd >= 0:
+            self._poller.forget(self._fd)
+            os.close(self._fd)
+            self._fd = -1
+            self.on_room()
+
+
+class Session:
+    """One client on a stream socket. `on_end` is called once, when it is gone or everything is delivered.
+
+    `wants_input`: what the client sends is for the program; it is kept, as far as there is room, until `take_input`
+    says where it goes. Without it, it is read and dropped, so that the client's end is noticed.
+    """
+
+    def __init__(self, poller: Poller, fd: int, *, raw: bool, wants_input: bool, early: bytes) -> None:
+        self._socket = socket.socket(fileno=fd)
+        self._socket.setblocking(False)
+        self._poller = poller
+        self._raw = raw
+        self.wants_input = wants_input
+        self._early = bytearray(early if wants_input else b"")
+        self._input: Input | None = None
+        self._out = bytearray()
+        self._reading = True
+        self._finishing = False
+        self.open = True
+        self._resumes: list[Callable[[], None]] = []
+        self.on_end: Callable[[], None] = lambda: None
+        self._update()
+
+    def take_input(self, program_input: Input) -> None:
+        """What the client sends goes to the program from now on, what it sent before first."""
+        self._input = program_input
+        program_input.on_room = self._update
+        program_input.write(bytes(self._early))
+        self._early.clear()
+        if not self._reading:
+            program_input.end()
+        self._update()
+
+    @property
+    def full(self) -> bool:
+        return self.open and len(self._out) >= _HIGH_WATER
+
+    def when_room(self, resume: Callable[[], None]) -> None:
+        """Call `resume` each time a full session has room again, and when it is gone."""
+        self._resumes.append(resume)
+
+    def _tell_room(self) -> None:
+        for resume in self._resumes:
+            resume()
+
+    def deliver(self, stream: int, chunk: bytes) -> None:
+        if not self.open:
+            return
+        if not self._raw:
+            self._out += _FRAME.pack(stream, len(chunk))
+        self._out += chunk
+        self._flush()
+
+    def finish(self) -> None:
+        """The program's output has ended: deliver the rest, then close."""
+        self._finishing = True
+        self._flush()
+
+    def _ready(self, events: int) -> None:
+        if events & READ and self._reading:
+            self._read()
+        if events & WRITE and self.open:
+            self._flush()
+
+    def _read(self) -> None:
+        try:
+            data = self._socket.recv(_READ_SIZE)
+        except BlockingIOError:
+            return
+        except OSError:
+            self._close()
+            return
+        if data:
+            if self._input is not None:
+                self._input.write(data)
+            elif self.wants_input:
+                self._early += data
+        else:
+            self._reading = False
+            if self._input is not None:
+                self._input.end()
+        self._update()
+
+    def _flush(self) -> None:
+        was_full = self.full
+        try:
+            while self._out:
+                sent = self._socket.send(self._out[:_READ_SIZE])
+                del self._out[:sent]
+        except BlockingIOError:
+            pass
+        except OSError:  # the client is gone; the program does not care
+            self._close()
+            return
+        if self._finishing and not self._out:
+            self._close()
+            return
+        self._update()
+        if was_full and not self.full:
+            self._tell_room()
+
+    def _update(self) -> None:
+        """Watch for what can go on: input while there is room for it, output while there is some."""
+        if not self.open:
+            return
+        pending_full = self._input.full if self._input is not None else len(self._early) >= _HIGH_WATER
+        reads = self._reading and not pending_full
+        self._poller.watch(self._socket.fileno(), (READ if reads else 0) | (WRITE if self._out else 0), self._ready)
+
+    def _close(self) -> None:
+        if self.open:
+            self.open = False
+            self._out.clear()
+            self._poller.forget(self._socket.fileno())
+            self._socket.close()
+            if self._input is not None:
+                self._input.on_room = lambda: None
+            self._tell_room()
+            self.on_end()
+
+
+class Output:
+    """One descriptor that the program writes to, read whenever every session has room."""
+
+    def __init__(self, poller: Poller, fd: int, stream: int, log: Callable[[bytes], None] | None) -> None:
+        os.set_blocking(fd, False)
+        self._poller = poller
+        self._fd = fd
+        self._stream = stream
+        self._log = log
+        self.sessions: list[Session] = []
+        self.on_end: Callable[[], None] = lambda: None
+        self.resume()
+
+    @property
+    def open(self) -> bool:
+        return self._fd >= 0
+
+    def add(self, session: Session) -> None:
+        """Deliver to `session` too, from now on and while it is open."""
+        self.sessions.append(session)
+        session.when_room(self.resume)
+        self.resume()
+
+    def resume(self) -> None:
+        self.sessions = [session for session in self.sessions if session.open]
+        if self._fd >= 0:
+            paused = any(session.full for session in self.sessions)
+            self._poller.watch(self._fd, 0 if paused else READ, self._ready)
+
+    def _ready(self, _events: int) -> None:
+        self._read()
+
+    def _read(self) -> bool:
+        """Pass on one read; False when there is nothing (more) to read."""
+        try:
+            chunk = os.read(self._fd, _READ_SIZE)
+        except BlockingIOError:
+            return False
+        except OSError:  # EIO: the last process has closed its side of the terminal
+            chunk = b""
+        if not chunk:
+            self.close()
+            return False
+        if self._log is not None:
+            self._log(chunk)
+        for session in self.sessions:
+            session.deliver(self._stream, chunk)
+        self.resume()
+        return True
+
+    def drain(self) -> None:
+        """Read what is there now, heedless of slow sessions, and close: the program has ended."""
+        while self._fd >= 0 and self._read():
+            pass
+        self.close()
+
+    def close(self) -> None:
+        if self._fd >= 0:
+            self._poller.forget(self._fd)
+            os.close(self._fd)
+            self._fd = -1
+            self.on_end()
