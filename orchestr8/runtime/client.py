@@ -56,7 +56,9 @@ class Channel:
         try:
             sockets.send_packet(self._socket, messages.encode(message), fds)
         except OSError as error:
-            raise Unavailable(f"cannot reach the process behind this container: {error.strerror}", code="O8-903") from error
+            raise Unavailable(
+                f"cannot reach the process behind this container: {error.strerror}", code="O8-903"
+            ) from error
 
     def close(self) -> None:
         if self.open:
@@ -86,7 +88,9 @@ class ShimClient:
         self._channel = Channel(sock, self._receive, self._lost)
 
     @classmethod
-    def connect(cls, path: str, on_exit: Callable[[messages.Exited], None], on_lost: Callable[[], None]) -> "ShimClient":
+    def connect(
+        cls, path: str, on_exit: Callable[[messages.Exited], None], on_lost: Callable[[], None]
+    ) -> "ShimClient":
         """Adopt the shim that listens at `path`. Raises OSError when none does."""
         sock = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         try:
@@ -151,8 +155,8 @@ class ShimClient:
         assert isinstance(answer, messages.Started)
         return answer
 
-    async def signal(self, number: int) -> None:
-        await self._request(messages.Signal(signal=number))
+    async def signal(self, number: int, exec_id: str = "") -> None:
+        await self._request(messages.Signal(signal=number, exec=exec_id))
 
     async def resize(self, rows: int, columns: int, exec_id: str = "") -> None:
         await self._request(messages.Resize(exec=exec_id, rows=rows, columns=columns))
@@ -188,7 +192,9 @@ class ShimClient:
 class ForkserverClient:
     """The forkserver, started again when it dies: containers do not notice, only starts in flight are tried again."""
 
-    def __init__(self, start: Callable[[], tuple[socket.socket, subprocess.Popen[bytes]]], configure: messages.Configure) -> None:
+    def __init__(
+        self, start: Callable[[], tuple[socket.socket, subprocess.Popen[bytes]]], configure: messages.Configure
+    ) -> None:
         self._start = start
         self._configure = configure
         self._spawned: dict[str, tuple[anyio.Event, list[int]]] = {}
@@ -203,8 +209,9 @@ class ForkserverClient:
         self.pid = pid
 
     async def start(self) -> None:
-        sock, self._process = await anyio.to_thread.run_sync(self._start)
-        self.pid = self._process.pid
+        sock, process = await anyio.to_thread.run_sync(self._start)
+        self._process = process
+        self.pid = process.pid
         self._open(sock)
 
     def _open(self, sock: socket.socket) -> None:
@@ -228,10 +235,12 @@ class ForkserverClient:
             done.set()
         self._spawned.clear()
 
-    async def spawn(self, container: str, bundle: str, socket_path: str, fds: Sequence[int]) -> int:
-        """Fork a shim; its pid. `fds`: its control socket, the network namespace, what it keeps. Tried once more
-        when the forkserver dies meanwhile."""
-        order = messages.Spawn(container=container, bundle=bundle, socket=socket_path)
+    async def spawn(self, order: messages.Spawn, fds: Sequence[int]) -> int:
+        """Fork a shim; its pid. `fds`: its control socket, the network namespace, what it keeps.
+
+        Tried once more when the forkserver dies meanwhile.
+        """
+        container: str = order.container
         for _ in range(2):
             if self._channel is None:
                 await self.start()

@@ -16,10 +16,11 @@ from orchestr8.errors import InvalidInput, Orchestr8Error
 from orchestr8.kernel import cgroup_enter, prctl, sockets
 from orchestr8.kernel.clone import clone
 from orchestr8.kernel.namespaces import CloneFlag, setns
-from orchestr8.runtime import init, program
-from orchestr8.runtime.launch import CGROUP_UNIFIED, Stdio
-from orchestr8.runtime.messages import Exec
+from orchestr8.runtime import program
+from orchestr8.runtime.launch import Stdio, open_cgroup
+from orchestr8.runtime.messages import Exec, Spawn
 from orchestr8.runtime.poller import READ, Poller
+from orchestr8.runtime.program import Walls
 from orchestr8.runtime.rootfs import open_pty
 from orchestr8.runtime.users import read_file, resolve_user
 
@@ -35,7 +36,7 @@ class ExecProcess:
         self,
         poller: Poller,
         order: Exec,
-        config: dict[str, Any],
+        container: Spawn,
         seccomp_program: bytes,
         init_pidfd: int,
         on_end: Callable[[tuple[str, int] | None], None],
@@ -45,15 +46,14 @@ class ExecProcess:
         self._error: tuple[str, int] | None = None
         self.stdio = Stdio(terminal=order.tty, stdin=order.stdin)
         self._sync, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        unified = config.get("annotations", {}).get(CGROUP_UNIFIED, "")
-        cgroup_fd = os.open(unified, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC) if unified else -1
+        cgroup_fd = open_cgroup(container.cgroup_leaf)
         own_namespace = os.open("/proc/self/ns/pid", os.O_RDONLY | os.O_CLOEXEC)
         try:
             setns(init_pidfd, CloneFlag.NEWPID)
             try:
                 self.pid, self.pidfd = clone(cgroup_fd=cgroup_fd)
                 if self.pid == 0:
-                    _run(order, config, seccomp_program, theirs, init_pidfd, self.stdio.child)
+                    _run(order, container, seccomp_program, theirs, init_pidfd, self.stdio.child)
             finally:
                 setns(own_namespace, CloneFlag.NEWPID)
         except OSError:
@@ -84,7 +84,7 @@ class ExecProcess:
 
 def _run(
     order: Exec,
-    config: dict[str, Any],
+    container: Spawn,
     seccomp_program: bytes,
     sync: socket.socket,
     init_pidfd: int,
@@ -93,7 +93,9 @@ def _run(
     code = 128
     try:
         prctl.set_dumpable(False)
-        cgroup_enter.enter(json.loads(config.get("annotations", {}).get(init.CGROUP_JOIN, "[]")))
+        with open(os.path.join(container.bundle, "config.json"), "rb") as document:
+            config = json.load(document)
+        cgroup_enter.enter(container.cgroup_files)
         setns(init_pidfd, _JOINED)
         if stdio is not None:
             for fd, number in zip([os.dup(fd) for fd in stdio], (0, 1, 2), strict=True):
@@ -108,14 +110,14 @@ def _run(
         if order.tty:
             _open_terminal(sync)
         process = exec_process(order, config, read_file("/etc/passwd"), read_file("/etc/group"))
-        program.become(process, seccomp_program)
+        Walls(process, seccomp_program).raise_here()
         program.enter_working_directory(process["cwd"])
         program.reset_signals()
         program.execute(process["args"], process["env"])
     except Orchestr8Error as error:
         code = getattr(error, "exit_code", 126)
         sockets.send_packet(sync, json.dumps({"text": error.message, "exit_code": code}).encode())
-    except BaseException as error:  # the shim must hear of it: nobody else can
+    except BaseException as error:  # noqa: BLE001 - the shim must hear of it: nobody else can
         sockets.send_packet(sync, json.dumps({"text": f"{type(error).__name__}: {error}", "exit_code": code}).encode())
     finally:
         os._exit(code)
@@ -141,6 +143,10 @@ def exec_process(order: Exec, config: dict[str, Any], passwd: bytes, group: byte
     if order.user:
         user = resolve_user(order.user, passwd, group)
         process["user"] = {"uid": user.uid, "gid": user.gid, "additionalGids": list(user.groups)}
+        # The bounding set is the container's in any case; what root keeps, a plain user does not get.
+        bounding = base.get("capabilities", {}).get("bounding", [])
+        granted = bounding if user.uid == 0 else []
+        process["capabilities"] = {"bounding": bounding, "effective": granted, "permitted": granted}
         environment["HOME"] = f"HOME={user.home}"
     environment.update({text.partition("=")[0]: text for text in order.environment})
     if order.tty:
@@ -152,4 +158,3 @@ def exec_process(order: Exec, config: dict[str, Any], passwd: bytes, group: byte
     if not process["cwd"].startswith("/"):
         raise InvalidInput(f"working directory `{process['cwd']}` must be absolute", code="O8-612")
     return process
-

@@ -1,178 +1,134 @@
-"""PID 1 of a container: sets itself up, starts the program, then reaps and forwards signals until the program ends.
+"""PID 1 of a container: forks the process that becomes the program, then reaps and forwards signals until it ends.
 
-It is the forked image of the forkserver, so what `/proc/1` leads to must be harmless: the executable is a sealed
-memfd or a read-only mount, the heap holds no secret, and once set up it has the program's own ids, capabilities and
+Everything that takes memory (reading the bundle, mounting, opening terminals) is done by that child (`runtime.setup`),
+whose memory goes with its execve; this process stays what the fork left it, a few hundred KiB of its own.
+
+It is the forkserver's image, so what `/proc/1` leads to must be harmless: the executable is a sealed memfd or a
+read-only mount, the heap holds no secret, and before the program runs it has the program's own ids, capabilities and
 seccomp filter, is dumpable (`> /proc/1/fd/1` must work) and keeps descriptors 0 to 2 only.
 
 Behaviour as PID 1: tini's and catatonit's. Every signal that Python can wait for goes to the program, except SIGCHLD
-and the ones that mean a fault of this process; the exit code is the program's, or 128 + n.
+and those that mean a fault of this process; the exit code is the program's, or 128 + n.
 """
 
 import errno
-import json
 import os
 import signal
 import socket
-from typing import Any, Final, NoReturn
+import sys
+from typing import Final, NoReturn
 
-from orchestr8.errors import Orchestr8Error
 from orchestr8.kernel import cgroup_enter, prctl, sockets
 from orchestr8.kernel.clone import exit_code
 from orchestr8.kernel.namespaces import CloneFlag, setns, unshare
-from orchestr8.runtime import program
-from orchestr8.runtime.rootfs import Rootfs
+from orchestr8.runtime import setup
+from orchestr8.runtime.program import Walls
 
-CGROUP_JOIN: Final = "org.orchestr8.cgroup-join"  # annotation: ["/sys/fs/cgroup/memory/…/tasks", …]
-REAPER: Final = "org.orchestr8.reaper"  # annotation: "true" or "false"
-_FAULTS: Final = {signal.SIGFPE, signal.SIGILL, signal.SIGSEGV, signal.SIGBUS, signal.SIGABRT, signal.SIGTRAP, signal.SIGSYS}
-_WAITED: Final = signal.valid_signals() - _FAULTS - {signal.SIGKILL, signal.SIGSTOP}
+_FAULTS: Final = frozenset(
+    {signal.SIGFPE, signal.SIGILL, signal.SIGSEGV, signal.SIGBUS, signal.SIGABRT, signal.SIGTRAP, signal.SIGSYS}
+)
+_WAITED: Final = frozenset(signal.valid_signals() - _FAULTS - {signal.SIGKILL, signal.SIGSTOP})
 # In a cgroup that runs out of memory the kernel kills what scores highest; PID 1's death is the whole container's.
-_INIT_OOM_SCORE: Final = b"-500"
-_PROGRAM_OOM_SCORE: Final = b"0"
-_PROGRAM_OOM_SCORE_FALLBACK: Final = b"500"  # without CAP_SYS_RESOURCE PID 1 cannot be lowered: raise the others
+_OOM_SCORE: Final = b"-500"
+_ENTERED: Final = b"entered"
+_GO: Final = b"go"
+
+
+class Plan:
+    """What PID 1 needs to know, decided before the clone so that it reads nothing itself."""
+
+    __slots__ = ("bundle", "cgroup_files", "reaper", "walls")
+
+    def __init__(self, bundle: str, cgroup_files: tuple[str, ...], walls: Walls, *, reaper: bool) -> None:
+        self.bundle = bundle
+        self.cgroup_files = cgroup_files
+        self.walls = walls
+        self.reaper = reaper
 
 
 def run(
-    bundle: str,
-    config: dict[str, Any],
-    seccomp_program: bytes,
-    sync: socket.socket,
-    network_fd: int,
-    stdio: tuple[int, int, int] | None,
-    title: prctl.ArgumentArea,
+    plan: Plan, sync: socket.socket, network_fd: int, stdio: tuple[int, int, int] | None, title: prctl.ArgumentArea
 ) -> NoReturn:
-    """Everything from the first instruction in the new namespaces to the container's end. `stdio` None: a terminal."""
+    """From the first instruction in the new namespaces to the container's end. `stdio` None: a terminal comes later."""
+    code = 128
     try:
         signal.pthread_sigmask(signal.SIG_SETMASK, _WAITED)
-        # While the host can still be named, nobody but root may look into this process.
-        prctl.set_dumpable(False)
+        prctl.set_dumpable(False)  # while the host can still be named, nobody but root may look in here
+        prctl.set_parent_death_signal(signal.SIGKILL)
         title.write("orchestr8-init")
         prctl.set_name("orchestr8-init")
-        sync_fd = _keep_only(sync, network_fd, stdio)
-        sync = socket.socket(fileno=sync_fd)
-        code = _run(bundle, config, seccomp_program, sync, terminal=stdio is None)
-    except Orchestr8Error as error:
-        _report(sync, error.message, getattr(error, "exit_code", 128))
-        os._exit(getattr(error, "exit_code", 128))
-    except BaseException as error:  # whatever it was, the shim must hear of it: nobody else can
-        _report(sync, f"{type(error).__name__}: {error}", 128)
-        os._exit(128)
-    os._exit(code)
+        sync = _enter(plan, sync, network_fd, stdio)
+        code = _supervise(plan, sync) if plan.reaper else _be_the_program(plan, sync)
+    except BaseException as error:  # noqa: BLE001 - the shim must hear of it, whatever it was: nobody else can
+        setup.report(sync, error)
+    finally:
+        os._exit(code)
 
 
-def _report(sync: socket.socket, text: str, code: int) -> None:
-    try:
-        sockets.send_packet(sync, json.dumps({"text": text, "exit_code": code}).encode())
-    except OSError:
-        pass  # the shim is gone; so will be this process, by its parent-death signal
+def _enter(plan: Plan, sync: socket.socket, network_fd: int, stdio: tuple[int, int, int] | None) -> socket.socket:
+    """Join cgroups and the network namespace, and close every descriptor but stdio and the sync socket, returned anew.
 
-
-def _keep_only(sync: socket.socket, network_fd: int, stdio: tuple[int, int, int] | None) -> int:
-    """Close every descriptor but stdio, the sync socket (returned) and the network namespace, which move up to it."""
-    high_sync, high_network = os.dup(sync.detach()), os.dup(network_fd)
+    Here is the slot for a user namespace of the container's own: it comes first and alone, its maps are written by
+    the shim, and every later namespace and mount belongs to it. `bundle.check` refuses documents that ask for one.
+    """
+    cgroup_enter.enter(plan.cgroup_files)
+    setns(network_fd, CloneFlag.NEWNET)
+    unshare(CloneFlag.NEWCGROUP)
+    os.setsid()
     if stdio is not None:
         spare = [os.dup(fd) for fd in stdio]
-        for fd, number in zip(spare, (0, 1, 2), strict=True):
+        for number, fd in enumerate(spare):
             os.dup2(fd, number, inheritable=True)
-    low = sorted((high_sync, high_network))
-    os.closerange(3, low[0])
-    os.closerange(low[0] + 1, low[1])
-    os.closerange(low[1] + 1, os.sysconf("SC_OPEN_MAX"))
-    setns(high_network, CloneFlag.NEWNET)
-    os.close(high_network)
-    return high_sync
+    sync_fd = sync.detach()
+    os.closerange(3, sync_fd)
+    os.closerange(sync_fd + 1, os.sysconf("SC_OPEN_MAX"))
+    return socket.socket(fileno=sync_fd)
 
 
-def _run(bundle: str, config: dict[str, Any], seccomp_program: bytes, sync: socket.socket, *, terminal: bool) -> int:
-    process = config["process"]
-    _set_up(bundle, config, sync, terminal=terminal)
-    lowered = _write_oom_score(_INIT_OOM_SCORE)
-    program.make_working_directory(process["cwd"])
-    program.become(process, seccomp_program)
-    prctl.set_parent_death_signal(signal.SIGKILL)  # after the change of ids, which clears it
-    prctl.set_dumpable(True)
-    program.enter_working_directory(process["cwd"])
-    sockets.send_packet(sync, b'{"ready": true}')
-    if not sockets.receive_packet(sync)[0]:
-        return 128  # the shim died before the parent-death signal was set
-    oom_score = _PROGRAM_OOM_SCORE if lowered else _PROGRAM_OOM_SCORE_FALLBACK
-    if config.get("annotations", {}).get(REAPER) == "false":
-        _execute(process, oom_score)
-    child = _start(process, oom_score, sync)
-    sockets.send_packet(sync, b'{"started": true}')
-    sync.close()
+def _supervise(plan: Plan, sync: socket.socket) -> int:
+    """Fork the program's process, take its rights once the container stands, and reap until it ends."""
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    lowered = lower_oom_score()
+    child = os.fork()
+    if child == 0:
+        ours.close()
+
+        def confined(terminal: int) -> None:
+            sockets.send_packet(theirs, _ENTERED, [terminal] if terminal >= 0 else [])
+            if theirs.recv(16) != _GO:
+                sys.exit(128)  # PID 1 has said why
+            theirs.close()
+
+        setup.run(plan.bundle, plan.walls, sync, confined, oom_lowered=lowered)
+    theirs.close()
+    packet, terminals = sockets.receive_packet(ours)
+    if packet:
+        for terminal in terminals:
+            for number in (0, 1, 2):
+                os.dup2(terminal, number, inheritable=True)
+            os.close(terminal)
+        sync.close()
+        plan.walls.raise_here()
+        prctl.set_parent_death_signal(signal.SIGKILL)  # again: a change of ids clears it
+        prctl.set_dumpable(True)
+        ours.send(_GO)
+    ours.close()
     return _reap_until(child)
 
 
-def _set_up(bundle: str, config: dict[str, Any], sync: socket.socket, *, terminal: bool) -> None:
-    """cgroups, then (here would come a user namespace of the container's own) the others, the file system, the name.
-
-    The order of a user namespace: its maps are written by the shim before anything below, so that every further
-    namespace and mount belongs to it; `bundle.check` refuses documents that ask for one.
-    """
-    cgroup_enter.enter(json.loads(config.get("annotations", {}).get(CGROUP_JOIN, "[]")))
-    unshare(CloneFlag.NEWCGROUP)
-    os.setsid()
-    program.new_session_keyring()
-    rootfs = Rootfs(bundle, config)
-    rootfs.mount_all()
-    if terminal:
-        master, slave = rootfs.open_terminal()
-        sockets.send_packet(sync, b'{"terminal": true}', [master])
-        os.close(master)
-        for number in (0, 1, 2):
-            os.dup2(slave, number, inheritable=True)
-        os.close(slave)
-    if config.get("hostname"):
-        socket.sethostname(config["hostname"])
-    rootfs.protect()
-    rootfs.pivot()
+def _be_the_program(plan: Plan, sync: socket.socket) -> NoReturn:
+    """No reaper: this very process sets up and becomes the program, for programs that are an init themselves."""
+    setup.run(plan.bundle, plan.walls, sync, lambda _terminal: None, oom_lowered=True)
 
 
-def _write_oom_score(value: bytes) -> bool:
+def lower_oom_score() -> bool:
+    """Whether this process is now a less likely victim; not without CAP_SYS_RESOURCE."""
     try:
         with open("/proc/self/oom_score_adj", "wb", buffering=0) as score:
-            score.write(value)
+            score.write(_OOM_SCORE)
     except PermissionError:
         return False
     return True
-
-
-def _execute(process: dict[str, Any], oom_score: bytes) -> NoReturn:
-    """Become the program: for a program that is an init itself, and in every program's own process."""
-    _write_oom_score(oom_score)
-    program.reset_signals()
-    program.execute(process["args"], process["env"])
-    raise AssertionError("execve returned")
-
-
-def _start(process: dict[str, Any], oom_score: bytes, sync: socket.socket) -> int:
-    """Fork the program and wait until it runs or has failed; a ProgramError says why."""
-    reader, writer = os.pipe()
-    child = os.fork()
-    if child == 0:
-        try:
-            sync.close()
-            os.close(reader)
-            os.setsid()
-            if process.get("terminal"):
-                program.take_terminal(0)
-            _execute(process, oom_score)
-        except program.ProgramError as error:
-            os.write(writer, json.dumps([error.message, error.exit_code]).encode())
-        except BaseException as error:  # the parent raises it
-            os.write(writer, json.dumps([f"{type(error).__name__}: {error}", 128]).encode())
-        finally:
-            os._exit(127)
-    os.close(writer)
-    report = b""
-    while chunk := os.read(reader, 4096):
-        report += chunk
-    os.close(reader)
-    if report:
-        text, code = json.loads(report)
-        raise program.ProgramError(text, code)
-    return child
 
 
 def _reap_until(child: int) -> int:
@@ -186,10 +142,7 @@ def _reap_until(child: int) -> int:
             _forward(child, received.si_signo)
             continue
         while True:
-            try:
-                pid, status = os.waitpid(-1, os.WNOHANG)
-            except ChildProcessError:
-                break
+            pid, status = os.waitpid(-1, os.WNOHANG)
             if pid == child:
                 return exit_code(status)
             if pid == 0:

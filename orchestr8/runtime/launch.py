@@ -1,29 +1,31 @@
 """The shim's side of starting PID 1: stdio, clone3, and the hand-shake until the program runs.
 
-    shim                                 init
-     │── clone3(NEWNS NEWPID NEWIPC NEWUTS) ──▶ sets up
-     │◀── {"terminal"} + master ────────── (only with a terminal)
-     │◀── {"ready"} ───────────────────────  has the program's rights now
-     │─── "go" ───────────────────────────▶  starts the program
-     │◀── {"started"} or {"text", "exit_code"}, then end of stream
+shim                                   init
+│── clone3(NEWNS NEWPID NEWIPC NEWUTS) ──▶ joins cgroups, network
+│                                      └── fork ──▶ setup
+│◀── {"terminal"} + master (only with a terminal) ──── │ mounts, pivots
+│                                      │◀── "entered" ─│
+│                    drops its rights  │─── "go" ─────▶│ drops its own
+│◀── {"ready"} ─────────────────────────────────────── │
+│─── "go" ───────────────────────────────────────────▶ │
+│◀── end of stream: execve closed it ───────────────── program
+│    or {"text", "exit_code"} and the end of both
 """
 
 import json
 import os
 import socket
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Final
 
 from orchestr8.kernel import prctl, sockets
 from orchestr8.kernel.clone import clone
 from orchestr8.kernel.namespaces import CloneFlag
 from orchestr8.runtime import init
+from orchestr8.runtime.messages import Spawn
 from orchestr8.runtime.poller import READ, Poller
 
-CGROUP_UNIFIED: Final = "org.orchestr8.cgroup-unified"  # annotation: the cgroup v2 directory to be born in, or ""
 _NAMESPACES: Final = CloneFlag.NEWNS | CloneFlag.NEWPID | CloneFlag.NEWIPC | CloneFlag.NEWUTS
-_PIPE_SIZE: Final = 1 << 18
-_F_SETPIPE_SZ: Final = 1031
 
 
 class Stdio:
@@ -58,9 +60,8 @@ class Launch:
     def __init__(
         self,
         poller: Poller,
-        bundle: str,
-        config: dict[str, Any],
-        seccomp_program: bytes,
+        plan: init.Plan,
+        order: Spawn,
         network_fd: int,
         title: prctl.ArgumentArea,
         on_end: Callable[[tuple[str, int] | None], None],
@@ -68,15 +69,13 @@ class Launch:
         self._poller = poller
         self._on_end = on_end
         self._error: tuple[str, int] | None = None
-        process = config["process"]
-        self.stdio = Stdio(terminal=bool(process.get("terminal")), stdin=stdin_wanted(config))
+        self.stdio = Stdio(terminal=order.terminal, stdin=order.stdin)
         self._sync, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        unified = config.get("annotations", {}).get(CGROUP_UNIFIED, "")
-        cgroup_fd = os.open(unified, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC) if unified else -1
+        cgroup_fd = open_cgroup(order.cgroup_leaf)
         try:
             self.pid, self.pidfd = clone(_NAMESPACES, cgroup_fd=cgroup_fd)
             if self.pid == 0:
-                init.run(bundle, config, seccomp_program, theirs, network_fd, self.stdio.child, title)
+                init.run(plan, theirs, network_fd, self.stdio.child, title)
         except OSError:
             self.stdio.close()
             self._sync.close()
@@ -108,5 +107,6 @@ class Launch:
             self._error = (said["text"], said["exit_code"])
 
 
-def stdin_wanted(config: dict[str, Any]) -> bool:
-    return config.get("annotations", {}).get("org.orchestr8.stdin") == "true"
+def open_cgroup(leaf: str) -> int:
+    """A descriptor of the cgroup v2 directory in which a child is to be born; -1 where there is none."""
+    return os.open(leaf, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC) if leaf else -1

@@ -12,6 +12,7 @@ Memory is bounded: one block, and per stream at most `MAX_PENDING_BYTES` of a li
 given out in pieces without a newline).
 """
 
+import bisect
 import contextlib
 import itertools
 import os
@@ -62,46 +63,35 @@ def time_text(at: float) -> bytes:
 
 
 class LogParser:
-    """CRI lines to batches. `coalesce`: neighbours of one stream become one batch, with the time of the first."""
+    """Records to batches. `coalesce`: neighbours of one stream become one batch, with the time of the first."""
 
     def __init__(self, *, coalesce: bool = False) -> None:
         self._key = _tag_of if coalesce else _prefix_of
-        self._rest = b""  # a line whose end has not been read
         self._pending: dict[int, bytearray] = {}  # per stream: parts of a line without its end
         self._pending_at: dict[int, bytes] = {}
         self._last_at = time_text(0)
 
-    def feed(self, block: bytes) -> list[Batch]:
-        """The batches that `block`, the next bytes of the file, completes."""
-        data = self._rest + block if self._rest else block
-        end = data.rfind(b"\n")
-        if end == -1 and len(data) <= MAX_PENDING_BYTES + PREFIX_BYTES:
-            self._rest = data
-            return []
-        if end == -1:  # not one of our shim's lines, which are short
-            end = len(data)
-        self._rest = data[end + 1 :]
+    def take(self, records: list[bytes]) -> list[Batch]:
+        """The batches that these records, without their newlines, complete."""
         out: list[Batch] = []
-        for key, group in itertools.groupby(data[:end].split(b"\n"), self._key):
+        for key, group in itertools.groupby(records, self._key):
             lines = list(group)
             if key[-10:] in TAGS and len(lines[0]) >= PREFIX_BYTES:
                 texts = [line[PREFIX_BYTES:] for line in lines]
-                self._take(lines[0][:PREFIX_BYTES], b"\n".join(texts) + b"\n", out)
+                self._add(lines[0][:PREFIX_BYTES], b"\n".join(texts) + b"\n", out)
             else:  # not one of our shim's lines: shown as it is rather than lost
-                self._take(self._last_at + b" stdout F ", b"\n".join(lines) + b"\n", out)
+                self._add(self._last_at + b" stdout F ", b"\n".join(lines) + b"\n", out)
         return out
 
     def finish(self) -> list[Batch]:
         """What has no newline at the log's end, as it is."""
-        out = [Batch(self._pending_at[stream], stream, bytes(parts)) for stream, parts in self._pending.items() if parts]
+        out = [
+            Batch(self._pending_at[stream], stream, bytes(parts)) for stream, parts in self._pending.items() if parts
+        ]
         self._pending.clear()
         return out
 
-    def drop_torn_line(self) -> None:
-        """Forget a record that was cut by the end of its file."""
-        self._rest = b""
-
-    def _take(self, prefix: bytes, text: bytes, out: list[Batch]) -> None:
+    def _add(self, prefix: bytes, text: bytes, out: list[Batch]) -> None:
         """Add lines, each with its newline, that share one prefix (or, to be coalesced, one tag)."""
         stream, whole = TAGS[prefix[TIME_BYTES:]]
         at = self._last_at = prefix[:TIME_BYTES]
@@ -158,7 +148,7 @@ def _open_all(path: str) -> list[_File]:
 
 
 class LogReader:
-    """One container's log from a chosen point to what is its end now, and on from there when called again.
+    """One container's log from a chosen point to what was its end when it was opened, and on from there.
 
     `since`: Unix time; `tail`: the last so many lines. Reading goes on in the newer file after a rotation, and the
     files that are to be read are held open, so that none is lost to a rotation meanwhile.
@@ -178,20 +168,40 @@ class LogReader:
         self._parser = LogParser(coalesce=coalesce)
         self._skip_lines = 0
         self._offset = 0
+        self._torn = b""  # a record whose end has not been read
+        self._records: list[bytes] = []  # read, and from `_place` on not yet given out
+        self._place = 0
         self._files = _open_all(path)
         self._stored_bytes = sum(file.size for file in self._files)
         if since is not None:
-            self._drop_before(_seek_time(self._files, time_text(since)))
+            self._begin_at(_seek_time(self._files, time_text(since)))
         if tail is not None:
-            self._skip_to_tail(tail)
+            place, self._skip_lines = _seek_tail(self._files, self._offset, tail)
+            self._begin_at(place)
 
-    def read_stored(self) -> list[Batch] | None:
-        """The next block's batches of what the log held when it was opened; None at its end."""
-        return self._read(self._stored_bytes) if self._stored_bytes > 0 else None
+    def next_time(self) -> bytes | None:
+        """The time of the stored part's next record; None at its end."""
+        while self._place == len(self._records):
+            if self._stored_bytes <= 0 or not self._load(self._stored_bytes):
+                return None
+        return self._records[self._place][:TIME_BYTES]
+
+    def read_stored(self, until: bytes | None = None) -> list[Batch] | None:
+        """The next batches of the stored part, none of them later than `until`; None at its end."""
+        if self.next_time() is None:
+            return None
+        begin, end = self._place, len(self._records)
+        if until is not None:  # at least one, whatever its time: clocks are set back now and then
+            end = max(begin + 1, bisect.bisect_right(self._records, until + b"\xff", begin))
+        self._place = end
+        return self._skipped(self._parser.take(self._records[begin:end]))
 
     def read(self) -> list[Batch] | None:
-        """The next block's batches; None when there is nothing more for now."""
-        return self._read(self._block_bytes)
+        """The next block's batches, stored or newer; None when there is nothing more for now."""
+        if self._place == len(self._records) and not self._load(self._block_bytes):
+            return None
+        begin, self._place = self._place, len(self._records)
+        return self._skipped(self._parser.take(self._records[begin:]))
 
     def finish(self) -> list[Batch]:
         """A last line that has no newline, once the container's run is over or nobody follows."""
@@ -202,12 +212,19 @@ class LogReader:
             os.close(file.fd)
         self._files.clear()
 
-    def _read(self, limit: int) -> list[Batch] | None:
-        data = self._next_block(min(limit, self._block_bytes))
-        if not data:
-            return None
-        self._stored_bytes -= len(data)
-        return self._skipped(self._parser.feed(data))
+    def _load(self, limit: int) -> bool:
+        """Replace `_records` by the next block's, which may be none; False when there is no next block."""
+        block = self._next_block(min(limit, self._block_bytes))
+        if not block:
+            return False
+        self._stored_bytes -= len(block)
+        self._records = (self._torn + block).split(b"\n")
+        self._place = 0
+        self._torn = self._records.pop()
+        if len(self._torn) > MAX_PENDING_BYTES:  # not one of our shim's records, which are short
+            self._records.append(self._torn)
+            self._torn = b""
+        return True
 
     def _next_block(self, size: int) -> bytes:
         while True:
@@ -221,7 +238,7 @@ class LogReader:
                     data = os.pread(file.fd, size, self._offset)
                 elif os.fstat(file.fd).st_size < self._offset:  # truncated by somebody
                     self._offset = 0
-                    self._parser.drop_torn_line()
+                    self._torn = b""
                     continue
                 else:
                     return b""
@@ -230,7 +247,7 @@ class LogReader:
                 return data
             os.close(self._files.pop(0).fd)
             self._offset = 0
-            self._parser.drop_torn_line()
+            self._torn = b""
 
     def _open_successor(self, inode: int) -> bool:
         """Open the files that are newer than the one with `inode`; the oldest there is when that one is gone."""
@@ -244,7 +261,7 @@ class LogReader:
         self._files += found[known + 1 :]
         return len(found) > known + 1
 
-    def _drop_before(self, place: tuple[int, int]) -> None:
+    def _begin_at(self, place: tuple[int, int]) -> None:
         """Let reading begin at (file, offset)."""
         index, offset = place
         for file in self._files[:index]:
@@ -252,10 +269,6 @@ class LogReader:
         del self._files[:index]
         self._offset = offset
         self._stored_bytes = sum(file.size for file in self._files) - offset
-
-    def _skip_to_tail(self, lines: int) -> None:
-        place, self._skip_lines = _seek_tail(self._files, self._offset, lines)
-        self._drop_before(place)
 
     def _skipped(self, batches: list[Batch]) -> list[Batch]:
         """Without the lines before the last N, which had to be read for the parts of the line that follows them."""

@@ -28,8 +28,11 @@ class Message:
         self.__dict__.update(self.fields)
         self.__dict__.update(values)
 
-    def __getattr__(self, name: str) -> Any:
+    def __getattr__(self, name: str) -> Any:  # for mypy: what a message has is in its `fields`
         raise AttributeError(f"{type(self).__name__} has no {name}")
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        self.__dict__[name] = value
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({', '.join(f'{key}={value!r}' for key, value in self.__dict__.items())})"
@@ -50,9 +53,17 @@ class Configure(Message):
 
 
 class Spawn(Message):
-    """Fork a shim. Descriptors: its first control socket, the network namespace, then those it merely keeps."""
+    """Fork a shim. Descriptors: its first control socket, the network namespace, then those it merely keeps.
 
-    fields: ClassVar = {"container": "", "bundle": "", "socket": ""}
+    `process` holds `user`, `capabilities` and `noNewPrivileges` of the bundle's OCI document: PID 1 takes the
+    program's rights without reading the document itself. `seccomp`: path of the compiled filter, "" for none.
+    `oom_file`: the cgroup file with a line "oom_kill N".
+    """
+
+    fields: ClassVar = {
+        "container": "", "bundle": "", "socket": "", "terminal": False, "stdin": False, "reaper": True, "process": {},
+        "seccomp": "", "cgroup_files": (), "cgroup_leaf": "", "oom_file": "",
+    }  # fmt: skip
 
 
 class Shutdown(Message):
@@ -76,9 +87,9 @@ class Start(Message):
 
 
 class Signal(Message):
-    """Send a signal to PID 1 of the container. Answer: Done or Failed."""
+    """Send a signal to PID 1 of the container, or to an exec's process. Answer: Done or Failed."""
 
-    fields: ClassVar = {"request": 0, "signal": 0}
+    fields: ClassVar = {"request": 0, "signal": 0, "exec": ""}
 
 
 class Exec(Message):

@@ -36,21 +36,34 @@ def new_session_keyring() -> None:
     libc.syscall(_KEYCTL, _KEYCTL_JOIN_SESSION_KEYRING, None)
 
 
-def become(process: dict[str, Any], seccomp_program: bytes) -> None:
-    """Take the identity of OCI's `process`: walls first, then ids. Afterwards nothing privileged is left but what it lists."""
-    sets = CapabilitySets.from_oci(process.get("capabilities", {}))
-    capabilities.limit(sets)
-    if process.get("noNewPrivileges"):
-        prctl.set_no_new_privileges()
-    if seccomp_program:
-        seccomp_install.install(seccomp_program)
-    user = process["user"]
-    _own_stdio(user["uid"], user["gid"])
-    os.setgroups(user.get("additionalGids", ()))
-    os.setresgid(user["gid"], user["gid"], user["gid"])
-    os.setresuid(user["uid"], user["uid"], user["uid"])
-    capabilities.apply(sets)
-    os.umask(user.get("umask", 0o022))
+class Walls:
+    """What a program may do: OCI's `process.user`, `capabilities` and `noNewPrivileges`, and the compiled filter."""
+
+    __slots__ = ("capabilities", "gid", "groups", "no_new_privileges", "seccomp_program", "uid", "umask")
+
+    def __init__(self, process: dict[str, Any], seccomp_program: bytes) -> None:
+        user = process["user"]
+        self.uid: int = user["uid"]
+        self.gid: int = user["gid"]
+        self.groups: tuple[int, ...] = tuple(user.get("additionalGids", ()))
+        self.umask: int = user.get("umask", 0o022)
+        self.capabilities = CapabilitySets.from_oci(process.get("capabilities", {}))
+        self.no_new_privileges: bool = process.get("noNewPrivileges", False)
+        self.seccomp_program = seccomp_program
+
+    def raise_here(self) -> None:
+        """Confine the calling process: the filter while CAP_SYS_ADMIN is left, groups before ids, ids before sets."""
+        capabilities.limit(self.capabilities)
+        if self.no_new_privileges:
+            prctl.set_no_new_privileges()
+        if self.seccomp_program:
+            seccomp_install.install(self.seccomp_program)
+        _own_stdio(self.uid, self.gid)
+        os.setgroups(self.groups)
+        os.setresgid(self.gid, self.gid, self.gid)
+        os.setresuid(self.uid, self.uid, self.uid)
+        capabilities.apply(self.capabilities)
+        os.umask(self.umask)
 
 
 def _own_stdio(uid: int, gid: int) -> None:
@@ -122,7 +135,9 @@ def execute(argv: list[str], environment: list[str]) -> None:
             elif error.errno not in {errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENAMETOOLONG}:
                 raise ProgramError(f"cannot execute {name}: {error.strerror}", 126) from error
             elif "/" in name and error.errno == errno.ENOENT and os.path.exists(path):
-                raise ProgramError(f"cannot execute {name}: its interpreter (the `#!` line or the loader) was not found", 127) from error
+                raise ProgramError(
+                    f"cannot execute {name}: its interpreter (the `#!` line or the loader) was not found", 127
+                ) from error
     if refused:
         raise ProgramError(f"cannot execute {name}: {os.strerror(refused)}", 126)
     where = "" if "/" in name else f" in PATH ({variables.get('PATH', _DEFAULT_PATH)})"

@@ -6,6 +6,7 @@ Lessons behind each check: CVE-2021-30465 (targets swapped between check and mou
 /proc), CVE-2025-31133 (masking with the container's own /dev/null).
 """
 
+import contextlib
 import fcntl
 import json
 import os
@@ -19,7 +20,7 @@ from orchestr8.kernel.libc import SyscallError
 from orchestr8.kernel.mount import MountAttr, MountFlag
 from orchestr8.kernel.openat2 import Resolve, is_directory, make_in_root, open_in_root
 
-OVERLAY: Final = "org.orchestr8.overlay"  # annotation: {"lowerdirs": […], "upperdir": …, "workdir": …}
+OVERLAY: Final = "org.orchestr8.overlay"  # annotation: the options of the overlay mount that is the root
 CGROUP_MOUNTS: Final = "org.orchestr8.cgroup-mounts"  # annotation: [[directory, fstype, option], …]
 
 _ATTRIBUTES: Final = {
@@ -71,8 +72,7 @@ class Rootfs:
         if overlay is None:
             tree = mounts.open_tree(self._path, recursive=True)
         else:
-            layers = json.loads(overlay)
-            mounts.mount("overlay", self._path, "overlay", overlay_options(layers))
+            mounts.mount("overlay", self._path, "overlay", overlay)
             self._root_fd = os.open(self._path, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
             return
         try:
@@ -138,23 +138,27 @@ class Rootfs:
         try:
             target = make_in_root(self._root_fd, destination, directory=directory)
         except (SyscallError, OSError) as error:
-            raise OperationFailed(f"cannot make the mount target {destination}: {error.strerror}", code="O8-621") from error
+            raise OperationFailed(
+                f"cannot make the mount target {destination}: {error.strerror}", code="O8-621"
+            ) from error
         status = os.fstat(target)
         wrong = ""
         if status.st_dev == self._proc_device:
             wrong = "it lies in /proc"  # writes meant for procfs would land elsewhere: CVE-2019-19921, CVE-2025-52881
         elif stat.S_ISDIR(status.st_mode) != directory:
-            wrong = "the source is a directory and the target a file" if directory else "the source is a file and the target a directory"
+            wrong = (
+                "the source is a directory and the target a file"
+                if directory
+                else "the source is a file and the target a directory"
+            )
         if wrong:
             os.close(target)
             raise OperationFailed(f"cannot mount on {destination}: {wrong}", code="O8-621")
         return target
 
     def _open_kernel_owned(self, destination: str) -> int:
-        try:
+        with contextlib.suppress(FileExistsError):  # what it is, is judged by the open that follows
             os.mkdir(destination[1:], 0o755, dir_fd=self._root_fd)
-        except FileExistsError:
-            pass  # what it is, is judged by the open that follows
         try:
             return open_in_root(self._root_fd, destination, os.O_PATH | os.O_DIRECTORY, resolve=Resolve.NO_SYMLINKS)
         except SyscallError as error:
@@ -176,14 +180,14 @@ class Rootfs:
             return
         base = mounts.new_filesystem("tmpfs", [("mode", "755")], attributes & ~MountAttr.RDONLY, source="tmpfs")
         try:
-            for directory, fstype, option in entries:
+            for directory, _, controllers in entries:
                 os.mkdir(directory, 0o755, dir_fd=base)
-                for name in option.split(",") if "," in option else ():
-                    os.symlink(directory, name, dir_fd=base)
+                for name in controllers.split(",") if directory != controllers else ():
+                    if name and name != directory:
+                        os.symlink(directory, name, dir_fd=base)
             self._attach(base, destination, directory=True)
-            for directory, fstype, option in entries:
-                options = [(name, None) for name in option.split(",") if name and not name.startswith("name=")]
-                options += [("name", name[5:]) for name in option.split(",") if name.startswith("name=")]  # type: ignore[misc]
+            for directory, fstype, controllers in entries:
+                options = [(name, None) for name in controllers.split(",") if name]
                 tree = mounts.new_filesystem(fstype, options, attributes, source="cgroup")
                 target = os.open(directory, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=base)
                 try:
@@ -273,7 +277,9 @@ class Rootfs:
                 continue
             if is_directory(target):
                 if empty < 0:
-                    empty = mounts.new_filesystem("tmpfs", [("nr_blocks", "1"), ("nr_inodes", "1")], MountAttr.RDONLY, "tmpfs")
+                    empty = mounts.new_filesystem(
+                        "tmpfs", [("nr_blocks", "1"), ("nr_inodes", "1")], MountAttr.RDONLY, "tmpfs"
+                    )
                 tree = mounts.open_tree("", dir_fd=empty)
             else:
                 tree = mounts.open_tree("", dir_fd=null)
@@ -301,16 +307,6 @@ def open_pty(pts_fd: int) -> tuple[int, int]:
     master = os.open("ptmx", flags | os.O_NOFOLLOW, dir_fd=pts_fd)
     fcntl.ioctl(master, _TIOCSPTLCK, struct.pack("i", 0))
     return master, fcntl.ioctl(master, _TIOCGPTPEER, flags)
-
-
-def overlay_options(layers: dict[str, Any]) -> str:
-    """The option string of overlayfs(5): `:` parts lower directories, `,` parts options, a backslash escapes both."""
-
-    def escape(path: str, characters: str) -> str:
-        return "".join(f"\\{each}" if each in characters else each for each in path)
-
-    lower = ":".join(escape(path, "\\,:") for path in layers["lowerdirs"])
-    return f"lowerdir={lower},upperdir={escape(layers['upperdir'], chr(92) + ',')},workdir={escape(layers['workdir'], chr(92) + ',')}"
 
 
 def split_options(options: list[str] | tuple[()]) -> tuple[MountAttr, list[tuple[str, str | None]]]:

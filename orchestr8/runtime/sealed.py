@@ -7,9 +7,9 @@ that cannot run from there (it finds its libraries by $ORIGIN) runs from a detac
 
 import fcntl
 import os
+import socket
 import subprocess
 import sys
-import socket
 from collections.abc import Sequence
 from typing import Final
 

@@ -8,26 +8,27 @@ Nothing is imported after the fork. Idle, it sleeps in one epoll call.
 """
 
 import base64
+import contextlib
+import functools
 import json
 import os
 import signal
 import socket
 import sys
 import time
-from typing import Any, Final
+from typing import Final
 
 from orchestr8.kernel import prctl, sockets
-from orchestr8.runtime import messages
+from orchestr8.runtime import init, messages
 from orchestr8.runtime.exec import ExecProcess
 from orchestr8.runtime.launch import Launch
 from orchestr8.runtime.logwriter import LogWriter
 from orchestr8.runtime.messages import Message
 from orchestr8.runtime.poller import READ, Poller
+from orchestr8.runtime.program import Walls
 from orchestr8.runtime.streams import STDERR, STDOUT, Input, Output, Session
 from orchestr8.runtime.terminal import set_size
 
-SECCOMP: Final = "org.orchestr8.seccomp"  # annotation: path of the compiled filter, "" for none
-OOM_COUNT: Final = "org.orchestr8.oom-count"  # annotation: the cgroup file with a line "oom_kill N"
 STATE_FILE: Final = "state.json"
 LOG_FILE: Final = "log/current.log"
 
@@ -38,10 +39,10 @@ class Shim:
         self._socket_path = order.socket
         self._title = title
         control, self._network_fd, *self._kept = fds
-        with open(os.path.join(self._bundle, "config.json"), "rb") as document:
-            self._config = json.load(document)
-        self._annotations: dict[str, str] = self._config.get("annotations", {})
-        self._seccomp = self._read_seccomp()
+        self._order = order
+        self._seccomp = _read_bytes(order.seccomp) if order.seccomp else b""
+        walls = Walls(order.process, self._seccomp)
+        self._plan = init.Plan(order.bundle, tuple(order.cgroup_files), walls, reaper=order.reaper)
         self._status = messages.Status(
             container=order.container,
             boot_id=_read("/proc/sys/kernel/random/boot_id"),
@@ -68,17 +69,12 @@ class Shim:
 
     # --- set-up ---------------------------------------------------------------------------------------------------
 
-    def _read_seccomp(self) -> bytes:
-        path = self._annotations.get(SECCOMP, "")
-        if not path:
-            return b""
-        with open(path, "rb") as program:
-            return program.read()
-
     def _listen(self) -> socket.socket:
         listener = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         if os.path.lexists(self._socket_path):
-            os.unlink(self._socket_path)  # of a shim that was killed; two shims of one container cannot be: the engine asks
+            os.unlink(
+                self._socket_path
+            )  # of a shim that was killed; two shims of one container cannot be: the engine asks
         listener.bind(self._socket_path)
         listener.listen(8)
         self._poller.watch(listener.fileno(), READ, self._accept)
@@ -117,7 +113,9 @@ class Shim:
         handler = self._HANDLERS.get(type(message))
         if handler is None:
             sockets.close_all(fds)
-            self._answer(engine, messages.Failed(request=getattr(message, "request", 0), text=f"a shim takes no {message!r}"))
+            self._answer(
+                engine, messages.Failed(request=getattr(message, "request", 0), text=f"a shim takes no {message!r}")
+            )
             return
         handler(self, engine, message, fds)
 
@@ -144,13 +142,13 @@ class Shim:
         self._released = True
 
     def _signal(self, engine: socket.socket, message: Message, _fds: list[int]) -> None:
-        if self._init_pidfd < 0:
-            self._answer(engine, messages.Failed(request=message.request, text="the container is not running"))
+        running = self._execs.get(message.exec)
+        pidfd = running.pidfd if running else (-1 if message.exec else self._init_pidfd)
+        if pidfd < 0:
+            self._answer(engine, messages.Failed(request=message.request, text="the process is not running"))
             return
-        try:
-            signal.pidfd_send_signal(self._init_pidfd, message.signal)
-        except ProcessLookupError:
-            pass  # it has ended; the exit is being read
+        with contextlib.suppress(ProcessLookupError):  # it has ended; the exit is about to be read
+            signal.pidfd_send_signal(pidfd, message.signal)
         self._answer(engine, messages.Done(request=message.request))
 
     def _resize(self, engine: socket.socket, message: Message, _fds: list[int]) -> None:
@@ -165,16 +163,12 @@ class Shim:
     def _attach(self, engine: socket.socket, message: Message, fds: list[int]) -> None:
         """Before a start the session waits for the outputs to appear; while running it gets what comes from now on."""
         early = base64.b64decode(message.early)
-        session = Session(self._poller, fds[0], raw=self._terminal, wants_input=message.stdin, early=early)
+        session = Session(self._poller, fds[0], raw=self._order.terminal, wants_input=message.stdin, early=early)
         self._sessions.append(session)
         session.on_end = lambda: self._sessions.remove(session)
         if self._launch is not None and self._init_pidfd >= 0:
             self._connect(session)
         self._answer(engine, messages.Done(request=message.request))
-
-    @property
-    def _terminal(self) -> bool:
-        return bool(self._config["process"].get("terminal"))
 
     # --- the program ----------------------------------------------------------------------------------------------
 
@@ -188,9 +182,7 @@ class Shim:
         self._start_requests.append((engine, message.request))
         self._oom_before = self._oom_kills()
         try:
-            self._launch = Launch(
-                self._poller, self._bundle, self._config, self._seccomp, self._network_fd, self._title, self._launched
-            )
+            self._launch = Launch(self._poller, self._plan, self._order, self._network_fd, self._title, self._launched)
         except OSError as error:
             self._fail_start(str(error), 128)
 
@@ -241,8 +233,8 @@ class Shim:
             sources = [(stdio.stdout, STDOUT, b"stdout"), (stdio.stderr, STDERR, b"stderr")]
             self._input = Input(self._poller, stdio.stdin) if stdio.stdin >= 0 else None
         self._outputs = [
-            Output(self._poller, fd, stream, lambda chunk, name=name: log.write(name, chunk)) for fd, stream, name in sources
-        ]  # fmt: skip
+            Output(self._poller, fd, stream, functools.partial(log.write, name)) for fd, stream, name in sources
+        ]
         for session in self._sessions:
             self._connect(session)
 
@@ -275,19 +267,18 @@ class Shim:
         code = ended.si_status if ended.si_code == os.CLD_EXITED else 128 + ended.si_status
         status = self._status
         status.__dict__.update(
-            state="exited", pid=0, exit_code=code, finished_at=time.time(), oom_killed=self._oom_kills() > self._oom_before
+            state="exited",
+            pid=0,
+            exit_code=code,
+            finished_at=time.time(),
+            oom_killed=self._oom_kills() > self._oom_before,
         )
         self._save()
-        self._tell_all(
-            messages.Exited(
-                exit_code=code, oom_killed=status.oom_killed, started_at=status.started_at,
-                finished_at=status.finished_at, run=status.runs,
-            )  # fmt: skip
-        )
+        told = {name: getattr(status, name) for name in ("exit_code", "oom_killed", "started_at", "finished_at")}
+        self._tell_all(messages.Exited(**told, run=status.runs))
 
     def _oom_kills(self) -> int:
-        path = self._annotations.get(OOM_COUNT, "")
-        for line in _read(path).splitlines() if path else ():
+        for line in _read(self._order.oom_file).splitlines() if self._order.oom_file else ():
             key, _, value = line.partition(" ")
             if key == "oom_kill":
                 return int(value)
@@ -340,9 +331,11 @@ class _RunningExec:
         self._input: Input | None = None
         self._session: Session | None = None
         self.master = -1
-        self._process = ExecProcess(
-            shim._poller, order, shim._config, shim._seccomp, shim._init_pidfd, self._launched
-        )
+        self._process = ExecProcess(shim._poller, order, shim._order, shim._seccomp, shim._init_pidfd, self._launched)
+
+    @property
+    def pidfd(self) -> int:
+        return self._process.pidfd
 
     def _launched(self, error: tuple[str, int] | None) -> None:
         process, order, poller = self._process, self._order, self._shim._poller
@@ -392,9 +385,13 @@ class _RunningExec:
         self._shim._tell_all(messages.ExecExited(exec=self._order.exec, exit_code=code))
 
 
+def _read_bytes(path: str) -> bytes:
+    with open(path, "rb") as file:
+        return file.read()
+
+
 def _read(path: str) -> str:
-    with open(path, encoding="utf-8", errors="replace") as file:
-        return file.read().strip()
+    return _read_bytes(path).decode(errors="replace").strip()
 
 
 def main(order: messages.Spawn, fds: list[int], title: prctl.ArgumentArea) -> None:

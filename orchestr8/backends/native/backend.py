@@ -1,0 +1,332 @@
+"""The Backend protocol on this machine: which Action goes where, what exists, and what a former engine left.
+
+Also the order of an engine's start: kernel facilities, then networks, then every container that is recorded, and at
+last a sweep of what is ours and belongs to no record.
+"""
+
+import contextlib
+import logging
+import os
+import socket
+import subprocess
+from collections.abc import Callable
+from typing import Final
+
+import anyio
+import anyio.abc
+
+from orchestr8.backends.native import probes
+from orchestr8.backends.native.containers import Container, Surroundings, new_record
+from orchestr8.backends.native.networks import Networks
+from orchestr8.errors import Conflict, NotFound, OperationFailed
+from orchestr8.kernel import seccomp
+from orchestr8.kernel.cgroup import CgroupTree
+from orchestr8.model import actions
+from orchestr8.model.actions import Action
+from orchestr8.model.backend import ExecHandle, ExecSpec, ProbeResult
+from orchestr8.model.events import Event, EventKind
+from orchestr8.model.ids import ContainerId, ContainerName, NetworkName, StackName, VolumeName
+from orchestr8.model.observed import ObservedNetwork, ObservedVolume, Snapshot
+from orchestr8.model.records import Registry, VolumeRecord
+from orchestr8.network.manager import NetworkManager
+from orchestr8.runtime.client import ForkserverClient, read_state
+from orchestr8.runtime.messages import Configure
+from orchestr8.runtime.sealed import start_forkserver
+from orchestr8.storage.snapshots import SnapshotStore
+from orchestr8.storage.trash import Trash
+from orchestr8.storage.volumes import VolumeStore
+
+_log: Final = logging.getLogger(__name__)
+
+
+class NativeBackend:
+    """One engine's containers, networks and volumes. `start` and `close` belong to the same task."""
+
+    def __init__(
+        self,
+        *,
+        root: str,
+        run_dir: str,
+        instance: str,
+        registry: Registry,
+        engine_argv: tuple[str, ...] = (),
+        engine_environment: dict[str, str] | None = None,
+        forkserver: tuple[socket.socket, int] | None = None,
+        log_fd: int = 2,
+    ) -> None:
+        self._root = root
+        self._run_dir = run_dir
+        self._registry = registry
+        self._given_forkserver = forkserver
+        self._cgroups = CgroupTree.detect(instance)
+        self._manager = NetworkManager(instance=instance)
+        self._networks = Networks(self._manager, registry)
+        self._volumes = VolumeStore(root)
+        self._trash = Trash(root)
+        self._listeners: list[Callable[[Event], None]] = []
+        self._containers: dict[ContainerName, Container] = {}
+        self._tasks: anyio.abc.TaskGroup | None = None
+        self._exits = contextlib.AsyncExitStack()
+        configure = Configure(
+            engine_argv=list(engine_argv),
+            environment=engine_environment or {},
+            cgroup_files=list(self._cgroups.prepare().files),
+        )
+
+        def start() -> tuple[socket.socket, subprocess.Popen[bytes]]:
+            return start_forkserver(log_fd)
+
+        self._around = Surroundings(
+            root=root,
+            run_dir=run_dir,
+            seccomp_path=f"{root}/seccomp.bpf",
+            registry=registry,
+            snapshots=SnapshotStore(root),
+            volumes=self._volumes,
+            networks=self._networks,
+            cgroups=self._cgroups,
+            forkserver=ForkserverClient(start, configure),
+            emit=self._emit,
+        )
+
+    # --- life -----------------------------------------------------------------------------------------------------
+
+    async def start(self) -> None:
+        """Make ready, and adopt what a former engine of this root left running."""
+        os.makedirs(f"{self._run_dir}/shims", mode=0o700, exist_ok=True)
+        self._tasks = await self._exits.enter_async_context(anyio.create_task_group())
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(self._start_forkserver)
+            tasks.start_soon(self._manager.start)
+            tasks.start_soon(anyio.to_thread.run_sync, self._write_seccomp)
+        await self._networks.restore()
+        await self._adopt_all()
+        await self._sweep()
+
+    async def _start_forkserver(self) -> None:
+        if self._given_forkserver is not None:
+            self._around.forkserver.adopt(*self._given_forkserver)
+        else:
+            await self._around.forkserver.start()
+
+    def _write_seccomp(self) -> None:
+        fresh = f"{self._around.seccomp_path}.new"
+        with open(fresh, "wb") as file:
+            file.write(seccomp.compile_default())
+        os.rename(fresh, self._around.seccomp_path)
+
+    async def _adopt_all(self) -> None:
+        boot_id = _boot_id()
+        for record in list(self._registry.containers.values()):
+            container = self._containers[record.name] = Container(self._around, record)
+            state = await anyio.to_thread.run_sync(read_state, container.bundle)
+            await container.adopt(state, boot_id)
+
+    async def _sweep(self) -> None:
+        """Remove what carries our marks and no record owns: the leavings of an engine that died half-way."""
+        live = {record.id for record in self._registry.containers.values()}
+        await self._networks.sweep(live)
+        await anyio.to_thread.run_sync(self._sweep_files, live)
+
+    def _sweep_files(self, live: set[ContainerId]) -> None:
+        for container_id in self._cgroups.containers() - live:
+            self._cgroups.kill(container_id)
+            self._cgroups.remove(container_id)
+        with contextlib.suppress(FileNotFoundError):
+            for name in os.listdir(f"{self._root}/containers"):
+                if name not in live:
+                    self._trash.discard(f"{self._root}/containers/{name}")
+        for name in os.listdir(f"{self._run_dir}/shims"):
+            if name not in live:
+                os.unlink(f"{self._run_dir}/shims/{name}")
+        for name in self._volumes.names():
+            if name not in self._registry.volumes and len(name) == 64:  # anonymous, of a creation that never ended
+                self._volumes.remove(name)
+        self._empty_trash()
+
+    def _empty_trash(self) -> None:
+        try:
+            self._trash.empty()
+        except OperationFailed as error:
+            _log.warning("%s: %s", error.message, "; ".join(error.notes))
+
+    async def close(self, *, remove: bool) -> None:
+        """End the forkserver and let go; containers go on. `remove`: nothing runs, so take firewall and cgroups too."""
+        await self._around.forkserver.close()
+        if self._tasks is not None:
+            self._tasks.cancel_scope.cancel()
+        await self._exits.aclose()
+        await anyio.to_thread.run_sync(self._empty_trash)
+        await self._manager.close(remove=remove)
+        if remove:
+            await anyio.to_thread.run_sync(self._cgroups.remove_parent)
+        self._cgroups.close()
+
+    @property
+    def forkserver_pid(self) -> int:
+        return self._around.forkserver.pid
+
+    def shim_pid(self, container: ContainerName) -> int:
+        """For fault injection: 0 when there is none."""
+        found = self._containers.get(container)
+        return int(read_state(found.bundle).get("shim_pid", 0)) if found else 0
+
+    # --- events ---------------------------------------------------------------------------------------------------
+
+    def subscribe(self, listener: Callable[[Event], None]) -> None:
+        self._listeners.append(listener)
+
+    def _emit(self, event: Event) -> None:
+        for listener in self._listeners:
+            listener(event)
+        if event.kind is EventKind.DIE and self._tasks is not None:
+            container = self._containers.get(event.container)
+            if container is not None and container.idle:
+                self._tasks.start_soon(container.release_if_idle, name=f"release {event.container}")
+
+    # --- looking --------------------------------------------------------------------------------------------------
+
+    async def observe(self, stack: StackName | None = None) -> Snapshot:
+        networks, volumes = self._registry.networks.values(), self._registry.volumes.values()
+        mine = [each for each in self._containers.values() if stack in {None, each.record.stack}]
+        return Snapshot(
+            containers={each.record.name: each.observed() for each in mine},
+            networks={
+                each.name: ObservedNetwork(
+                    name=each.name,
+                    stack=each.stack,
+                    key=each.key,
+                    subnet=each.subnet,
+                    requested_subnet=each.requested_subnet,
+                    bridge=each.bridge,
+                    labels=dict(each.labels),
+                )
+                for each in networks
+                if stack in {None, each.stack}
+            },
+            volumes={
+                each.name: ObservedVolume(
+                    name=each.name,
+                    stack=each.stack,
+                    key=each.key,
+                    path=self._volumes.path(each.name),
+                    labels=dict(each.labels),
+                )
+                for each in volumes
+                if stack in {None, each.stack} and each.key
+            },
+            foreign_networks=frozenset(each.name for each in networks if each.stack != stack),
+            foreign_volumes=frozenset(each.name for each in volumes if each.stack != stack),
+            specs={each.record.name: each.record.spec for each in mine},
+        )
+
+    def _container(self, name: ContainerName) -> Container:
+        container = self._containers.get(name)
+        if container is None:
+            raise NotFound(f"no such container: {name}")
+        return container
+
+    # --- doing ----------------------------------------------------------------------------------------------------
+
+    async def apply(self, action: Action) -> None:
+        match action:
+            case actions.CreateNetwork():
+                await self._networks.create(action.stack, action.spec)
+            case actions.RemoveNetwork():
+                await self._remove_network(action.name)
+            case actions.CreateVolume():
+                await self._create_volume(action)
+            case actions.RemoveVolume():
+                await self._remove_volume(action.name)
+            case actions.CreateContainer():
+                await self._create_container(action)
+            case actions.StartContainer():
+                await self._container(action.name).start(by_policy=action.by_policy)
+            case actions.StopContainer():
+                await self._container(action.name).stop(action.timeout_s, by_user=action.by_user)
+            case actions.KillContainer():
+                await self._container(action.name).kill(action.signal)
+            case actions.RemoveContainer():
+                await self._remove_container(action)
+            case actions.WaitFor():
+                raise OperationFailed("waiting is the reconciler's", code="O8-904")
+
+    async def _remove_network(self, name: NetworkName) -> None:
+        users = sorted(each.record.name for each in self._containers.values() if name in each.record.addresses)
+        if users:
+            raise Conflict(f"network {name} is in use", notes=[f"containers on it: {', '.join(users)}"], code="O8-701")
+        await self._networks.remove(name)
+
+    async def _create_volume(self, action: actions.CreateVolume) -> None:
+        spec = action.spec
+        if spec.name not in self._registry.volumes:
+            record = VolumeRecord(name=spec.name, stack=action.stack, key=spec.key, labels=dict(spec.labels))
+            await self._registry.save(record)
+        await anyio.to_thread.run_sync(self._volumes.create, spec.name)
+
+    async def _remove_volume(self, name: VolumeName) -> None:
+        users = sorted(
+            each.record.name
+            for each in self._containers.values()
+            if any(mount.source == name for mount in each.record.spec.mounts)
+        )
+        if users:
+            raise Conflict(
+                f"volume {name} is in use", notes=[f"containers that mount it: {', '.join(users)}"], code="O8-702"
+            )
+        await anyio.to_thread.run_sync(self._volumes.remove, name)
+        record = self._registry.volumes.get(name)
+        if record is not None:
+            await self._registry.forget(record)
+        self._delete_later()
+
+    async def _create_container(self, action: actions.CreateContainer) -> None:
+        container = self._containers.get(action.name)
+        if container is None:
+            addresses = self._networks.allot(action.spec)
+            record = new_record(action, addresses)
+            container = self._containers[action.name] = Container(self._around, record)
+            try:
+                await self._registry.save(record)
+            except BaseException:
+                del self._containers[action.name]
+                raise
+            finally:
+                self._networks.settled(addresses)
+        elif container.record.stack != action.stack:
+            raise Conflict(f"container name {action.name} is taken by stack {container.record.stack}")
+        await container.create()
+
+    async def _remove_container(self, action: actions.RemoveContainer) -> None:
+        container = self._containers.get(action.name)
+        if container is not None:
+            await container.remove(volumes=action.volumes)
+            del self._containers[action.name]
+            self._delete_later()
+
+    def _delete_later(self) -> None:
+        """Names are free already; the files go when the machine has a moment."""
+        assert self._tasks is not None
+        self._tasks.start_soon(anyio.to_thread.run_sync, self._empty_trash, name="empty the trash")
+
+    # --- talking --------------------------------------------------------------------------------------------------
+
+    async def exec(self, container: ContainerName, spec: ExecSpec, stream_fd: int, early: bytes = b"") -> ExecHandle:
+        return await self._container(container).exec(spec, stream_fd, early)
+
+    async def attach(self, container: ContainerName, stream_fd: int, early: bytes = b"", *, stdin: bool) -> None:
+        await self._container(container).attach(stream_fd, early, stdin=stdin)
+
+    async def resize(self, container: ContainerName, rows: int, columns: int) -> None:
+        await self._container(container).resize(rows, columns)
+
+    async def probe(self, container: ContainerName, argv: tuple[str, ...], timeout_s: float) -> ProbeResult:
+        return await probes.probe(self._container(container), argv, timeout_s)
+
+    def log_path(self, container: ContainerName) -> str:
+        return self._container(container).log_path
+
+
+def _boot_id() -> str:
+    with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as file:
+        return file.read().strip()

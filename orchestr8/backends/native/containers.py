@@ -1,0 +1,556 @@
+"""One container of this machine: its bundle, its shim, its run state, and the order in which they come and go.
+
+What is made for a container, in order: record, layer, volumes, bundle; then for a run: cgroup, network namespace,
+ports, shim, program. Undo goes the other way. The record is stored first, so that whatever a crash leaves behind has
+an owner. `backend` decides nothing about when a container runs; neither does this module.
+"""
+
+import base64
+import dataclasses
+import logging
+import os
+import signal
+import time
+from collections.abc import Callable, Mapping
+from contextlib import AsyncExitStack
+from typing import Any, Final
+
+import anyio
+
+from orchestr8.backends.native.networks import Networks
+from orchestr8.errors import Conflict, NotFound, OperationFailed, Unavailable
+from orchestr8.image.reference import parse_image
+from orchestr8.image.resolve import Image, resolve
+from orchestr8.kernel import openat2, sockets
+from orchestr8.kernel.cgroup import CgroupTree
+from orchestr8.model.actions import CreateContainer
+from orchestr8.model.backend import ExecSpec
+from orchestr8.model.events import Event, EventKind
+from orchestr8.model.ids import ContainerId, ContainerName, VolumeName
+from orchestr8.model.observed import ContainerState, ObservedContainer
+from orchestr8.model.records import ContainerRecord, Registry, VolumeRecord
+from orchestr8.model.specs import ContainerSpec, MountKind, RestartMode
+from orchestr8.runtime import bundle, messages
+from orchestr8.runtime.client import ForkserverClient, ShimClient, control_pair
+from orchestr8.runtime.users import User, read_file, resolve_user
+from orchestr8.storage.covers import CoverKind
+from orchestr8.storage.snapshots import SnapshotStore
+from orchestr8.storage.volumes import VolumeStore
+
+_log: Final = logging.getLogger(__name__)
+_KILL_GRACE_S: Final = 10.0  # Docker's: how long a SIGKILL may take before that is an error
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Surroundings:
+    """What every container of an engine shares."""
+
+    root: str
+    run_dir: str
+    seccomp_path: str
+    registry: Registry
+    snapshots: SnapshotStore
+    volumes: VolumeStore
+    networks: Networks
+    cgroups: CgroupTree
+    forkserver: ForkserverClient
+    emit: Callable[[Event], None]
+
+    def bundle(self, container_id: ContainerId) -> str:
+        return f"{self.root}/containers/{container_id}"
+
+    def shim_socket(self, container_id: ContainerId) -> str:
+        return f"{self.run_dir}/shims/{container_id}"
+
+
+@dataclasses.dataclass(slots=True)
+class RunState:
+    """The last run as its shim told it."""
+
+    state: ContainerState = ContainerState.CREATED
+    pid: int = 0
+    exit_code: int | None = None
+    oom_killed: bool = False
+    started_at: float = 0.0
+    finished_at: float = 0.0
+
+    @classmethod
+    def from_status(cls, status: Mapping[str, Any]) -> "RunState":
+        return cls(
+            ContainerState(status["state"]),
+            **{name: status[name] for name in ("pid", "exit_code", "oom_killed", "started_at", "finished_at")},
+        )
+
+
+class Container:
+    """A record, its run state, and the shim while there is one. Methods that change it hold its lock."""
+
+    def __init__(self, around: Surroundings, record: ContainerRecord, command: tuple[str, ...] = ()) -> None:
+        self._around = around
+        self.record = record
+        self.command = command
+        self.run = RunState()
+        self._lock = anyio.Lock()
+        self._shim: ShimClient | None = None
+        self._shim_gone = anyio.Event()
+        self._exited = anyio.Event()
+        self._releasing = False
+
+    # --- looking --------------------------------------------------------------------------------------------------
+
+    @property
+    def running(self) -> bool:
+        return self.run.state is ContainerState.RUNNING
+
+    @property
+    def bundle(self) -> str:
+        return self._around.bundle(self.record.id)
+
+    @property
+    def log_path(self) -> str:
+        return f"{self.bundle}/log/current.log"
+
+    def observed(self) -> ObservedContainer:
+        record, run = self.record, self.run
+        return ObservedContainer(
+            id=record.id,
+            name=record.name,
+            stack=record.stack,
+            service=record.service,
+            number=record.number,
+            image=record.spec.image,
+            command=self.command,
+            config_hash=record.config_hash,
+            oneoff=record.oneoff,
+            state=run.state,
+            pid=run.pid,
+            exit_code=run.exit_code,
+            oom_killed=run.oom_killed,
+            error=record.error,
+            created_at=record.created_at,
+            started_at=run.started_at,
+            finished_at=run.finished_at,
+            restarts=record.restarts,
+            stopped_by_user=record.stopped_by_user,
+            addresses=dict(record.addresses),
+            ports=record.ports if self.running else (),
+            labels=dict(record.labels),
+        )
+
+    async def update(self, **changes: Any) -> None:
+        """Change the record, when there is something to change."""
+        changed = dataclasses.replace(self.record, **changes)
+        if changed != self.record:
+            await self._around.registry.save(changed)
+            self.record = changed
+
+    def _emit(self, kind: EventKind, **attributes: str) -> None:
+        record = self.record
+        event = Event(
+            kind=kind,
+            stack=record.stack,
+            service=record.service,
+            container=record.name,
+            id=record.id,
+            at=time.time(),
+            attributes=attributes,
+        )
+        self._around.emit(event)
+
+    # --- making ---------------------------------------------------------------------------------------------------
+
+    async def create(self) -> None:
+        """Make layer, volumes and bundle. Repeating completes what a crash interrupted."""
+        async with self._lock:
+            if await anyio.to_thread.run_sync(os.path.exists, f"{self.bundle}/config.json"):
+                return
+            anonymous = self._anonymous_volumes()
+            await self._around.registry.save(*anonymous)
+            await self.update(anonymous_volumes=tuple(volume.name for volume in anonymous))
+            self.command = await anyio.to_thread.run_sync(self._make_bundle)
+            self._emit(EventKind.CREATE)
+
+    def _anonymous_volumes(self) -> list[VolumeRecord]:
+        """One for each volume mount without a name; those of an interrupted creation are used again."""
+        mounts = [mount for mount in self.record.spec.mounts if mount.kind is MountKind.VOLUME and not mount.source]
+        names = [*self.record.anonymous_volumes, *(VolumeName(os.urandom(32).hex()) for _ in mounts)][: len(mounts)]
+        return [VolumeRecord(name=name, stack=self.record.stack, key="") for name in names]
+
+    def _make_bundle(self) -> tuple[str, ...]:
+        """In a thread: everything on disk. Returns the command line."""
+        around, record = self._around, self.record
+        image = resolve(parse_image(record.spec.image), around.root)
+        overlay = around.snapshots.prepare(record.id, image.lowerdirs, image.covers)
+        volume_paths = self._fill_volumes(image)
+        self._make_bind_sources(record.spec)
+        hostname = record.spec.hostname or record.id
+        addresses = [address for each in record.addresses.values() for address in each]
+        request = bundle.BundleRequest(
+            container_id=record.id,
+            spec=record.spec,
+            overlay=overlay.data(),
+            image_entrypoint=image.config.entrypoint,
+            image_command=image.config.command,
+            image_environment=dict(image.config.environment),
+            image_working_dir=image.config.working_dir,
+            user=find_user(record.spec.user or image.config.user, image.lowerdirs),
+            files={f"/etc/{name}": f"{self.bundle}/{name}" for name in ("hostname", "hosts", "resolv.conf")},
+            tmpfs_covers=[(each.path, each.mode) for each in image.covers if each.kind is CoverKind.TMPFS],
+            volume_paths=volume_paths,
+            cgroup_views=around.cgroups.views(),
+            cgroup_group=f"{around.cgroups.parent}/{record.id}",
+            seccomp_path=around.seccomp_path,
+        )
+        document = bundle.build_document(request)
+        files = {
+            "hostname": f"{hostname}\n",
+            "hosts": bundle.hosts_file(hostname, addresses),
+            "resolv.conf": around.networks.resolv_conf(),
+        }
+        bundle.write(self.bundle, document, files)
+        return tuple(document["process"]["args"])
+
+    def _fill_volumes(self, image: Image) -> dict[str, str]:
+        """Make anonymous volumes, seed the empty ones: target → directory."""
+        around = self._around
+        anonymous = list(self.record.anonymous_volumes)
+        paths = {}
+        for mount in self.record.spec.mounts:
+            if mount.kind is not MountKind.VOLUME:
+                continue
+            name = mount.source or anonymous.pop(0)
+            paths[mount.target] = around.volumes.create(name)
+            if not mount.nocopy:
+                around.volumes.seed(name, image.lowerdirs, mount.target, image.covers)
+        return paths
+
+    def _make_bind_sources(self, spec: ContainerSpec) -> None:
+        for mount in spec.mounts:
+            if mount.kind is not MountKind.BIND or os.path.exists(mount.source):
+                continue
+            if not mount.create_host_path:
+                raise NotFound(f"bind source {mount.source} does not exist", code="O8-402")
+            os.makedirs(mount.source, exist_ok=True)
+            _log.warning("%s: made the missing bind source %s", self.record.name, mount.source)
+
+    # --- running --------------------------------------------------------------------------------------------------
+
+    async def start(self, *, by_policy: bool) -> None:
+        """Run the program, in the network namespace of the last run when that is still there."""
+        async with self._lock:
+            if self.running:
+                return
+            await self._ensure_shim()
+            assert self._shim is not None
+            self._exited = anyio.Event()
+            restarts = self.record.restarts + 1 if by_policy else 0
+            try:
+                started = await self._shim.start()
+            except OperationFailed as error:
+                await self._release()
+                await self.update(error=error.message)
+                raise OperationFailed(f"cannot start {self.record.name}: {error.message}", code=error.code) from error
+            self.run = RunState(ContainerState.RUNNING, pid=started.pid, started_at=started.started_at)
+            self._around.networks.announce(self.record)
+            await self.update(restarts=restarts, stopped_by_user=False, error="")
+            self._emit(EventKind.RESTART if by_policy else EventKind.START)
+
+    async def _ensure_shim(self) -> None:
+        if self._shim is not None and self._shim.open:
+            return
+        around, record = self._around, self.record
+        async with AsyncExitStack() as undo:
+            place = await anyio.to_thread.run_sync(around.cgroups.create, record.id, record.spec.resources)
+            undo.callback(around.cgroups.remove, record.id)
+            for warning in place.warnings:
+                _log.warning("%s: %s", record.name, warning)
+            undo.push_async_callback(around.networks.close_namespace, record.id)
+            namespace = await around.networks.open_namespace(record)
+            undo.callback(sockets.close_all, [namespace.netns, namespace.dns_udp, namespace.dns_tcp])
+            undo.push_async_callback(around.networks.unpublish, record.id)
+            published = await around.networks.publish(record)
+            undo.callback(sockets.close_all, published.fds)
+            await self.update(ports=published.ports)
+            document = await anyio.to_thread.run_sync(bundle.read, self.bundle)
+            order = bundle.spawn_order(
+                document,
+                container_id=record.id,
+                bundle=self.bundle,
+                socket_path=around.shim_socket(record.id),
+                place=place,
+                oom_file=around.cgroups.oom_file(record.id),
+            )
+            ours, theirs = control_pair()
+            with theirs:
+                kept = [namespace.netns, namespace.dns_udp, namespace.dns_tcp, *published.fds]
+                await around.forkserver.spawn(order, [theirs.fileno(), *kept])
+            self._use(ShimClient(ours, self._on_exit, self._on_lost))
+            undo.pop_all()
+            sockets.close_all([namespace.netns, namespace.dns_udp, namespace.dns_tcp, *published.fds])
+
+    def _use(self, shim: ShimClient) -> None:
+        self._shim = shim
+        self._shim_gone = anyio.Event()
+        self._releasing = False
+
+    def _on_exit(self, exited: messages.Exited) -> None:
+        self._record_exit(exited.exit_code, oom_killed=exited.oom_killed, finished_at=exited.finished_at)
+
+    def _record_exit(self, exit_code: int, *, oom_killed: bool, finished_at: float) -> None:
+        """The run has ended, whoever says so."""
+        run = self.run
+        self.run = RunState(ContainerState.EXITED, 0, exit_code, oom_killed, run.started_at, finished_at)
+        self._around.networks.withdraw(self.record.id)
+        self._exited.set()
+        if oom_killed:
+            self._emit(EventKind.OOM)
+        self._emit(EventKind.DIE, exitCode=str(exit_code))
+
+    def _on_lost(self) -> None:
+        """The shim is gone: as told, or killed, and then PID 1 died with it."""
+        if self.running:
+            _log.warning("%s: its shim was killed; the container died with it", self.record.name)
+            self._record_exit(128 + signal.SIGKILL, oom_killed=False, finished_at=time.time())
+        self._shim = None
+        self._shim_gone.set()
+
+    @property
+    def idle(self) -> bool:
+        """Whether a shim is kept that no restart by policy will need."""
+        restart = self.record.spec.restart.mode
+        if self._shim is None or self.run.state is not ContainerState.EXITED:
+            return False
+        finished = restart is RestartMode.ON_FAILURE and self.run.exit_code == 0
+        return restart is RestartMode.NO or self.record.stopped_by_user or finished
+
+    async def release_if_idle(self) -> None:
+        async with self._lock:
+            if self.idle:
+                await self._release()
+
+    async def _release(self) -> None:
+        """End the shim and take its cgroup, namespace and ports away. The container must not run."""
+        around, container_id = self._around, self.record.id
+        if self._shim is not None:
+            self._shim.release()
+            with anyio.move_on_after(_KILL_GRACE_S):
+                await self._shim_gone.wait()
+        await around.networks.unpublish(container_id)
+        await around.networks.close_namespace(container_id)
+        await anyio.to_thread.run_sync(self._remove_cgroup)
+
+    def _remove_cgroup(self) -> None:
+        cgroups = self._around.cgroups
+        if self.record.id in cgroups.containers():
+            cgroups.kill(self.record.id)
+            cgroups.remove(self.record.id)
+
+    async def stop(self, timeout_s: float | None, *, by_user: bool) -> None:
+        """The stop signal, then SIGKILL; returns when the program is gone and its shim too."""
+        async with self._lock:
+            if by_user:
+                await self.update(stopped_by_user=True)
+            if self.running:
+                await self._stop_program(self.record.spec.stop_timeout_s if timeout_s is None else timeout_s)
+                self._emit(EventKind.STOP)
+            if self._shim is not None:
+                await self._release()
+
+    async def _stop_program(self, timeout_s: float) -> None:
+        assert self._shim is not None
+        number = signal_number(self.record.spec.stop_signal)
+        self._emit(EventKind.KILL, signal=str(number))
+        with anyio.move_on_after(max(timeout_s, 0) if timeout_s >= 0 else float("inf")):
+            await self._signal(number)
+            await self._exited.wait()
+            return
+        self._emit(EventKind.KILL, signal=str(int(signal.SIGKILL)))
+        await anyio.to_thread.run_sync(self._around.cgroups.kill, self.record.id)
+        with anyio.move_on_after(_KILL_GRACE_S):
+            await self._exited.wait()
+            return
+        raise OperationFailed(f"{self.record.name} does not die of SIGKILL; is it stuck in the kernel?", code="O8-602")
+
+    async def _signal(self, number: int) -> None:
+        if self._shim is None:
+            return
+        try:
+            await self._shim.signal(number)
+        except (OperationFailed, Unavailable):
+            if self.running:
+                raise
+
+    async def kill(self, signal_name: str) -> None:
+        number = signal_number(signal_name)
+        if not self.running:
+            raise Conflict(f"{self.record.name} is not running")
+        # By hand and for good: a policy must not start again what the user has just killed (moby daemon/kill.go).
+        if number in {signal.SIGKILL, signal_number(self.record.spec.stop_signal)}:
+            await self.update(stopped_by_user=True)
+        self._emit(EventKind.KILL, signal=str(int(number)))
+        await self._signal(number)
+
+    async def remove(self, *, volumes: bool) -> None:
+        """Everything of the container; running is a Conflict. Its files are deleted later, from the trash."""
+        async with self._lock:
+            if self.running:
+                raise Conflict(f"{self.record.name} is running; stop it first")
+            await self._release()
+            around = self._around
+            await anyio.to_thread.run_sync(around.snapshots.remove, self.record.id)
+            gone = [
+                around.registry.volumes[name]
+                for name in self.record.anonymous_volumes
+                if name in around.registry.volumes
+            ]
+            if volumes:
+                for volume in gone:
+                    await anyio.to_thread.run_sync(around.volumes.remove, volume.name)
+            await around.registry.forget(self.record, *(gone if volumes else ()))
+            self._emit(EventKind.DESTROY)
+
+    # --- adopting -------------------------------------------------------------------------------------------------
+
+    async def adopt(self, state: Mapping[str, Any], boot_id: str) -> None:
+        """Take over from a former engine: connect to a shim that lives, or learn from `state` how the last run ended."""
+        self.command = await anyio.to_thread.run_sync(_command_line, self.bundle)
+        try:
+            shim = ShimClient.connect(self._around.shim_socket(self.record.id), self._on_exit, self._on_lost)
+        except OSError:
+            await self._bury(state, boot_id)
+            return
+        self._use(shim)
+        status, fds = await shim.query()
+        try:
+            self.run = RunState.from_status(status.__dict__)
+            await self._around.networks.adopt(self.record, dns_udp=fds[1], dns_tcp=fds[2])
+        finally:
+            sockets.close_all(fds)
+        if self.running:
+            self._around.networks.announce(self.record)
+
+    async def _bury(self, state: Mapping[str, Any], boot_id: str) -> None:
+        """No shim: the machine was restarted, or the shim was killed while no engine looked."""
+        if state:
+            self.run = RunState.from_status(state)
+        if self.running:
+            self.run = RunState(ContainerState.EXITED, 0, 128 + signal.SIGKILL, False, self.run.started_at, time.time())
+            why = "the machine was restarted" if state["boot_id"] != boot_id else "its shim was killed"
+            _log.warning("%s ended while no engine looked: %s", self.record.name, why)
+        await anyio.to_thread.run_sync(self._remove_cgroup)
+
+    # --- talking --------------------------------------------------------------------------------------------------
+
+    def _live_shim(self) -> ShimClient:
+        if not self.running or self._shim is None:
+            raise Conflict(f"{self.record.name} is not running")
+        return self._shim
+
+    async def attach(self, stream_fd: int, early: bytes, *, stdin: bool) -> None:
+        async with self._lock:
+            await self._ensure_shim()
+        assert self._shim is not None
+        await self._shim.attach(stream_fd, base64.b64encode(early).decode(), stdin=stdin)
+
+    async def resize(self, rows: int, columns: int) -> None:
+        await self._live_shim().resize(rows, columns)
+
+    async def exec(self, spec: ExecSpec, stream_fd: int, early: bytes) -> "RunningExec":
+        shim = self._live_shim()
+        order = messages.Exec(
+            exec=os.urandom(16).hex(),
+            argv=list(spec.argv),
+            environment=[f"{key}={value}" for key, value in spec.environment],
+            user=spec.user,
+            working_dir=spec.working_dir,
+            tty=spec.tty,
+            rows=spec.rows,
+            columns=spec.columns,
+            stdin=spec.stdin,
+            early=base64.b64encode(early).decode(),
+        )
+        pid = await shim.exec(order, stream_fd)
+        return RunningExec(shim, order.exec, pid)
+
+
+class RunningExec:
+    """See model.backend.ExecHandle."""
+
+    def __init__(self, shim: ShimClient, exec_id: str, pid: int) -> None:
+        self._shim = shim
+        self._id = exec_id
+        self.pid = pid
+
+    async def wait(self) -> int:
+        return await self._shim.exec_ended(self._id)
+
+    async def resize(self, rows: int, columns: int) -> None:
+        await self._shim.resize(rows, columns, self._id)
+
+    async def kill(self) -> None:
+        await self._shim.signal(signal.SIGKILL, self._id)
+
+
+def _command_line(bundle_path: str) -> tuple[str, ...]:
+    """What a complete bundle runs; () for one whose creation was interrupted."""
+    try:
+        return tuple(bundle.read(bundle_path)["process"]["args"])
+    except FileNotFoundError:
+        return ()
+
+
+def signal_number(name: str) -> int:
+    """SIGTERM, TERM or 15; RTMIN+3 as kill(1) has it. Raises NotFound for what is no signal."""
+    text = name.upper().removeprefix("SIG")
+    base, plus, offset = text.partition("+")
+    if text.isdigit() and 0 < int(text) < signal.NSIG:
+        return int(text)
+    if plus and base == "RTMIN" and offset.isdigit():
+        return int(signal.SIGRTMIN) + int(offset)
+    number = signal.__dict__.get(f"SIG{text}")
+    if not isinstance(number, signal.Signals):
+        raise NotFound(f"there is no signal called {name}", code="O8-613")
+    return int(number)
+
+
+def find_user(text: str, lowerdirs: tuple[str, ...]) -> User:
+    """Resolve a user against the passwd and group files of the image's uppermost layer that has them."""
+    files = {}
+    for name in ("passwd", "group"):
+        files[name] = b""
+        for lowerdir in lowerdirs:
+            root_fd = os.open(lowerdir, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+            try:
+                files[name] = _read_in_root(root_fd, f"/etc/{name}")
+            finally:
+                os.close(root_fd)
+            if files[name]:
+                break
+    return resolve_user(text, files["passwd"], files["group"])
+
+
+def _read_in_root(root_fd: int, path: str) -> bytes:
+    try:
+        fd = openat2.open_in_root(root_fd, path, os.O_RDONLY | os.O_NONBLOCK)
+    except OSError:  # the image has none, or something that is no file
+        return b""
+    try:
+        return read_file(f"/proc/self/fd/{fd}")
+    finally:
+        os.close(fd)
+
+
+def new_record(action: CreateContainer, addresses: Mapping[Any, tuple[str, ...]]) -> ContainerRecord:
+    return ContainerRecord(
+        id=ContainerId(os.urandom(6).hex()),
+        name=ContainerName(action.name),
+        stack=action.stack,
+        service=action.service,
+        number=action.number,
+        oneoff=action.oneoff,
+        config_hash=action.config_hash,
+        spec=action.spec,
+        labels=dict(action.labels),
+        created_at=time.time(),
+        addresses=dict(addresses),
+    )

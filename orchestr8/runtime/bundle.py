@@ -1,0 +1,258 @@
+"""A container's bundle: the OCI document that set-up consumes, and what the shim is told of it. Pure, but for `write`.
+
+The document is a valid OCI runtime-spec `config.json`; what OCI has no field for stands in annotations. Defaults are
+Docker's (moby `oci/defaults.go`, `profiles`): mounts, masks, capabilities, devices.
+"""
+
+import json
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from orchestr8.errors import InvalidInput, Unsupported
+from orchestr8.kernel.capabilities import oci_capabilities
+from orchestr8.kernel.cgroup import CgroupPlace
+from orchestr8.model.specs import ContainerSpec, MountKind, MountSpec, ResourceSpec
+from orchestr8.runtime.messages import Spawn
+from orchestr8.runtime.rootfs import CGROUP_MOUNTS, OVERLAY
+from orchestr8.runtime.users import User
+
+OCI_VERSION: Final = "1.2.0"
+ROOTFS: Final = "rootfs"
+DEFAULT_PATH: Final = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+_REAPER: Final = "org.orchestr8.reaper"
+_STDIN: Final = "org.orchestr8.stdin"
+_SECCOMP: Final = "org.orchestr8.seccomp"
+# Programs that reap and forward themselves, and that want to be PID 1 to do it.
+_INITS: Final = {
+    *("/init", "/sbin/init", "/usr/sbin/init", "/lib/systemd/systemd", "/usr/lib/systemd/systemd", "systemd"),
+    *("tini", "tini-static", "dumb-init", "docker-init", "catatonit", "s6-svscan", "runit-init", "openrc-init"),
+}
+_SAFE: Final = ("nosuid", "noexec", "nodev")
+_MOUNTS: Final = (
+    {"destination": "/proc", "type": "proc", "source": "proc", "options": [*_SAFE]},
+    {"destination": "/dev", "type": "tmpfs", "source": "tmpfs", "options": ["nosuid", "strictatime", "mode=755", "size=65536k"]},
+    {
+        "destination": "/dev/pts",
+        "type": "devpts",
+        "source": "devpts",
+        "options": ["nosuid", "noexec", "newinstance", "ptmxmode=0666", "mode=0620", "gid=5"],
+    },
+    {"destination": "/dev/shm", "type": "tmpfs", "source": "shm", "options": [*_SAFE, "mode=1777", "size=65536k"]},
+    {"destination": "/dev/mqueue", "type": "mqueue", "source": "mqueue", "options": [*_SAFE]},
+    {"destination": "/sys", "type": "sysfs", "source": "sysfs", "options": [*_SAFE, "ro"]},
+    {"destination": "/sys/fs/cgroup", "type": "cgroup", "source": "cgroup", "options": [*_SAFE, "ro"]},
+)  # fmt: skip
+_MASKED: Final = (
+    *("/proc/acpi", "/proc/asound", "/proc/interrupts", "/proc/kcore", "/proc/keys", "/proc/latency_stats"),
+    *("/proc/sched_debug", "/proc/scsi", "/proc/timer_list", "/proc/timer_stats"),
+    *("/sys/devices/virtual/powercap", "/sys/firmware"),
+)
+_READ_ONLY: Final = ("/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger")
+_NAMESPACES: Final = ("mount", "pid", "network", "ipc", "uts", "cgroup")
+_PERIOD_US: Final = 100_000
+
+
+ROOT: Final = User(0, 0, (), "/root")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BundleRequest:
+    """Everything that goes into one document. Paths are the host's unless said otherwise."""
+
+    container_id: str
+    spec: ContainerSpec
+    overlay: str  # options of the root's overlay mount
+    image_entrypoint: tuple[str, ...] = ()
+    image_command: tuple[str, ...] = ()
+    image_environment: Mapping[str, str] = field(default_factory=dict)
+    image_working_dir: str = "/"
+    user: User = ROOT
+    files: Mapping[str, str] = field(default_factory=dict)  # path in the container → host file, bound read-write
+    tmpfs_covers: Sequence[tuple[str, int]] = ()  # (path in the container, mode)
+    volume_paths: Mapping[str, str] = field(default_factory=dict)  # target of a volume mount → its directory
+    cgroup_views: Sequence[tuple[str, str, str]] = ()  # see CgroupTree.views
+    cgroup_group: str = ""
+    seccomp_path: str = ""
+
+
+def command_of(request: BundleRequest) -> list[str]:
+    """Entrypoint and command; an entrypoint of the user's drops the image's command, as Docker does."""
+    spec = request.spec
+    if spec.entrypoint is not None:
+        entrypoint, command = spec.entrypoint, spec.command or ()
+    else:
+        entrypoint = request.image_entrypoint
+        command = spec.command if spec.command is not None else request.image_command
+    argv = [*entrypoint, *command]
+    if not argv:
+        raise InvalidInput(
+            f"image {spec.image} says no command to run, and the service has none",
+            code="O8-611",
+            helps=["add `command:` to the service"],
+        )
+    return argv
+
+
+def environment_of(request: BundleRequest) -> list[str]:
+    """ "K=V" in order: the image's, what every container has, the user's; the last one wins."""
+    values = {"PATH": DEFAULT_PATH, **request.image_environment}
+    values["HOSTNAME"] = request.spec.hostname or request.container_id
+    if request.spec.tty:
+        values["TERM"] = "xterm"
+    values["HOME"] = request.user.home
+    values.update(request.spec.environment)
+    for name in request.spec.unset_environment:
+        values.pop(name, None)
+    return [f"{key}={value}" for key, value in values.items()]
+
+
+def wants_reaper(spec: ContainerSpec, argv: Sequence[str]) -> bool:
+    """Our reaper is PID 1 unless the program is an init itself, or the user says otherwise."""
+    if spec.init is not None:
+        return spec.init
+    return argv[0] not in _INITS and os.path.basename(argv[0]) not in _INITS
+
+
+def build_document(request: BundleRequest) -> dict[str, Any]:
+    """The OCI document of a container. Raises InvalidInput for what cannot be a container."""
+    spec, user = request.spec, request.user
+    argv = command_of(request)
+    working_dir = spec.working_dir or request.image_working_dir or "/"
+    if not working_dir.startswith("/"):
+        raise InvalidInput(f"working_dir `{working_dir}` must be absolute", code="O8-612")
+    return {
+        "ociVersion": OCI_VERSION,
+        "process": {
+            "terminal": spec.tty,
+            "user": {"uid": user.uid, "gid": user.gid, "additionalGids": list(user.groups)},
+            "args": argv,
+            "env": environment_of(request),
+            "cwd": working_dir,
+            "capabilities": oci_capabilities(user.uid),
+            "noNewPrivileges": False,
+        },
+        "root": {"path": ROOTFS, "readonly": spec.read_only},
+        "hostname": spec.hostname or request.container_id,
+        "mounts": _mounts(request),
+        "linux": {
+            "namespaces": [{"type": kind} for kind in _NAMESPACES],
+            "cgroupsPath": f"/{request.cgroup_group}",
+            "resources": _resources(spec.resources),
+            "maskedPaths": list(_MASKED),
+            "readonlyPaths": list(_READ_ONLY),
+        },
+        "annotations": {
+            OVERLAY: request.overlay,
+            CGROUP_MOUNTS: json.dumps(request.cgroup_views),
+            _REAPER: str(wants_reaper(spec, argv)).lower(),
+            _STDIN: str(spec.stdin_open).lower(),
+            _SECCOMP: request.seccomp_path,
+        },
+    }
+
+
+def _mounts(request: BundleRequest) -> list[dict[str, Any]]:
+    """Ours first, then covers, then the user's from the root downwards, so that no mount hides a later one's target."""
+    wanted = sorted(request.spec.mounts, key=lambda each: (each.target.rstrip("/").count("/"), each.target))
+    taken = {os.path.normpath(each.target) for each in wanted}
+    for target in taken:
+        if target == "/proc" or target.startswith("/proc/") or target == "/":
+            raise InvalidInput(
+                f"nothing can be mounted on {target} of a container",
+                code="O8-621",
+                helps=["a mount there could show programs a false view of the kernel"],
+            )
+    mounts: list[dict[str, Any]] = [dict(entry) for entry in _MOUNTS if entry["destination"] not in taken - {"/dev"}]
+    mounts += [
+        {"destination": path, "type": "tmpfs", "source": "tmpfs", "options": ["nosuid", "nodev", f"mode={mode:o}"]}
+        for path, mode in request.tmpfs_covers
+        if path not in taken
+    ]
+    mounts += [
+        {"destination": target, "type": "bind", "source": source, "options": ["bind", "rprivate"]}
+        for target, source in request.files.items()
+        if target not in taken
+    ]
+    mounts += [_user_mount(request, each) for each in wanted]
+    return mounts
+
+
+def _user_mount(request: BundleRequest, mount: MountSpec) -> dict[str, Any]:
+    access = ["ro"] if mount.read_only else ["rw"]
+    if mount.kind is MountKind.TMPFS:
+        size = [f"size={mount.size_bytes}"] if mount.size_bytes else []
+        options = [*_SAFE, *access, f"mode={mount.mode:o}", *size, *mount.options]
+        return {"destination": mount.target, "type": "tmpfs", "source": "tmpfs", "options": options}
+    source = request.volume_paths[mount.target] if mount.kind is MountKind.VOLUME else mount.source
+    return {"destination": mount.target, "type": "bind", "source": source, "options": ["rbind", "rprivate", *access]}
+
+
+def _resources(limits: ResourceSpec) -> dict[str, Any]:
+    resources: dict[str, Any] = {}
+    if limits.memory_max_bytes:
+        resources["memory"] = {"limit": limits.memory_max_bytes}
+    if limits.cpus:
+        resources["cpu"] = {"quota": int(limits.cpus * _PERIOD_US), "period": _PERIOD_US}
+    if limits.pids_max:
+        resources["pids"] = {"limit": limits.pids_max}
+    return resources
+
+
+def check(document: Mapping[str, Any]) -> None:
+    """Refuse what this runtime does not do, before anything is made for it."""
+    for namespace in document.get("linux", {}).get("namespaces", ()):
+        if namespace["type"] not in _NAMESPACES:
+            raise Unsupported(f"a {namespace['type']} namespace of the container's own is not supported yet")
+    if document.get("hooks"):
+        raise Unsupported("OCI hooks are not supported yet")
+
+
+def spawn_order(
+    document: Mapping[str, Any], *, container_id: str, bundle: str, socket_path: str, place: CgroupPlace, oom_file: str
+) -> Spawn:
+    """What the shim of this bundle is told, so that neither it nor PID 1 has to hold the document."""
+    check(document)
+    process, annotations = document["process"], document.get("annotations", {})
+    return Spawn(
+        container=container_id,
+        bundle=bundle,
+        socket=socket_path,
+        terminal=process.get("terminal", False),
+        stdin=annotations.get(_STDIN) == "true",
+        reaper=annotations.get(_REAPER) != "false",
+        process={key: process[key] for key in ("user", "capabilities", "noNewPrivileges") if key in process},
+        seccomp=annotations.get(_SECCOMP, ""),
+        cgroup_files=place.tasks,
+        cgroup_leaf=place.leaf,
+        oom_file=oom_file,
+    )
+
+
+def hosts_file(hostname: str, addresses: Sequence[str]) -> str:
+    """/etc/hosts as Docker writes it: the loopback names, then the container's own."""
+    lines = ["127.0.0.1\tlocalhost", "::1\tlocalhost ip6-localhost ip6-loopback", "fe00::0\tip6-localnet"]
+    lines += ["ff00::0\tip6-mcastprefix", "ff02::1\tip6-allnodes", "ff02::2\tip6-allrouters"]
+    lines += [f"{address}\t{hostname}" for address in addresses]
+    return "\n".join(lines) + "\n"
+
+
+def write(bundle: str, document: Mapping[str, Any], files: Mapping[str, str]) -> None:
+    """Put the document and `files` (name → text) into the bundle; config.json comes last and by rename: it marks the
+    bundle as complete.
+    """
+    for folder in (ROOTFS, "log"):
+        os.makedirs(os.path.join(bundle, folder), exist_ok=True)
+    for name, text in files.items():
+        with open(os.path.join(bundle, name), "w", encoding="utf-8") as file:
+            file.write(text)
+    fresh = os.path.join(bundle, "config.json.new")
+    with open(fresh, "w", encoding="utf-8") as file:
+        json.dump(document, file)
+    os.rename(fresh, os.path.join(bundle, "config.json"))
+
+
+def read(bundle: str) -> dict[str, Any]:
+    with open(os.path.join(bundle, "config.json"), encoding="utf-8") as file:
+        return dict(json.load(file))

@@ -1,0 +1,93 @@
+"""The process that builds the container from inside and then becomes its program.
+
+It reads the bundle's OCI document, mounts, opens the terminal, pivots, and waits for two words before the program
+runs: PID 1's, that it has given up its rights, and the shim's, that it is alive to be PID 1's parent.
+"""
+
+import json
+import os
+import socket
+from collections.abc import Callable
+from typing import Any, Final, NoReturn
+
+from orchestr8.errors import Orchestr8Error
+from orchestr8.kernel import prctl, sockets
+from orchestr8.runtime import program
+from orchestr8.runtime.program import Walls
+from orchestr8.runtime.rootfs import Rootfs
+
+_OOM_SCORE: Final = b"0"
+_OOM_SCORE_FALLBACK: Final = b"500"  # PID 1 could not be made a less likely victim: be a likelier one
+
+
+def run(
+    bundle: str, walls: Walls, sync: socket.socket, confined: Callable[[int], None], *, oom_lowered: bool
+) -> NoReturn:
+    """Set up and execute. `confined(terminal slave or -1)` returns when PID 1 has no more rights than the program."""
+    try:
+        with open(os.path.join(bundle, "config.json"), "rb") as document:
+            config = json.load(document)
+        process = config["process"]
+        program.new_session_keyring()
+        terminal = _build(bundle, config, sync)
+        program.make_working_directory(process["cwd"])
+        _write_oom_score(_OOM_SCORE if oom_lowered else _OOM_SCORE_FALLBACK)
+        confined(terminal)
+        if terminal >= 0:
+            _adopt_terminal(terminal)
+        walls.raise_here()
+        program.enter_working_directory(process["cwd"])
+        prctl.set_dumpable(True)
+        sockets.send_packet(sync, b'{"ready": true}')
+        if not sockets.receive_packet(sync)[0]:
+            os._exit(128)  # the shim died before PID 1's parent-death signal was set
+        program.reset_signals()
+        program.execute(process["args"], process["env"])
+    except Orchestr8Error as error:
+        report(sync, error)
+        os._exit(getattr(error, "exit_code", 128))
+    except BaseException as error:  # noqa: BLE001 - the shim must hear of it, whatever it was: nobody else can
+        report(sync, error)
+    finally:
+        os._exit(128)
+
+
+def report(sync: socket.socket, error: BaseException) -> None:
+    """Tell the shim why the program will not run."""
+    text = error.message if isinstance(error, Orchestr8Error) else f"{type(error).__name__}: {error}"
+    body = {"text": text, "exit_code": getattr(error, "exit_code", 128)}
+    try:
+        sockets.send_packet(sync, json.dumps(body).encode())
+    except OSError:
+        return  # the shim is gone, and with it everybody who could want to know
+
+
+def _build(bundle: str, config: dict[str, Any], sync: socket.socket) -> int:
+    """The file system, the terminal (its slave is returned, else -1), the host name, the walls around kernel files."""
+    rootfs = Rootfs(bundle, config)
+    rootfs.mount_all()
+    slave = -1
+    if config["process"].get("terminal"):
+        master, slave = rootfs.open_terminal()
+        sockets.send_packet(sync, b'{"terminal": true}', [master])
+        os.close(master)
+    if config.get("hostname"):
+        socket.sethostname(config["hostname"])
+    rootfs.protect()
+    rootfs.pivot()
+    return slave
+
+
+def _adopt_terminal(slave: int) -> None:
+    """Stdio on the terminal, in a session of its own whose controlling terminal it is."""
+    for number in (0, 1, 2):
+        os.dup2(slave, number, inheritable=True)
+    os.close(slave)
+    if os.getpid() != os.getsid(0):
+        os.setsid()
+    program.take_terminal(0)
+
+
+def _write_oom_score(value: bytes) -> None:
+    with open("/proc/self/oom_score_adj", "wb", buffering=0) as score:
+        score.write(value)
