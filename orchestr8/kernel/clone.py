@@ -6,6 +6,7 @@ C library is not told. `os.fork` stays right for everything that needs no flags.
 
 import ctypes
 import os
+import struct
 from typing import Any, Final
 
 from orchestr8.kernel.libc import check
@@ -15,40 +16,28 @@ _CLONE3: Final = 435
 _CLONE_PIDFD: Final = 0x1000
 _CLONE_INTO_CGROUP: Final = 0x200000000
 _SIGCHLD: Final = 17
+_ARGUMENTS: Final = struct.Struct("=11Q")  # struct clone_args, CLONE_ARGS_SIZE_VER2
 
 # PyDLL keeps the interpreter's lock during the call: a child that had to take it again would depend on luck.
 _locked: Final[Any] = ctypes.PyDLL(None, use_errno=True)
-_locked.syscall.restype = ctypes.c_long
-
-
-class _CloneArguments(ctypes.Structure):
-    """struct clone_args."""
-
-    _fields_ = tuple(
-        (name, ctypes.c_uint64)
-        for name in (
-            *("flags", "pidfd", "child_tid", "parent_tid", "exit_signal", "stack", "stack_size", "tls"),
-            *("set_tid", "set_tid_size", "cgroup"),
-        )
-    )
+_syscall: Final[Any] = _locked.syscall
+_syscall.restype = ctypes.c_long
+_after_fork_child: Final[Any] = _locked.PyOS_AfterFork_Child
+# Made once: what a fork's child does before it settles is memory that each container has for itself.
+_pidfd: Final = ctypes.c_int(-1)
+_pidfd_address: Final = ctypes.addressof(_pidfd)
 
 
 def clone(flags: CloneFlag = CloneFlag(0), *, cgroup_fd: int = -1) -> tuple[int, int]:
     """Fork with `flags`: (pid, pidfd) in the parent, (0, -1) in the child. The pidfd is close-on-exec."""
-    pidfd = ctypes.c_int(-1)
-    arguments = _CloneArguments(
-        flags=int(flags) | _CLONE_PIDFD | (_CLONE_INTO_CGROUP if cgroup_fd >= 0 else 0),
-        pidfd=ctypes.addressof(pidfd),
-        exit_signal=_SIGCHLD,
-        cgroup=max(cgroup_fd, 0),
-    )
-    size = ctypes.c_size_t(ctypes.sizeof(arguments))
-    pid = check(_locked.syscall(_CLONE3, ctypes.byref(arguments), size), "clone3", str(flags))
+    all_flags = int(flags) | _CLONE_PIDFD | (_CLONE_INTO_CGROUP if cgroup_fd >= 0 else 0)
+    arguments = _ARGUMENTS.pack(all_flags, _pidfd_address, 0, 0, _SIGCHLD, 0, 0, 0, 0, 0, max(cgroup_fd, 0))
+    pid = _syscall(_CLONE3, arguments, len(arguments))
     if pid == 0:
         # What os.fork does for its child: fresh locks, the right main thread, at-fork hooks.
-        ctypes.pythonapi.PyOS_AfterFork_Child()
+        _after_fork_child()
         return 0, -1
-    return pid, pidfd.value
+    return check(pid, "clone3", flags), _pidfd.value
 
 
 def exit_code(status: int) -> int:

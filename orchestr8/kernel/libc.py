@@ -39,8 +39,8 @@ class SyscallError(OSError):
         return f"{self.call}{about}: {self.strerror}{remedy}"
 
 
-def check(result: int, call: str, subject: str = "") -> int:
-    """`result` of a call that returns -1 and sets errno on failure."""
+def check(result: int, call: str, subject: object = "") -> int:
+    """`result` of a call that returns -1 and sets errno on failure; only then is `subject` made a text."""
     if result == -1:
-        raise SyscallError(ctypes.get_errno(), call, subject)
+        raise SyscallError(ctypes.get_errno(), call, str(subject))
     return result

@@ -3,7 +3,14 @@
 import ctypes
 import enum
 
+from typing import Any, Final
+
 from orchestr8.kernel.libc import check, libc
+
+_unshare: Final[Any] = libc.unshare
+_unshare.argtypes = (ctypes.c_int,)
+_setns: Final[Any] = libc.setns
+_setns.argtypes = (ctypes.c_int, ctypes.c_int)
 
 
 class CloneFlag(enum.IntFlag):  # values: <linux/sched.h>
@@ -19,9 +26,9 @@ class CloneFlag(enum.IntFlag):  # values: <linux/sched.h>
 
 def unshare(flags: CloneFlag) -> None:
     """Move the calling thread into new namespaces (for NEWPID: its next child)."""
-    check(libc.unshare(ctypes.c_int(int(flags))), "unshare", str(flags))
+    check(_unshare(flags), "unshare", flags)
 
 
 def setns(fd: int, flags: CloneFlag = CloneFlag(0)) -> None:
     """Move the calling thread into the namespace behind `fd`; with a pidfd, into those of `flags` of that process."""
-    check(libc.setns(ctypes.c_int(fd), ctypes.c_int(int(flags))), "setns", str(flags))
+    check(_setns(fd, flags), "setns", flags)

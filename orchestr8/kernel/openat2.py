@@ -71,7 +71,9 @@ def make_in_root(root_fd: int, path: str, *, directory: bool, mode: int = 0o755)
             if directory:
                 os.mkdir(name, mode, dir_fd=parent)
             else:
-                made = os.open(name, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC, 0o644, dir_fd=parent)
+                made = os.open(
+                    name, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC, 0o644, dir_fd=parent
+                )
                 os.close(made)
         except FileExistsError:
             pass  # another start made it in between, or it is a dangling symlink: the next call tells them apart

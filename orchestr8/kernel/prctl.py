@@ -2,7 +2,7 @@
 
 import ctypes
 import os
-from typing import Final
+from typing import Any, Final
 
 from orchestr8.kernel.libc import check, libc
 
@@ -11,24 +11,30 @@ _SET_DUMPABLE: Final = 4
 _SET_NAME: Final = 15
 _SET_NO_NEW_PRIVS: Final = 38
 
+# Prototypes let ctypes convert plain numbers itself: nothing is allocated in the forked processes that call this.
+prctl: Final[Any] = libc.prctl
+prctl.argtypes = (ctypes.c_int, *[ctypes.c_ulong] * 4)
+_prctl_text: Final[Any] = ctypes.CDLL(None, use_errno=True).prctl
+_prctl_text.argtypes = (ctypes.c_int, ctypes.c_char_p, *[ctypes.c_ulong] * 3)
+
 
 def set_parent_death_signal(signal: int) -> None:
     """Have the kernel send `signal` when the parent dies. A change of user id clears it."""
-    check(libc.prctl(_SET_PDEATHSIG, ctypes.c_ulong(signal), 0, 0, 0), "prctl", "PR_SET_PDEATHSIG")
+    check(prctl(_SET_PDEATHSIG, signal, 0, 0, 0), "prctl", "PR_SET_PDEATHSIG")
 
 
 def set_dumpable(dumpable: bool) -> None:
     """Whether processes of the same user may trace this one and open its /proc/PID/fd."""
-    check(libc.prctl(_SET_DUMPABLE, ctypes.c_ulong(int(dumpable)), 0, 0, 0), "prctl", "PR_SET_DUMPABLE")
+    check(prctl(_SET_DUMPABLE, dumpable, 0, 0, 0), "prctl", "PR_SET_DUMPABLE")
 
 
 def set_no_new_privileges() -> None:
-    check(libc.prctl(_SET_NO_NEW_PRIVS, ctypes.c_ulong(1), 0, 0, 0), "prctl", "PR_SET_NO_NEW_PRIVS")
+    check(prctl(_SET_NO_NEW_PRIVS, 1, 0, 0, 0), "prctl", "PR_SET_NO_NEW_PRIVS")
 
 
-def set_name(name: str) -> None:
+def set_name(name: bytes) -> None:
     """The name in /proc/PID/comm, cut at 15 bytes."""
-    check(libc.prctl(_SET_NAME, ctypes.c_char_p(name.encode()[:15]), 0, 0, 0), "prctl", "PR_SET_NAME")
+    check(_prctl_text(_SET_NAME, name, 0, 0, 0), "prctl", "PR_SET_NAME")
 
 
 class ArgumentArea:
@@ -43,7 +49,10 @@ class ArgumentArea:
         self._start, end = int(fields[45]), int(fields[46])
         self._size = end - self._start
 
-    def write(self, text: str) -> None:
-        """Show `text` as the command line, cut to the room there is."""
-        encoded = os.fsencode(text)[: self._size - 1]
-        ctypes.memmove(self._start, encoded.ljust(self._size, b"\0"), self._size)
+    def prepared(self, text: str) -> bytes:
+        """`text` as `write` wants it: cut or filled to the room there is."""
+        return os.fsencode(text)[: self._size - 1].ljust(self._size, b"\0")
+
+    def write(self, prepared: bytes) -> None:
+        """Show what `prepared` made as the command line."""
+        ctypes.memmove(self._start, prepared, self._size)

@@ -21,7 +21,9 @@ def send_packet(sock: socket.socket, payload: bytes, fds: Sequence[int] = ()) ->
 
 def receive_packet(sock: socket.socket) -> tuple[bytes, list[int]]:
     """One packet and its descriptors, close-on-exec and the caller's to close; b"" at the end of the stream."""
-    payload, ancillary, flags, _ = sock.recvmsg(MAX_PACKET, socket.CMSG_SPACE(MAX_FDS * _FD_SIZE), socket.MSG_CMSG_CLOEXEC)
+    payload, ancillary, flags, _ = sock.recvmsg(
+        MAX_PACKET, socket.CMSG_SPACE(MAX_FDS * _FD_SIZE), socket.MSG_CMSG_CLOEXEC
+    )
     fds: list[int] = []
     for level, kind, data in ancillary:
         if level == socket.SOL_SOCKET and kind == socket.SCM_RIGHTS:

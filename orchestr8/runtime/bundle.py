@@ -222,7 +222,6 @@ def spawn_order(
         terminal=process.get("terminal", False),
         stdin=annotations.get(_STDIN) == "true",
         reaper=annotations.get(_REAPER) != "false",
-        process={key: process[key] for key in ("user", "capabilities", "noNewPrivileges") if key in process},
         seccomp=annotations.get(_SECCOMP, ""),
         cgroup_files=place.tasks,
         cgroup_leaf=place.leaf,

@@ -197,7 +197,6 @@ class ForkserverClient:
     ) -> None:
         self._start = start
         self._configure = configure
-        self._spawned: dict[str, tuple[anyio.Event, list[int]]] = {}
         self._channel: Channel | None = None
         self._process: subprocess.Popen[bytes] | None = None
         self._closing = False
@@ -215,15 +214,8 @@ class ForkserverClient:
         self._open(sock)
 
     def _open(self, sock: socket.socket) -> None:
-        self._channel = Channel(sock, self._receive, self._lost)
+        self._channel = Channel(sock, _unexpected, self._lost)
         self._channel.send(self._configure)
-
-    def _receive(self, message: Message, fds: list[int]) -> None:
-        sockets.close_all(fds)
-        if isinstance(message, messages.Spawned) and message.container in self._spawned:
-            done, pid = self._spawned.pop(message.container)
-            pid.append(message.pid)
-            done.set()
 
     def _lost(self) -> None:
         if self._process is not None:
@@ -231,33 +223,20 @@ class ForkserverClient:
             self._process = None
         self._channel = None
         self.pid = 0
-        for done, _ in self._spawned.values():
-            done.set()
-        self._spawned.clear()
 
-    async def spawn(self, order: messages.Spawn, fds: Sequence[int]) -> int:
-        """Fork a shim; its pid. `fds`: its control socket, the network namespace, what it keeps.
+    async def spawn(self, order: messages.Spawn, fds: Sequence[int]) -> None:
+        """Have a shim forked. `fds`: its control socket, the network namespace, PID 1's cgroup, what it keeps.
 
-        Tried once more when the forkserver dies meanwhile.
+        Nobody answers but the shim, on its control socket; that the forkserver died over it shows as that socket's end.
         """
-        container: str = order.container
-        for _ in range(2):
-            if self._channel is None:
-                await self.start()
-            assert self._channel is not None
-            done: anyio.Event = anyio.Event()
-            pid: list[int] = []
-            self._spawned[container] = (done, pid)
-            try:
-                self._channel.send(order, fds)
-                await done.wait()
-            except Unavailable:
-                continue
-            finally:
-                self._spawned.pop(container, None)
-            if pid:
-                return pid[0]
-        raise OperationFailed("the forkserver died twice while it started this container", code="O8-631")
+        if self._channel is None:
+            await self.start()
+        assert self._channel is not None
+        try:
+            self._channel.send(order, fds)
+        except Unavailable:
+            await self.start()
+            self._channel.send(order, fds)
 
     async def close(self) -> None:
         """End it, for good. Shims and containers go on."""
@@ -268,6 +247,11 @@ class ForkserverClient:
             channel.close()
         if process is not None:
             await anyio.to_thread.run_sync(process.wait)
+
+
+def _unexpected(message: Message, fds: list[int]) -> None:
+    sockets.close_all(fds)
+    raise OperationFailed(f"a forkserver says nothing, but this one said {message!r}", code="O8-902")
 
 
 def control_pair() -> tuple[socket.socket, socket.socket]:

@@ -20,7 +20,6 @@ from orchestr8.runtime import program
 from orchestr8.runtime.launch import Stdio, open_cgroup
 from orchestr8.runtime.messages import Exec, Spawn
 from orchestr8.runtime.poller import READ, Poller
-from orchestr8.runtime.program import Walls
 from orchestr8.runtime.rootfs import open_pty
 from orchestr8.runtime.users import read_file, resolve_user
 
@@ -37,7 +36,6 @@ class ExecProcess:
         poller: Poller,
         order: Exec,
         container: Spawn,
-        seccomp_program: bytes,
         init_pidfd: int,
         on_end: Callable[[tuple[str, int] | None], None],
     ) -> None:
@@ -53,7 +51,7 @@ class ExecProcess:
             try:
                 self.pid, self.pidfd = clone(cgroup_fd=cgroup_fd)
                 if self.pid == 0:
-                    _run(order, container, seccomp_program, theirs, init_pidfd, self.stdio.child)
+                    _run(order, container, theirs, init_pidfd, self.stdio.child)
             finally:
                 setns(own_namespace, CloneFlag.NEWPID)
         except OSError:
@@ -85,7 +83,6 @@ class ExecProcess:
 def _run(
     order: Exec,
     container: Spawn,
-    seccomp_program: bytes,
     sync: socket.socket,
     init_pidfd: int,
     stdio: tuple[int, int, int] | None,
@@ -95,6 +92,7 @@ def _run(
         prctl.set_dumpable(False)
         with open(os.path.join(container.bundle, "config.json"), "rb") as document:
             config = json.load(document)
+        seccomp_program = program.read_filter(container.seccomp)
         cgroup_enter.enter(container.cgroup_files)
         setns(init_pidfd, _JOINED)
         if stdio is not None:
@@ -110,7 +108,7 @@ def _run(
         if order.tty:
             _open_terminal(sync)
         process = exec_process(order, config, read_file("/etc/passwd"), read_file("/etc/group"))
-        Walls(process, seccomp_program).raise_here()
+        program.raise_walls(program.pack_walls(process, seccomp_program))
         program.enter_working_directory(process["cwd"])
         program.reset_signals()
         program.execute(process["args"], process["env"])

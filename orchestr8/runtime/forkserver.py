@@ -15,17 +15,19 @@ import traceback
 from typing import Final, NoReturn
 
 from orchestr8.kernel import cgroup_enter, prctl, sockets
-from orchestr8.runtime import messages, shim
+from orchestr8.runtime import init, messages, reaper, shim
 
 _RESTART_DELAY_S: Final = 0.1
 _RESTART_DELAY_MAX_S: Final = 10.0
+_FD_MAX: Final = os.sysconf("SC_OPEN_MAX")
 _STEADY_S: Final = 10.0  # an engine that lived this long starts the delays anew
 
 
 class Forkserver:
-    def __init__(self, engine: socket.socket) -> None:
+    def __init__(self, engine: socket.socket, title: prctl.ArgumentArea) -> None:
         self._engine = engine
-        self._title = prctl.ArgumentArea()
+        self._title = title
+        self._reaper_fd = reaper.open_image()
         self._configuration = messages.Configure()
         self._engine_since = time.monotonic()
         self._delay_s = _RESTART_DELAY_S
@@ -37,28 +39,30 @@ class Forkserver:
             if not packet:
                 self._restart_engine()
                 continue
-            message = messages.decode(packet)
-            if isinstance(message, messages.Configure):
-                self._configuration = message
-                cgroup_enter.enter(message.cgroup_files)  # every shim is born there
-            elif isinstance(message, messages.Shutdown):
-                return
-            elif isinstance(message, messages.Spawn):
-                self._spawn(message, fds)
+            if messages.is_spawn(packet):
+                self._spawn(packet, fds)
+            else:
+                message = messages.decode(packet)
+                if isinstance(message, messages.Shutdown):
+                    return
+                if isinstance(message, messages.Configure):
+                    self._configuration = message
+                    cgroup_enter.enter(message.cgroup_files)  # every shim is born there
             sockets.close_all(fds)
 
-    def _spawn(self, order: messages.Spawn, fds: list[int]) -> None:
-        pid = os.fork()
-        if pid:
-            sockets.send_packet(self._engine, messages.encode(messages.Spawned(container=order.container, pid=pid)))
+    def _spawn(self, packet: bytes, fds: list[int]) -> None:
+        """Fork a shim and forget it. The order is decoded by the shim: whatever this process touches between two forks
+        is memory that the shim before has for itself alone.
+        """
+        if os.fork():
             return
         code = 0
         try:
-            kept = [0, 1, 2, *fds]
-            for low, high in zip(sorted(kept), [*sorted(kept)[1:], os.sysconf("SC_OPEN_MAX")], strict=True):
+            kept = sorted([0, 1, 2, *fds, *([self._reaper_fd] if self._reaper_fd >= 0 else [])])
+            for low, high in zip(kept, [*kept[1:], _FD_MAX], strict=True):
                 os.closerange(low + 1, high)
             self._engine.detach()
-            shim.main(order, fds, self._title)
+            shim.main(packet, fds, self._reaper_fd, self._title)
         except BaseException:  # noqa: BLE001 - the last frame of this process: its log is the only listener
             code = 1
             traceback.print_exc()
@@ -86,6 +90,7 @@ def _execute_engine(argv: list[str], environment: dict[str, str], theirs: socket
     try:
         os.setsid()
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+        signal.pthread_sigmask(signal.SIG_SETMASK, ())
         os.set_inheritable(theirs.fileno(), True)
         os.execve(argv[0], [*argv, "--forkserver-fd", str(theirs.fileno())], environment)
     except BaseException:  # noqa: BLE001 - see _spawn
@@ -99,9 +104,11 @@ def main(engine_fd: int) -> None:
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # the kernel reaps shims: their ends are told by their sockets
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
-    server = Forkserver(socket.socket(fileno=engine_fd))
-    server._title.write("orchestr8-forkserver")
-    prctl.set_name("orchestr8-fork")
+    signal.pthread_sigmask(signal.SIG_SETMASK, init.WAITED)  # inherited by PID 1s, which wait for them
+    title = prctl.ArgumentArea()
+    server = Forkserver(socket.socket(fileno=engine_fd), title)
+    title.write(title.prepared("orchestr8-forkserver"))
+    prctl.set_name(b"orchestr8-fork")
     sys.path_importer_cache.clear()
     gc.disable()
     gc.collect()

@@ -54,36 +54,40 @@ class Stdio:
         self.stdin = self.stdout = self.stderr = self.master = -1
 
 
+class Unborn:
+    """A PID 1 that waits in its namespaces for its order: made first, while the shim is still what the fork left."""
+
+    def __init__(self, network_fd: int, cgroup_fd: int, reaper_fd: int, title: prctl.ArgumentArea) -> None:
+        self.sync, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        try:
+            self.pid, self.pidfd = clone(_NAMESPACES, cgroup_fd=cgroup_fd)
+            if self.pid == 0:
+                init.run(network_fd, reaper_fd, theirs, title)
+        except OSError:
+            self.sync.close()
+            raise
+        finally:
+            theirs.close()
+
+
 class Launch:
-    """One PID 1 from clone3 to the end of the hand-shake. `on_end(error)`: None when the program runs."""
+    """One PID 1 from its order to the end of the hand-shake. `on_end(error)`: None when the program runs."""
 
     def __init__(
-        self,
-        poller: Poller,
-        plan: init.Plan,
-        order: Spawn,
-        network_fd: int,
-        title: prctl.ArgumentArea,
-        on_end: Callable[[tuple[str, int] | None], None],
+        self, poller: Poller, unborn: Unborn, order: Spawn, on_end: Callable[[tuple[str, int] | None], None]
     ) -> None:
         self._poller = poller
         self._on_end = on_end
         self._error: tuple[str, int] | None = None
+        self.pid, self.pidfd = unborn.pid, unborn.pidfd
+        self._sync = unborn.sync
         self.stdio = Stdio(terminal=order.terminal, stdin=order.stdin)
-        self._sync, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        cgroup_fd = open_cgroup(order.cgroup_leaf)
+        instruction = json.dumps({"bundle": order.bundle, "seccomp": order.seccomp}).encode()
+        packet = init.encode_order(tuple(order.cgroup_files), instruction, reaper=order.reaper)
         try:
-            self.pid, self.pidfd = clone(_NAMESPACES, cgroup_fd=cgroup_fd)
-            if self.pid == 0:
-                init.run(plan, theirs, network_fd, self.stdio.child, title)
-        except OSError:
-            self.stdio.close()
-            self._sync.close()
-            raise
-        finally:
-            theirs.close()
-            if cgroup_fd >= 0:
-                os.close(cgroup_fd)
+            sockets.send_packet(self._sync, packet, self.stdio.child or ())
+        except OSError as error:  # it was killed meanwhile: told by the end of the stream
+            self._error = (f"init is gone: {error}", 128)
         self.stdio.close_child_side()
         self._poller.watch(self._sync.fileno(), READ, self._receive)
 

@@ -53,28 +53,22 @@ class Configure(Message):
 
 
 class Spawn(Message):
-    """Fork a shim. Descriptors: its first control socket, the network namespace, then those it merely keeps.
+    """Fork a shim; it answers on its control socket.
 
-    `process` holds `user`, `capabilities` and `noNewPrivileges` of the bundle's OCI document: PID 1 takes the
-    program's rights without reading the document itself. `seccomp`: path of the compiled filter, "" for none.
-    `oom_file`: the cgroup file with a line "oom_kill N".
+    Descriptors: that control socket, the network namespace, the cgroup v2 directory in which PID 1 is born (or, where
+    there is none, /dev/null), then those that the shim merely keeps.
+
+    `seccomp`: path of the compiled filter, "" for none. `oom_file`: the cgroup file with a line "oom_kill N".
     """
 
     fields: ClassVar = {
-        "container": "", "bundle": "", "socket": "", "terminal": False, "stdin": False, "reaper": True, "process": {},
+        "container": "", "bundle": "", "socket": "", "terminal": False, "stdin": False, "reaper": True,
         "seccomp": "", "cgroup_files": (), "cgroup_leaf": "", "oom_file": "",
     }  # fmt: skip
 
 
 class Shutdown(Message):
     """The engine ends on purpose: end too, and do not start it again."""
-
-
-# --- forkserver → engine ---------------------------------------------------------------------------------------
-
-
-class Spawned(Message):
-    fields: ClassVar = {"container": "", "pid": 0}
 
 
 # --- engine → shim: each carries a number that its answer repeats --------------------------------------------------
@@ -172,21 +166,27 @@ class ExecExited(Message):
 _KINDS: Final[dict[str, type[Message]]] = {
     kind.__name__: kind
     for kind in (
-        *(Configure, Spawn, Shutdown, Spawned, Start, Signal, Exec, Attach, Resize, Query, Release),
+        *(Configure, Spawn, Shutdown, Start, Signal, Exec, Attach, Resize, Query, Release),
         *(Done, Failed, Started, ExecStarted, Status, Exited, ExecExited),
     )
 }
 
 
 def encode(message: Message) -> bytes:
-    return json.dumps({"v": PROTOCOL, "type": type(message).__name__, **message.__dict__}).encode()
+    """`Type {"v": …}`: the type stands first, so that the forkserver can tell a Spawn without decoding it."""
+    return f"{type(message).__name__} {json.dumps({'v': PROTOCOL, **message.__dict__})}".encode()
 
 
 def decode(packet: bytes) -> Message:
     """The message of one packet. Raises OperationFailed for what is no message of ours."""
+    name, _, body = packet.partition(b" ")
     try:
-        body = json.loads(packet)
-        kind = _KINDS[body.pop("type")]
-        return kind(**{key: value for key, value in body.items() if key in kind.fields})
+        kind = _KINDS[name.decode()]
+        values = json.loads(body)
+        return kind(**{key: value for key, value in values.items() if key in kind.fields})
     except (ValueError, KeyError, AttributeError, TypeError) as error:
         raise OperationFailed(f"not a message of protocol {PROTOCOL}: {packet[:80]!r}", code="O8-902") from error
+
+
+def is_spawn(packet: bytes) -> bool:
+    return packet.startswith(b"Spawn ")

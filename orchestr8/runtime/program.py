@@ -8,6 +8,7 @@ import errno
 import fcntl
 import os
 import signal
+import struct
 from typing import Any, Final
 
 from orchestr8.errors import OperationFailed
@@ -36,34 +37,49 @@ def new_session_keyring() -> None:
     libc.syscall(_KEYCTL, _KEYCTL_JOIN_SESSION_KEYRING, None)
 
 
-class Walls:
-    """What a program may do: OCI's `process.user`, `capabilities` and `noNewPrivileges`, and the compiled filter."""
+# uid, gid, umask, no_new_privileges, five capability sets, number of supplementary groups; then those, then the filter
+_WALLS: Final = struct.Struct("=IIII5QI")
 
-    __slots__ = ("capabilities", "gid", "groups", "no_new_privileges", "seccomp_program", "uid", "umask")
 
-    def __init__(self, process: dict[str, Any], seccomp_program: bytes) -> None:
-        user = process["user"]
-        self.uid: int = user["uid"]
-        self.gid: int = user["gid"]
-        self.groups: tuple[int, ...] = tuple(user.get("additionalGids", ()))
-        self.umask: int = user.get("umask", 0o022)
-        self.capabilities = CapabilitySets.from_oci(process.get("capabilities", {}))
-        self.no_new_privileges: bool = process.get("noNewPrivileges", False)
-        self.seccomp_program = seccomp_program
+def pack_walls(process: dict[str, Any], seccomp_program: bytes) -> bytes:
+    """What a program may do: OCI's `process.user`, `capabilities`, `noNewPrivileges`, and the compiled filter.
 
-    def raise_here(self) -> None:
-        """Confine the calling process: the filter while CAP_SYS_ADMIN is left, groups before ids, ids before sets."""
-        capabilities.limit(self.capabilities)
-        if self.no_new_privileges:
-            prctl.set_no_new_privileges()
-        if self.seccomp_program:
-            seccomp_install.install(self.seccomp_program)
-        _own_stdio(self.uid, self.gid)
-        os.setgroups(self.groups)
-        os.setresgid(self.gid, self.gid, self.gid)
-        os.setresuid(self.uid, self.uid, self.uid)
-        capabilities.apply(self.capabilities)
-        os.umask(self.umask)
+    Packed, so that PID 1 takes it as it is from the process that read the document.
+    """
+    user = process["user"]
+    groups = user.get("additionalGids") or ()
+    sets = CapabilitySets.from_oci(process.get("capabilities", {}))
+    flags = (user.get("umask", 0o022), bool(process.get("noNewPrivileges", False)))
+    fixed = _WALLS.pack(user["uid"], user["gid"], *flags, *sets, len(groups))
+    return fixed + struct.pack(f"={len(groups)}I", *groups) + seccomp_program
+
+
+def raise_walls(packed: bytes) -> None:
+    """Confine the calling process: the filter while CAP_SYS_ADMIN is left, groups before ids, ids before sets."""
+    uid, gid, umask, no_new_privileges, *bits, group_count = _WALLS.unpack_from(packed)
+    filter_start = _WALLS.size + 4 * group_count
+    groups = struct.unpack_from(f"={group_count}I", packed, _WALLS.size)
+    sets = CapabilitySets._make(bits)
+    seccomp_program = packed[filter_start:]
+    capabilities.limit(sets)
+    if no_new_privileges:
+        prctl.set_no_new_privileges()
+    if seccomp_program:
+        seccomp_install.install(seccomp_program)
+    _own_stdio(uid, gid)
+    os.setgroups(groups)
+    os.setresgid(gid, gid, gid)
+    os.setresuid(uid, uid, uid)
+    capabilities.apply(sets)
+    os.umask(umask)
+
+
+def read_filter(path: str) -> bytes:
+    """The compiled seccomp filter at `path`; b"", no filter, for no path."""
+    if not path:
+        return b""
+    with open(path, "rb") as compiled:
+        return compiled.read()
 
 
 def _own_stdio(uid: int, gid: int) -> None:

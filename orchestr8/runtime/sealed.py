@@ -5,39 +5,15 @@ host's python3 would be the attacker's (CVE-2019-5736). So the interpreter is co
 that cannot run from there (it finds its libraries by $ORIGIN) runs from a detached, read-only mount of itself.
 """
 
-import fcntl
 import os
 import socket
 import subprocess
 import sys
 from collections.abc import Sequence
-from typing import Final
 
 from orchestr8.errors import OperationFailed
 from orchestr8.kernel import mount
-
-_MFD_EXEC: Final = 0x10  # <linux/memfd.h>, Linux 6.3; older kernels make every memfd executable
-_SEALS: Final = fcntl.F_SEAL_SEAL | fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_WRITE
-_COPY_SIZE: Final = 1 << 20
-
-
-def sealed_copy(path: str) -> int:
-    """A memfd with the content of `path` that nobody can write to any more."""
-    name = "orchestr8-python"
-    flags = os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING
-    try:
-        fd = os.memfd_create(name, flags | _MFD_EXEC)
-    except OSError:
-        fd = os.memfd_create(name, flags)
-    try:
-        with open(path, "rb") as source:
-            while os.sendfile(fd, source.fileno(), None, _COPY_SIZE):
-                pass
-        fcntl.fcntl(fd, fcntl.F_ADD_SEALS, _SEALS)
-    except BaseException:
-        os.close(fd)
-        raise
-    return fd
+from orchestr8.kernel.memfd import sealed_copy
 
 
 def read_only_mount(path: str) -> int:
@@ -65,7 +41,7 @@ class Interpreter:
 
     def __init__(self) -> None:
         self.argv0 = os.path.realpath(sys.executable)
-        self.fd = sealed_copy(self.argv0)
+        self.fd = sealed_copy("orchestr8-python", self.argv0)
         self.sealed = True
         if not _runs(self.fd, [self.argv0]):
             os.close(self.fd)

@@ -6,36 +6,41 @@ runs: PID 1's, that it has given up its rights, and the shim's, that it is alive
 
 import json
 import os
+import signal
 import socket
-from collections.abc import Callable
 from typing import Any, Final, NoReturn
 
 from orchestr8.errors import Orchestr8Error
 from orchestr8.kernel import prctl, sockets
 from orchestr8.runtime import program
-from orchestr8.runtime.program import Walls
 from orchestr8.runtime.rootfs import Rootfs
 
+GO: Final = b"go"
 _OOM_SCORE: Final = b"0"
 _OOM_SCORE_FALLBACK: Final = b"500"  # PID 1 could not be made a less likely victim: be a likelier one
 
 
-def run(
-    bundle: str, walls: Walls, sync: socket.socket, confined: Callable[[int], None], *, oom_lowered: bool
-) -> NoReturn:
-    """Set up and execute. `confined(terminal slave or -1)` returns when PID 1 has no more rights than the program."""
+def run(order: bytes, sync: socket.socket, init: socket.socket | None, *, oom_lowered: bool) -> NoReturn:
+    """Set up and execute. `order`: JSON {"bundle": …, "seccomp": …}. `init`: PID 1, None when this is PID 1 itself."""
     try:
+        bundle, seccomp_path = (json.loads(order)[key] for key in ("bundle", "seccomp"))
         with open(os.path.join(bundle, "config.json"), "rb") as document:
             config = json.load(document)
         process = config["process"]
+        walls = program.pack_walls(process, program.read_filter(seccomp_path))
         program.new_session_keyring()
         terminal = _build(bundle, config, sync)
         program.make_working_directory(process["cwd"])
         _write_oom_score(_OOM_SCORE if oom_lowered else _OOM_SCORE_FALLBACK)
-        confined(terminal)
+        if init is not None:
+            _await_init(init, walls, terminal)
         if terminal >= 0:
             _adopt_terminal(terminal)
-        walls.raise_here()
+        elif init is not None:
+            os.setsid()
+        program.raise_walls(walls)
+        if init is None:
+            prctl.set_parent_death_signal(signal.SIGKILL)  # a change of ids cleared it; execve keeps it
         program.enter_working_directory(process["cwd"])
         prctl.set_dumpable(True)
         sockets.send_packet(sync, b'{"ready": true}')
@@ -50,6 +55,14 @@ def run(
         report(sync, error)
     finally:
         os._exit(128)
+
+
+def _await_init(init: socket.socket, walls: bytes, terminal: int) -> None:
+    """Tell PID 1 what rights to keep and what its stdio is; return when it has no more rights than that."""
+    sockets.send_packet(init, walls, [terminal] if terminal >= 0 else [])
+    if init.recv(16) != GO:
+        os._exit(128)  # PID 1 failed and has said why
+    init.close()
 
 
 def report(sync: socket.socket, error: BaseException) -> None:

@@ -14,18 +14,19 @@ import json
 import os
 import signal
 import socket
+import stat
 import sys
 import time
+from collections.abc import Callable
 from typing import Final
 
 from orchestr8.kernel import prctl, sockets
-from orchestr8.runtime import init, messages
+from orchestr8.runtime import messages
 from orchestr8.runtime.exec import ExecProcess
-from orchestr8.runtime.launch import Launch
+from orchestr8.runtime.launch import Launch, Unborn
 from orchestr8.runtime.logwriter import LogWriter
 from orchestr8.runtime.messages import Message
 from orchestr8.runtime.poller import READ, Poller
-from orchestr8.runtime.program import Walls
 from orchestr8.runtime.streams import STDERR, STDOUT, Input, Output, Session
 from orchestr8.runtime.terminal import set_size
 
@@ -34,15 +35,20 @@ LOG_FILE: Final = "log/current.log"
 
 
 class Shim:
-    def __init__(self, order: messages.Spawn, fds: list[int], title: prctl.ArgumentArea) -> None:
+    def __init__(
+        self,
+        order: messages.Spawn,
+        control: socket.socket,
+        kept: list[int],
+        conceive: Callable[[], Unborn],
+        unborn: Unborn,
+    ) -> None:
         self._bundle = order.bundle
         self._socket_path = order.socket
-        self._title = title
-        control, self._network_fd, *self._kept = fds
         self._order = order
-        self._seccomp = _read_bytes(order.seccomp) if order.seccomp else b""
-        walls = Walls(order.process, self._seccomp)
-        self._plan = init.Plan(order.bundle, tuple(order.cgroup_files), walls, reaper=order.reaper)
+        self._kept = kept
+        self._conceive = conceive
+        self._unborn: Unborn | None = unborn
         self._status = messages.Status(
             container=order.container,
             boot_id=_read("/proc/sys/kernel/random/boot_id"),
@@ -64,7 +70,7 @@ class Shim:
         self._execs: dict[str, _RunningExec] = {}
         self._released = False
         self._listener = self._listen()
-        self._welcome(socket.socket(fileno=control))
+        self._welcome(control)
         self._save()
 
     # --- set-up ---------------------------------------------------------------------------------------------------
@@ -182,7 +188,8 @@ class Shim:
         self._start_requests.append((engine, message.request))
         self._oom_before = self._oom_kills()
         try:
-            self._launch = Launch(self._poller, self._plan, self._order, self._network_fd, self._title, self._launched)
+            unborn, self._unborn = self._unborn or self._conceive(), None
+            self._launch = Launch(self._poller, unborn, self._order, self._launched)
         except OSError as error:
             self._fail_start(str(error), 128)
 
@@ -331,7 +338,7 @@ class _RunningExec:
         self._input: Input | None = None
         self._session: Session | None = None
         self.master = -1
-        self._process = ExecProcess(shim._poller, order, shim._order, shim._seccomp, shim._init_pidfd, self._launched)
+        self._process = ExecProcess(shim._poller, order, shim._order, shim._init_pidfd, self._launched)
 
     @property
     def pidfd(self) -> int:
@@ -394,12 +401,23 @@ def _read(path: str) -> str:
     return _read_bytes(path).decode(errors="replace").strip()
 
 
-def main(order: messages.Spawn, fds: list[int], title: prctl.ArgumentArea) -> None:
-    """The life of a shim, in the child that the forkserver has just forked; `fds` is everything it keeps."""
+def main(packet: bytes, fds: list[int], reaper_fd: int, title: prctl.ArgumentArea) -> None:
+    """The life of a shim, in the child that the forkserver has just forked.
+
+    `packet`: a Spawn, with its descriptors; `reaper_fd`: what PID 1 turns into, or -1. PID 1 of the first run is cloned before anything else is done, the packet
+    decoded included: pages that the shim changes later stay shared between PID 1 and the forkserver.
+    """
+    control_fd, network_fd, cgroup_fd, *kept = fds
+    born_in = cgroup_fd if stat.S_ISDIR(os.fstat(cgroup_fd).st_mode) else -1
+
+    def conceive() -> Unborn:
+        return Unborn(network_fd, born_in, reaper_fd, title)
+
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # a service manager that stops the engine must not stop containers
-    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    unborn = conceive()
     os.setsid()
-    title.write(f"orchestr8-shim {order.container}")
-    prctl.set_name("orchestr8-shim")
-    Shim(order, fds, title).run()
+    order = messages.decode(packet)
+    assert isinstance(order, messages.Spawn)
+    title.write(title.prepared(f"orchestr8-shim {order.container}"))
+    prctl.set_name(b"orchestr8-shim")
+    Shim(order, socket.socket(fileno=control_fd), [network_fd, *kept], conceive, unborn).run()

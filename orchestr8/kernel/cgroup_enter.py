@@ -1,0 +1,18 @@
+"""How a process enters the cgroups that `kernel.cgroup` made: for forked children, so it imports next to nothing.
+
+The process moves itself: on v1 a write of "0" to `tasks` moves the calling thread alone and skips the kernel's
+system-wide lock that a move by process id takes (0.5 ms for eight hierarchies instead of 1 to 21 ms).
+"""
+
+import os
+from collections.abc import Iterable
+
+
+def enter(files: Iterable[str]) -> None:
+    """Move the calling process, which must be single-threaded, into the group of each `tasks` or `cgroup.procs`."""
+    for file in files:
+        fd = os.open(file, os.O_WRONLY | os.O_CLOEXEC)
+        try:
+            os.write(fd, b"0")
+        finally:
+            os.close(fd)

@@ -1,0 +1,195 @@
+"""The seccomp filter of a container: `kernel.seccomp_rules` compiled to a program by libseccomp. For the engine.
+
+Forked children install the program with `kernel.seccomp_install` and never load libseccomp. In front of libseccomp's
+program stands our own short one, for what it cannot say: a number newer than the rules is ENOSYS, and a name that this
+libseccomp is too old for is allowed by its number.
+"""
+
+import ctypes
+import errno
+import functools
+import os
+import struct
+from collections.abc import Iterable
+from typing import Any, Final, NamedTuple, Self
+
+from orchestr8.errors import OperationFailed, Unsupported
+from orchestr8.kernel import seccomp_rules as rules
+from orchestr8.kernel.capabilities import DEFAULT
+
+_LIBRARY: Final = "libseccomp.so.2"
+_ALLOW: Final = 0x7FFF0000
+_ERRNO: Final = 0x00050000
+_ATTRIBUTE_OPTIMIZE: Final = 8  # SCMP_FLTATR_CTL_OPTIMIZE
+_BINARY_TREE: Final = 2
+_UNKNOWN_NAME: Final = -1  # __NR_SCMP_ERROR; other negative numbers stand for calls of other architectures
+_CAP_SYS_ADMIN: Final = "CAP_SYS_ADMIN"
+
+# Classic BPF (<linux/bpf_common.h>) over struct seccomp_data: the number is at 0, the architecture at 4.
+_LOAD: Final = 0x20
+_JUMP_IF_EQUAL: Final = 0x15
+_JUMP_IF_GREATER: Final = 0x25
+_JUMP_IF_AT_LEAST: Final = 0x35
+_RETURN: Final = 0x06
+_JUMP_MAX: Final = 255
+_INSTRUCTIONS_MAX: Final = 4096
+_NUMBER: Final = 0
+_ARCHITECTURE: Final = 4
+
+
+class _Architecture(NamedTuple):
+    """A way to make system calls: the kernel's AUDIT_ARCH_ value, and libseccomp's where it differs."""
+
+    audit: int
+    seccomp: int
+    private_from: int = 0  # numbers from here on are not in the common table (x32's, ARM's own)
+
+
+_X86_64: Final = _Architecture(0xC000003E, 0xC000003E, private_from=0x40000000)
+_X32: Final = _Architecture(0xC000003E, 0x4000003E)
+_I386: Final = _Architecture(0x40000003, 0x40000003)
+_AARCH64: Final = _Architecture(0xC00000B7, 0xC00000B7)
+_ARM: Final = _Architecture(0x40000028, 0x40000028, private_from=0x0F0000)
+_ARCHITECTURES: Final = {"x86_64": (_X86_64, _I386, _X32), "aarch64": (_AARCH64, _ARM)}  # the machine's own first
+
+
+class _Comparison(ctypes.Structure):
+    """One struct scmp_arg_cmp."""
+
+    _fields_ = (
+        ("argument", ctypes.c_uint),
+        ("operator", ctypes.c_int),
+        ("first", ctypes.c_uint64),
+        ("second", ctypes.c_uint64),
+    )
+
+
+def compile_default(capabilities: Iterable[str] = DEFAULT) -> bytes:
+    """The default profile for a container with `capabilities`: instructions for `seccomp_install.install`. Cached."""
+    return _compiled(frozenset(capabilities), os.uname().machine)
+
+
+@functools.lru_cache(maxsize=32)
+def _compiled(capabilities: frozenset[str], machine: str) -> bytes:
+    architectures = _ARCHITECTURES.get(machine)
+    if architectures is None:
+        raise Unsupported(f"no seccomp profile for {machine}", helps=[f"it is there for {', '.join(_ARCHITECTURES)}"])
+    allowed = _allowed_names(capabilities, machine)
+    with _Filter(architectures) as filter_:
+        unresolved = [name for name in sorted(allowed) if not filter_.add(_ALLOW, name)]
+        for name, conditions in rules.CONDITIONAL.items():
+            for condition in conditions:
+                filter_.add(_ALLOW, name, condition)
+        if _CAP_SYS_ADMIN not in capabilities:
+            filter_.add(_ALLOW, "clone", rules.UNPRIVILEGED_CLONE)
+            filter_.add(_ERRNO | errno.ENOSYS, "clone3")
+        main = filter_.export()
+    program = _front(architectures, unresolved) + main
+    if len(program) // 8 > _INSTRUCTIONS_MAX:
+        raise OperationFailed(f"the seccomp filter has {len(program) // 8} instructions, the kernel takes 4096")
+    return program
+
+
+def _allowed_names(capabilities: frozenset[str], machine: str) -> set[str]:
+    """Names that are allowed whatever their arguments."""
+    names = {*rules.ALWAYS, *rules.BY_MACHINE[machine]}
+    for capability in capabilities & rules.BY_CAPABILITY.keys():
+        names.update(rules.BY_CAPABILITY[capability])
+    return names
+
+
+def _front(architectures: Iterable[_Architecture], unresolved: Iterable[str]) -> bytes:
+    """What is decided before libseccomp's program: it follows right behind, so falling through reaches it."""
+    unresolved = set(unresolved)
+    program: list[bytes] = []
+    for architecture in architectures:
+        if architecture is _X32:
+            continue  # the kernel calls it x86_64 with a bit in the number
+        newer = {**rules.NEWER, **(rules.NEWER_X86_64 if architecture is _X86_64 else {})}
+        block = [_instruction(_LOAD, _NUMBER)]
+        verdicts = [_instruction(_JUMP_IF_GREATER, rules.NEWEST, 0, 1), _instruction(_RETURN, _ERRNO | errno.ENOSYS)]
+        for name in sorted(unresolved & newer.keys()):
+            verdicts += [_instruction(_JUMP_IF_EQUAL, newer[name], 0, 1), _instruction(_RETURN, _ALLOW)]
+        if architecture.private_from:
+            block.append(_instruction(_JUMP_IF_AT_LEAST, architecture.private_from, len(verdicts), 0))
+        block += verdicts
+        assert len(block) <= _JUMP_MAX, "a conditional jump reaches no further"
+        program += [
+            _instruction(_LOAD, _ARCHITECTURE),
+            _instruction(_JUMP_IF_EQUAL, architecture.audit, 0, len(block)),
+            *block,
+        ]
+    return b"".join(program)
+
+
+def _instruction(opcode: int, value: int, if_true: int = 0, if_false: int = 0) -> bytes:
+    """One struct sock_filter."""
+    return struct.pack("=HBBI", opcode, if_true, if_false, value)
+
+
+@functools.cache
+def _library() -> Any:
+    try:
+        library = ctypes.CDLL(_LIBRARY, use_errno=True)
+    except OSError as error:
+        raise OperationFailed(
+            f"cannot load {_LIBRARY}", code="O8-400", notes=[str(error)], helps=["apt install libseccomp2"]
+        ) from error
+    library.seccomp_init.restype = ctypes.c_void_p
+    return library
+
+
+class _Filter:
+    """A libseccomp filter under construction, EPERM for what no rule names."""
+
+    def __init__(self, architectures: tuple[_Architecture, ...]) -> None:
+        self._library = _library()
+        self._context = ctypes.c_void_p(self._library.seccomp_init(ctypes.c_uint32(_ERRNO | errno.EPERM)))
+        if not self._context:
+            raise OperationFailed("seccomp_init: out of memory")
+        for architecture in architectures[1:]:  # libseccomp starts with the machine's own
+            self._check("seccomp_arch_add", ctypes.c_uint32(architecture.seccomp))
+        if self._attribute(_ATTRIBUTE_OPTIMIZE, _BINARY_TREE) not in {0, -errno.EEXIST}:  # EEXIST: older than 2.5
+            raise OperationFailed("seccomp_attr_set: a binary tree is refused")
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_exception: object) -> None:
+        self._library.seccomp_release(self._context)
+
+    def add(self, action: int, name: str, condition: rules.Compare | None = None) -> bool:
+        """Add a rule for each architecture that has `name`; False when this libseccomp does not know it."""
+        number = self._library.seccomp_syscall_resolve_name(name.encode())
+        if number == _UNKNOWN_NAME:
+            return False
+        count, comparisons = 0, None
+        if condition is not None:
+            count = 1
+            comparisons = ctypes.byref(_Comparison(*condition))
+        self._check(
+            "seccomp_rule_add_array",
+            ctypes.c_uint32(action),
+            ctypes.c_int(number),
+            ctypes.c_uint(count),
+            comparisons,
+            subject=name,
+        )
+        return True
+
+    def export(self) -> bytes:
+        """The finished program."""
+        fd = os.memfd_create("seccomp", os.MFD_CLOEXEC)
+        try:
+            self._check("seccomp_export_bpf", ctypes.c_int(fd))
+            return os.pread(fd, os.fstat(fd).st_size, 0)
+        finally:
+            os.close(fd)
+
+    def _attribute(self, attribute: int, value: int) -> int:
+        return int(self._library.seccomp_attr_set(self._context, ctypes.c_int(attribute), ctypes.c_uint32(value)))
+
+    def _check(self, call: str, *arguments: object, subject: str = "") -> None:
+        result = getattr(self._library, call)(self._context, *arguments)
+        if result < 0:
+            raise OperationFailed(f"{call} {subject}: {os.strerror(-result)}")
