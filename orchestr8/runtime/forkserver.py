@@ -11,7 +11,6 @@ import signal
 import socket
 import sys
 import time
-import traceback
 from typing import Final, NoReturn
 
 from orchestr8.kernel import cgroup_enter, prctl, sockets
@@ -19,6 +18,7 @@ from orchestr8.runtime import init, messages, reaper, shim
 
 _RESTART_DELAY_S: Final = 0.1
 _RESTART_DELAY_MAX_S: Final = 10.0
+_WARM_RUNS: Final = 64
 _FD_MAX: Final = os.sysconf("SC_OPEN_MAX")
 _STEADY_S: Final = 10.0  # an engine that lived this long starts the delays anew
 
@@ -65,7 +65,7 @@ class Forkserver:
             shim.main(packet, fds, self._reaper_fd, self._title)
         except BaseException:  # noqa: BLE001 - the last frame of this process: its log is the only listener
             code = 1
-            traceback.print_exc()
+            sys.__excepthook__(*sys.exc_info())
         finally:
             os._exit(code)
 
@@ -94,9 +94,18 @@ def _execute_engine(argv: list[str], environment: dict[str, str], theirs: socket
         os.set_inheritable(theirs.fileno(), True)
         os.execve(argv[0], [*argv, "--forkserver-fd", str(theirs.fileno())], environment)
     except BaseException:  # noqa: BLE001 - see _spawn
-        traceback.print_exc()
+        sys.__excepthook__(*sys.exc_info())
     finally:
         os._exit(1)
+
+
+def _warm_up() -> None:
+    """Run what every shim will run, until the interpreter has specialised it (PEP 659): it writes into code objects
+    while it does, and what is written here, before the fork, is not written in each shim.
+    """
+    for _ in range(_WARM_RUNS):
+        messages.decode(messages.encode(messages.Spawn()))
+        messages.decode(messages.encode(messages.Status()))
 
 
 def main(engine_fd: int) -> None:
@@ -110,6 +119,7 @@ def main(engine_fd: int) -> None:
     title.write(title.prepared("orchestr8-forkserver"))
     prctl.set_name(b"orchestr8-fork")
     sys.path_importer_cache.clear()
+    _warm_up()
     gc.disable()
     gc.collect()
     gc.freeze()

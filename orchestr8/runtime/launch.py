@@ -16,7 +16,7 @@ import json
 import os
 import socket
 from collections.abc import Callable
-from typing import Final
+from typing import Final, NamedTuple
 
 from orchestr8.kernel import prctl, sockets
 from orchestr8.kernel.clone import clone
@@ -54,40 +54,36 @@ class Stdio:
         self.stdin = self.stdout = self.stderr = self.master = -1
 
 
-class Unborn:
-    """A PID 1 that waits in its namespaces for its order: made first, while the shim is still what the fork left."""
+class Ground(NamedTuple):
+    """What every run of a container stands on, as the shim holds it."""
 
-    def __init__(self, network_fd: int, cgroup_fd: int, reaper_fd: int, title: prctl.ArgumentArea) -> None:
-        self.sync, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        try:
-            self.pid, self.pidfd = clone(_NAMESPACES, cgroup_fd=cgroup_fd)
-            if self.pid == 0:
-                init.run(network_fd, reaper_fd, theirs, title)
-        except OSError:
-            self.sync.close()
-            raise
-        finally:
-            theirs.close()
+    network_fd: int
+    cgroup_fd: int  # the cgroup v2 directory in which PID 1 is born; -1: none
+    reaper_fd: int  # what PID 1 turns into; -1: it stays what it is
+    title: prctl.ArgumentArea
 
 
 class Launch:
-    """One PID 1 from its order to the end of the hand-shake. `on_end(error)`: None when the program runs."""
+    """One PID 1 from its clone to the end of the hand-shake. `on_end(error)`: None when the program runs."""
 
     def __init__(
-        self, poller: Poller, unborn: Unborn, order: Spawn, on_end: Callable[[tuple[str, int] | None], None]
+        self, poller: Poller, order: Spawn, ground: Ground, on_end: Callable[[tuple[str, int] | None], None]
     ) -> None:
         self._poller = poller
         self._on_end = on_end
         self._error: tuple[str, int] | None = None
-        self.pid, self.pidfd = unborn.pid, unborn.pidfd
-        self._sync = unborn.sync
         self.stdio = Stdio(terminal=order.terminal, stdin=order.stdin)
-        instruction = json.dumps({"bundle": order.bundle, "seccomp": order.seccomp}).encode()
-        packet = init.encode_order(tuple(order.cgroup_files), instruction, reaper=order.reaper)
+        self._sync, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         try:
-            sockets.send_packet(self._sync, packet, self.stdio.child or ())
-        except OSError as error:  # it was killed meanwhile: told by the end of the stream
-            self._error = (f"init is gone: {error}", 128)
+            self.pid, self.pidfd = clone(_NAMESPACES, cgroup_fd=ground.cgroup_fd)
+            if self.pid == 0:
+                init.run(order, theirs, ground.network_fd, ground.reaper_fd, self.stdio.child, ground.title)
+        except OSError:
+            self.stdio.close()
+            self._sync.close()
+            raise
+        finally:
+            theirs.close()
         self.stdio.close_child_side()
         self._poller.watch(self._sync.fileno(), READ, self._receive)
 

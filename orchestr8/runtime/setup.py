@@ -13,25 +13,24 @@ from typing import Any, Final, NoReturn
 from orchestr8.errors import Orchestr8Error
 from orchestr8.kernel import prctl, sockets
 from orchestr8.runtime import program
+from orchestr8.runtime.messages import Spawn
 from orchestr8.runtime.rootfs import Rootfs
 
 GO: Final = b"go"
 _OOM_SCORE: Final = b"0"
-_OOM_SCORE_FALLBACK: Final = b"500"  # PID 1 could not be made a less likely victim: be a likelier one
 
 
-def run(order: bytes, sync: socket.socket, init: socket.socket | None, *, oom_lowered: bool) -> NoReturn:
-    """Set up and execute. `order`: JSON {"bundle": …, "seccomp": …}. `init`: PID 1, None when this is PID 1 itself."""
+def run(order: Spawn, sync: socket.socket, init: socket.socket | None) -> NoReturn:
+    """Set up and execute. `init`: PID 1, None when this is PID 1 itself."""
     try:
-        bundle, seccomp_path = (json.loads(order)[key] for key in ("bundle", "seccomp"))
-        with open(os.path.join(bundle, "config.json"), "rb") as document:
+        with open(os.path.join(order.bundle, "config.json"), "rb") as document:
             config = json.load(document)
         process = config["process"]
-        walls = program.pack_walls(process, program.read_filter(seccomp_path))
+        walls = program.pack_walls(process, program.read_filter(order.seccomp))
         program.new_session_keyring()
-        terminal = _build(bundle, config, sync)
+        terminal = _build(order.bundle, config, sync)
         program.make_working_directory(process["cwd"])
-        _write_oom_score(_OOM_SCORE if oom_lowered else _OOM_SCORE_FALLBACK)
+        write_oom_score(_OOM_SCORE)
         if init is not None:
             _await_init(init, walls, terminal)
         if terminal >= 0:
@@ -101,6 +100,7 @@ def _adopt_terminal(slave: int) -> None:
     program.take_terminal(0)
 
 
-def _write_oom_score(value: bytes) -> None:
+def write_oom_score(value: bytes) -> None:
+    """How likely a victim of the OOM killer this process is; below 0 needs CAP_SYS_RESOURCE (proc_pid_oom_score_adj(5))."""
     with open("/proc/self/oom_score_adj", "wb", buffering=0) as score:
         score.write(value)

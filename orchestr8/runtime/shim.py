@@ -7,7 +7,7 @@ death, which PID 1 follows by its parent-death signal. What should run, and when
 Nothing is imported after the fork. Idle, it sleeps in one epoll call.
 """
 
-import base64
+import binascii
 import contextlib
 import functools
 import json
@@ -17,13 +17,12 @@ import socket
 import stat
 import sys
 import time
-from collections.abc import Callable
 from typing import Final
 
 from orchestr8.kernel import prctl, sockets
 from orchestr8.runtime import messages
 from orchestr8.runtime.exec import ExecProcess
-from orchestr8.runtime.launch import Launch, Unborn
+from orchestr8.runtime.launch import Ground, Launch
 from orchestr8.runtime.logwriter import LogWriter
 from orchestr8.runtime.messages import Message
 from orchestr8.runtime.poller import READ, Poller
@@ -35,20 +34,12 @@ LOG_FILE: Final = "log/current.log"
 
 
 class Shim:
-    def __init__(
-        self,
-        order: messages.Spawn,
-        control: socket.socket,
-        kept: list[int],
-        conceive: Callable[[], Unborn],
-        unborn: Unborn,
-    ) -> None:
+    def __init__(self, order: messages.Spawn, control: socket.socket, kept: list[int], ground: Ground) -> None:
         self._bundle = order.bundle
         self._socket_path = order.socket
         self._order = order
         self._kept = kept
-        self._conceive = conceive
-        self._unborn: Unborn | None = unborn
+        self._ground = ground
         self._status = messages.Status(
             container=order.container,
             boot_id=_read("/proc/sys/kernel/random/boot_id"),
@@ -168,7 +159,7 @@ class Shim:
 
     def _attach(self, engine: socket.socket, message: Message, fds: list[int]) -> None:
         """Before a start the session waits for the outputs to appear; while running it gets what comes from now on."""
-        early = base64.b64decode(message.early)
+        early = binascii.a2b_base64(message.early)
         session = Session(self._poller, fds[0], raw=self._order.terminal, wants_input=message.stdin, early=early)
         self._sessions.append(session)
         session.on_end = lambda: self._sessions.remove(session)
@@ -188,8 +179,7 @@ class Shim:
         self._start_requests.append((engine, message.request))
         self._oom_before = self._oom_kills()
         try:
-            unborn, self._unborn = self._unborn or self._conceive(), None
-            self._launch = Launch(self._poller, unborn, self._order, self._launched)
+            self._launch = Launch(self._poller, self._order, self._ground, self._launched)
         except OSError as error:
             self._fail_start(str(error), 128)
 
@@ -295,8 +285,11 @@ class Shim:
         """state.json, complete or as it was; no fsync: after a power cut no container runs anyway."""
         path = os.path.join(self._bundle, STATE_FILE)
         try:
-            with open(path + ".new", "wb") as state:
-                state.write(json.dumps(self._status.__dict__).encode())
+            fd = os.open(path + ".new", os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+            try:
+                os.write(fd, json.dumps(self._status.__dict__).encode())
+            finally:
+                os.close(fd)
             os.rename(path + ".new", path)
         except OSError as error:  # a full disk: the engine still hears it by message
             print(f"shim {self._status.container}: cannot write {path}: {error}", file=sys.stderr, flush=True)
@@ -365,7 +358,7 @@ class _RunningExec:
         else:
             self._input = Input(poller, stdio.stdin) if stdio.stdin >= 0 else None
             self._outputs = [Output(poller, stdio.stdout, STDOUT, None), Output(poller, stdio.stderr, STDERR, None)]
-        early = base64.b64decode(order.early)
+        early = binascii.a2b_base64(order.early)
         wanted = self._input is not None
         self._session = Session(poller, self._client_fd, raw=order.tty, wants_input=wanted, early=early)
         if self._input is not None:
@@ -392,32 +385,27 @@ class _RunningExec:
         self._shim._tell_all(messages.ExecExited(exec=self._order.exec, exit_code=code))
 
 
-def _read_bytes(path: str) -> bytes:
-    with open(path, "rb") as file:
-        return file.read()
-
-
 def _read(path: str) -> str:
-    return _read_bytes(path).decode(errors="replace").strip()
+    """A small file of the kernel's. By descriptor: a buffered reader would be memory that each shim keeps."""
+    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        return os.read(fd, 4096).decode(errors="replace").strip()
+    finally:
+        os.close(fd)
 
 
 def main(packet: bytes, fds: list[int], reaper_fd: int, title: prctl.ArgumentArea) -> None:
     """The life of a shim, in the child that the forkserver has just forked.
 
-    `packet`: a Spawn, with its descriptors; `reaper_fd`: what PID 1 turns into, or -1. PID 1 of the first run is cloned before anything else is done, the packet
-    decoded included: pages that the shim changes later stay shared between PID 1 and the forkserver.
+    `packet`: a Spawn, with its descriptors; `reaper_fd`: what PID 1 turns into, or -1.
     """
-    control_fd, network_fd, cgroup_fd, *kept = fds
-    born_in = cgroup_fd if stat.S_ISDIR(os.fstat(cgroup_fd).st_mode) else -1
-
-    def conceive() -> Unborn:
-        return Unborn(network_fd, born_in, reaper_fd, title)
-
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-    unborn = conceive()
     os.setsid()
     order = messages.decode(packet)
     assert isinstance(order, messages.Spawn)
     title.write(title.prepared(f"orchestr8-shim {order.container}"))
     prctl.set_name(b"orchestr8-shim")
-    Shim(order, socket.socket(fileno=control_fd), [network_fd, *kept], conceive, unborn).run()
+    control_fd, network_fd, cgroup_fd, *kept = fds
+    has_cgroup = stat.S_ISDIR(os.fstat(cgroup_fd).st_mode)
+    ground = Ground(network_fd, cgroup_fd if has_cgroup else -1, reaper_fd, title)
+    Shim(order, socket.socket(fileno=control_fd), [network_fd, *kept], ground).run()

@@ -1,0 +1,103 @@
+"""The writable layer of each container: made once from an image, described as an overlay mount, removed with it.
+
+    <root>/containers/<id>/upper, work       beside the rest of the container's bundle
+
+Covers of an image are written into the fresh layer as an empty file or an opaque directory, which overlayfs shows in
+place of what lies below: no mount at each start, nothing to unmount, and still the container's own to write to.
+After that the layer belongs to the container and is never opened again: it is hostile.
+"""
+
+import os
+from collections.abc import Sequence
+from typing import Final
+
+from orchestr8.errors import InvalidInput, OperationFailed
+from orchestr8.storage.covers import Cover, CoverKind
+from orchestr8.storage.metadata import copy_metadata
+from orchestr8.storage.overlay import OverlayMount
+from orchestr8.storage.remove import remove_tree
+from orchestr8.storage.trash import Trash
+
+_OPAQUE: Final = "trusted.overlay.opaque"
+
+
+class SnapshotStore:
+    """The container layers of one engine."""
+
+    def __init__(self, root: str) -> None:
+        self._path: Final = f"{root}/containers"
+        self._trash: Final = Trash(root)
+
+    def prepare(self, container_id: str, lowerdirs: Sequence[str], covers: Sequence[Cover] = ()) -> OverlayMount:
+        """Make the layer of a new container; one that exists is left as it is."""
+        mount = self.mount(container_id, lowerdirs)
+        if not os.path.isdir(mount.upperdir):
+            os.makedirs(self._path, mode=0o700, exist_ok=True)
+            os.makedirs(mount.workdir, mode=0o700, exist_ok=True)
+            unfinished = f"{mount.upperdir}.new"
+            remove_tree(unfinished)
+            os.mkdir(unfinished, 0o700)
+            for cover in covers:
+                if cover.kind is not CoverKind.TMPFS:
+                    _write_cover(unfinished, lowerdirs, cover)
+            _copy_directory_metadata(unfinished, lowerdirs, "")
+            os.rename(unfinished, mount.upperdir)
+        return mount
+
+    def mount(self, container_id: str, lowerdirs: Sequence[str]) -> OverlayMount:
+        """What to mount as the container's root."""
+        folder = self._folder(container_id)
+        return OverlayMount(lowerdirs=tuple(lowerdirs), upperdir=f"{folder}/upper", workdir=f"{folder}/work")
+
+    def remove(self, container_id: str) -> None:
+        """Take the container's whole folder away; it is deleted by the next `Trash.empty`. Gone already is fine."""
+        self._trash.discard(self._folder(container_id))
+
+    def _folder(self, container_id: str) -> str:
+        if not container_id.isalnum():
+            raise InvalidInput(f"{container_id!r} is no container id")
+        return f"{self._path}/{container_id}"
+
+
+def _write_cover(upper: str, lowerdirs: Sequence[str], cover: Cover) -> None:
+    """Put `cover` into a layer that nobody else knows yet, with the directories that lead to it as the image has them."""
+    parent, name = os.path.split(cover.path.strip("/"))
+    path = ""
+    for part in filter(None, parent.split("/")):
+        path = f"{path}/{part}"
+        try:
+            os.mkdir(f"{upper}{path}", 0o700)
+        except FileExistsError:
+            continue
+        _copy_directory_metadata(f"{upper}{path}", lowerdirs, path)
+    place = f"{upper}{path}/{name}"
+    if cover.kind is CoverKind.FILE:
+        os.close(os.open(place, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
+    else:
+        os.mkdir(place, 0o700)
+        try:
+            os.setxattr(place, _OPAQUE, b"y")
+        except OSError as error:
+            raise OperationFailed(
+                f"cannot hide {cover.path} from a container: {os.strerror(error.errno or 0)}",
+                notes=[f"{upper} must be on a filesystem with trusted.* attributes, as ext4, xfs and btrfs are"],
+            ) from error
+    os.chmod(place, cover.mode)
+
+
+def _copy_directory_metadata(target: str, lowerdirs: Sequence[str], path: str) -> None:
+    """A merged directory looks like its uppermost layer: so that has to look like the image's."""
+    for lowerdir in lowerdirs:
+        try:
+            source_fd = os.open(f"{lowerdir}{path}", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        except (FileNotFoundError, NotADirectoryError):
+            continue
+        try:
+            target_fd = os.open(target, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+            try:
+                copy_metadata(source_fd, target_fd, times=False)
+            finally:
+                os.close(target_fd)
+        finally:
+            os.close(source_fd)
+        return

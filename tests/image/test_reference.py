@@ -1,0 +1,48 @@
+import contextlib
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from orchestr8.errors import InvalidInput, Orchestr8Error, Unsupported
+from orchestr8.image.reference import Reference, parse_image
+
+
+@pytest.mark.parametrize(
+    ("text", "path"),
+    [("rootfs:/", "/"), ("rootfs:/srv/base", "/srv/base"), ("rootfs:/srv//base/", "/srv/base"), ("rootfs:///", "/")],
+)
+def test_a_rootfs_reference_is_an_absolute_path(text: str, path: str) -> None:
+    assert parse_image(text) == Reference("rootfs", path)
+
+
+def test_a_reference_prints_as_it_is_written() -> None:
+    assert str(parse_image("rootfs:/srv/base")) == "rootfs:/srv/base"
+
+
+@pytest.mark.parametrize("text", ["nginx", "nginx:1.27", "docker.io/library/nginx", "oci:/srv/image", "docker://x"])
+def test_other_images_are_an_error_that_says_what_works(text: str) -> None:
+    with pytest.raises(Unsupported) as caught:
+        parse_image(text)
+    assert caught.value.message == f"image {text}: only `rootfs:` images are supported yet"
+    assert caught.value.code == "O8-501"
+    assert "rootfs:/" in caught.value.helps[0]
+
+
+@pytest.mark.parametrize("text", ["rootfs:", "rootfs:base", "rootfs:./base", "rootfs:/a\0b"])
+def test_a_rootfs_path_must_be_absolute(text: str) -> None:
+    with pytest.raises(InvalidInput, match="needs an absolute path"):
+        parse_image(text)
+
+
+@pytest.mark.parametrize("text", ["", "  "])
+def test_an_image_must_be_named(text: str) -> None:
+    with pytest.raises(InvalidInput, match="an image must be named"):
+        parse_image(text)
+
+
+@given(st.text())
+def test_any_text_is_a_reference_or_an_error_of_ours(text: str) -> None:
+    with contextlib.suppress(Orchestr8Error):
+        reference = parse_image(text)
+        assert parse_image(str(reference)) == reference

@@ -1,0 +1,461 @@
+"""Groups on a fake cgroup filesystem: which directories are made, what is written where, in what order."""
+
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+
+from orchestr8.errors import Conflict, InvalidInput, NotFound, OperationFailed
+from orchestr8.kernel import cgroup
+from orchestr8.kernel.cgroup import CgroupTree, Layout
+from orchestr8.model.specs import ResourceSpec
+
+LIMITS = ResourceSpec(memory_max_bytes=64 << 20, cpus=1.5, pids_max=50)
+ID = "0123456789ab"
+
+V1_FILES = {
+    "memory": {
+        "memory.limit_in_bytes": "",
+        "memory.memsw.limit_in_bytes": "",
+        "memory.oom_control": "oom_kill_disable 0\nunder_oom 0\noom_kill 0\n",
+    },
+    "cpu": {"cpu.cfs_period_us": "", "cpu.cfs_quota_us": ""},
+    "pids": {"pids.max": ""},
+    "devices": {"devices.allow": "", "devices.deny": ""},
+    "freezer": {"freezer.state": "THAWED"},
+}
+V2_CORE = {"cgroup.procs": "", "cgroup.kill": "", "cgroup.freeze": "", "cgroup.subtree_control": ""}
+V2_FILES = {
+    "memory": {"memory.max": "", "memory.swap.max": "", "memory.events": "low 0\noom 0\noom_kill 0\n"},
+    "cpu": {"cpu.max": ""},
+    "pids": {"pids.max": ""},
+}
+
+
+class FakeKernel:
+    """A cgroup filesystem of ordinary directories: mkdir fills them, rmdir takes the files along, writes are noted."""
+
+    def __init__(self, root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.root = root
+        self.writes: list[str] = []
+        self.refused: dict[str, OSError] = {}
+        self._hierarchies: dict[str, dict[str, str]] = {}
+        self.mountinfo = ""
+        monkeypatch.setattr(cgroup, "_mkdir", self.mkdir)
+        monkeypatch.setattr(cgroup, "_rmdir", self.rmdir)
+        monkeypatch.setattr(cgroup, "_write", self.write)
+        monkeypatch.setattr(cgroup.device_filter, "load", lambda rules: os.open("/dev/null", os.O_RDONLY))
+        monkeypatch.setattr(
+            cgroup.device_filter, "attach", lambda fd, group: self.writes.append(f"attach {self.short(group)}")
+        )
+
+    def mount_v1(self, *controllers: str) -> None:
+        name = ",".join(controllers)
+        files = {"tasks": "", "cgroup.procs": ""}
+        for controller in controllers:
+            files |= V1_FILES.get(controller, {})
+        self._mount(name, files)
+        self.mountinfo += f"32 31 0:29 / {self.root}/{name} rw,relatime - cgroup cgroup rw,{name}\n"
+
+    def mount_v2(self, name: str, *controllers: str) -> None:
+        files = dict(V2_CORE)
+        for controller in controllers:
+            files |= V2_FILES[controller]
+        self._mount(name, files | {"cgroup.controllers": " ".join(controllers)})
+        self.mountinfo += f"41 31 0:38 / {self.root}/{name} rw shared:3 - cgroup2 cgroup2 rw,nsdelegate\n"
+
+    def _mount(self, name: str, files: dict[str, str]) -> None:
+        self._hierarchies[name] = files
+        self.mkdir(str(self.root / name))
+
+    def mkdir(self, path: str) -> None:
+        Path(path).mkdir()
+        for name, text in self._hierarchies[Path(path).relative_to(self.root).parts[0]].items():
+            (Path(path) / name).write_text(text)
+
+    def rmdir(self, path: str) -> None:
+        if self.short(path) in self.refused:
+            raise self.refused[self.short(path)]
+        entries = list(os.scandir(path))
+        if any(entry.is_dir() for entry in entries):
+            raise OSError(39, "Directory not empty")
+        if (Path(path) / "cgroup.procs").read_text().strip():
+            raise OSError(16, "Device or resource busy")
+        shutil.rmtree(path)
+
+    def write(self, path: str, *texts: str) -> None:
+        if not Path(path).exists():
+            raise FileNotFoundError(2, "No such file or directory", path)
+        if self.short(path) in self.refused:
+            raise self.refused[self.short(path)]
+        self.writes += [f"{self.short(path)} {text}" for text in texts]
+
+    def short(self, path: str) -> str:
+        return str(Path(path).relative_to(self.root))
+
+    def directories(self) -> list[str]:
+        return sorted(self.short(str(path)) for path in self.root.rglob("*") if path.is_dir())
+
+
+@pytest.fixture
+def kernel(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FakeKernel:
+    return FakeKernel(tmp_path, monkeypatch)
+
+
+@pytest.fixture
+def v1(kernel: FakeKernel) -> FakeKernel:
+    for controllers in (("cpu", "cpuacct"), ("memory",), ("pids",), ("devices",), ("freezer",), ("blkio",)):
+        kernel.mount_v1(*controllers)
+    return kernel
+
+
+@pytest.fixture
+def hybrid(kernel: FakeKernel) -> FakeKernel:
+    for controllers in (("cpu",), ("cpuacct",), ("memory",), ("pids",), ("devices",), ("freezer",), ("name=systemd",)):
+        kernel.mount_v1(*controllers)
+    kernel.mount_v2("unified")
+    return kernel
+
+
+@pytest.fixture
+def v2(kernel: FakeKernel) -> FakeKernel:
+    kernel.mount_v2("cgroup", "cpu", "memory", "pids")
+    return kernel
+
+
+def tree(kernel: FakeKernel) -> CgroupTree:
+    return CgroupTree.detect("ab12", kernel.mountinfo)
+
+
+@pytest.mark.parametrize(
+    ("fixture", "layout", "controllers"),
+    [
+        ("v1", Layout.V1, {"cpu", "cpuacct", "memory", "pids", "devices", "freezer"}),
+        ("hybrid", Layout.HYBRID, {"cpu", "memory", "pids", "devices"}),
+        ("v2", Layout.V2, {"cpu", "memory", "pids"}),
+    ],
+)
+def test_the_layout_is_read_from_the_mounts(
+    fixture: str, layout: Layout, controllers: set[str], request: pytest.FixtureRequest
+) -> None:
+    found = tree(request.getfixturevalue(fixture))
+    assert (found.layout, found.controllers) == (layout, controllers)
+
+
+def test_of_several_mounts_of_a_hierarchy_the_first_counts(kernel: FakeKernel) -> None:
+    kernel.mount_v1("memory")
+    again = kernel.mountinfo.replace(str(kernel.root), "/elsewhere")
+    found = CgroupTree.detect("ab12", kernel.mountinfo + again)
+    assert found.create(ID, ResourceSpec()).tasks == (f"{kernel.root}/memory/orchestr8-ab12/{ID}/tasks",)
+
+
+def test_a_space_in_a_mount_point_is_decoded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    root = tmp_path / "with space"
+    root.mkdir()
+    kernel = FakeKernel(root, monkeypatch)
+    kernel.mount_v1("pids")
+    found = CgroupTree.detect("ab12", kernel.mountinfo.replace("with space", r"with\040space"))
+    assert found.create(ID, ResourceSpec()).tasks == (f"{root}/pids/orchestr8-ab12/{ID}/tasks",)
+
+
+def test_a_machine_without_cgroups_is_told_what_to_mount() -> None:
+    with pytest.raises(OperationFailed, match="no cgroup hierarchy is mounted"):
+        CgroupTree.detect("ab12", "22 27 0:21 / /proc rw,relatime - proc proc rw\n")
+
+
+def test_on_v1_each_limit_has_its_file_and_devices_are_refused_first(v1: FakeKernel) -> None:
+    found = tree(v1)
+    found.prepare()
+    place = found.create(ID, LIMITS)
+    group = f"orchestr8-ab12/{ID}"
+    assert v1.writes == [
+        f"memory/{group}/memory.limit_in_bytes 67108864",
+        f"memory/{group}/memory.memsw.limit_in_bytes 134217728",
+        f"cpu,cpuacct/{group}/cpu.cfs_period_us 100000",
+        f"cpu,cpuacct/{group}/cpu.cfs_quota_us 150000",
+        f"pids/{group}/pids.max 50",
+        f"devices/{group}/devices.deny a",
+        *(
+            f"devices/{group}/devices.allow {rule}"
+            for rule in (
+                *("c 1:3 rwm", "c 1:5 rwm", "c 1:7 rwm", "c 1:8 rwm", "c 1:9 rwm", "c 5:0 rwm", "c 5:1 rwm"),
+                *("c 5:2 rwm", "c 136:* rwm", "c *:* m", "b *:* m"),
+            )
+        ),
+    ]
+    assert (place.group, place.leaf, place.warnings) == (group, "", ())
+    assert place.tasks == tuple(
+        f"{v1.root}/{mount}/{group}/tasks" for mount in ("cpu,cpuacct", "devices", "freezer", "memory", "pids")
+    )
+    assert place.files == place.tasks
+
+
+def test_a_hybrid_machine_gets_a_leaf_in_cgroup2_beside_its_limits(hybrid: FakeKernel) -> None:
+    found = tree(hybrid)
+    place = found.create(ID, ResourceSpec(pids_max=7))
+    group = f"orchestr8-ab12/{ID}"
+    assert place.leaf == f"{hybrid.root}/unified/{group}"
+    assert place.files == (
+        *(f"{hybrid.root}/{mount}/{group}/tasks" for mount in ("cpu", "devices", "memory", "pids")),
+        f"{hybrid.root}/unified/{group}/cgroup.procs",
+    )
+    assert [write for write in hybrid.writes if "devices" not in write] == [f"pids/{group}/pids.max 7"]
+
+
+def test_shims_leave_the_service_that_systemd_started_them_in(hybrid: FakeKernel) -> None:
+    assert tree(hybrid).prepare().files == (
+        *(f"{hybrid.root}/{mount}/orchestr8-ab12/shims/tasks" for mount in ("cpu", "devices", "memory", "pids")),
+        f"{hybrid.root}/name=systemd/orchestr8-ab12/shims/tasks",
+        f"{hybrid.root}/unified/orchestr8-ab12/shims/cgroup.procs",
+    )
+
+
+def test_on_v2_controllers_are_turned_on_down_to_the_parent_and_a_program_filters_devices(v2: FakeKernel) -> None:
+    found = tree(v2)
+    found.prepare()
+    place = found.create(ID, LIMITS)
+    group = f"orchestr8-ab12/{ID}"
+    assert v2.writes == [
+        "cgroup/cgroup.subtree_control +cpu",
+        "cgroup/cgroup.subtree_control +memory",
+        "cgroup/cgroup.subtree_control +pids",
+        "cgroup/orchestr8-ab12/cgroup.subtree_control +cpu",
+        "cgroup/orchestr8-ab12/cgroup.subtree_control +memory",
+        "cgroup/orchestr8-ab12/cgroup.subtree_control +pids",
+        f"cgroup/{group}/memory.max 67108864",
+        f"cgroup/{group}/memory.swap.max 67108864",
+        f"cgroup/{group}/cpu.max 150000 100000",
+        f"cgroup/{group}/pids.max 50",
+        f"attach cgroup/{group}",
+    ]
+    assert (place.leaf, place.tasks) == (f"{v2.root}/cgroup/{group}", ())
+    assert place.files == (f"{v2.root}/cgroup/{group}/cgroup.procs",)
+    found.close()
+
+
+def test_controllers_that_are_on_already_are_left_alone(v2: FakeKernel) -> None:
+    (v2.root / "cgroup/cgroup.subtree_control").write_text("cpuset cpu io memory pids\n")
+    tree(v2).prepare()
+    assert not [write for write in v2.writes if write.startswith("cgroup/cgroup.")]
+
+
+def test_a_controller_that_a_nested_parent_refuses_is_told_with_its_limit(v2: FakeKernel) -> None:
+    v2.refused["cgroup/cgroup.subtree_control"] = OSError(16, "Device or resource busy")
+    found = tree(v2)
+    found.prepare()
+    v2._hierarchies["cgroup"] = V2_CORE  # what the kernel shows in a group whose parent enables nothing
+    place = found.create(ID, ResourceSpec(memory_max_bytes=1 << 30))
+    assert place.warnings == (
+        f"mem_limit 1073741824 is not enforced: there is no {v2.root}/cgroup/orchestr8-ab12/{ID}/memory.max",
+    )
+    found.close()
+
+
+def test_a_limit_without_a_controller_is_said_and_not_crashed_on(kernel: FakeKernel) -> None:
+    kernel.mount_v1("cpu")
+    place = tree(kernel).create(ID, LIMITS)
+    assert place.warnings == (
+        "mem_limit 67108864 is not enforced: no memory controller is mounted",
+        "pids_limit 50 is not enforced: no pids controller is mounted",
+        "devices are not filtered: no devices controller is mounted",
+    )
+
+
+def test_a_kernel_without_swap_accounting_limits_memory_alone(hybrid: FakeKernel) -> None:
+    hybrid._hierarchies["memory"] = {"tasks": "", "cgroup.procs": "", "memory.limit_in_bytes": ""}
+    place = tree(hybrid).create(ID, ResourceSpec(memory_max_bytes=1 << 20))
+    assert place.warnings == ()
+
+
+def test_a_refused_limit_names_the_file_and_leaves_no_group(v1: FakeKernel) -> None:
+    found = tree(v1)
+    found.prepare()
+    before = v1.directories()
+    v1.refused[f"pids/orchestr8-ab12/{ID}/pids.max"] = OSError(22, "Invalid argument")
+    with pytest.raises(OperationFailed, match=r"cannot set pids_limit 50: .*/pids\.max: Invalid argument"):
+        found.create(ID, LIMITS)
+    assert v1.directories() == before
+
+
+def test_a_tiny_share_of_a_processor_is_raised_to_what_the_kernel_takes(v2: FakeKernel) -> None:
+    found = tree(v2)
+    found.create(ID, ResourceSpec(cpus=0.001))
+    assert f"cgroup/orchestr8-ab12/{ID}/cpu.max 1000 100000" in v2.writes
+    found.close()
+
+
+def test_creating_again_gives_a_fresh_group_but_never_takes_one_with_processes(hybrid: FakeKernel) -> None:
+    found = tree(hybrid)
+    found.create(ID, ResourceSpec())
+    used = hybrid.root / f"memory/orchestr8-ab12/{ID}/memory.oom_control"
+    used.write_text("oom_kill 3\n")
+    found.create(ID, ResourceSpec())
+    assert found.oom_kill_count(ID) == 0
+    (hybrid.root / f"unified/orchestr8-ab12/{ID}/cgroup.procs").write_text("4711\n")
+    with pytest.raises(Conflict, match="still has processes"):
+        found.create(ID, ResourceSpec())
+
+
+def test_parents_that_somebody_removed_are_made_again(hybrid: FakeKernel) -> None:
+    found = tree(hybrid)
+    found.prepare()
+    found.remove_parent()
+    assert found.create(ID, ResourceSpec()).leaf
+
+
+@pytest.mark.parametrize(("fixture", "file"), [("v1", "memory"), ("hybrid", "memory"), ("v2", "cgroup")])
+def test_oom_kills_are_counted_by_the_kernel(fixture: str, file: str, request: pytest.FixtureRequest) -> None:
+    kernel = request.getfixturevalue(fixture)
+    found = tree(kernel)
+    found.create(ID, ResourceSpec())
+    name = "memory.events" if fixture == "v2" else "memory.oom_control"
+    (kernel.root / file / f"orchestr8-ab12/{ID}" / name).write_text("under_oom 0\noom_kill 2\n")
+    assert found.oom_kill_count(ID) == 2
+    found.remove(ID)
+    assert found.oom_kill_count(ID) == 0
+    found.close()
+
+
+def test_processes_of_nested_groups_belong_to_the_container(hybrid: FakeKernel) -> None:
+    found = tree(hybrid)
+    place = found.create(ID, ResourceSpec())
+    hybrid.mkdir(f"{place.leaf}/nested")
+    Path(f"{place.leaf}/cgroup.procs").write_text("30\n4\n")
+    Path(f"{place.leaf}/nested/cgroup.procs").write_text("5\n")
+    assert found.pids(ID) == [4, 5, 30]
+
+
+def test_killing_is_one_write_where_cgroup2_can(hybrid: FakeKernel) -> None:
+    found = tree(hybrid)
+    found.create(ID, ResourceSpec())
+    hybrid.writes.clear()
+    found.kill(ID)
+    assert hybrid.writes == [f"unified/orchestr8-ab12/{ID}/cgroup.kill 1"]
+
+
+def killer(kernel: FakeKernel, procs: Path, unified: str = "") -> CgroupTree:
+    """A tree whose signals are noted and empty the group."""
+
+    def kill(pid: int, number: int) -> None:
+        kernel.writes.append(f"signal {number} to {pid}")
+        procs.write_text("")
+
+    hierarchies = {} if unified else {name: f"{kernel.root}/{name}" for name in ("freezer", "pids")}
+    return CgroupTree("ab12", hierarchies, unified, kill=kill)
+
+
+def test_killing_on_v1_freezes_signals_and_always_thaws(kernel: FakeKernel) -> None:
+    kernel.mount_v1("freezer")
+    kernel.mount_v1("pids")
+    procs = kernel.root / f"freezer/orchestr8-ab12/{ID}/cgroup.procs"
+    found = killer(kernel, procs)
+    found.create(ID, ResourceSpec())
+    procs.write_text("42\n")
+    kernel.writes.clear()
+    found.kill(ID)
+    state = f"freezer/orchestr8-ab12/{ID}/freezer.state"
+    assert kernel.writes == [f"{state} FROZEN", "signal 9 to 42", f"{state} THAWED"]
+
+
+def test_killing_on_an_old_cgroup2_freezes_signals_and_thaws(kernel: FakeKernel) -> None:
+    kernel.mount_v2("cgroup", "pids")
+    del kernel._hierarchies["cgroup"]["cgroup.kill"]
+    procs = kernel.root / f"cgroup/orchestr8-ab12/{ID}/cgroup.procs"
+    found = killer(kernel, procs, unified=f"{kernel.root}/cgroup")
+    found.create(ID, ResourceSpec())
+    procs.write_text("42\n")
+    kernel.writes.clear()
+    found.kill(ID)
+    freeze = f"cgroup/orchestr8-ab12/{ID}/cgroup.freeze"
+    assert kernel.writes == [f"{freeze} 1", "signal 9 to 42", f"{freeze} 0"]
+    found.close()
+
+
+def test_killing_a_group_that_is_gone_is_fine(hybrid: FakeKernel) -> None:
+    tree(hybrid).kill(ID)
+
+
+def test_removing_takes_nested_groups_first_and_is_safe_to_repeat(hybrid: FakeKernel) -> None:
+    found = tree(hybrid)
+    found.prepare()
+    before = hybrid.directories()
+    place = found.create(ID, ResourceSpec())
+    hybrid.mkdir(f"{place.leaf}/a")
+    hybrid.mkdir(f"{place.leaf}/a/b")
+    found.remove(ID)
+    found.remove(ID)
+    assert hybrid.directories() == before
+
+
+def test_removing_waits_for_the_last_process_to_leave(kernel: FakeKernel) -> None:
+    kernel.mount_v1("pids")
+    procs = kernel.root / f"pids/orchestr8-ab12/{ID}/cgroup.procs"
+    pauses: list[float] = []
+
+    def sleep(seconds: float) -> None:
+        pauses.append(seconds)
+        if len(pauses) == 3:
+            procs.write_text("")
+
+    found = CgroupTree("ab12", {"pids": f"{kernel.root}/pids"}, sleep=sleep)
+    found.create(ID, ResourceSpec())
+    procs.write_text("42\n")
+    found.remove(ID)
+    assert pauses == [0.001, 0.002, 0.004]
+    assert found.containers() == set()
+
+
+def test_a_group_that_stays_busy_is_an_error_after_a_second(kernel: FakeKernel) -> None:
+    kernel.mount_v1("pids")
+    pauses: list[float] = []
+    found = CgroupTree("ab12", {"pids": f"{kernel.root}/pids"}, sleep=pauses.append)
+    found.create(ID, ResourceSpec())
+    (kernel.root / f"pids/orchestr8-ab12/{ID}/cgroup.procs").write_text("42\n")
+    with pytest.raises(OperationFailed, match=r"cannot remove the cgroup .*: Device or resource busy"):
+        found.remove(ID)
+    assert sum(pauses) == pytest.approx(1.023)
+
+
+def test_leftovers_of_a_crash_are_found_in_any_hierarchy(hybrid: FakeKernel) -> None:
+    found = tree(hybrid)
+    found.prepare()
+    hybrid.mkdir(f"{hybrid.root}/pids/orchestr8-ab12/aaaa")
+    hybrid.mkdir(f"{hybrid.root}/unified/orchestr8-ab12/bbbb")
+    assert found.containers() == {"aaaa", "bbbb"}
+
+
+def test_the_last_engine_leaves_nothing(hybrid: FakeKernel) -> None:
+    before = hybrid.directories()
+    found = tree(hybrid)
+    found.prepare()
+    found.create(ID, ResourceSpec())
+    found.remove(ID)
+    found.remove_parent()
+    assert hybrid.directories() == before
+
+
+def test_a_container_sees_the_hierarchies_that_it_is_in(v1: FakeKernel, tmp_path: Path) -> None:
+    assert tree(v1).views() == [
+        ("cpu,cpuacct", "cgroup", "cpu,cpuacct"),
+        *((name, "cgroup", name) for name in ("devices", "freezer", "memory", "pids")),
+    ]
+    v1.mount_v2("unified")
+    assert tree(v1).views()[-1] == ("unified", "cgroup2", "")
+
+
+def test_on_v2_a_container_sees_one_tree(v2: FakeKernel) -> None:
+    assert tree(v2).views() == [("", "cgroup2", "")]
+
+
+def test_the_place_of_an_existing_group_is_found_again(hybrid: FakeKernel) -> None:
+    made = tree(hybrid).create(ID, ResourceSpec())
+    assert tree(hybrid).place(ID) == made
+    with pytest.raises(NotFound):
+        tree(hybrid).place("ffffffffffff")
+
+
+@pytest.mark.parametrize("name", ["..", "a/b", "", ".hidden", "a\nb", "ä"])
+def test_a_name_that_could_leave_the_parent_is_refused(name: str, hybrid: FakeKernel) -> None:
+    with pytest.raises(InvalidInput, match="cannot name a cgroup"):
+        tree(hybrid).create(name, ResourceSpec())
