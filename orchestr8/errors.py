@@ -10,15 +10,19 @@
     └─ OperationFailed   a step on this machine failed; the cause is chained or in the notes
 
 Imported by every process, the short-lived CLI and the forkserver among them, so plain classes only: no dataclasses
-(about 1 ms each to define), no typing machinery. How errors are drawn is `cli.render`'s business, the HTTP status of
-each class is `api.errors`'.
+(about 1 ms each to define), and `typing` (4 ms) for the type checker alone. How errors are drawn is `cli.render`'s
+business, the HTTP status of each class is `api.errors`'.
 
 Codes: O8-1xx file shape, 2xx graph, 3xx values and variables, 4xx host preflight, 5xx image, 6xx run time,
 7xx network, 9xx internal.
 """
 
-from collections.abc import Iterable, Mapping
-from typing import Any
+from __future__ import annotations
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+    from typing import Any
 
 
 class Orchestr8Error(Exception):

@@ -4,6 +4,7 @@ import enum
 from dataclasses import dataclass, field
 
 from orchestr8.model.ids import ContainerId, ContainerName, NetworkName, ServiceName, StackName, VolumeName
+from orchestr8.model.specs import ContainerSpec
 
 
 class ContainerState(enum.StrEnum):
@@ -80,5 +81,6 @@ class Snapshot:
     containers: dict[ContainerName, ObservedContainer] = field(default_factory=dict)
     networks: dict[NetworkName, ObservedNetwork] = field(default_factory=dict)
     volumes: dict[VolumeName, ObservedVolume] = field(default_factory=dict)
+    specs: dict[ContainerName, ContainerSpec] = field(default_factory=dict)  # what each container was made from
     foreign_networks: frozenset[NetworkName] = frozenset()
     foreign_volumes: frozenset[VolumeName] = frozenset()

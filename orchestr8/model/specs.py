@@ -155,3 +155,4 @@ class Desired:
     volumes: dict[VolumeName, VolumeSpec] = field(default_factory=dict)
     working_dir: str = ""
     config_files: tuple[str, ...] = ()
+    disabled: frozenset[ServiceName] = frozenset()  # in the file, but their profiles are off: no orphans

@@ -282,11 +282,13 @@ class Container:
             )
             ours, theirs = control_pair()
             with theirs:
-                kept = [namespace.netns, namespace.dns_udp, namespace.dns_tcp, *published.fds]
-                await around.forkserver.spawn(order, [theirs.fileno(), *kept])
+                cgroup_fd = os.open(place.leaf or os.devnull, os.O_PATH | os.O_CLOEXEC)
+                undo.callback(os.close, cgroup_fd)
+                kept = [namespace.dns_udp, namespace.dns_tcp, *published.fds]
+                await around.forkserver.spawn(order, [theirs.fileno(), namespace.netns, cgroup_fd, *kept])
             self._use(ShimClient(ours, self._on_exit, self._on_lost))
+            sockets.close_all([namespace.netns, namespace.dns_udp, namespace.dns_tcp, *published.fds, cgroup_fd])
             undo.pop_all()
-            sockets.close_all([namespace.netns, namespace.dns_udp, namespace.dns_tcp, *published.fds])
 
     def _use(self, shim: ShimClient) -> None:
         self._shim = shim

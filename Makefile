@@ -1,0 +1,46 @@
+# What a person or a CI does with this checkout. Everything a target needs, it gets: Debian packages that are missing,
+# and a .venv with the Python packages. Run as root: containers need it.
+
+PYTHON := .venv/bin/python
+TESTS ?= tests
+
+.PHONY: help demo demo-down test lint types imports readme clean
+
+help:
+	@echo "make demo       bring up examples/stacks/quickstart and look at it"
+	@echo "make demo-down  remove all that it made"
+	@echo "make test       everything that CI runs: lint, types, imports, tests (TESTS=tests/stack for a part)"
+	@echo "make readme     run the commands that README.md shows, and write down anew what they print"
+	@echo "make clean      remove .venv and what tools left in this checkout"
+
+demo: .make/run
+	@scripts/demo up
+
+demo-down: .make/run
+	@scripts/demo down
+
+# The tests come last, so that their summary is the last line.
+test: lint types imports
+	$(PYTHON) -m pytest -n auto --maxprocesses 4 $(TESTS)
+
+lint: .make/dev
+	$(PYTHON) -m ruff check .
+	$(PYTHON) -m ruff format --check .
+
+types: .make/dev
+	$(PYTHON) -m mypy
+
+imports: .make/dev
+	.venv/bin/lint-imports
+
+readme: .make/dev
+	$(PYTHON) -m scripts.transcripts README.md
+
+# What is installed, by the date of what asks for it.
+.make/run .make/dev: .make/%: pyproject.toml scripts/setup
+	@scripts/setup $*
+	@mkdir -p .make && touch $@
+
+clean:
+	@test ! -e .demo || { echo "the demo is still there: make demo-down first"; exit 1; }
+	rm -rf .venv .make .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis dist build

@@ -1,0 +1,10 @@
+"""Whole stories, told from outside: commands as a user types them, and checks of what then is so.
+
+scenario.py   steps, and what is shown when one fails
+checks.py     the vocabulary of what can be asked: states, logs, pages, files
+engine.py     one engine of the test's own, and the program that speaks with it
+network.py    a network namespace of the test's own
+residue.py    what an engine left behind: nothing, or a list
+
+Knows orchestr8 only as its users do: by its command line and by what the kernel shows. `tests` uses it.
+"""

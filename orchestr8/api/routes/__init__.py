@@ -1,0 +1,16 @@
+"""The routes of the HTTP interface, one module per resource."""
+
+from orchestr8.api.router import Route
+from orchestr8.api.routes import containers, events, execs, logs, stacks, system
+from orchestr8.api.services import Services
+
+
+def all_routes(services: Services) -> list[Route]:
+    return [
+        *system.routes(services.engine),
+        *stacks.routes(services.stacks),
+        *containers.routes(services.containers, services.execs),
+        *execs.routes(services.execs),
+        *logs.routes(services.logs),
+        *events.routes(services.events),
+    ]

@@ -1,0 +1,93 @@
+"""/containers/{id or name}: one container, as Docker's routes of the same names."""
+
+from orchestr8.api.router import Route
+from orchestr8.api.services import ContainerService, ExecService
+from orchestr8.api.values import json_body, json_line, json_response, member, texts, whole_number
+from orchestr8.errors import InvalidInput
+from orchestr8.model.backend import ExecSpec
+from orchestr8.model.specs import Pairs
+from orchestr8.wire.http import Answer, Hijacked, Request, Response, Send, Stream, Takeover
+
+RAW = "application/vnd.docker.raw-stream"
+MULTIPLEXED = "application/vnd.docker.multiplexed-stream"
+CONDITIONS = frozenset({"", "not-running", "next-exit", "removed"})
+NO_CONTENT = Response(status=204)
+
+
+def routes(containers: ContainerService, execs: ExecService) -> list[Route]:
+    async def attach(request: Request, reference: str) -> Answer:
+        found = await containers.find(reference)
+
+        async def run(connection: Hijacked) -> None:
+            await containers.attach(found.container.name, connection, stdin=request.flag("stdin"))
+
+        return Takeover(run=run, content_type=RAW if found.has_terminal else MULTIPLEXED)
+
+    async def start(_: Request, reference: str) -> Answer:
+        await containers.start((await containers.find(reference)).container.name)
+        return NO_CONTENT
+
+    async def wait(request: Request, reference: str) -> Answer:
+        condition = request.first("condition")
+        if condition not in CONDITIONS:
+            raise InvalidInput(f"condition: {condition!r} is none of not-running, next-exit, removed")
+        container = (await containers.find(reference)).container
+
+        async def write(send: Send) -> None:
+            # The head goes out at once, so that a client knows that a run which it now starts is waited for.
+            await send(json_line({"StatusCode": await containers.wait(container, condition)}))
+
+        return Stream(write=write, content_type="application/json")
+
+    async def kill(request: Request, reference: str) -> Answer:
+        await containers.kill((await containers.find(reference)).container.name, request.first("signal", "SIGKILL"))
+        return NO_CONTENT
+
+    async def resize(request: Request, reference: str) -> Answer:
+        container = (await containers.find(reference)).container
+        await containers.resize(container.name, *terminal_size(request))
+        return NO_CONTENT
+
+    async def remove(request: Request, reference: str) -> Answer:
+        await containers.remove((await containers.find(reference)).container, force=request.flag("force"))
+        return NO_CONTENT
+
+    async def create_exec(request: Request, reference: str) -> Answer:
+        body = json_body(request)
+        argv = texts(body, "Cmd")
+        if not argv:
+            raise InvalidInput("Cmd: no exec command specified")
+        spec = ExecSpec(
+            argv=argv,
+            environment=_environment(texts(body, "Env") or ()),
+            user=member(body, "User", str, ""),
+            working_dir=member(body, "WorkingDir", str, ""),
+            tty=member(body, "Tty", bool, default=False),
+            stdin=member(body, "AttachStdin", bool, default=False),
+        )
+        container = (await containers.find(reference)).container
+        return json_response({"Id": execs.create(container, spec)}, status=201)
+
+    return [
+        Route("POST", "/containers/{reference}/attach", attach),
+        Route("POST", "/containers/{reference}/start", start),
+        Route("POST", "/containers/{reference}/wait", wait),
+        Route("POST", "/containers/{reference}/kill", kill),
+        Route("POST", "/containers/{reference}/resize", resize),
+        Route("DELETE", "/containers/{reference}", remove),
+        Route("POST", "/containers/{reference}/exec", create_exec),
+    ]
+
+
+def terminal_size(request: Request) -> tuple[int, int]:
+    """(rows, columns) of `?h=24&w=80`."""
+    rows, columns = whole_number(request, "h", 0), whole_number(request, "w", 0)
+    if not (0 < rows < 65536 and 0 < columns < 65536):
+        raise InvalidInput("h and w: a terminal has between 1 and 65535 rows and columns")
+    return rows, columns
+
+
+def _environment(pairs: tuple[str, ...]) -> Pairs:
+    """Docker's ["KEY=value", …]; the last of a key counts."""
+    found = dict(pair.split("=", 1) for pair in pairs if "=" in pair)
+    return tuple(sorted(found.items()))

@@ -1,0 +1,146 @@
+"""What the routes need from the engine, as protocols: `api` lies below `engine` and does not know how it is done."""
+
+from dataclasses import dataclass
+from typing import Any, Final, Protocol
+
+from orchestr8.api.progress import Progress
+from orchestr8.model.backend import ExecSpec
+from orchestr8.model.ids import ContainerName, ServiceName, StackName
+from orchestr8.model.observed import ObservedContainer
+from orchestr8.plan.options import (
+    DownOptions,
+    KillOptions,
+    OneOff,
+    RestartOptions,
+    StartOptions,
+    StopOptions,
+    UpOptions,
+)
+from orchestr8.wire.http import Hijacked, Send
+
+Options = UpOptions | DownOptions | StartOptions | StopOptions | RestartOptions | KillOptions | OneOff
+
+OPTIONS: Final[dict[str, type[Any]]] = {
+    "up": UpOptions,
+    "down": DownOptions,
+    "start": StartOptions,
+    "stop": StopOptions,
+    "restart": RestartOptions,
+    "kill": KillOptions,
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Order:
+    """One verb for one stack. `document`: canonical; None where the engine is to use the one it has."""
+
+    stack: StackName
+    verb: str
+    options: Options
+    document: dict[str, Any] | None = None
+    service: ServiceName | None = None  # of `run`
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LogQuery:
+    stack: StackName
+    services: tuple[ServiceName, ...] = ()  # () and "": all of them
+    container: str = ""
+    follow: bool = False
+    until_exit: bool = False  # a followed log ends when nothing selected runs or will be started again
+    tail: int | None = None  # of each container
+    since: float | None = None  # Unix time
+    timestamps: bool = False
+
+
+class EngineService(Protocol):
+    async def info(self) -> dict[str, Any]: ...
+    def stop(self, *, containers: bool) -> None:
+        """End soon. `containers`: bring every stack down first, its volumes kept."""
+        ...
+
+    async def write_log(self, send: Send, *, tail: int | None, follow: bool) -> None:
+        """The engine's own log as text."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Listed:
+    container: ObservedContainer
+    restarting: bool  # it ended, and its policy is going to start it again
+
+
+class StackService(Protocol):
+    async def all(self) -> list[dict[str, Any]]: ...
+    async def containers(self, stack: StackName, *, services: tuple[str, ...], stopped: bool) -> list[Listed]: ...
+    async def plan(self, order: Order) -> dict[str, Any]:
+        """The steps that `work` would take now, as `plan.Plan.to_json`."""
+        ...
+
+    async def work(self, order: Order) -> Progress:
+        """Begin the work. Raises for an order that cannot be begun; what happens afterwards is in the progress."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Found:
+    container: ObservedContainer
+    has_terminal: bool
+
+
+class ContainerService(Protocol):
+    async def find(self, reference: str) -> Found:
+        """By name, id, or an id's beginning. Raises NotFound, or Conflict when several ids begin so."""
+        ...
+
+    async def start(self, name: ContainerName) -> None: ...
+    async def kill(self, name: ContainerName, signal: str) -> None: ...
+    async def remove(self, container: ObservedContainer, *, force: bool) -> None: ...
+    async def resize(self, name: ContainerName, rows: int, columns: int) -> None: ...
+    async def wait(self, container: ObservedContainer, condition: str) -> int:
+        """The exit code, once the condition ("", "not-running", "next-exit" or "removed") holds."""
+        ...
+
+    async def attach(self, name: ContainerName, connection: Hijacked, *, stdin: bool) -> None: ...
+
+
+class ExecService(Protocol):
+    def create(self, container: ObservedContainer, spec: ExecSpec) -> str:
+        """The id of a program that `start` will run. Raises Conflict when the container does not run."""
+        ...
+
+    def spec(self, exec_id: str) -> ExecSpec: ...
+    async def start(self, exec_id: str, connection: Hijacked) -> None:
+        """Run it with the connection as its stdio; returns once it runs, or could not be run."""
+        ...
+
+    async def resize(self, exec_id: str, rows: int, columns: int) -> None: ...
+    async def inspect(self, exec_id: str, *, wait: bool) -> dict[str, Any]:
+        """Docker's fields. `wait`: once it has ended."""
+        ...
+
+
+class LogService(Protocol):
+    async def check(self, query: LogQuery) -> None:
+        """Raises NotFound for a service or container that the stack does not have."""
+        ...
+
+    async def write(self, query: LogQuery, send: Send) -> None:
+        """Frames, until the end of what was asked for."""
+        ...
+
+
+class EventService(Protocol):
+    async def write(self, stack: StackName | None, send: Send) -> None:
+        """JSON lines from now on, without end."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Services:
+    engine: EngineService
+    stacks: StackService
+    containers: ContainerService
+    execs: ExecService
+    logs: LogService
+    events: EventService

@@ -1,0 +1,38 @@
+"""`exec`: run a further program in a running container, connected to the caller's terminal or streams."""
+
+from __future__ import annotations
+
+from orchestr8.cli.containers import running_container
+from orchestr8.cli.parser import UsageError
+from orchestr8.cli.terminal import environment_list, interact, wants_terminal
+
+TYPE_CHECKING = False  # `typing` costs 4 ms at start
+if TYPE_CHECKING:
+    from orchestr8.cli.context import Context
+    from orchestr8.cli.parser import Options
+
+
+def run(context: Context, options: Options) -> int:
+    if not options.command:
+        raise UsageError("`exec` needs a command to run", helps=[f"orchestr8 exec {options.service} sh"])
+    tty = wants_terminal(no_tty=options.no_tty)
+    container = running_container(context, options.service, options.index)
+    made = context.client.request(
+        "POST",
+        f"/containers/{container['id']}/exec",
+        body={
+            "Cmd": options.command,
+            "Env": environment_list(options.env, context.environ, tty=tty),
+            "User": options.user or "",
+            "WorkingDir": options.workdir or "",
+            "Tty": tty,
+            "AttachStdin": True,
+        },
+    )
+    there = f"/exec/{made['Id']}"
+    with context.client.upgrade("POST", f"{there}/start", body={"Tty": tty}) as stream:
+        ended_by = interact(context.client, stream, there, tty=tty, stdin=True, forward=None)
+    if ended_by is not None:
+        return 128 + ended_by
+    state = context.client.request("GET", f"{there}/json", query={"wait": 1}, timeout_s=None)
+    return int(state["ExitCode"])

@@ -1,0 +1,136 @@
+"""What a command works with: the options of every command, the outputs, the engine's client, the stack.
+
+Everything is made when first asked for, so that `ps` never loads what only `up` needs.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+
+from orchestr8.cli.output import Output
+from orchestr8.cli.parser import UsageError
+from orchestr8.cli.progress import JsonProgress, PlainProgress, Progress
+from orchestr8.wire.client import Client
+from orchestr8.wire.paths import engine_root, socket_path
+
+TYPE_CHECKING = False  # `typing` costs 4 ms at start
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from orchestr8.cli.parser import Options
+    from orchestr8.errors import Diagnostic
+    from orchestr8.stack.load import Loaded
+    from orchestr8.stack.project import LoadOptions, Project
+
+_ANSI = ("auto", "always", "never")
+_PROGRESS = ("auto", "tty", "plain", "quiet", "json")
+
+
+class Context:
+    """One run of the program."""
+
+    def __init__(self, options: Options, environ: Mapping[str, str] = os.environ) -> None:
+        self.options = options
+        self.environ = environ
+        self.root = engine_root(options.root or "", environ)
+        self.ansi = options.ansi or _chosen(environ, "COMPOSE_ANSI", _ANSI)
+        self.progress_mode = options.progress or _chosen(environ, "COMPOSE_PROGRESS", _PROGRESS)
+        if (self.ansi, self.progress_mode) in {("never", "tty"), ("always", "plain")}:
+            raise UsageError(f"--ansi {self.ansi} and --progress {self.progress_mode} contradict each other")
+        self.out = Output(1, ansi=self.ansi, environ=environ)
+        self.err = Output(2, ansi=self.ansi, environ=environ)
+        self._client: Client | None = None
+        self._project: Project | None = None
+
+    @property
+    def client(self) -> Client:
+        """Speaks with the engine, and starts it when none answers."""
+        if self._client is None:
+            self._client = Client(socket_path(self.root, self.environ), self._start_engine)
+        return self._client
+
+    def running_engine(self) -> Client:
+        """Speaks with the engine if one runs, and starts none."""
+        return Client(socket_path(self.root, self.environ))
+
+    def _start_engine(self) -> None:
+        from orchestr8.cli.launch import start_engine  # only a cold start needs it
+
+        start_engine(self.root, self.environ)
+
+    def progress(self) -> Progress:
+        """A teller of the kind that was asked for, or that suits the terminal."""
+        mode = self.progress_mode
+        if mode == "auto":
+            display = self.err.terminal and self.ansi != "never" and self.environ.get("TERM") != "dumb"
+            mode = "tty" if display and not self.environ.get("CI") else "plain"
+        if mode == "tty":
+            from orchestr8.cli.live import LiveProgress  # only terminals need it
+
+            return LiveProgress(self.err, time.monotonic)
+        return {"plain": PlainProgress, "json": JsonProgress, "quiet": Progress}[mode](self.err)
+
+    @property
+    def project(self) -> Project:
+        """Name and files of the stack, without reading more of them than that."""
+        if self._project is None:
+            from orchestr8.stack.project import find_project
+
+            options = self._load_options()
+            options.project_name = options.project_name or self.environ.get("COMPOSE_PROJECT_NAME", "")
+            self._project = find_project(options)
+        return self._project
+
+    @property
+    def stack(self) -> str:
+        """The stack's name."""
+        return self.project.name
+
+    def load(self, services: Iterable[str] = (), *, interpolate: bool = True) -> Loaded:
+        """The stack files, whole and checked. Warnings are told. Raises InvalidStack with all that is wrong."""
+        from orchestr8.stack.load import load
+
+        loaded = load(self._load_options(services, interpolate=interpolate))
+        self.warn(loaded.warnings, loaded.sources)
+        return loaded
+
+    def _load_options(self, services: Iterable[str] = (), *, interpolate: bool = True) -> LoadOptions:
+        from orchestr8.stack.project import LoadOptions
+
+        options = self.options
+        return LoadOptions(
+            files=list(options.files),
+            project_name=options.project_name or "",
+            project_directory=options.project_directory or "",
+            env_files=list(options.env_files),
+            profiles=list(options.profiles),
+            services=list(services),
+            environ=self.environ,
+            working_dir=os.getcwd(),
+            strict=options.strict,
+            stdin=sys.stdin.read,
+            interpolate=interpolate,
+        )
+
+    def warn(self, diagnostics: Iterable[Diagnostic], sources: Mapping[str, str] | None = None) -> None:
+        """Tell warnings, in the shape of errors."""
+        if diagnostics := list(diagnostics):
+            from orchestr8.cli.render import diagnostics_text
+
+            self.err.write(diagnostics_text(diagnostics, sources or {}, self.err, self.error_format))
+
+    @property
+    def error_format(self) -> str:
+        return self.options.error_format or "full"
+
+    def colour_logs(self) -> bool:
+        return self.out.colour and not getattr(self.options, "no_color", False)
+
+
+def _chosen(environ: Mapping[str, str], variable: str, choices: tuple[str, ...]) -> str:
+    value = environ.get(variable) or choices[0]
+    if value not in choices:
+        raise UsageError(f"{variable} is `{value}`", helps=[f"set it to one of: {', '.join(choices)}"])
+    return value

@@ -1,0 +1,88 @@
+"""Merged logs as lines: `web-1  | text`, each container in its colour. Used by `logs` and by an attached `up`.
+
+The engine sends frames: announcements say which source is which container and when one ends; the others hold whole
+lines. A million lines pass here, so a frame's lines get their prefix by one `replace`.
+"""
+
+from __future__ import annotations
+
+import json
+
+from orchestr8.cli.output import RESET
+from orchestr8.wire.body import cut_off
+from orchestr8.wire.frames import ANNOUNCEMENT, FrameReader
+
+TYPE_CHECKING = False  # `typing` costs 4 ms at start
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any, Final
+
+    from orchestr8.wire.client import Stream
+
+_COLOURS: Final = tuple(f"\x1b[{code}m" for code in (36, 33, 32, 35, 34, "36;1", "33;1", "32;1", "35;1", "34;1"))
+
+
+class LogView:
+    """Reads a log stream and writes what it holds. `ended` is set when the engine has nothing more to send."""
+
+    def __init__(self, stream: Stream, write: Callable[[bytes], None], *, colour: bool, prefix: bool) -> None:
+        self.stream = stream
+        self.ended = False
+        self._write = write
+        self._colour = colour
+        self._prefix = prefix
+        self._reader = FrameReader()
+        self._names: dict[int, str] = {}
+        self._prefixes: dict[int, bytes] = {}
+
+    def fileno(self) -> int:
+        return self.stream.fileno()
+
+    @property
+    def ready(self) -> bool:
+        return self.stream.ready
+
+    def take(self) -> None:
+        """Write what one read brings."""
+        data = self.stream.receive()
+        if not data:
+            self.ended = True
+            if self._reader.pending:
+                raise cut_off()
+            return
+        pieces: list[bytes] = []
+        for kind, payload, source in self._reader.feed(data):
+            if kind == ANNOUNCEMENT:
+                self._announced(json.loads(payload), pieces)
+            elif self._prefix and payload:
+                pieces.append(self._marked(source, payload))
+            else:
+                pieces.append(payload)
+        if pieces:
+            self._write(b"".join(pieces))
+
+    def _announced(self, news: dict[str, Any], pieces: list[bytes]) -> None:
+        source = int(news.get("source", 0))
+        if "name" in news:
+            self._names[source] = str(news["name"])
+            self._align()
+        if "exited" in news:
+            name = self._names.get(source, "a container")
+            again = " (restarting)" if news.get("restarting") else ""
+            pieces.append(f"{self._painted(source, name)} exited with code {news['exited']}{again}\n".encode())
+
+    def _align(self) -> None:
+        """All prefixes as wide as the longest name that is known by now."""
+        width = max(len(name) for name in self._names.values())
+        self._prefixes = {
+            source: self._painted(source, f"{name:<{width}}  | ").encode() for source, name in self._names.items()
+        }
+
+    def _painted(self, source: int, text: str) -> str:
+        return f"{_COLOURS[source % len(_COLOURS)]}{text}{RESET}" if self._colour else text
+
+    def _marked(self, source: int, lines: bytes) -> bytes:
+        prefix = self._prefixes.get(source, b"")
+        if not lines.endswith(b"\n"):
+            lines += b"\n"
+        return prefix + lines[:-1].replace(b"\n", b"\n" + prefix) + b"\n"

@@ -1,0 +1,118 @@
+"""Runs one command and turns what went wrong into text on the standard error and an exit code.
+
+0 done · 1 failed · 2 the command line is wrong · 130 interrupted · 141 nobody reads the output any more
+exec, run: the program's own, and 125 for a failure of ours
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from orchestr8.cli.context import Context
+from orchestr8.cli.output import Output
+from orchestr8.cli.parser import UsageError, parse
+from orchestr8.errors import Orchestr8Error
+
+TYPE_CHECKING = False  # `typing` costs 4 ms at start
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from typing import Final
+
+    from orchestr8.cli.table import Command
+
+FAILED: Final = 1
+USAGE: Final = 2
+INTERRUPTED: Final = 130
+BROKEN_PIPE: Final = 141
+
+
+def run(argv: Sequence[str] | None = None) -> int:
+    """Run the command in `argv` (the process's own, if None) and return its exit code. The console script's entry."""
+    words = sys.argv[1:] if argv is None else argv
+    failure = _Failure()
+    try:
+        return _run(words, failure)
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    except BrokenPipeError:
+        return BROKEN_PIPE
+
+
+def _run(words: Sequence[str], failure: _Failure) -> int:
+    try:
+        command, options = parse(words)
+        failure.style = options.error_format or ""
+        context = Context(options)
+        failure.use(command, context)
+        return _function(command)(context, options)
+    except UsageError as error:
+        failure.tell(error)
+        return USAGE
+    except Orchestr8Error as error:
+        failure.tell(error)
+        return failure.code
+    except (KeyboardInterrupt, BrokenPipeError):
+        raise
+    except Exception as error:  # noqa: BLE001  a defect: whatever it is, nobody gets a traceback
+        failure.tell(_internal(error))
+        return failure.code
+
+
+def _function(command: Command) -> Callable[[Context, object], int]:
+    name = f"orchestr8.cli.commands.{command.module}"
+    __import__(name)
+    function: Callable[[Context, object], int] = sys.modules[name].run
+    return function
+
+
+class _Failure:
+    """How a failure is told, which is known better the further the run came."""
+
+    def __init__(self) -> None:
+        self.style = ""
+        self.code = FAILED
+        self._json = False
+        self._output: Output | None = None
+
+    def use(self, command: Command, context: Context) -> None:
+        self.code = command.failure
+        self._json = context.progress_mode == "json" and not self.style
+        self._output = context.err
+
+    def tell(self, error: Orchestr8Error) -> None:
+        if self._json:  # compose's shape of an error among progress events
+            import json
+
+            self.say(json.dumps({"error": True, "message": error.message, "code": error.code}) + "\n")
+            return
+        from orchestr8.cli.render import error_text  # only failures need it
+
+        self.say(error_text(error, self.output, self.style or "full"))
+
+    def say(self, text: str) -> None:
+        self.output.write(text)
+
+    @property
+    def output(self) -> Output:
+        if self._output is None:
+            self._output = Output(2, ansi="auto", environ=os.environ)
+        return self._output
+
+
+def _internal(error: Exception) -> Orchestr8Error:
+    """A defect of ours as an error: where the details are, not the details."""
+    import traceback
+
+    details = "".join(traceback.format_exception(error))
+    path = os.path.join(os.environ.get("TMPDIR") or "/tmp", f"orchestr8-error-{os.getpid()}.txt")
+    try:
+        with open(path, "x", encoding="utf-8", opener=lambda name, flags: os.open(name, flags, 0o600)) as file:
+            file.write(details)
+    except OSError as problem:
+        notes = [f"the details could not be written to {path}: {problem.strerror}", *details.strip().splitlines()[-3:]]
+    else:
+        notes = [f"the details are in {path}"]
+    return Orchestr8Error(
+        f"internal error: {type(error).__name__}: {error}", notes=notes, helps=["please report it with that file"]
+    )

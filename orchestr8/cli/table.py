@@ -1,0 +1,251 @@
+"""The commands and their flags: the one table from which parser and help come.
+
+Data only, and cheap to build, since every start of the CLI builds it. What a command does stands in
+`commands/<module>.py`.
+"""
+
+from __future__ import annotations
+
+TYPE_CHECKING = False  # `typing` costs 4 ms at start
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from typing import Final
+
+
+class Flag:
+    """One option. `kind`: switch, text, list (may be repeated), number, seconds."""
+
+    __slots__ = ("choices", "dest", "help", "kind", "metavar", "names")
+
+    def __init__(
+        self,
+        *names: str,
+        help: str,
+        kind: str = "switch",
+        metavar: str = "",
+        choices: Iterable[str] = (),
+        dest: str = "",
+    ) -> None:
+        self.names = names
+        self.help = help
+        self.kind = kind
+        self.choices = tuple(choices)
+        self.metavar = metavar or ("|".join(self.choices) if self.choices else "")
+        self.dest = dest or names[-1].lstrip("-").replace("-", "_")
+
+    @property
+    def long(self) -> str:
+        return self.names[-1]
+
+
+class Argument:
+    """A positional argument. `count`: one, any, or rest (everything that follows, flags included, belongs to it)."""
+
+    __slots__ = ("count", "dest", "metavar")
+
+    def __init__(self, metavar: str, dest: str, count: str = "any") -> None:
+        self.metavar = metavar
+        self.dest = dest
+        self.count = count
+
+
+class Command:
+    """A verb. `failure` is the exit code of an error of ours: `exec` and `run` keep the small numbers for the program."""
+
+    __slots__ = ("arguments", "detail", "failure", "flags", "module", "name", "summary")
+
+    def __init__(
+        self, name: str, summary: str, *, arguments: Iterable[Argument] = (), flags: Iterable[Flag] = (),
+        module: str = "", detail: str = "", failure: int = 1,
+    ) -> None:  # fmt: skip
+        self.name = name
+        self.summary = summary
+        self.arguments = tuple(arguments)
+        self.flags = tuple(flags)
+        self.module = module or name
+        self.detail = detail
+        self.failure = failure
+
+
+GLOBAL_FLAGS: Final = (
+    Flag("-f", "--file", kind="list", metavar="FILE", dest="files", help="stack file; may be repeated, later ones win"),
+    Flag("-p", "--project-name", kind="text", metavar="NAME", help="name of the stack"),
+    Flag("--project-directory", kind="text", metavar="DIR", help="what relative paths start from"),
+    Flag("--env-file", kind="list", metavar="FILE", dest="env_files", help="instead of .env; may be repeated"),
+    Flag(
+        "--profile", kind="list", metavar="NAME", dest="profiles", help="turn a profile on; may be repeated, * is all"
+    ),
+    Flag("--root", kind="text", metavar="DIR", help="the engine's state directory (also ORCHESTR8_ROOT)"),
+    Flag("--ansi", kind="text", choices=("auto", "always", "never"), help="colours and live display"),
+    Flag("--progress", kind="text", choices=("auto", "tty", "plain", "quiet", "json"), help="how progress is shown"),
+    Flag("--strict", help="warnings about the stack file are errors"),
+    Flag("--error-format", kind="text", choices=("full", "concise", "json"), help="how errors are shown"),
+)
+HELP: Final = Flag("-h", "--help", help="show this help")
+
+SERVICES: Final = Argument("SERVICE", "services")
+TIMEOUT: Final = Flag(
+    "-t", "--timeout", kind="seconds", metavar="SECONDS", help="time to stop in, instead of stop_grace_period"
+)
+DRY_RUN: Final = Flag("--dry-run", help="print the plan and do nothing")
+ENVIRONMENT: Final = Flag(
+    "-e", "--env", kind="list", metavar="KEY=VALUE", help="set a variable; KEY alone passes the caller's on"
+)
+USER: Final = Flag("-u", "--user", kind="text", metavar="USER", help="run as this user: name, uid or uid:gid")
+WORKDIR: Final = Flag("-w", "--workdir", kind="text", metavar="DIR", help="working directory in the container")
+NO_TTY: Final = Flag("-T", "--no-tty", help="no terminal, even if this is one")
+NO_COLOUR: Final = Flag("--no-color", help="log lines without colour")
+NO_PREFIX: Final = Flag("--no-log-prefix", help="log lines without the container's name")
+REMOVE_ORPHANS: Final = Flag("--remove-orphans", help="remove containers of services that the file no longer has")
+
+_COMMANDS: Final = (
+    Command(
+        "up",
+        "create and start the stack, or bring it up to date",
+        arguments=[SERVICES],
+        flags=[
+            Flag("-d", "--detach", help="leave once everything is started"),
+            Flag("--wait", help="leave once everything is running or healthy"),
+            Flag("--wait-timeout", kind="seconds", metavar="SECONDS", help="how long --wait waits at most"),
+            Flag("--scale", kind="list", metavar="SERVICE=N", help="run N containers of a service; may be repeated"),
+            Flag("--force-recreate", help="make every container anew"),
+            Flag("--no-recreate", help="leave containers that exist as they are"),
+            REMOVE_ORPHANS,
+            TIMEOUT,
+            NO_COLOUR,
+            NO_PREFIX,
+            Flag("--timestamps", help="log lines with the time"),
+            DRY_RUN,
+        ],
+        detail="Attached, it shows the logs: Ctrl-C stops the stack in order, a second one kills it, and Ctrl-\\ leaves\n"
+        "it running.",
+    ),
+    Command(
+        "down",
+        "stop and remove the stack's containers and networks",
+        flags=[Flag("-v", "--volumes", help="remove its volumes, too"), REMOVE_ORPHANS, TIMEOUT, DRY_RUN],
+        detail="Without a stack file, -p alone says which stack is meant.",
+    ),
+    Command(
+        "ps",
+        "list containers",
+        arguments=[SERVICES],
+        flags=[
+            Flag("-a", "--all", help="those that do not run, too"),
+            Flag("--format", kind="text", choices=("table", "json"), help="json: one object a line"),
+            Flag("-q", "--quiet", help="only ids"),
+        ],
+    ),
+    Command(
+        "logs",
+        "show what containers wrote",
+        arguments=[SERVICES],
+        flags=[
+            Flag("-f", "--follow", help="go on with what they write from now on"),
+            Flag("-n", "--tail", kind="text", metavar="N", help="the last N lines of each container, or all"),
+            Flag(
+                "--since",
+                kind="text",
+                metavar="TIME",
+                help="from a time on: 10m, 1h30m, 2026-01-31T12:00:00Z, Unix time",
+            ),
+            Flag("-t", "--timestamps", help="with the time of each line"),
+            NO_PREFIX,
+            NO_COLOUR,
+        ],
+    ),
+    Command(
+        "exec",
+        "run a further program in a running container",
+        arguments=[Argument("SERVICE", "service", "one"), Argument("COMMAND", "command", "rest")],
+        flags=[
+            NO_TTY,
+            ENVIRONMENT,
+            USER,
+            WORKDIR,
+            Flag("--index", kind="number", metavar="N", help="which container of the service"),
+        ],
+        detail="Its exit code is the program's; 125: it could not be run, 126: not executable, 127: not found.",
+        failure=125,
+    ),
+    Command(
+        "run",
+        "run a one-off container of a service",
+        arguments=[Argument("SERVICE", "service", "one"), Argument("COMMAND", "command", "rest")],
+        flags=[
+            Flag("--rm", help="remove the container at its end"),
+            Flag("-d", "--detach", help="leave it running and print its name"),
+            NO_TTY,
+            ENVIRONMENT,
+            USER,
+            WORKDIR,
+            Flag("--entrypoint", kind="text", metavar="COMMAND", help="instead of the service's entrypoint"),
+            Flag("--name", kind="text", metavar="NAME", help="name of the container"),
+            Flag("--no-deps", help="do not start what the service depends on"),
+            Flag("-P", "--service-ports", help="publish the service's ports"),
+            Flag("-l", "--label", kind="list", metavar="KEY=VALUE", dest="labels", help="add a label; may be repeated"),
+        ],
+        detail="Its exit code is the program's; 125: it could not be run, 126: not executable, 127: not found.",
+        failure=125,
+    ),
+    Command("start", "start containers that exist", arguments=[SERVICES], flags=[DRY_RUN]),
+    Command("stop", "stop containers without removing them", arguments=[SERVICES], flags=[TIMEOUT, DRY_RUN]),
+    Command("restart", "stop and start containers", arguments=[SERVICES], flags=[TIMEOUT, DRY_RUN]),
+    Command(
+        "kill",
+        "send containers a signal",
+        arguments=[SERVICES],
+        flags=[Flag("-s", "--signal", kind="text", metavar="SIGNAL", help="instead of SIGKILL")],
+    ),
+    Command(
+        "plan",
+        "show what `up` would do, and why",
+        arguments=[SERVICES],
+        flags=[
+            Flag("--detailed-exitcode", help="exit with 3 when there is something to do"),
+            Flag("--format", kind="text", choices=("text", "json"), help="json: one object with all steps"),
+            Flag("--scale", kind="list", metavar="SERVICE=N", help="as of `up`"),
+            Flag("--force-recreate", help="as of `up`"),
+            Flag("--no-recreate", help="as of `up`"),
+            REMOVE_ORPHANS,
+        ],
+    ),
+    Command(
+        "config",
+        "show the stack as it is understood",
+        arguments=[SERVICES],
+        flags=[
+            Flag("--format", kind="text", choices=("yaml", "json"), help="yaml unless told otherwise"),
+            Flag("-o", "--output", kind="text", metavar="FILE", help="write there, not to the standard output"),
+            Flag("-q", "--quiet", help="only say what is wrong"),
+            Flag("--services", dest="list_services", help="only the services' names"),
+            Flag("--networks", dest="list_networks", help="only the networks' names"),
+            Flag("--volumes", dest="list_volumes", help="only the volumes' names"),
+            Flag("--profiles", dest="list_profiles", help="only the profiles' names"),
+            Flag("--images", dest="list_images", help="only the images"),
+            Flag("--no-interpolate", help="leave variables as they are written"),
+        ],
+    ),
+    Command(
+        "version",
+        "show versions",
+        flags=[
+            Flag("--format", kind="text", choices=("pretty", "json"), help="json: one object"),
+            Flag("--short", help="only this program's version"),
+        ],
+    ),
+    Command(
+        "engine",
+        "look after the engine: status, start, stop, logs",
+        arguments=[Argument("status|start|stop|logs", "action", "one")],
+        flags=[
+            Flag("--containers", help="stop: bring every stack down first; volumes are kept"),
+            Flag("-f", "--follow", help="logs: go on with what it writes from now on"),
+            Flag("-n", "--tail", kind="text", metavar="N", help="logs: the last N lines, or all"),
+            Flag("--format", kind="text", choices=("text", "json"), help="status: json is one object"),
+        ],
+    ),
+    Command("help", "show what a command does", arguments=[Argument("COMMAND", "services")]),
+)
+
+COMMANDS: Final = {command.name: command for command in _COMMANDS}

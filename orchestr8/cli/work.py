@@ -1,0 +1,108 @@
+"""Has the engine do a piece of work, and tells its progress: what up, down, start, stop, restart, kill and run share."""
+
+from __future__ import annotations
+
+from orchestr8.cli.loop import Loop
+from orchestr8.errors import Diagnostic, Orchestr8Error, error_from_json
+from orchestr8.wire.body import cut_off
+from orchestr8.wire.client import Lines
+
+TYPE_CHECKING = False  # `typing` costs 4 ms at start
+if TYPE_CHECKING:
+    from typing import Any, Self
+
+    from orchestr8.cli.context import Context
+    from orchestr8.cli.progress import Progress
+    from orchestr8.wire.client import Response
+
+
+class Work:
+    """A request that answers with progress lines. `take` reads once; `result` is the last line, once it has come."""
+
+    def __init__(self, context: Context, progress: Progress, path: str, body: Any) -> None:
+        self._context = context
+        self._progress = progress
+        self._response: Response = context.client.open("POST", path, body=body)
+        self._lines = Lines(self._response)
+        self.planned = False  # whether the engine has made its plan, and so knows the stack
+        self.result: dict[str, Any] | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """What is under way goes on, and is told no more."""
+        self._response.close()
+
+    def fileno(self) -> int:
+        return self._response.fileno()
+
+    @property
+    def ready(self) -> bool:
+        return self._response.ready
+
+    def take(self) -> None:
+        """Tell what one read brings. Raises the error that made the work fail."""
+        for line in self._lines.take():
+            self._line(line)
+        if self._lines.ended and self.result is None:
+            raise cut_off()
+
+    def _line(self, line: dict[str, Any]) -> None:
+        kind = line.get("type")
+        if kind == "step":
+            self._progress.step(line)
+        elif kind == "plan":
+            self.planned = True
+            self._progress.planned(int(line.get("steps", 0)))
+        elif kind == "warning":
+            self._warn(line)
+        elif kind == "done":
+            self.result = line
+        elif kind == "error":
+            raise failure(line)
+
+    def _warn(self, line: dict[str, Any]) -> None:
+        from orchestr8.cli.render import diagnostics_text
+
+        found = Diagnostic(
+            str(line.get("code", "")), str(line.get("message", "")), severity="warning", notes=line.get("notes") or (),
+            helps=line.get("helps") or (),
+        )  # fmt: skip
+        text = diagnostics_text([found], {}, self._context.err, self._context.error_format)
+        self._progress.say(text.rstrip("\n"))
+
+
+def failure(line: dict[str, Any]) -> Orchestr8Error:
+    """The error in a last line, as its class."""
+    return error_from_json(int(line.get("status", 500)), line)
+
+
+def do_work(context: Context, title: str, path: str, body: Any) -> dict[str, Any]:
+    """Have it done, telling its progress, and return the last line. Raises the error that made it fail."""
+    with context.progress() as progress:
+        progress.begin(title)
+        with Work(context, progress, path, body) as work:
+            try:
+                finish(work, progress)
+            except KeyboardInterrupt:
+                progress.say(f"interrupted; the engine goes on with: {title}")
+                raise
+    assert work.result is not None
+    return work.result
+
+
+def finish(work: Work, progress: Progress) -> None:
+    """Wait for the end of a work."""
+    loop = Loop()
+
+    def take() -> None:
+        work.take()
+        if work.result is not None:
+            loop.stop()
+
+    loop.watch(work, take)
+    loop.run(progress.tick)

@@ -1,0 +1,135 @@
+"""Single containers, as Docker's routes know them: found by name or id, started, waited for, attached to, removed."""
+
+import json
+import logging
+import re
+import signal
+from typing import Final
+
+from orchestr8.api.errors import as_error
+from orchestr8.api.services import Found
+from orchestr8.engine.bus import Bus
+from orchestr8.errors import Conflict, InvalidInput, NotFound
+from orchestr8.model.actions import KillContainer, RemoveContainer, StartContainer, StopContainer
+from orchestr8.model.backend import Backend
+from orchestr8.model.events import Event, EventKind
+from orchestr8.model.ids import ContainerName
+from orchestr8.model.observed import ContainerState, ObservedContainer
+from orchestr8.wire.frames import ERROR, encode
+from orchestr8.wire.http import Hijacked
+
+log = logging.getLogger("orchestr8.engine")
+
+ID_PART: Final = re.compile(r"[0-9a-f]{1,64}")
+
+
+class Containers:
+    """`api.services.ContainerService`."""
+
+    def __init__(self, backend: Backend, bus: Bus) -> None:
+        self._backend = backend
+        self._bus = bus
+
+    async def find(self, reference: str) -> Found:
+        snapshot = await self._backend.observe()
+        container = snapshot.containers.get(ContainerName(reference))
+        if container is None:
+            found = [each for each in snapshot.containers.values() if _is_id(reference, each.id)]
+            if len(found) > 1:
+                raise Conflict(f"several containers have an id that begins with {reference}")
+            if not found:
+                raise NotFound(f"No such container: {reference}")
+            container = found[0]
+        spec = snapshot.specs.get(container.name)
+        return Found(container=container, has_terminal=spec is not None and spec.tty)
+
+    async def start(self, name: ContainerName) -> None:
+        await self._backend.apply(StartContainer(name=name))
+
+    async def kill(self, name: ContainerName, signal: str) -> None:
+        await self._backend.apply(KillContainer(name=name, signal=signal_name(signal)))
+
+    async def remove(self, container: ObservedContainer, *, force: bool) -> None:
+        """A one-off's anonymous volumes go with it: nobody else can have a use for them."""
+        if container.state is ContainerState.RUNNING:
+            if not force:
+                raise Conflict(
+                    f'cannot remove container "{container.name}": container is running: '
+                    "stop the container before removing or force remove"
+                )
+            await self._backend.apply(StopContainer(name=container.name, timeout_s=0))
+        await self._backend.apply(RemoveContainer(name=container.name, volumes=container.oneoff))
+
+    async def resize(self, name: ContainerName, rows: int, columns: int) -> None:
+        await self._backend.resize(name, rows, columns)
+
+    async def attach(self, name: ContainerName, connection: Hijacked, *, stdin: bool) -> None:
+        try:
+            await self._backend.attach(name, connection.fileno(), connection.early, stdin=stdin)
+        except Exception as failure:  # noqa: BLE001 - the border: the answer has begun, so it is told in the stream
+            await connection.send(error_frame(failure))
+
+    async def wait(self, container: ObservedContainer, condition: str) -> int:
+        """Docker's conditions; without one, the end of the run that is on or that comes next."""
+        with self._bus.subscribe(container.stack) as subscription:
+            exit_code = await self._already(container, condition)
+            if exit_code is not None and condition != "removed":
+                return exit_code
+            while True:
+                for event in await subscription.next():
+                    if event.id != container.id:
+                        continue
+                    if event.kind is EventKind.DIE:
+                        exit_code = await self._exit_code(event)
+                        if condition != "removed":
+                            return exit_code
+                    elif event.kind is EventKind.DESTROY:
+                        if condition == "removed":
+                            return exit_code or 0
+                        raise NotFound(f"{container.name} was removed before it ended")
+                if condition == "removed" and await self._look(container) is None:
+                    return exit_code or 0
+
+    async def _already(self, container: ObservedContainer, condition: str) -> int | None:
+        """The exit code, when there is nothing to wait for."""
+        now = await self._look(container)
+        if now is None:
+            raise NotFound(f"No such container: {container.name}")
+        if now.state is ContainerState.EXITED and condition != "next-exit":
+            return now.exit_code or 0
+        if now.state is ContainerState.CREATED and condition == "not-running":
+            return 0
+        return None
+
+    async def _look(self, container: ObservedContainer) -> ObservedContainer | None:
+        found = (await self._backend.observe(container.stack)).containers.get(container.name)
+        return found if found is not None and found.id == container.id else None
+
+    async def _exit_code(self, event: Event) -> int:
+        text = event.attributes.get("exitCode", "")
+        if text.lstrip("-").isdecimal():
+            return int(text)
+        found = (await self._backend.observe(event.stack)).containers.get(event.container)
+        return (found.exit_code if found is not None else None) or 0
+
+
+def _is_id(reference: str, container_id: str) -> bool:
+    """Docker's ids have 64 digits of which clients show 12: either may be asked for."""
+    if not ID_PART.fullmatch(reference):
+        return False
+    return container_id.startswith(reference) or (len(reference) > len(container_id) and reference.startswith(container_id))
+
+
+def signal_name(text: str) -> str:
+    """The kernel's name of "9", "KILL" or "SIGKILL"."""
+    try:
+        if text.isdecimal():
+            return signal.Signals(int(text)).name
+        return signal.Signals["SIG" + text.upper().removeprefix("SIG")].name
+    except (KeyError, ValueError):
+        raise InvalidInput(f"invalid signal: {text}") from None
+
+
+def error_frame(failure: BaseException) -> bytes:
+    """A failure after the connection was handed over: Docker's stream of the engine's own errors."""
+    return encode(ERROR, json.dumps(as_error(failure).to_json()).encode())

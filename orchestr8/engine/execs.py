@@ -1,0 +1,130 @@
+"""Further programs in running containers: created, started on a client's connection, and asked about afterwards.
+
+An exec is the engine's note about a program of the container's shim. Notes of ended programs are kept for a while, for
+clients that ask late; nothing wakes up to drop them: that is done when the next one is created.
+"""
+
+import logging
+import secrets
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import anyio
+import anyio.abc
+
+from orchestr8.api.errors import as_error
+from orchestr8.engine.containers import error_frame
+from orchestr8.errors import Conflict, NotFound, Orchestr8Error
+from orchestr8.model.backend import Backend, ExecHandle, ExecSpec
+from orchestr8.model.ids import ContainerName
+from orchestr8.model.observed import ContainerState, ObservedContainer
+from orchestr8.wire.http import Hijacked
+
+log = logging.getLogger("orchestr8.engine")
+
+KEPT_S: Final = 300.0  # Docker's: daemon/exec.go
+ENGINE_FAILED: Final = 125
+
+
+@dataclass(slots=True, kw_only=True)
+class _Exec:
+    container: ContainerName
+    spec: ExecSpec
+    created_at: float
+    started: bool = False
+    handle: ExecHandle | None = None
+    exit_code: int | None = None
+    error: Orchestr8Error | None = None
+    ended_at: float = 0.0
+    ready: anyio.Event = field(default_factory=anyio.Event)  # it runs, or could not be run
+    ended: anyio.Event = field(default_factory=anyio.Event)
+
+
+class Execs:
+    """`api.services.ExecService`. Ends are awaited in `tasks`."""
+
+    def __init__(
+        self, backend: Backend, tasks: anyio.abc.TaskGroup, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._backend = backend
+        self._tasks = tasks
+        self._clock = clock
+        self._execs: dict[str, _Exec] = {}
+
+    def create(self, container: ObservedContainer, spec: ExecSpec) -> str:
+        if container.state is not ContainerState.RUNNING:
+            raise Conflict(f"container {container.name} is not running")
+        self._drop_old()
+        exec_id = secrets.token_hex(32)
+        self._execs[exec_id] = _Exec(container=container.name, spec=spec, created_at=self._clock())
+        return exec_id
+
+    def spec(self, exec_id: str) -> ExecSpec:
+        return self._find(exec_id).spec
+
+    async def start(self, exec_id: str, connection: Hijacked) -> None:
+        found = self._find(exec_id)
+        if found.started:
+            await connection.send(error_frame(Conflict("this exec command was started already")))
+            return
+        found.started = True
+        try:
+            found.handle = await self._backend.exec(
+                found.container, found.spec, connection.fileno(), connection.early
+            )
+        except Exception as failure:  # noqa: BLE001 - the border: the answer has begun, so it is told in the stream
+            found.error = as_error(failure)
+            self._end(found, ENGINE_FAILED)
+            await connection.send(error_frame(found.error))
+        else:
+            self._tasks.start_soon(self._await_end, found, found.handle, name=f"exec in {found.container}")
+        finally:
+            found.ready.set()
+
+    async def resize(self, exec_id: str, rows: int, columns: int) -> None:
+        found = self._find(exec_id)
+        if not found.started:
+            raise Conflict("this exec command has not been started")
+        await found.ready.wait()
+        if found.handle is not None and not found.ended.is_set():
+            await found.handle.resize(rows, columns)
+
+    async def inspect(self, exec_id: str, *, wait: bool) -> dict[str, Any]:
+        found = self._find(exec_id)
+        if wait:
+            await found.ended.wait()
+        described: dict[str, Any] = {
+            "ID": exec_id,
+            "Running": found.handle is not None and not found.ended.is_set(),
+            "ExitCode": found.exit_code,
+            "Pid": found.handle.pid if found.handle is not None else 0,
+        }
+        return described | ({"Error": found.error.to_json()} if found.error is not None else {})
+
+    async def _await_end(self, found: _Exec, handle: ExecHandle) -> None:
+        try:
+            self._end(found, await handle.wait())
+        except Orchestr8Error as error:
+            log.warning("the end of a program in %s was not seen: %s", found.container, error)
+            found.error = error
+            self._end(found, ENGINE_FAILED)
+
+    def _end(self, found: _Exec, exit_code: int) -> None:
+        found.exit_code = exit_code
+        found.ended_at = self._clock()
+        found.ended.set()
+
+    def _find(self, exec_id: str) -> _Exec:
+        try:
+            return self._execs[exec_id]
+        except KeyError:
+            raise NotFound(f"No such exec instance: {exec_id}") from None
+
+    def _drop_old(self) -> None:
+        before = self._clock() - KEPT_S
+        for exec_id, each in list(self._execs.items()):
+            unused = not each.started and each.created_at < before
+            if unused or (each.ended.is_set() and each.ended_at < before):
+                del self._execs[exec_id]

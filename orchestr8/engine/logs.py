@@ -1,0 +1,262 @@
+"""A stack's logs as one stream: what is stored, in the order of time; then, followed, what is written.
+
+    sources    one per container: a reader of its files (`runtime.logs`), a number, a name
+    stored     merged in threads, piece by piece (`logmerge`)
+    followed   inotify marks a source, an event says "look again": new containers become sources, and one that ended is
+               read to its end before its end is announced, for its shim writes all output before it tells the exit
+
+One task per client writes to its connection, so a slow client delays nobody and costs one piece of memory.
+"""
+
+import contextlib
+import itertools
+import json
+import os
+from dataclasses import dataclass
+from typing import Final
+
+import anyio
+import anyio.to_thread
+
+from orchestr8.api.services import Listed, LogQuery
+from orchestr8.engine.bus import Bus, Subscription
+from orchestr8.engine.containers import error_frame
+from orchestr8.engine.logmerge import StoredMerge, announcement, block_bytes, frames
+from orchestr8.engine.stacks import Stacks
+from orchestr8.engine.watch import DirectoryWatcher
+from orchestr8.errors import NotFound, Orchestr8Error
+from orchestr8.model.backend import Backend
+from orchestr8.model.events import Event, EventKind
+from orchestr8.model.ids import ContainerId
+from orchestr8.model.observed import ContainerState, ObservedContainer
+from orchestr8.runtime.logs import LogReader
+from orchestr8.wire.http import Send
+
+BLOCKS_IN_A_ROW: Final = 4  # of one source, before the others have their turn
+
+
+class Logs:
+    """`api.services.LogService`."""
+
+    def __init__(self, backend: Backend, bus: Bus, watcher: DirectoryWatcher, stacks: Stacks) -> None:
+        self.backend = backend
+        self.bus = bus
+        self.watcher = watcher
+        self.stacks = stacks
+
+    async def check(self, query: LogQuery) -> None:
+        containers = (await self.backend.observe(query.stack)).containers.values()
+        if query.container and not any(query.container in (each.name, each.id) for each in containers):
+            raise NotFound(f"No such container: {query.container}")
+        present = {each.service for each in containers}
+        for service in query.services:
+            if service not in present and not self.stacks.knows_service(query.stack, service):
+                raise NotFound(f"no such service: {service}")
+
+    async def write(self, query: LogQuery, send: Send) -> None:
+        with self.bus.subscribe(query.stack) as subscription:
+            client = _Client(self, query, send)
+            try:
+                await client.write_stored()
+                if query.follow:
+                    await client.follow(subscription)
+            except* Orchestr8Error as failures:  # the answer has begun, so it is told in the stream
+                await send(error_frame(failures))
+            finally:
+                client.close()
+
+
+@dataclass(slots=True)
+class _Source:
+    number: int
+    container: ObservedContainer
+    reader: LogReader
+    watched: bool = False
+    over: bool = False  # its run has ended, and this was announced
+
+
+class _Client:
+    """One client's view: its sources, and what is still to be sent."""
+
+    def __init__(self, logs: Logs, query: LogQuery, send: Send) -> None:
+        self._logs = logs
+        self._query = query
+        self._send = send
+        self._sources: dict[ContainerId, _Source] = {}
+        self._dirty: dict[ContainerId, None] = {}  # in the order in which they became so
+        self._wake = anyio.Event()
+        self._look_due = False
+        self._watches = contextlib.ExitStack()
+
+    def close(self) -> None:
+        self._watches.close()
+        for source in self._sources.values():
+            source.reader.close()
+
+    # --- the stored part --------------------------------------------------------------------------------------
+
+    async def write_stored(self) -> None:
+        containers = await self._look()
+        query = self._query
+        coalesce = not query.timestamps
+        for each in containers:
+            with contextlib.suppress(NotFound):  # removed since the look
+                await self._add(
+                    each.container, tail=query.tail, since=query.since, coalesce=coalesce, beside=len(containers)
+                )
+        merge = StoredMerge(
+            {source.number: source.reader for source in self._sources.values()}, timestamps=query.timestamps
+        )
+        while piece := await anyio.to_thread.run_sync(merge.next_frames):
+            await self._send(piece)
+        for source in self._sources.values():
+            if not query.follow or source.container.state is not ContainerState.RUNNING:
+                await self._send_rest(source)
+                source.over = True
+
+    async def _look(self) -> list[Listed]:
+        """The containers of the selection, in the order in which they are shown."""
+        query = self._query
+        listed = await self._logs.stacks.containers(query.stack, services=query.services, stopped=True)
+        wanted = query.container
+        return [each for each in listed if not wanted or wanted in (each.container.name, each.container.id)]
+
+    async def _add(
+        self, container: ObservedContainer, *, tail: int | None, since: float | None, coalesce: bool, beside: int
+    ) -> None:
+        """Make a container a source, and say so."""
+        path = self._logs.backend.log_path(container.name)
+
+        def open_reader() -> LogReader:
+            return LogReader(path, tail=tail, since=since, coalesce=coalesce, block_bytes=block_bytes(beside))
+
+        number = len(self._sources)
+        reader = await anyio.to_thread.run_sync(open_reader)
+        source = self._sources[container.id] = _Source(number, container, reader)
+        if self._query.follow:
+            self._watch(source, path)
+        news = {
+            "source": number,
+            "name": short_name(container),
+            "container": container.name,
+            "service": container.service,
+        }
+        await self._send(announcement(json.dumps(news).encode(), number))
+
+    # --- the followed part ------------------------------------------------------------------------------------
+
+    async def follow(self, subscription: Subscription) -> None:
+        async with anyio.create_task_group() as tasks:
+            events: list[Event] = []
+
+            async def listen() -> None:
+                while True:
+                    events.extend(await subscription.next())
+                    self._look_due = True
+                    self._wake.set()
+
+            self._look_due = True
+            tasks.start_soon(listen, name="log events")
+            for container_id in self._sources:
+                self._mark(container_id)
+            while True:
+                self._wake = anyio.Event()
+                await self._send_dirty()
+                if self._look_due:
+                    self._look_due = False
+                    news, events[:] = events[:], []
+                    if await self._follow_events(news):
+                        break
+                if not self._dirty and not self._look_due:
+                    await self._wake.wait()
+            tasks.cancel_scope.cancel()
+
+    def _watch(self, source: _Source, path: str) -> None:
+        """Be told of changes; a container that never ran has no folder yet, and is tried again when it starts."""
+        container_id = source.container.id
+        if not source.watched and os.path.isdir(os.path.dirname(path)):
+            watch = self._logs.watcher.watch(os.path.dirname(path), lambda: self._mark(container_id))
+            self._watches.enter_context(watch)
+            source.watched = True
+
+    def _mark(self, container_id: ContainerId) -> None:
+        self._dirty[container_id] = None
+        self._wake.set()
+
+    async def _send_dirty(self) -> None:
+        """What the marked sources have; one that has more is marked again, so that the others have their turn."""
+        marked, self._dirty = self._dirty, {}
+        for container_id in marked:
+            source = self._sources[container_id]
+            for _ in range(BLOCKS_IN_A_ROW):
+                if not await self._send_block(source):
+                    break
+            else:
+                self._dirty[container_id] = None
+
+    async def _send_block(self, source: _Source) -> bool:
+        batches = await anyio.to_thread.run_sync(source.reader.read)
+        if batches:
+            await self._send(frames(source.number, batches, timestamps=self._query.timestamps))
+        return batches is not None
+
+    async def _send_rest(self, source: _Source) -> None:
+        """A last line that has no newline."""
+        rest = source.reader.finish()
+        if rest:
+            await self._send(frames(source.number, rest, timestamps=self._query.timestamps))
+
+    async def _follow_events(self, events: list[Event]) -> bool:
+        """Look again: new containers, ended ones, and whether this is the end."""
+        found = await self._look()
+        listed = {each.container.id: each for each in found}
+        for each in found:
+            with contextlib.suppress(NotFound):  # removed since the look: the next one tells
+                await self._see(each.container)
+        for event in events:
+            source = self._sources.get(event.id)
+            if event.kind is EventKind.DIE and source is not None and not source.over:
+                await self._announce_end(source, listed.get(event.id), event.attributes.get("exitCode", ""))
+        for container_id, source in self._sources.items():
+            now = listed.get(container_id)
+            ended = now is None or now.container.state is ContainerState.EXITED
+            if ended and not source.over:
+                await self._announce_end(source, now, "")  # its event has not come yet, or was lost
+        goes_on = self._logs.stacks.is_working(self._query.stack) or any(
+            each.restarting or each.container.state is ContainerState.RUNNING for each in found
+        )
+        return self._query.until_exit and not goes_on
+
+    async def _see(self, container: ObservedContainer) -> None:
+        """Take up a container that is new, or that runs again."""
+        source = self._sources.get(container.id)
+        if source is None:
+            await self._add(container, tail=None, since=None, coalesce=not self._query.timestamps, beside=1)
+            source = self._sources[container.id]
+            source.over = container.state is ContainerState.CREATED
+            self._mark(container.id)
+            return
+        self._watch(source, self._logs.backend.log_path(container.name))
+        if container.started_at > source.container.started_at:
+            source.over = False
+            self._mark(container.id)
+        source.container = container
+
+    async def _announce_end(self, source: _Source, now: Listed | None, exit_code: str) -> None:
+        """Send the run's last output, then say that it has ended."""
+        runs_again = now is not None and now.container.state is ContainerState.RUNNING
+        for _ in itertools.repeat(None, BLOCKS_IN_A_ROW) if runs_again else itertools.repeat(None):
+            if not await self._send_block(source):
+                break
+        await self._send_rest(source)
+        code = int(exit_code) if exit_code.lstrip("-").isdecimal() else source.container.exit_code or 0
+        restarting = runs_again or (now is not None and now.restarting)
+        news = {"source": source.number, "exited": code, "restarting": restarting}
+        await self._send(announcement(json.dumps(news).encode(), source.number))
+        source.over = not runs_again
+
+
+def short_name(container: ObservedContainer) -> str:
+    """Compose's name in logs: "web-1"; a name that the user chose is shown as it is."""
+    prefix = f"{container.stack}-{container.service}-"
+    return container.name.removeprefix(f"{container.stack}-") if container.name.startswith(prefix) else container.name

@@ -1,0 +1,61 @@
+"""Looking at a plan or a stack as a graph: what goes side by side, and the path that decides how long it takes.
+
+networkx takes 0.2 s to import and is imported when something here is called; planning itself never does.
+"""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from orchestr8.model.ids import ServiceName
+from orchestr8.model.specs import Desired
+from orchestr8.plan.plan import Plan, Step
+
+if TYPE_CHECKING:
+    import networkx
+
+
+def plan_graph(plan: Plan) -> "networkx.DiGraph[int]":
+    """An edge from each step to those that wait for it."""
+    import networkx
+
+    graph: networkx.DiGraph[int] = networkx.DiGraph()
+    graph.add_nodes_from(step.number for step in plan.steps)
+    graph.add_edges_from((number, step.number) for step in plan.steps for number in step.after)
+    return graph
+
+
+def service_digraph(desired: Desired) -> "networkx.DiGraph[ServiceName]":
+    """An edge from each service to those that depend on it, with the condition."""
+    import networkx
+
+    graph: networkx.DiGraph[ServiceName] = networkx.DiGraph()
+    graph.add_nodes_from(desired.services)
+    for name, service in desired.services.items():
+        for each in service.depends_on:
+            if each.service in desired.services:
+                graph.add_edge(each.service, name, condition=each.condition.value)
+    return graph
+
+
+def generations(graph: "networkx.DiGraph[Any]") -> list[list[Any]]:
+    """Waves: everything in one can go side by side once the waves before are done."""
+    import networkx
+
+    return [sorted(each) for each in networkx.topological_generations(graph)]
+
+
+def critical_path(plan: Plan, seconds: Mapping[int, float] | None = None) -> list[Step]:
+    """The chain of steps that took longest by `seconds` a step; without figures, the one with most steps."""
+    import networkx
+
+    if not plan.steps:
+        return []
+    graph = plan_graph(plan)
+    weights = {step.number: (seconds or {}).get(step.number, 0.0) if seconds else 1.0 for step in plan.steps}
+    # dag_longest_path weighs edges; a step's own time goes on the edges that lead to it, the first step's on a root.
+    root = 0
+    weighted: networkx.DiGraph[int] = networkx.DiGraph()
+    weighted.add_weighted_edges_from((before, number, weights[number]) for before, number in graph.edges)
+    weighted.add_weighted_edges_from((root, step.number, weights[step.number]) for step in plan.steps if not step.after)
+    by_number = {step.number: step for step in plan.steps}
+    return [by_number[number] for number in networkx.dag_longest_path(weighted) if number != root]

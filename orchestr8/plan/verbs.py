@@ -1,0 +1,33 @@
+"""All verbs side by side: each makes a `Plan` from what is wanted and one `Snapshot`, and changes nothing itself."""
+
+from orchestr8.plan.down import plan_down
+from orchestr8.plan.lifecycle import plan_kill, plan_restart, plan_start, plan_stop
+from orchestr8.plan.options import (
+    DownOptions,
+    KillOptions,
+    OneOff,
+    RestartOptions,
+    StartOptions,
+    StopOptions,
+    UpOptions,
+)
+from orchestr8.plan.run import plan_run
+from orchestr8.plan.up import plan_reconcile, plan_up
+
+__all__ = [
+    "DownOptions",
+    "KillOptions",
+    "OneOff",
+    "RestartOptions",
+    "StartOptions",
+    "StopOptions",
+    "UpOptions",
+    "plan_down",
+    "plan_kill",
+    "plan_reconcile",
+    "plan_restart",
+    "plan_run",
+    "plan_start",
+    "plan_stop",
+    "plan_up",
+]

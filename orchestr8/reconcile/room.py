@@ -1,0 +1,154 @@
+"""What the reconciler keeps in mind about one stack: whose turn it is, who waits, which restarts are due."""
+
+from collections import deque
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+
+import anyio
+
+from orchestr8.errors import Conflict, Orchestr8Error
+from orchestr8.model.ids import ContainerName, StackName
+from orchestr8.model.observed import Snapshot
+from orchestr8.model.specs import ContainerSpec
+from orchestr8.reconcile.execute import Execution
+
+
+class Turn:
+    """One command's place in the line."""
+
+    def __init__(self, *, yields: bool) -> None:
+        self.yields = yields
+        self.ready = anyio.Event()
+        self._ceased = ""
+        self._execution: Execution | None = None
+
+    def cease(self, reason: str) -> None:
+        self._ceased = reason
+        self.ready.set()
+        if self._execution is not None:
+            self._execution.cease(reason)
+
+    def attach(self, execution: Execution) -> None:
+        self._execution = execution
+        self.check()
+
+    def check(self) -> None:
+        if self._ceased:
+            raise Conflict(self._ceased)
+
+
+class Waiter:
+    """Receives snapshots that were begun after it came."""
+
+    def __init__(self, since: int) -> None:
+        self.since = since
+        self._news = anyio.Event()
+        self._snapshot: Snapshot | Orchestr8Error | None = None
+
+    def put(self, news: Snapshot | Orchestr8Error) -> None:
+        self._snapshot = news
+        self._news.set()
+
+    async def next(self) -> Snapshot:
+        """The newest snapshot not seen yet."""
+        await self._news.wait()
+        self._news = anyio.Event()
+        if isinstance(self._snapshot, Orchestr8Error):
+            raise self._snapshot
+        assert self._snapshot is not None
+        return self._snapshot
+
+
+class Room:
+    def __init__(self, stack: StackName) -> None:
+        self.stack = stack
+        self.execution: Execution | None = None
+        self.specs: dict[ContainerName, ContainerSpec] = {}
+        self.pending: dict[ContainerName, anyio.CancelScope] = {}  # restarts whose delay runs
+        self.starting: dict[ContainerName, anyio.Event] = {}  # restarts that are being done
+        self.delays: dict[ContainerName, float] = {}  # before the last restart by policy
+        self.waiters: set[Waiter] = set()
+        self.dirty = False
+        self.looking = False
+        self.looks = 0
+        self._line: deque[Turn] = deque()
+        self._plans_in_the_making = 0
+
+    # --- turns ------------------------------------------------------------------------------------------------
+
+    @asynccontextmanager
+    async def turn(self, turn: Turn) -> AsyncIterator[None]:
+        """Wait until all who came before have gone."""
+        self._line.append(turn)
+        try:
+            if self._line[0] is not turn:
+                await turn.ready.wait()
+            turn.check()
+            yield
+        finally:
+            self._line.remove(turn)
+            if self._line:
+                self._line[0].ready.set()
+
+    def cease_all(self, reason: str) -> None:
+        for turn in self._line:
+            if turn.yields:
+                turn.cease(reason)
+
+    @contextmanager
+    def planning(self) -> Iterator[None]:
+        """Between the snapshot and the plan no restart policy may act: the plan would not know."""
+        self._plans_in_the_making += 1
+        try:
+            yield
+        finally:
+            self._plans_in_the_making -= 1
+
+    def busy_with(self, name: ContainerName) -> bool:
+        """Is a plan, or a restart by policy, about to do something to it?"""
+        claimed = self.execution is not None and self.execution.claims(name)
+        return self._plans_in_the_making > 0 or claimed or name in self.starting
+
+    # --- restarts by policy -----------------------------------------------------------------------------------
+
+    @contextmanager
+    def policy_start(self, name: ContainerName) -> Iterator[None]:
+        done = self.starting[name] = anyio.Event()
+        try:
+            yield
+        finally:
+            del self.starting[name]
+            done.set()
+
+    async def policy_starts_done(self) -> None:
+        for done in list(self.starting.values()):
+            await done.wait()
+
+    def drop_pending(self, name: ContainerName) -> None:
+        scope = self.pending.pop(name, None)
+        if scope is not None:
+            scope.cancel()
+
+    def forget(self, name: ContainerName) -> None:
+        self.drop_pending(name)
+        self.delays.pop(name, None)
+
+    # --- waiters ----------------------------------------------------------------------------------------------
+
+    @contextmanager
+    def waiter(self) -> Iterator[Waiter]:
+        waiter = Waiter(self.looks)
+        self.waiters.add(waiter)
+        try:
+            yield waiter
+        finally:
+            self.waiters.discard(waiter)
+
+    def show(self, snapshot: Snapshot, number: int) -> None:
+        for waiter in self.waiters:
+            if number > waiter.since:
+                waiter.put(snapshot)
+
+    def fail_waiters(self, error: Orchestr8Error) -> None:
+        for waiter in self.waiters:
+            waiter.put(error)

@@ -1,0 +1,164 @@
+r"""The grammar of `.env` and `env_file` files: KEY=VALUE lines, comments, quotes, variables.
+
+    KEY=value            trimmed; variables replaced; a comment starts at ` #`
+    KEY='value'          as it is, over several lines if need be; only \' is an escape
+    KEY="value"          variables replaced; \n \t \\ \" \$ and octal \0123 are escapes
+    KEY: value           as KEY=value;   `export` in front is ignored
+    KEY                  taken from the environment, or left out
+
+Which files are read, and which value wins, is decided in `environment`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+
+from orchestr8.stack.interpolate import BadTemplate, Lookup, RequiredVariable, substitute
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Final
+
+_ESCAPE: Final = re.compile(r'\\(?:[abfnrtv$"\\]|0[0-3][0-7]{2})')
+_SIMPLE_ESCAPES: Final = {
+    "a": "\a", "b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t", "v": "\v", '"': '"', "\\": "\\", "$": "$$",
+}  # fmt: skip
+_COMMENT: Final = re.compile(r"(?:^|(?<=\s))#")
+
+
+class BadEnvFile(ValueError):
+    """What is wrong, and on which line (1-based)."""
+
+    def __init__(self, line: int, message: str) -> None:
+        super().__init__(f"line {line}: {message}")
+        self.line = line
+        self.message = message
+
+
+def parse_dotenv(
+    text: str, lookup: Lookup = lambda _: None, unset: Callable[[str], None] = lambda _: None
+) -> dict[str, str]:
+    """Keys and values in the file's order. Variables come from `lookup` first, then from earlier lines.
+
+    Raises BadEnvFile.
+    """
+    return _Parser(text.removeprefix("\ufeff").replace("\r\n", "\n"), lookup, unset).parse()
+
+
+def parse_raw(text: str, lookup: Lookup = lambda _: None) -> dict[str, str]:
+    """`format: raw`: no quotes, no variables, no trailing comments. Raises BadEnvFile."""
+    values: dict[str, str] = {}
+    for number, line in enumerate(text.removeprefix("\ufeff").splitlines(), 1):
+        stripped = line.lstrip()
+        if not stripped or stripped.startswith("#"):
+            continue
+        key, equals, value = stripped.partition("=")
+        if not key or any(letter.isspace() for letter in key):
+            raise BadEnvFile(number, "key cannot contain a space" if key else "no key in front of =")
+        inherited = value if equals else lookup(key)
+        if inherited is not None:
+            values[key] = inherited
+    return values
+
+
+class _Parser:
+    def __init__(self, text: str, lookup: Lookup, unset: Callable[[str], None]) -> None:
+        self.text = text
+        self.position = 0
+        self.values: dict[str, str] = {}
+        self.inherited = lookup
+        self.unset = unset
+
+    def parse(self) -> dict[str, str]:
+        while self._skip_to_statement():
+            line = self._line()
+            key, has_value = self._key()
+            if has_value:
+                raw, quote = self._value()
+                self.values[key] = self._expand(raw, quote, line)
+            elif (found := self.inherited(key)) is not None:
+                self.values[key] = found
+        return self.values
+
+    def _line(self) -> int:
+        return self.text.count("\n", 0, self.position) + 1
+
+    def _skip_to_statement(self) -> bool:
+        """Move past blank space and comment lines; False at the end."""
+        while self.position < len(self.text):
+            letter = self.text[self.position]
+            if letter == "#":
+                end = self.text.find("\n", self.position)
+                self.position = len(self.text) if end < 0 else end
+            elif letter.isspace():
+                self.position += 1
+            else:
+                return True
+        return False
+
+    def _key(self) -> tuple[str, bool]:
+        line = self._line()
+        end = self.position
+        while end < len(self.text) and self.text[end] not in "=:\n":
+            end += 1
+        name = self.text[self.position : end]
+        has_value = end < len(self.text) and self.text[end] != "\n"
+        self.position = end + 1
+        if not has_value:
+            name = _COMMENT.split(name, maxsplit=1)[0]
+        name = re.sub(r"^export\s+", "", name).strip(" \t")
+        for letter in name:
+            if letter.isspace():
+                raise BadEnvFile(line, "key cannot contain a space")
+            if not (letter.isalnum() or letter in "_.-[]"):
+                raise BadEnvFile(line, f'unexpected character "{letter}" in variable name')
+        return name, has_value
+
+    def _value(self) -> tuple[str, str]:
+        """The text after the separator, and the quote it stood in."""
+        while self.position < len(self.text) and self.text[self.position] in " \t":
+            self.position += 1
+        quote = self.text[self.position : self.position + 1]
+        if quote not in ("'", '"') or not quote:
+            end = self.text.find("\n", self.position)
+            end = len(self.text) if end < 0 else end
+            raw = self.text[self.position : end]
+            self.position = end
+            return _COMMENT.split(raw, maxsplit=1)[0].strip(), ""
+        line = self._line()
+        start = self.position + 1
+        end = start
+        while end < len(self.text) and self.text[end] != quote:
+            end += 2 if self.text[end] == "\\" and self.text[end + 1 : end + 2] in (quote, "\\") and (
+                quote == '"' or self.text[end + 1] == quote
+            ) else 1  # fmt: skip
+        if end >= len(self.text):
+            raise BadEnvFile(line, "unterminated quoted value")
+        self.position = end + 1
+        self._nothing_follows()
+        return self.text[start:end], quote
+
+    def _nothing_follows(self) -> None:
+        end = self.text.find("\n", self.position)
+        rest = self.text[self.position : len(self.text) if end < 0 else end].strip()
+        if rest and not rest.startswith("#"):
+            raise BadEnvFile(self._line(), "unexpected text after the closing quote")
+
+    def _expand(self, raw: str, quote: str, line: int) -> str:
+        if quote == "'":
+            return raw.replace("\\'", "'")
+        template = _ESCAPE.sub(_unescape, raw) if quote else raw
+        try:
+            return substitute(template, self._lookup, self.unset)
+        except (BadTemplate, RequiredVariable) as error:
+            raise BadEnvFile(line, str(error)) from error
+
+    def _lookup(self, name: str) -> str | None:
+        value = self.inherited(name)
+        return self.values.get(name) if value is None else value
+
+
+def _unescape(match: re.Match[str]) -> str:
+    sequence = match[0][1:]
+    return chr(int(sequence, 8)) if sequence[0] == "0" else _SIMPLE_ESCAPES[sequence]

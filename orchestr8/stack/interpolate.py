@@ -1,0 +1,194 @@
+"""Variables in values: `$V`, `${V}` and the operators `:-` `-` `:?` `?` `:+` `+`, nested and lazy.
+
+`substitute` is the text grammar, shared with `.env` files. `interpolate` applies it to every value of a document, never
+to a key, and says where a variable is missing. Where values come from is `environment`'s business.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable
+
+from orchestr8.errors import Span
+from orchestr8.stack.nodes import Mapping, Node, Scalar, Sequence
+from orchestr8.stack.problems import Problems
+from orchestr8.stack.suggest import closest
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Final
+
+_NAME: Final = re.compile(r"[_a-zA-Z][_a-zA-Z0-9]*")
+_OPERATOR: Final = re.compile(r":?[-?+]")
+
+Lookup = Callable[[str], str | None]
+
+
+class BadTemplate(ValueError):
+    """Text that is not of the grammar, such as `${` or `${a b}`."""
+
+
+class RequiredVariable(ValueError):
+    """`${V:?message}` where V has no value."""
+
+    def __init__(self, name: str, message: str) -> None:
+        super().__init__(f"required variable {name} is missing a value" + (f": {message}" if message else ""))
+        self.name = name
+        self.message = message
+
+
+def substitute(text: str, lookup: Lookup, unset: Callable[[str], None]) -> str:
+    """`text` with its variables replaced; `unset` is told of each one that is used, has no value and no default.
+
+    Raises BadTemplate and RequiredVariable.
+    """
+    if "$" not in text:
+        return text
+    done: list[str] = []
+    position = 0
+    while (dollar := text.find("$", position)) >= 0:
+        done.append(text[position:dollar])
+        following = text[dollar + 1 : dollar + 2]
+        if following == "$":
+            done.append("$")
+            position = dollar + 2
+        elif following == "{":
+            end = _closing_brace(text, dollar + 1)
+            done.append(_braced(text[dollar + 2 : end], lookup, unset))
+            position = end + 1
+        elif match := _NAME.match(text, dollar + 1):
+            done.append(_value(match[0], lookup, unset))
+            position = match.end()
+        else:  # a dollar that starts nothing stays as it is
+            done.append("$")
+            position = dollar + 1
+    done.append(text[position:])
+    return "".join(done)
+
+
+def _closing_brace(text: str, opening: int) -> int:
+    depth = 0
+    for position in range(opening, len(text)):
+        if text[position] == "{":
+            depth += 1
+        elif text[position] == "}":
+            depth -= 1
+            if depth == 0:
+                return position
+    raise BadTemplate(f"`{text[opening - 1 :]}` has no closing brace")
+
+
+def _braced(inside: str, lookup: Lookup, unset: Callable[[str], None]) -> str:
+    name_match = _NAME.match(inside)
+    if not name_match:
+        raise BadTemplate(f"`${{{inside}}}` does not start with a variable's name")
+    name = name_match[0]
+    if name_match.end() == len(inside):
+        return _value(name, lookup, unset)
+    operator = _OPERATOR.match(inside, name_match.end())
+    if not operator:
+        raise BadTemplate(f"`${{{inside}}}` has no operator after `{name}`; known are :- - :? ? :+ +")
+    operand = inside[operator.end() :]
+    value = lookup(name)
+    present = value is not None and (value != "" or len(operator[0]) == 1)
+    if operator[0][-1] == "+":
+        return substitute(operand, lookup, unset) if present else ""
+    if present:
+        assert value is not None
+        return value
+    if operator[0][-1] == "?":
+        raise RequiredVariable(name, substitute(operand, lookup, unset))
+    return substitute(operand, lookup, unset)
+
+
+def _value(name: str, lookup: Lookup, unset: Callable[[str], None]) -> str:
+    value = lookup(name)
+    if value is None:
+        unset(name)
+        return ""
+    return value
+
+
+class Interpolation:
+    """One run over all files: an unset variable is warned of once, at its first place."""
+
+    def __init__(self, lookup: Lookup, names: Iterable[str], looked_in: list[str], problems: Problems) -> None:
+        self.lookup = lookup
+        self.names = list(names)  # every variable there is, for suggestions
+        self.looked_in = looked_in  # e.g. ["shell", "./.env"]
+        self.problems = problems
+        self._warned: set[str] = set()
+
+    def document(self, node: Node, where: str = "") -> Node:
+        """`node` with every value interpolated."""
+        if isinstance(node, Mapping):
+            items = {key: self.document(value, f"{where}.{key}" if where else key) for key, value in node.items.items()}
+            return Mapping(items, node.keys, at=node)
+        if isinstance(node, Sequence):
+            return Sequence(
+                [self.document(item, f"{where}[{index}]") for index, item in enumerate(node.items)], at=node
+            )
+        assert isinstance(node, Scalar)
+        if not isinstance(node.value, str) or "$" not in node.value:
+            return node
+        return self._scalar(node, where)
+
+    def _scalar(self, node: Scalar, where: str) -> Scalar:
+        try:
+            value = substitute(node.value, self.lookup, lambda name: self._unset(name, node))
+        except BadTemplate as error:
+            self.problems.error(
+                "O8-303", f"invalid interpolation in `{where}`", self.place(node, ""),
+                notes=[str(error)], helps=["if a literal dollar was meant, double it: $$"],
+            )  # fmt: skip
+            return _failed(node)
+        except RequiredVariable as error:
+            reason = f": {error.message}" if error.message else ""
+            self.problems.error(
+                "O8-301", f"required variable `{error.name}` is missing a value{reason}",
+                self.place(node, error.name, "needed here"), notes=self._notes(error.name),
+                helps=[f"set it: echo '{error.name}=...' >> .env", f"or allow empty: ${{{error.name}:-}}"],
+            )  # fmt: skip
+            return _failed(node)
+        return Scalar(value, quoted=node.quoted, template=node.value, at=node)
+
+    def _unset(self, name: str, node: Scalar) -> None:
+        if name in self._warned:
+            return
+        self._warned.add(name)
+        self.problems.warn(
+            "O8-302", f"variable `{name}` is not set; it is taken as blank", self.place(node, name),
+            notes=self._notes(name),
+            helps=[f"allow empty without a warning: ${{{name}:-}}",
+                   f"if a literal dollar was meant, double it: $${name}"],
+        )  # fmt: skip
+
+    def _notes(self, name: str) -> list[str]:
+        notes = [f"looked in: {', '.join(self.looked_in)}"]
+        if near := closest(name, self.names):
+            notes.append(f"a close name exists: `{near}`")
+        return notes
+
+    def place(self, node: Scalar, name: str, label: str = "") -> Span:
+        """The variable itself inside the scalar's text, or the whole scalar."""
+        lines = self.problems.sources.get(node.file, "").split("\n")
+        pattern = re.compile(r"\$\{?" + re.escape(name) + r"(?![_a-zA-Z0-9])" if name else r"\$\{")
+        for number in range(node.line, min(node.line + node.value.count("\n") + 2, len(lines)) + 1):
+            text = lines[number - 1]
+            found = pattern.search(text, node.column - 1 if number == node.line else 0)
+            if not found:
+                continue
+            end = found.end()
+            if found[0].startswith("${"):
+                try:
+                    end = _closing_brace(text, found.start() + 1) + 1
+                except BadTemplate:
+                    end = len(text)
+            return Span(node.file, number, found.start() + 1, end + 1, label=label)
+        return node.span(label)
+
+
+def _failed(node: Scalar) -> Scalar:
+    found = Scalar("", quoted=False, template=node.value, at=node)
+    found.failed = True
+    return found

@@ -1,0 +1,215 @@
+"""Stack files to the canonical document, phase by phase.
+
+    locate        which files, which directory, which variables        project, environment
+    parse         YAML to nodes that know their place                  source, parse
+    name          flags, variables, `name:`, the directory             project
+    interpolate   `${V}` in values                                     interpolate
+    shape         each key by its rule, in its long form               rules, types, shapes
+    merge         later files over earlier ones                        shapes
+    select        profiles                                             profiles
+    settle        what is not in effect is refused, or told            shapes
+    resolve       absolute paths, env files                            normalise, environment
+    validate      what must hold between keys, and on this machine     validate, order, preflight
+    document      names, default network, plain values                 normalise
+
+Every phase goes on after an error, so that one run tells all that is wrong.
+"""
+
+from __future__ import annotations
+
+from orchestr8.errors import Diagnostic, NotFound
+from orchestr8.stack.environment import resolve_service
+from orchestr8.stack.interpolate import Interpolation
+from orchestr8.stack.nodes import Mapping, Node, Scalar
+from orchestr8.stack.normalise import document, resolve_paths
+from orchestr8.stack.order import with_dependencies
+from orchestr8.stack.parse import parse_documents
+from orchestr8.stack.preflight import check_bind_sources
+from orchestr8.stack.problems import Problems
+from orchestr8.stack.profiles import active_profiles, disabled_services
+from orchestr8.stack.project import NAME, NAME_RULE, LoadOptions, Project, derived_name, directory_name, locate
+from orchestr8.stack.rules import STACK
+from orchestr8.stack.shapes import unknown_name, without_resets
+from orchestr8.stack.source import STDIN, display_path, read_text
+from orchestr8.stack.types import Reading, merge
+from orchestr8.stack.validate import Model, validate
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+__all__ = ["LoadOptions", "Loaded", "load"]
+
+
+class Loaded:
+    """A stack that is right: the document, and what the user should know about it."""
+
+    def __init__(
+        self, *, document: dict[str, Any], warnings: list[Diagnostic], sources: dict[str, str], working_dir: str,
+        config_files: list[str], services_disabled: dict[str, list[str]],
+    ) -> None:  # fmt: skip
+        self.document = document
+        self.warnings = warnings
+        self.sources = sources
+        self.working_dir = working_dir
+        self.config_files = config_files
+        self.services_disabled = services_disabled  # name -> the profiles that would turn it on
+
+
+def load(options: LoadOptions) -> Loaded:
+    """The canonical document of the stack.
+
+    Raises InvalidStack with all that is wrong; NotFound for a missing file or an unknown service on the command line;
+    InvalidInput for a bad -p.
+    """
+    problems = Problems()
+    project = locate(options, problems)
+    documents = read_documents(project, options, problems)
+    problems.raise_errors()  # nothing can be said of a file that is not YAML
+    project.name = name_of(project, documents, problems)
+
+    run = Reading(problems, interpolated=options.interpolate)
+    root = _merged(_shaped(_interpolated(documents, project, options, problems), run))
+    _check_services(root, options.services, run)
+    disabled = _disabled(root, project, options)
+    root = _settled(root, disabled, run)
+    services = resolve_paths(
+        _section(root, "services"), project.directory, project.environment, interpolated=options.interpolate
+    )
+    root.set("services", services)
+
+    model = Model(root, disabled, run)
+    validate(model)
+    if options.interpolate:
+        check_bind_sources(model.active(), problems)
+    touched = with_dependencies(options.services, services) if options.services else None
+    environments = {
+        name: resolve_service(
+            service, project.environment, problems, options.working_dir,
+            lenient=touched is not None and name not in touched,
+        )
+        for name, service in model.active().items()
+    }  # fmt: skip
+    problems.raise_errors(strict=options.strict)
+    return Loaded(
+        document=document(root, project.name, model.active(), environments, disabled),
+        warnings=problems.ordered(problems.warnings),
+        sources=problems.sources,
+        working_dir=project.directory,
+        config_files=project.files,
+        services_disabled=disabled,
+    )
+
+
+def read_documents(project: Project, options: LoadOptions, problems: Problems) -> list[Mapping]:
+    """Every document of every file, in order: each is laid over those before it."""
+    documents: list[Mapping] = []
+    for path in project.files:
+        file = STDIN if path == "-" else display_path(path, options.working_dir)
+        text = options.stdin() if path == "-" else read_text(path, "O8-107", "stack file")
+        problems.sources[file] = text
+        documents.extend(parse_documents(text, file, problems))
+    return documents
+
+
+def name_of(project: Project, documents: list[Mapping], problems: Problems) -> str:
+    """The stack's name: from -p or COMPOSE_PROJECT_NAME, the last `name:`, or the directory."""
+    if project.name:
+        return project.name
+    node = next((each.items["name"] for each in reversed(documents) if "name" in each.items), None)
+    if not isinstance(node, Scalar) or not isinstance(node.value, str):
+        return directory_name(project.directory)  # a `name:` that is no text is told by its rule
+    quiet = Problems()  # variables are told when the whole file is interpolated
+    quiet.sources = problems.sources
+    found = Interpolation(project.environment.get, (), [], quiet).document(node, "name")
+    name = str(found.plain())
+    if not NAME.fullmatch(name) and not quiet.errors:
+        helps = [f"try `{derived_name(name)}`"] if derived_name(name) else []
+        problems.error("O8-108", f"invalid project name `{name}`", node, notes=[NAME_RULE], helps=helps)
+    return name
+
+
+def _interpolated(
+    documents: list[Mapping], project: Project, options: LoadOptions, problems: Problems
+) -> list[Mapping]:
+    if not options.interpolate:
+        return documents
+    environment = project.environment
+
+    def lookup(name: str) -> str | None:
+        return project.name if name == "COMPOSE_PROJECT_NAME" else environment.get(name)
+
+    interpolation = Interpolation(lookup, environment.names(), environment.looked_in, problems)
+    done = [interpolation.document(each) for each in documents]
+    return [each for each in done if isinstance(each, Mapping)]
+
+
+def _shaped(documents: list[Mapping], run: Reading) -> list[Mapping]:
+    shaped: list[Mapping] = []
+    for each in documents:
+        found = STACK.read(each, "", run)
+        assert isinstance(found, Mapping)
+        if version := found.keys.get("version"):
+            run.problems.warn("O8-109", "`version` is obsolete and has no effect", version, helps=["remove the line"])
+            del found.items["version"]
+        shaped.append(found)
+    return shaped
+
+
+def _merged(documents: list[Mapping]) -> Mapping:
+    result: Node = documents[0]
+    for each in documents[1:]:
+        result = merge(STACK, result, each)
+    cleaned = without_resets(result)
+    assert isinstance(cleaned, Mapping)
+    return cleaned
+
+
+def _section(root: Mapping, name: str) -> Mapping:
+    found = root.items.get(name)
+    return found if isinstance(found, Mapping) else Mapping(at=root)
+
+
+def _check_services(root: Mapping, named: list[str], run: Reading) -> None:
+    """There are services, and those of the command line are among them."""
+    services = _section(root, "services")
+    if not {"services", "include"} & {*root.items, *run.broken}:
+        run.problems.error("O8-105", "the stack has no `services`", next(iter(root.keys.values()), root))
+    for name in named:
+        if name not in services.items and f"services.{name}" not in run.broken:
+            run.problems.raise_errors()
+            _, helps = unknown_name("service", name, services.items)
+            raise NotFound(f"no such service: {name}", code="O8-203", helps=helps)
+
+
+def _disabled(root: Mapping, project: Project, options: LoadOptions) -> dict[str, list[str]]:
+    services = _section(root, "services")
+    wanted = [*options.profiles, *(project.environment.get("COMPOSE_PROFILES") or "").split(",")]
+    active = active_profiles(services, filter(None, map(str.strip, wanted)), options.services)
+    return disabled_services(services, active)
+
+
+def _settled(root: Mapping, disabled: dict[str, list[str]], run: Reading) -> Mapping:
+    """Only what is in effect. Services that are off may ask for anything."""
+    services = _section(root, "services")
+    active = Mapping(at=services)
+    for name, service in services.items.items():
+        if name not in disabled:
+            active.set(name, service, services.keys[name])
+    copy = Mapping(root.items, root.keys, at=root)
+    copy.set("services", active)
+    settled = STACK.settle(copy, "", run)
+    assert isinstance(settled, Mapping)
+    known = _section(settled, "services")
+    for name in disabled:  # still known by name, for who depends on them
+        known.set(name, services.items[name], services.keys[name])
+    for pattern, keys in run.ignored.items():
+        shown, _, reason = pattern.partition("\n")
+        places = sorted({(key.file, key.line) for key in keys} - {(keys[0].file, keys[0].line)})
+        notes = [reason] if reason else []
+        if places:
+            others = ", ".join(f"{file}:{line}" for file, line in places[:5])
+            notes.append(f"also at {others}{', ...' if len(places) > 5 else ''}")
+        key = shown.rpartition(".")[2]
+        run.problems.warn("O8-111", f"`{key}` has no effect yet (`{shown}`)", keys[0], notes=notes)
+    return settled

@@ -1,0 +1,216 @@
+"""`volumes` of a service: `[SOURCE:]TARGET[:OPTIONS]`, or the long form that it stands for; and `tmpfs`.
+
+Paths stay as written here; `normalise` makes them absolute.
+"""
+
+from __future__ import annotations
+
+import re
+
+from orchestr8.stack.nodes import Mapping, Node, Scalar
+from orchestr8.stack.scalars import parse_bytes, parse_mode
+from orchestr8.stack.shapes import Record, ignored, later, now
+from orchestr8.stack.types import Choice, Flag, Mode, Reading, Schema, Size, Text, Type
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, Final
+
+_PROPAGATION: Final = frozenset(("private", "rprivate", "shared", "rshared", "slave", "rslave"))
+_SUPPORTED: Final = ("bind", "volume", "tmpfs")
+_DRIVE: Final = re.compile(r"[A-Za-z]:\\")
+
+
+class BadMount(ValueError):
+    """Not of the grammar; the text says what is wrong."""
+
+
+def parse_mount(text: str) -> dict[str, Any]:
+    """The long form of a short one. Raises BadMount."""
+    parts = _split(text)
+    if not text:
+        raise BadMount("invalid empty volume spec")
+    if len(parts) > 3:
+        raise BadMount("too many colons")
+    if any(not part for part in parts):
+        raise BadMount("empty section between colons")
+    if len(parts) == 1:
+        return {"type": "volume", "target": parts[0]}
+    source, target = parts[0], parts[1]
+    mount: dict[str, Any] = {"type": "bind" if _is_path(source) else "volume", "source": source, "target": target}
+    if mount["type"] == "bind":
+        mount["bind"] = {"create_host_path": True}
+    for option in parts[2].split(",") if len(parts) == 3 else ():
+        if option == "ro":
+            mount["read_only"] = True
+        elif option == "nocopy":
+            mount.setdefault("volume", {})["nocopy"] = True
+        elif option in ("z", "Z"):
+            mount.setdefault("bind", {})["selinux"] = option
+        elif option in _PROPAGATION:
+            mount.setdefault("bind", {})["propagation"] = option
+        # Other words (cached, delegated, ...) mean nothing here, as in compose.
+    return mount
+
+
+def _is_path(source: str) -> bool:
+    return source.startswith(("/", ".", "~", "\\\\")) or bool(_DRIVE.match(source))
+
+
+def _split(text: str) -> list[str]:
+    """At colons, but not inside `${...}` and not after a drive's letter."""
+    parts = [""]
+    depth = 0
+    for index, letter in enumerate(text):
+        if letter == "{" and text[index - 1 : index] == "$":
+            depth += 1
+        elif letter == "}" and depth:
+            depth -= 1
+        if (
+            letter == ":"
+            and not depth
+            and not (len(parts[-1]) == 1 and _DRIVE.match(parts[-1] + text[index : index + 2]))
+        ):
+            parts.append("")
+        else:
+            parts[-1] += letter
+    return parts
+
+
+_LONG: Final = Record(
+    "a mount",
+    {
+        "type": now(Choice("bind", "volume", "tmpfs", "image", "npipe", "cluster")),
+        "source": now(Text("a path or the name of a volume")),
+        "target": now(Text("a path in the container", empty=False)),
+        "read_only": now(Flag()),
+        "consistency": ignored(Text()),
+        "bind": now(Record("a bind", {
+            "create_host_path": now(Flag()),
+            "propagation": later("mounts do not propagate between the host and the container"),
+            "recursive": later("what is mounted below the source is always seen too"),
+            "selinux": ignored(Text()),
+        })),
+        "volume": now(Record("a volume", {
+            "nocopy": now(Flag()),
+            "subpath": later("a volume is mounted as a whole"),
+            "labels": ignored(),
+        })),
+        "tmpfs": now(Record("a tmpfs", {"size": now(Size()), "mode": now(Mode())})),
+        "image": later("a mount of type image is not supported yet"),
+    },
+    required=("type", "target"),
+)  # fmt: skip
+
+
+class Mount(Type):
+    """One entry of `volumes`. Canonical form: the long one."""
+
+    what = 'a mount such as "./data:/data", or {type: bind, source: ./data, target: /data}'
+
+    def read(self, node: Node, where: str, run: Reading) -> Node | None:
+        if isinstance(node, Mapping):
+            return self._checked(node, where, run)
+        if not isinstance(node, Scalar) or not isinstance(node.value, str):
+            return run.wrong(node, where, self.what)
+        if run.is_template(node) and ":" not in node.value:
+            return node
+        try:
+            long = parse_mount(node.value)
+        except BadMount as error:
+            return run.bad(node, where, str(error), helps=['the short form is "SOURCE:TARGET" or "SOURCE:TARGET:ro"'])
+        return self._checked(_mapping(long, node), where, run)
+
+    def _checked(self, node: Mapping, where: str, run: Reading) -> Node | None:
+        long = _LONG.read(node, where, run)
+        if not isinstance(long, Mapping) or "type" not in long.items or "target" not in long.items:
+            return None
+        if run.is_template(long.items["type"]) or long.items["type"].plain() not in _SUPPORTED:
+            return long
+        kind = long.items["type"].plain()
+        source = long.items.get("source")
+        target = long.items["target"]
+        if kind == "bind" and (source is None or source.plain() == "") and f"{where}.source" not in run.broken:
+            return run.bad(node, where, "a bind mount needs a `source`", code="O8-105")
+        if kind == "tmpfs" and source is not None and source.plain():
+            return run.bad(source, where, "a tmpfs has no `source`", helps=["remove it"])
+        if not str(target.plain()).startswith("/") and not run.is_template(target):
+            return run.bad(
+                target, where, f"the target `{target.plain()}` must be an absolute path in the container",
+                helps=[f"write /{str(target.plain()).lstrip('./')}"],
+            )  # fmt: skip
+        result = Mapping(at=node)
+        for key in sorted(long.items, key=_rank):
+            if key in ("bind", "volume", "tmpfs") and key != kind:
+                run.problems.warn(
+                    "O8-111", f"`{where}.{key}` has no effect on a mount of type {kind}", long.keys[key]
+                )  # fmt: skip
+            else:
+                result.set(key, long.items[key], long.keys[key])
+        if kind == "bind":
+            bind = result.items.get("bind")
+            options = Mapping(bind.items, bind.keys, at=bind) if isinstance(bind, Mapping) else Mapping(at=node)
+            if "create_host_path" not in options.items:
+                options.set("create_host_path", Scalar(True, at=node))
+            result.set("bind", options)
+        return result
+
+    def settle(self, node: Node, where: str, run: Reading) -> Node | None:
+        if not isinstance(node, Mapping):
+            return node
+        kind = node.items["type"]
+        if kind.plain() not in _SUPPORTED and not run.is_template(kind):
+            return run.unsupported(
+                kind, where, f"`{where}`: a mount of type {kind.plain()}", "bind, volume and tmpfs are"
+            )  # fmt: skip
+        return _LONG.settle(node, where, run)
+
+    def schema(self) -> Schema:
+        return {"oneOf": [{"type": "string"}, _LONG.schema()]}
+
+
+_KEYS: Final = ("type", "source", "target", "read_only")
+
+
+def _rank(key: str) -> tuple[int, str]:
+    return (_KEYS.index(key) if key in _KEYS else len(_KEYS), key)
+
+
+def _mapping(value: dict[str, Any], at: Node) -> Mapping:
+    result = Mapping(at=at)
+    for key, item in value.items():
+        result.set(key, _mapping(item, at) if isinstance(item, dict) else Scalar(item, at=at))
+    return result
+
+
+def mount_target(mount: Any) -> Any:
+    """Two mounts with this equal are one."""
+    return mount["target"] if isinstance(mount, dict) else mount
+
+
+class Tmpfs(Type):
+    """`/run` or `/run:size=64m,mode=755,noexec`. Canonical form: the text."""
+
+    what = "a path in the container, and options, such as /run:size=64m"
+
+    def read(self, node: Node, where: str, run: Reading) -> Node | None:
+        if not isinstance(node, Scalar) or not isinstance(node.value, str):
+            return run.wrong(node, where, self.what)
+        if run.is_template(node):
+            return node
+        path, _, options = node.value.partition(":")
+        if not path.startswith("/"):
+            return run.wrong(node, where, self.what, code="O8-305")
+        for option in filter(None, options.split(",")):
+            name, equals, value = option.partition("=")
+            try:
+                if name == "size" and equals and not value.endswith("%"):
+                    parse_bytes(value)
+                elif name == "mode" and equals:
+                    parse_mode(value)
+            except ValueError:
+                return run.bad(node, where, f"`{option}` is not a {name}")
+        return node
+
+    def schema(self) -> Schema:
+        return {"type": "string"}

@@ -1,0 +1,122 @@
+"""A stack file as a tree of values that know their place: what every phase of the loading pipeline hands to the next.
+
+Nodes are shared (a YAML alias is the same node again), so no phase changes one: each builds new ones with `at=` the old,
+which keeps the place. Plain slotted classes: this is on the CLI's path.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping as MappingOf
+
+from orchestr8.errors import Span
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+RESET = "!reset"  # drop this key from the merged stack
+OVERRIDE = "!override"  # replace instead of merging
+
+
+class Node:
+    """A value and its place: 1-based line and column; `end_column` is one past its end on the first line."""
+
+    __slots__ = ("column", "end_column", "file", "line", "tag")
+
+    def __init__(self, at: Node | None = None) -> None:
+        self.file: str = at.file if at else ""
+        self.line: int = at.line if at else 0
+        self.column: int = at.column if at else 0
+        self.end_column: int = at.end_column if at else 0
+        self.tag: str = at.tag if at else ""
+
+    def span(self, label: str = "", *, primary: bool = True) -> Span:
+        return Span(self.file, self.line, self.column, self.end_column, label=label, primary=primary)
+
+    def plain(self) -> Any:
+        """The value without its places."""
+        raise NotImplementedError
+
+
+class Scalar(Node):
+    """One value. `text` is what the file says; `quoted` tells "5" from 5; `template` is the text before interpolation,
+    and `failed` that there is no text after it, which was told.
+    """
+
+    __slots__ = ("failed", "quoted", "template", "text", "value")
+
+    def __init__(
+        self, value: Any, text: str | None = None, *, quoted: bool = True, template: str = "", at: Node | None = None
+    ) -> None:
+        super().__init__(at)
+        self.value = value
+        self.text = str(value) if text is None else text
+        self.quoted = quoted
+        self.template = template
+        self.failed = False
+
+    def plain(self) -> Any:
+        return self.value
+
+
+class Mapping(Node):
+    """Values by key, in the file's order; `keys` holds each key's own node, for its place."""
+
+    __slots__ = ("items", "keys")
+
+    def __init__(
+        self,
+        items: MappingOf[str, Node] | None = None,
+        keys: MappingOf[str, Node] | None = None,
+        at: Node | None = None,
+    ) -> None:
+        super().__init__(at)
+        self.items: dict[str, Node] = dict(items or {})
+        self.keys: dict[str, Node] = dict(keys or {})
+
+    def set(self, key: str, value: Node, key_node: Node | None = None) -> None:
+        self.items[key] = value
+        self.keys[key] = key_node or self.keys.get(key) or value
+
+    def plain(self) -> dict[str, Any]:
+        return {key: value.plain() for key, value in self.items.items()}
+
+
+class Sequence(Node):
+    __slots__ = ("items",)
+
+    def __init__(self, items: list[Node] | None = None, at: Node | None = None) -> None:
+        super().__init__(at)
+        self.items: list[Node] = list(items or [])
+
+    def plain(self) -> list[Any]:
+        return [value.plain() for value in self.items]
+
+
+_SECRET = re.compile(r"\$\{?[A-Za-z0-9_]*(PASS|SECRET|TOKEN|KEY|CREDENTIAL|PRIVATE)", re.IGNORECASE)
+
+
+def has_secret(node: Node) -> bool:
+    """A value that came from a variable whose name says that it must not be shown."""
+    return isinstance(node, Scalar) and bool(node.template) and bool(_SECRET.search(node.template))
+
+
+def describe(node: Node) -> str:
+    """What a node is, for "found …" in a message: the number 5, the text `x`, a list, a mapping, nothing."""
+    if isinstance(node, Sequence):
+        return "a list"
+    if isinstance(node, Mapping):
+        return "a mapping"
+    assert isinstance(node, Scalar)
+    value = node.value
+    if value is None:
+        return "nothing"
+    if isinstance(value, bool):
+        return f"the boolean {node.text}"
+    if isinstance(value, (int, float)):
+        return f"the number {node.text}"
+    if has_secret(node):
+        return "a text that is not shown"
+    shown = str(value)
+    return f"the text `{shown if len(shown) <= 60 else shown[:57] + '...'}`" if shown else "an empty text"

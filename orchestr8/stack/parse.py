@@ -1,0 +1,229 @@
+"""YAML to nodes.
+
+YAML is read as events of PyYAML's C parser, and composed here: its own composer refuses an anchor that is defined
+twice, which YAML allows, and knows nothing of duplicate keys. Resolved here: anchors, merge keys (`<<`), duplicate keys
+(an error at the second), keys that are not text, and alias bombs.
+"""
+
+from __future__ import annotations
+
+import yaml
+from yaml._yaml import CParser
+from yaml.events import AliasEvent, MappingEndEvent, MappingStartEvent, ScalarEvent, SequenceEndEvent, StreamEndEvent
+
+from orchestr8.errors import Span
+from orchestr8.stack.nodes import OVERRIDE, RESET, Mapping, Node, Scalar, Sequence
+from orchestr8.stack.problems import Problems
+from orchestr8.stack.scalars import resolve
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, Final
+
+MAX_NODES: Final = 100_000  # written in the file, keys not counted; compose's limit
+MAX_EXPANDED: Final = 400_000  # with aliases counted as often as they are used
+_TAG_PREFIX: Final = "tag:yaml.org,2002:"
+
+
+class Composer:
+    """One file's documents as nodes. What is wrong goes to `problems`; a file that is not YAML yields no document."""
+
+    def __init__(self, text: str, file: str, problems: Problems) -> None:
+        self.file = file
+        self.problems = problems
+        self.lines = text.split("\n")
+        self.parser: Any = CParser(text)
+        self.anchors: dict[str, Node | None] = {}  # None: still being composed
+        self.sizes: dict[int, int] = {}  # id of an anchored node -> nodes in it
+        self.written = 0
+        self.count = 0  # with what aliases stand for
+
+    def documents(self) -> list[Node]:
+        found: list[Node] = []
+        try:
+            self.parser.get_event()  # stream start
+            while not self.parser.check_event(StreamEndEvent):
+                self.parser.get_event()  # document start
+                self.anchors, self.sizes = {}, {}
+                found.append(self._node(self.parser.get_event()))
+                self.parser.get_event()  # document end
+        except yaml.MarkedYAMLError as error:
+            self._syntax_error(error)
+            return []
+        except yaml.reader.ReaderError as error:
+            line = self._line_of(error.position)
+            self.problems.error("O8-102", f"this is not YAML: {error.reason}", Span(self.file, line, 1))
+            return []
+        except _Stop:
+            return []
+        return found
+
+    def _line_of(self, position: int) -> int:
+        return "\n".join(self.lines).count("\n", 0, max(position, 0)) + 1
+
+    def _syntax_error(self, error: yaml.MarkedYAMLError) -> None:
+        mark = error.problem_mark or error.context_mark
+        line, column = (mark.line, mark.column) if mark else (0, 0)
+        if line >= len(self.lines):  # the parser stands behind the end of the file
+            line, column = len(self.lines) - 1, len(self.lines[-1])
+        problem, helps = error.problem or "it cannot be parsed", []
+        if "\t" in self.lines[line][: column + 1]:
+            problem, helps = "a tab is used for indentation", ["indent with spaces"]
+        elif "mapping values are not allowed" in problem:
+            helps = ["quote a value that holds `: `, and check the indentation of this line and the one above"]
+        spans = [Span(self.file, line + 1, column + 1, label=problem)]
+        if error.context and error.context_mark and error.context_mark.line != line:
+            context = error.context_mark
+            spans.append(Span(self.file, context.line + 1, context.column + 1, label=error.context, primary=False))
+        self.problems.error("O8-102", f"this is not YAML: {problem}", spans, helps=helps)
+
+    def _place(self, node: Node, event: Any) -> None:
+        start, end = event.start_mark, event.end_mark
+        node.file = self.file
+        node.line = start.line + 1
+        node.column = start.column + 1
+        if end.line == start.line:
+            node.end_column = max(end.column, start.column + 1) + 1
+        else:
+            node.end_column = (
+                len(self.lines[start.line].rstrip()) + 1 if start.line < len(self.lines) else start.column + 2
+            )
+
+    def _node(self, event: Any) -> Node:
+        if isinstance(event, AliasEvent):
+            return self._alias(event)
+        self.written += 1
+        self._add(1, event)
+        before = self.count - 1
+        anchor = event.anchor
+        if anchor:
+            self.anchors[anchor] = None
+        node: Node
+        if isinstance(event, ScalarEvent):
+            node = self._scalar(event)
+        elif isinstance(event, MappingStartEvent):
+            node = self._mapping(event)
+        else:
+            node = self._sequence(event)
+        if event.tag in (RESET, OVERRIDE):
+            node.tag = event.tag
+        if anchor:
+            self.anchors[anchor] = node
+            self.sizes[id(node)] = self.count - before
+        return node
+
+    def _add(self, nodes: int, event: Any) -> None:
+        self.count += nodes
+        if self.written > MAX_NODES or self.count > MAX_EXPANDED:
+            place = Scalar(None)
+            self._place(place, event)
+            most = f"{MAX_NODES} values" if self.written > MAX_NODES else f"{MAX_EXPANDED} values, its aliases expanded"
+            self.problems.error("O8-102", f"the file exceeds the limit of {most}", place)
+            raise _Stop
+
+    def _alias(self, event: Any) -> Node:
+        node = self.anchors.get(event.anchor)
+        if node is None:
+            place = Scalar(None)
+            self._place(place, event)
+            started = event.anchor in self.anchors
+            self.problems.error(
+                "O8-102",
+                f"`*{event.anchor}` stands inside of what it names" if started
+                else f"no anchor is called `&{event.anchor}`",
+                place,
+            )  # fmt: skip
+            raise _Stop
+        self._add(self.sizes[id(node)], event)
+        return node
+
+    def _scalar(self, event: Any) -> Scalar:
+        text = event.value
+        plain = event.implicit[0] and not event.tag
+        value: Any = text
+        if plain:
+            value = resolve(text)
+        elif event.tag and event.tag.startswith(_TAG_PREFIX):
+            kind = event.tag.removeprefix(_TAG_PREFIX)
+            if kind in ("int", "float", "bool", "null"):
+                value = resolve(text)
+        node = Scalar(value, text, quoted=not plain)
+        self._place(node, event)
+        return node
+
+    def _sequence(self, event: Any) -> Sequence:
+        sequence = Sequence()
+        while not isinstance(item := self.parser.get_event(), SequenceEndEvent):
+            child = self._node(item)
+            if child.tag != RESET:  # `!reset` on an item: it is not there
+                sequence.items.append(child)
+        self._place(sequence, event)
+        return sequence
+
+    def _mapping(self, event: Any) -> Mapping:
+        mapping = Mapping()
+        merged: list[Node] = []
+        while not isinstance(key_event := self.parser.get_event(), MappingEndEvent):
+            key_node = self._node(key_event)
+            self.count -= 1
+            self.written -= 1
+            value_event = self.parser.get_event()
+            value = self._node(value_event)
+            if _is_nothing(value_event):  # a value that is not there is shown at its key
+                value.line, value.column, value.end_column = key_node.line, key_node.column, key_node.end_column
+            if not isinstance(key_node, Scalar):
+                self.problems.error("O8-104", "a key must be text, not a list or a mapping", key_node)
+            elif not key_node.quoted and key_node.text == "<<":
+                merged.append(value)
+            elif not isinstance(key_node.value, str):
+                self.problems.error(
+                    "O8-104", f"a key must be text; `{key_node.text}` is not", key_node,
+                    helps=[f'quote it: "{key_node.text}"'],
+                )  # fmt: skip
+                mapping.set(key_node.text, value, key_node)
+            elif key_node.value in mapping.items:
+                first = mapping.keys[key_node.value]
+                self.problems.error(
+                    "O8-103", f"the key `{key_node.value}` stands here twice",
+                    [key_node.span("again here"), first.span("first here", primary=False)],
+                    helps=["keep one, or put both values under it"],
+                )  # fmt: skip
+            else:
+                mapping.set(key_node.value, value, key_node)
+        self._place(mapping, event)
+        for value in merged:
+            self._merge_key(mapping, value)
+        return mapping
+
+    def _merge_key(self, mapping: Mapping, value: Node) -> None:
+        """`<<: *base` or `<<: [*one, *two]`: keys of the mapping itself win, then the earlier of the list."""
+        for each in value.items if isinstance(value, Sequence) else [value]:
+            if not isinstance(each, Mapping):
+                self.problems.error("O8-104", "`<<` takes a mapping, or a list of mappings", each)
+                continue
+            for key, child in each.items.items():
+                if key not in mapping.items:
+                    mapping.set(key, child, each.keys[key])
+
+
+def _is_nothing(event: Any) -> bool:
+    return isinstance(event, ScalarEvent) and not event.value and bool(event.implicit[0]) and not event.anchor
+
+
+class _Stop(Exception):  # ends the composing of a file; the problem is told already
+    pass
+
+
+def parse_documents(text: str, file: str, problems: Problems) -> list[Mapping]:
+    """The documents of one stack file, each a mapping; empty ones are left out."""
+    before = len(problems.errors)
+    documents = Composer(text, file, problems).documents()
+    mappings: list[Mapping] = []
+    for document in documents:
+        if isinstance(document, Mapping):
+            mappings.append(document)
+        elif not (isinstance(document, Scalar) and document.value is None):
+            problems.error("O8-102", "a stack file is a mapping of keys such as `services:`", document)
+    if not mappings and len(problems.errors) == before:
+        problems.error("O8-102", "the stack file is empty", Span(file, 1, 1), helps=["it needs at least `services:`"])
+    return mappings

@@ -1,0 +1,356 @@
+"""Kinds of lists and mappings: how they are checked, made long, merged, and described.
+
+A `Record` has fixed keys, each with a `Rule`; a `Named` has names of the user's; `Pairs` is KEY=VALUE as mapping or list.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable
+from collections.abc import Mapping as MappingOf
+
+from orchestr8.stack.nodes import RESET, Mapping, Node, Scalar, Sequence
+from orchestr8.stack.suggest import closest, did_you_mean
+from orchestr8.stack.types import ANYTHING, Reading, Schema, Text, Type, merge, read
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, Final
+
+NOW: Final = "now"  # the key is in effect
+LATER: Final = "later"  # it changes isolation or what runs: an error until it is supported
+IGNORED: Final = "ignored"  # a key of the format that changes neither: a warning
+
+
+class Rule:
+    """A key of a record: its kind, its status, and a sentence for whoever used one that is not in effect."""
+
+    __slots__ = ("kind", "reason", "status")
+
+    def __init__(self, kind: Type = ANYTHING, status: str = NOW, reason: str = "") -> None:
+        self.kind = kind
+        self.status = status
+        self.reason = reason
+
+
+def now(kind: Type) -> Rule:
+    return Rule(kind)
+
+
+def later(reason: str = "") -> Rule:
+    return Rule(ANYTHING, LATER, reason)
+
+
+def ignored(kind: Type = ANYTHING, reason: str = "") -> Rule:
+    return Rule(kind, IGNORED, reason)
+
+
+def asks_for_nothing(node: Node) -> bool:
+    """A value that asks for what happens anyway: false, null, an empty list. No reason to refuse its key."""
+    if isinstance(node, Scalar):
+        return node.value is None or node.value is False
+    return isinstance(node, (Mapping, Sequence)) and not node.items
+
+
+class Record(Type):
+    """A mapping with fixed keys. `x-…` is always allowed."""
+
+    def __init__(
+        self, what: str, keys: MappingOf[str, Rule], *, required: Iterable[str] = (), null: bool = False, hint: str = ""
+    ) -> None:
+        self.what = what
+        self.keys = keys
+        self.required = tuple(required)
+        self.null = null  # True: nothing is an empty record
+        self.hint = hint
+
+    def read(self, node: Node, where: str, run: Reading) -> Node | None:
+        if not isinstance(node, Mapping):
+            if self.null and isinstance(node, Scalar) and node.value is None:
+                return Mapping(at=node)
+            return run.wrong(node, where, f"a mapping ({self.what})", helps=[self.hint] if self.hint else None)
+        result = Mapping(at=node)
+        for key, value in node.items.items():
+            place = f"{where}.{key}" if where else key
+            key_node = node.keys[key]
+            rule = self.keys.get(key)
+            if rule is None:
+                if key.startswith("x-"):
+                    result.set(key, value, key_node)
+                else:
+                    self._unknown(key, key_node, where, run)
+                continue
+            found = read(rule.kind, value, place, run)
+            if found is not None:
+                result.set(key, found, key_node)
+        for key in self.required:
+            if key not in result.items and f"{where}.{key}" not in run.broken:
+                run.broken.add(f"{where}.{key}")
+                run.problems.error("O8-105", f"`{where}` has no `{key}`", _first(node), helps=[f"add `{key}:`"])
+        return result
+
+    def _unknown(self, key: str, key_node: Node, where: str, run: Reading) -> None:
+        run.broken.add(f"{where}.{key}" if where else key)
+        suggested = closest(key, self.keys)
+        if suggested:  # the key that was meant is not missing, only misspelt
+            run.broken.add(f"{where}.{suggested}" if where else suggested)
+        noun = self.what.partition(" ")[2]
+        notes = [f"valid keys: {', '.join(sorted(self.keys))}"] if len(self.keys) <= 12 else []
+        run.problems.error(
+            "O8-101", f"unknown key `{key}` in `{where}`" if where else f"unknown key `{key}` at the top of the file",
+            key_node, label=f"not a {noun} setting", notes=notes,
+            helps=[f"did you mean `{suggested}`?"] if suggested else [],
+        )  # fmt: skip
+
+    def merge(self, base: Node, over: Node) -> Node:
+        return merge_mappings(base, over, lambda key: self.keys[key].kind if key in self.keys else ANYTHING)
+
+    def settle(self, node: Node, where: str, run: Reading) -> Node | None:
+        if not isinstance(node, Mapping):
+            return node
+        result = Mapping(at=node)
+        for key, value in node.items.items():
+            place = f"{where}.{key}" if where else key
+            key_node = node.keys[key]
+            rule = self.keys.get(key)
+            if rule is None:  # x-...
+                result.set(key, value, key_node)
+                continue
+            if rule.status == LATER:
+                if not asks_for_nothing(value):
+                    run.unsupported(key_node, place, f"`{place}`", rule.reason)
+                continue
+            if rule.status == IGNORED and not asks_for_nothing(value):
+                run.ignored.setdefault(_pattern(place, rule.reason), []).append(key_node)
+            found = rule.kind.settle(value, place, run)
+            if found is not None:
+                result.set(key, found, key_node)
+        return result
+
+    def schema(self) -> Schema:
+        schema: Schema = {
+            "type": ["object", "null"] if self.null else "object",
+            "properties": {key: _rule_schema(rule) for key, rule in sorted(self.keys.items())},
+            "patternProperties": {"^x-": {}},
+            "additionalProperties": False,
+        }
+        if self.required:
+            schema["required"] = list(self.required)
+        return schema
+
+
+def _rule_schema(rule: Rule) -> Schema:
+    schema = dict(rule.kind.schema())
+    if rule.status == LATER:
+        schema = {"enum": [False, None, [], {}], "description": "not supported yet (O8-110)"}
+    elif rule.status == IGNORED:
+        schema["description"] = "has no effect yet (O8-111)"
+    return schema
+
+
+def _pattern(place: str, reason: str) -> str:
+    """`services.web.logging` → `services.*.logging`, so that a key used everywhere is told once."""
+    parts = re.sub(r"\[\d+\]", "[]", place).split(".")
+    if len(parts) > 2 and parts[0] in ("services", "networks", "volumes"):
+        parts[1] = "*"
+    return ".".join(parts) + ("\n" + reason if reason else "")
+
+
+def _first(node: Mapping) -> Node:
+    return next(iter(node.keys.values()), node)
+
+
+class Named(Type):
+    """A mapping from names of the user's to values of one kind."""
+
+    def __init__(self, what: str, kind: Type, pattern: str = "", hint: str = "") -> None:
+        self.what = what
+        self.kind = kind
+        self.pattern = re.compile(pattern) if pattern else None
+        self.hint = hint
+
+    def read(self, node: Node, where: str, run: Reading) -> Node | None:
+        if not isinstance(node, Mapping):
+            return run.wrong(node, where, self.what)
+        result = Mapping(at=node)
+        for name, value in node.items.items():
+            key_node = node.keys[name]
+            if self.pattern and not self.pattern.fullmatch(name):
+                run.bad(key_node, where, f"`{name}` cannot be a name", helps=[self.hint], code="O8-108")
+                continue
+            found = read(self.kind, value, f"{where}.{name}", run)
+            result.set(name, Mapping(at=value) if found is None else found, key_node)
+        return result
+
+    def merge(self, base: Node, over: Node) -> Node:
+        return merge_mappings(base, over, lambda _: self.kind)
+
+    def settle(self, node: Node, where: str, run: Reading) -> Node | None:
+        if not isinstance(node, Mapping):
+            return node
+        result = Mapping(at=node)
+        for name, value in node.items.items():
+            found = self.kind.settle(value, f"{where}.{name}", run)
+            if found is not None:
+                result.set(name, found, node.keys[name])
+        return result
+
+    def schema(self) -> Schema:
+        if self.pattern:
+            return {
+                "type": "object",
+                "patternProperties": {f"^(?:{self.pattern.pattern})$": self.kind.schema()},
+                "additionalProperties": False,
+            }
+        return {"type": "object", "additionalProperties": self.kind.schema()}
+
+
+def merge_mappings(base: Node, over: Node, kind_of: Callable[[str], Type]) -> Node:
+    """Key by key; `!reset` drops one. What is not a mapping (a variable kept as it is) is replaced."""
+    if not isinstance(base, Mapping) or not isinstance(over, Mapping):
+        return over
+    merged = Mapping(base.items, base.keys, at=over)
+    for key, value in over.items.items():
+        if value.tag == RESET:
+            merged.items.pop(key, None)
+            merged.keys.pop(key, None)
+        elif key in merged.items and merged.items[key].tag != RESET:
+            merged.set(key, merge(kind_of(key), merged.items[key], value), over.keys[key])
+        else:
+            merged.set(key, value, over.keys[key])
+    return merged
+
+
+def without_resets(node: Node) -> Node:
+    """`!reset` that found nothing to drop, dropped."""
+    if not isinstance(node, Mapping):
+        return node
+    result = Mapping(at=node)
+    for key, value in node.items.items():
+        if value.tag != RESET:
+            result.set(key, without_resets(value), node.keys[key])
+    return result
+
+
+class ListOf(Type):
+    """A list; a later file's items are added. `unique`: items with an equal key are one, the last wins in place."""
+
+    def __init__(
+        self, kind: Type, what: str = "a list", *, unique: Callable[[Any], Any] | None = None, single: bool = False,
+        deep: bool = False,
+    ) -> None:  # fmt: skip
+        self.what = what
+        self.kind = kind
+        self.unique = unique
+        self.single = single  # True: one value alone is a list of it
+        self.deep = deep  # True: items with an equal key are merged
+
+    def read(self, node: Node, where: str, run: Reading) -> Node | None:
+        if self.single and isinstance(node, Scalar) and node.value is not None:
+            node = Sequence([node], at=node)
+        if not isinstance(node, Sequence):
+            return run.wrong(node, where, self.what)
+        found: list[Node] = []
+        for index, item in enumerate(node.items):
+            read_item = read(self.kind, item, f"{where}[{index}]", run)
+            if read_item is None:
+                run.broken.add(where)
+            elif isinstance(read_item, Sequence):  # one short form may stand for several
+                found.extend(read_item.items)
+            else:
+                found.append(read_item)
+        return Sequence(self._deduplicated(found), at=node)
+
+    def _deduplicated(self, items: list[Node]) -> list[Node]:
+        if not self.unique:
+            return items
+        kept: dict[Any, Node] = {}
+        for item in items:
+            kept[self.unique(item.plain())] = item  # a dict keeps the place of the first
+        return list(kept.values())
+
+    def merge(self, base: Node, over: Node) -> Node:
+        if not isinstance(base, Sequence) or not isinstance(over, Sequence):
+            return over
+        if not self.deep or not self.unique:
+            return Sequence(self._deduplicated(base.items + over.items), at=over)
+        merged = {self.unique(item.plain()): item for item in base.items}
+        for item in over.items:
+            key = self.unique(item.plain())
+            merged[key] = merge(self.kind, merged[key], item) if key in merged else item
+        return Sequence(list(merged.values()), at=over)
+
+    def settle(self, node: Node, where: str, run: Reading) -> Node | None:
+        if not isinstance(node, Sequence):
+            return node
+        settled = [self.kind.settle(item, f"{where}[{index}]", run) for index, item in enumerate(node.items)]
+        return Sequence([item for item in settled if item is not None], at=node)
+
+    def schema(self) -> Schema:
+        many: Schema = {"type": "array", "items": self.kind.schema()}
+        return {"oneOf": [self.kind.schema(), many]} if self.single else many
+
+
+class Pairs(Type):
+    """KEY=VALUE: a mapping, or a list of `KEY=VALUE` or `KEY`. Canonical form: a mapping."""
+
+    def __init__(self, kind: Type, *, bare: Any = None) -> None:
+        self.what = "a mapping, or a list of KEY=VALUE"
+        self.kind = kind
+        self.bare = bare  # the value of a KEY alone
+
+    def read(self, node: Node, where: str, run: Reading) -> Node | None:
+        result = Mapping(at=node)
+        if isinstance(node, Mapping):
+            for key, value in node.items.items():
+                place = f"{where}.{key}"
+                if key != key.strip():
+                    run.bad(node.keys[key], place, "the name has a space around it", helps=[f"write `{key.strip()}`"])
+                    continue
+                found = read(self.kind, value, place, run)
+                if found is not None:
+                    result.set(key, found, node.keys[key])
+            return result
+        if not isinstance(node, Sequence):
+            return run.wrong(node, where, self.what)
+        for index, item in enumerate(node.items):
+            place = f"{where}[{index}]"
+            if not isinstance(item, Scalar) or not isinstance(item.value, str):
+                run.wrong(item, place, "text of the form KEY=VALUE", helps=_pair_hint(item))
+                continue
+            key, equals, text = item.value.partition("=")
+            if not key or key != key.strip():
+                run.bad(item, place, "no name in front of =" if not key else f"the name `{key}` has a space around it")
+                continue
+            result.set(key, Scalar(text if equals else self.bare, at=item), item)
+        return result
+
+    def merge(self, base: Node, over: Node) -> Node:
+        return merge_mappings(base, over, lambda _: self.kind)
+
+    def schema(self) -> Schema:
+        return {
+            "oneOf": [
+                {"type": "object", "additionalProperties": self.kind.schema()},
+                {"type": "array", "items": {"type": "string"}},
+            ]
+        }
+
+
+def _pair_hint(item: Node) -> list[str]:
+    if isinstance(item, Mapping) and len(item.items) == 1:
+        (key,) = item.items
+        return [f"in a list, write `- {key}=...`; in a mapping, write `{key}: ...` without the dash"]
+    return []
+
+
+NAMES: Final = ListOf(Text("a name", empty=False), "a list of names", unique=lambda item: item)
+
+
+def unknown_name(what: str, name: str, known: Iterable[str]) -> tuple[str, list[str]]:
+    """Message and help for a name that nothing bears."""
+    known = sorted(known)
+    helps = did_you_mean(name, known)
+    if not helps and known:
+        helps = [f"there is: {', '.join(known[:10])}{', ...' if len(known) > 10 else ''}"]
+    return f"no {what} is called `{name}`", helps

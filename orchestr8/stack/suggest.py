@@ -1,0 +1,20 @@
+"""Did you mean …? A name is suggested only when it is close, and only from names that are valid at that place."""
+
+from collections.abc import Iterable
+
+CUTOFF = 0.75
+
+
+def closest(word: str, candidates: Iterable[str]) -> str:
+    """The candidate most like `word`, or "" when none is close enough."""
+    from difflib import get_close_matches  # 14 ms, and only errors need it
+
+    lowered = {each.lower(): each for each in candidates}
+    found = get_close_matches(word.lower(), lowered, n=1, cutoff=CUTOFF)
+    return lowered[found[0]] if found else ""
+
+
+def did_you_mean(word: str, candidates: Iterable[str]) -> list[str]:
+    """A `help` line, or none."""
+    found = closest(word, candidates)
+    return [f"did you mean `{found}`?"] if found else []

@@ -1,0 +1,329 @@
+"""Kinds of single values: each checks a node, gives its canonical form, and describes itself for the JSON schema.
+
+Kinds of lists and mappings are in `shapes`; ports, mounts and other small languages in `ports`, `mounts`, `services`.
+Which key has which kind is in `rules`.
+"""
+
+from __future__ import annotations
+
+import re
+
+from orchestr8.stack.nodes import OVERRIDE, RESET, Mapping, Node, Scalar, Sequence, describe, has_secret
+from orchestr8.stack.problems import Problems
+from orchestr8.stack.scalars import format_duration, parse_bytes, parse_duration_ns, parse_flag, parse_mode, to_text
+from orchestr8.stack.suggest import did_you_mean
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Final
+
+Schema = dict[str, object]  # a JSON schema, or a part of one
+
+
+class Reading:
+    """What one pass of checks shares: where to tell, and what was told, so that one mistake is told once."""
+
+    def __init__(self, problems: Problems, *, interpolated: bool = True) -> None:
+        self.problems = problems
+        self.interpolated = interpolated  # False: `${V}` stands for a value of any kind
+        self.broken: set[str] = set()  # places that hold something wrong: not missing, only unusable
+        self.ignored: dict[str, list[Node]] = {}  # key's place with names as * -> keys that have no effect yet
+
+    def wrong(
+        self, node: Node, where: str, expected: str, *, helps: list[str] | None = None, code: str = "O8-104"
+    ) -> Node | None:
+        """`node` is not of the kind that this place takes. Returns None: what `Type.read` gives for a wrong node."""
+        self.broken.add(where)
+        if isinstance(node, Scalar) and node.failed:
+            return None
+        if not helps and isinstance(node, Scalar) and node.value is None:
+            helps = ["give it a value, or remove the key"]
+        message = f"`{where}` must be {expected}, found {describe(node)}"
+        self.problems.error(code, message, node, notes=_origin(node), helps=helps or [])
+        return None
+
+    def bad(
+        self, node: Node, where: str, message: str, *, helps: list[str] | None = None, code: str = "O8-305"
+    ) -> Node | None:
+        """`node` has the right kind and a value that cannot be. Returns None, as `wrong` does."""
+        self.broken.add(where)
+        if isinstance(node, Scalar) and node.failed:
+            return None
+        if has_secret(node) and node.plain():
+            message = message.replace(str(node.plain()), "***")
+        self.problems.error(code, f"`{where}`: {message}", node, notes=_origin(node), helps=helps or [])
+        return None
+
+    def unsupported(self, node: Node, where: str, what: str, note: str = "") -> Node | None:
+        """`what` is of the format, and cannot be ignored without running something else than was asked for."""
+        self.broken.add(where)
+        reason = note or "it changes isolation or what runs, so it is never ignored"
+        self.problems.error("O8-110", f"{what} is not supported yet", node, notes=[reason])
+        return None
+
+    def is_template(self, node: Node) -> bool:
+        """A variable that is kept (`config --no-interpolate`): it passes for anything."""
+        return not self.interpolated and isinstance(node, Scalar) and "$" in node.text
+
+
+def _origin(node: Node) -> list[str]:
+    """Where an interpolated value comes from: the file shows only its template."""
+    if not isinstance(node, Scalar) or not node.template:
+        return []
+    shown = "a value that is not shown" if has_secret(node) else f"`{node.value}`"
+    return [f"`{node.template}` became {shown}"]
+
+
+class Type:
+    """A kind of value. `what` completes "must be …"."""
+
+    what = "a value"
+
+    def read(self, node: Node, where: str, run: Reading) -> Node | None:  # noqa: ARG002
+        """The canonical form of `node`, or None when it is wrong, which `run` has been told."""
+        return node
+
+    def merge(self, base: Node, over: Node) -> Node:  # noqa: ARG002
+        """Two canonical forms in one; `over` stands in a later file."""
+        return over
+
+    def settle(self, node: Node, where: str, run: Reading) -> Node | None:  # noqa: ARG002
+        """The merged `node` with only what is in effect; `run` is told of the rest. None: nothing is left."""
+        return node
+
+    def schema(self) -> Schema:
+        return {}
+
+
+def read(kind: Type, node: Node, where: str, run: Reading) -> Node | None:
+    """`kind.read`, but the value of a `!reset` is never looked at. Tags go on with the place (`at=`)."""
+    return node if node.tag == RESET else kind.read(node, where, run)
+
+
+def merge(kind: Type, base: Node, over: Node) -> Node:
+    """`kind.merge`, unless the later file says `!override`. (`!reset` is seen by the mapping that holds the key.)"""
+    return over if over.tag == OVERRIDE else kind.merge(base, over)
+
+
+class Anything(Type):
+    """Kept as it is: `x-…` keys, and keys of the format that have no effect yet."""
+
+    def merge(self, base: Node, over: Node) -> Node:
+        if isinstance(base, Mapping) and isinstance(over, Mapping):
+            merged = Mapping(base.items, base.keys, at=over)
+            for key, value in over.items.items():
+                if value.tag == RESET:
+                    merged.items.pop(key, None)
+                elif key in merged.items:
+                    merged.set(key, merge(self, merged.items[key], value), over.keys[key])
+                else:
+                    merged.set(key, value, over.keys[key])
+            return merged
+        if isinstance(base, Sequence) and isinstance(over, Sequence):
+            return Sequence(base.items + over.items, at=over)
+        return over
+
+
+ANYTHING: Final = Anything()
+
+
+class Text(Type):
+    """Text; a bare number or boolean is an error, as it is to compose, because its text is not what was written."""
+
+    def __init__(self, what: str = "text", pattern: str = "", *, hint: str = "", empty: bool = True) -> None:
+        self.what = what
+        self.pattern = re.compile(pattern) if pattern else None
+        self.hint = hint
+        self.empty = empty
+
+    def read(self, node: Node, where: str, run: Reading) -> Node | None:
+        if not isinstance(node, Scalar) or not isinstance(node.value, str):
+            helps = [f'quote it: "{node.text}"'] if isinstance(node, Scalar) and node.value is not None else []
+            return run.wrong(node, where, self.what, helps=helps)
+        if run.is_template(node):
+            return node
+        if not node.value and not self.empty:
+            return run.wrong(node, where, self.what)
+        if self.pattern and not self.pattern.fullmatch(node.value):
+            return run.wrong(node, where, self.what, helps=[self.hint] if self.hint else [], code="O8-305")
+        return node
+
+    def schema(self) -> Schema:
+        schema: Schema = {"type": "string"}
+        if self.pattern:
+            schema["pattern"] = f"^(?:{self.pattern.pattern})$|\\$"  # or a variable
+        return schema
+
+
+class AsText(Type):
+    """Any single value, made text: environment, labels. What is read otherwise than written is warned of."""
+
+    what = "a single value"
+
+    def __init__(self, *, null: bool = False) -> None:
+        self.null = null  # True: nothing stays nothing; False: it becomes ""
+
+    def read(self, node: Node, where: str, run: Reading) -> Node | None:
+        if not isinstance(node, Scalar):
+            return run.wrong(node, where, self.what)
+        if isinstance(node.value, str):
+            return node
+        if node.value is None and self.null:
+            return node
+        text = to_text(node.value)
+        if not node.quoted and node.value is not None and text != node.text and not isinstance(node.value, bool):
+            run.problems.warn(
+                "O8-112", f"`{where}`: {node.text} is a number to YAML, and becomes {text}", node,
+                helps=[f'quote it to keep it as written: "{node.text}"'],
+            )  # fmt: skip
+        return Scalar(text, at=node)
+
+    def schema(self) -> Schema:
+        return {"type": ["string", "number", "boolean", "null"]}
+
+
+class Choice(Type):
+    def __init__(self, *words: str) -> None:
+        self.words = words
+        self.what = "one of " + ", ".join(words) if len(words) > 1 else words[0]
+
+    def read(self, node: Node, where: str, run: Reading) -> Node | None:
+        if run.is_template(node):
+            return node
+        if not isinstance(node, Scalar) or not isinstance(node.value, str):
+            return run.wrong(node, where, self.what)
+        if node.value not in self.words:
+            return run.wrong(node, where, self.what, helps=did_you_mean(node.value, self.words), code="O8-305")
+        return node
+
+    def schema(self) -> Schema:
+        return {"anyOf": [{"enum": list(self.words)}, {"type": "string", "pattern": "\\$"}]}
+
+
+class Flag(Type):
+    """A boolean, or its text: what a variable gives."""
+
+    what = "true or false"
+
+    def read(self, node: Node, where: str, run: Reading) -> Node | None:
+        if run.is_template(node) or (isinstance(node, Scalar) and isinstance(node.value, bool)):
+            return node
+        if not isinstance(node, Scalar) or not isinstance(node.value, str):
+            return run.wrong(node, where, self.what)
+        try:
+            return Scalar(parse_flag(node.value), node.text, at=node)
+        except ValueError:
+            return run.wrong(node, where, self.what)
+
+    def schema(self) -> Schema:
+        return {"type": ["boolean", "string"]}
+
+
+class Number(Type):
+    """An integer (or any number, with `fraction`), or its text. `as_text`: canonical form is text, as compose has it."""
+
+    def __init__(self, what: str = "", *, least: int | None = None, fraction: bool = False) -> None:
+        self.what = what or ("a number" if fraction else "an integer")
+        self.least = least
+        self.fraction = fraction
+
+    def read(self, node: Node, where: str, run: Reading) -> Node | None:
+        if run.is_template(node):
+            return node
+        value = node.value if isinstance(node, Scalar) else None
+        if isinstance(value, str):
+            value = self._parse(value)
+        if isinstance(value, bool) or not isinstance(value, (int, float)):
+            return run.wrong(node, where, self.what)
+        if not self.fraction and isinstance(value, float):
+            if not value.is_integer():
+                return run.wrong(node, where, self.what)
+            value = int(value)
+        if value != value or (self.least is not None and value < self.least):  # noqa: PLR0124
+            return run.bad(node, where, f"must be greater than or equal to {self.least}, found {to_text(value)}")
+        return Scalar(value, at=node)
+
+    def _parse(self, text: str) -> int | float | None:
+        try:
+            return int(text, 10)
+        except ValueError:
+            pass
+        try:
+            return float(text) if self.fraction else None
+        except ValueError:
+            return None
+
+    def schema(self) -> Schema:
+        schema: Schema = {"type": ["number" if self.fraction else "integer", "string"]}
+        if self.least is not None:
+            schema["minimum"] = self.least
+        return schema
+
+
+class Duration(Type):
+    what = "a duration such as 30s or 1m30s"
+
+    def read(self, node: Node, where: str, run: Reading) -> Node | None:
+        if run.is_template(node):
+            return node
+        if not isinstance(node, Scalar) or not isinstance(node.value, (str, int)) or isinstance(node.value, bool):
+            return run.wrong(node, where, self.what)
+        try:
+            return Scalar(format_duration(parse_duration_ns(str(node.value))), at=node)
+        except ValueError as error:
+            number = re.fullmatch(r"\d+(\.\d+)?", node.text)
+            return run.wrong(
+                node, where, self.what, code="O8-305",
+                helps=[f"give it a unit: {node.text}s"] if number else [str(error)],
+            )  # fmt: skip
+
+    def schema(self) -> Schema:
+        return {"type": "string", "description": "a duration: numbers with w, d, h, m, s, ms, us or ns, such as 1m30s"}
+
+
+class Size(Type):
+    """Bytes; canonical form is their number as text, as compose prints it."""
+
+    what = "a size such as 512m"
+
+    def __init__(self, *, least: int = 0) -> None:
+        self.least = least
+
+    def read(self, node: Node, where: str, run: Reading) -> Node | None:
+        if run.is_template(node):
+            return node
+        if (
+            not isinstance(node, Scalar)
+            or not isinstance(node.value, (str, int, float))
+            or isinstance(node.value, bool)
+        ):
+            return run.wrong(node, where, self.what)
+        try:
+            size = parse_bytes(node.value)
+        except ValueError as error:
+            return run.wrong(node, where, self.what, helps=[str(error)], code="O8-305")
+        if size < self.least:
+            return run.bad(node, where, f"must be greater than or equal to {self.least}, found {size}")
+        return Scalar(str(size), at=node)
+
+    def schema(self) -> Schema:
+        return {"type": ["string", "number"], "description": "a size: a number with b, k, m, g or t, such as 512m"}
+
+
+class Mode(Type):
+    """Permission bits: a number, or octal text."""
+
+    what = "permission bits such as 0755"
+
+    def read(self, node: Node, where: str, run: Reading) -> Node | None:
+        if run.is_template(node):
+            return node
+        if not isinstance(node, Scalar) or not isinstance(node.value, (str, int)) or isinstance(node.value, bool):
+            return run.wrong(node, where, self.what)
+        try:
+            return Scalar(parse_mode(node.value), at=node)
+        except ValueError:
+            return run.wrong(node, where, self.what, code="O8-305")
+
+    def schema(self) -> Schema:
+        return {"type": ["integer", "string"]}

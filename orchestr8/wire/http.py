@@ -1,0 +1,319 @@
+"""HTTP/1.1 on stream sockets: h11 for the protocol, one task per connection, and connections that handlers take over.
+
+A handler gets a whole `Request` and returns one of
+    Response   a body that is known
+    Stream     a chunked body that a function writes as things happen; cancelled when the client goes away
+    Takeover   the connection itself, after "101 UPGRADED" (or a bare 200 for clients that asked for no upgrade),
+               as Docker's attach and exec do: the socket and what was read too far
+
+Sockets are read only when somebody waits for bytes, so there is nothing in a buffer of ours when a socket changes
+hands. Routing and errors as JSON are `api`'s business. No timers: an idle connection costs nothing.
+"""
+
+import logging
+import socket
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+from urllib.parse import parse_qs, unquote, urlsplit
+
+import anyio
+import anyio.lowlevel
+import h11
+
+log = logging.getLogger("orchestr8.http")
+
+READ_BYTES: Final = 64 * 1024
+MAX_BODY_BYTES: Final = 32 * 1024 * 1024  # a canonical document of thousands of services is below 10 MiB
+CLOSE_GRACE_S: Final = 1.0  # answers under way get this long once the server is told to close
+
+Send = Callable[[bytes], Awaitable[None]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    method: str
+    path: str  # decoded, without the query
+    query: Mapping[str, list[str]]
+    headers: Mapping[str, str]  # names in lower case
+    body: bytes = b""
+
+    def first(self, name: str, default: str = "") -> str:
+        """The first value of a query parameter."""
+        return self.query.get(name, [default])[0]
+
+    def flag(self, name: str) -> bool:
+        """A boolean query parameter as Docker reads it."""
+        return self.first(name).lower() not in ("", "0", "no", "false", "none")
+
+    @property
+    def wants_upgrade(self) -> bool:
+        return "upgrade" in self.headers.get("connection", "").lower() and "upgrade" in self.headers
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Response:
+    status: int = 200
+    body: bytes = b""
+    content_type: str = "application/json"
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stream:
+    write: Callable[[Send], Awaitable[None]]
+    content_type: str = "application/x-ndjson"
+    status: int = 200
+
+
+class Connection:
+    """A connected socket without buffers of its own."""
+
+    def __init__(self, sock: socket.socket) -> None:
+        sock.setblocking(False)
+        self.socket = sock
+
+    async def receive(self) -> bytes:
+        """Some bytes; b"" at the peer's end of writing, or when the peer is gone."""
+        while True:
+            try:
+                return self.socket.recv(READ_BYTES)
+            except BlockingIOError:
+                await anyio.wait_readable(self.socket)
+            except ConnectionError:
+                return b""
+
+    async def send(self, data: bytes) -> None:
+        """All of `data`. Raises ConnectionError when the peer is gone."""
+        view = memoryview(data)
+        while view:
+            try:
+                sent = self.socket.send(view)
+            except BlockingIOError:
+                await anyio.wait_writable(self.socket)
+            else:
+                view = view[sent:]
+                await anyio.lowlevel.checkpoint()
+
+    async def wait_closed(self, keep: Callable[[bytes], object]) -> None:
+        """Return when the peer has ended its writing; what it still sends goes to `keep`."""
+        while data := await self.receive():
+            keep(data)
+
+
+class Hijacked(Connection):
+    """A connection in the hands of a handler. `early`: bytes of the client that followed its request."""
+
+    def __init__(self, sock: socket.socket, early: bytes) -> None:
+        super().__init__(sock)
+        self.early = early
+
+    def fileno(self) -> int:
+        return self.socket.fileno()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Takeover:
+    """`run` owns the connection; the server closes its own descriptor when it returns.
+
+    `one_way`: nothing is expected from the client, whose end of writing then cancels `run`.
+    """
+
+    run: Callable[[Hijacked], Awaitable[None]]
+    content_type: str = "application/vnd.docker.multiplexed-stream"
+    one_way: bool = False
+
+
+Answer = Response | Stream | Takeover
+Handler = Callable[[Request], Awaitable[Answer]]
+
+
+class HttpServer:
+    """Serves `handler` on a listening socket until it is cancelled or closed."""
+
+    def __init__(self, handler: Handler) -> None:
+        self._handler = handler
+        self._accepting = anyio.CancelScope()
+        self._idle: set[anyio.CancelScope] = set()
+
+    async def serve(self, listener: socket.socket) -> None:
+        """Accept until `close`, then let answers under way end within `CLOSE_GRACE_S`."""
+        listener.setblocking(False)
+        async with anyio.create_task_group() as connections:
+            with self._accepting:
+                while True:
+                    try:
+                        sock, _ = listener.accept()
+                    except BlockingIOError:
+                        await anyio.wait_readable(listener)
+                    except ConnectionAbortedError:
+                        continue
+                    else:
+                        connections.start_soon(self._serve_connection, sock, name="http connection")
+            connections.cancel_scope.deadline = anyio.current_time() + CLOSE_GRACE_S
+
+    def close(self) -> None:
+        """Accept no more, drop connections that wait for a request, and let `serve` return."""
+        self._accepting.cancel()
+        for scope in list(self._idle):
+            scope.cancel()
+
+    async def _serve_connection(self, sock: socket.socket) -> None:
+        with sock:
+            connection = Connection(sock)
+            protocol = h11.Connection(h11.SERVER)
+            try:
+                while await self._serve_request(connection, protocol):
+                    protocol.start_next_cycle()
+            except ConnectionError:
+                log.debug("a client went away")
+            except h11.RemoteProtocolError as error:
+                await self._refuse(connection, protocol, error)
+            except Exception:  # one request's failure must not end the engine
+                log.exception("a request failed after its answer had begun")
+
+    async def _serve_request(self, connection: Connection, protocol: h11.Connection) -> bool:
+        """Serve one request; False when the connection cannot carry another."""
+        request = await self._read_request(connection, protocol)
+        if request is None:
+            return False
+        if isinstance(request, Response):
+            await _send_response(connection, protocol, request, head=False, close=True)
+            return False
+        answer = await self._handler(request)
+        if isinstance(answer, Takeover):
+            await _hand_over(connection, protocol, request, answer)
+            return False
+        if isinstance(answer, Stream):
+            await _send_stream(connection, protocol, answer)
+        else:
+            await _send_response(connection, protocol, answer, head=request.method == "HEAD")
+        return protocol.our_state is h11.DONE and protocol.their_state is h11.DONE and not self._accepting.cancel_called
+
+    async def _read_request(self, connection: Connection, protocol: h11.Connection) -> Request | Response | None:
+        """The next request; None when the client has no more, a Response where it must be refused."""
+        head: h11.Request | None = None
+        body = bytearray()
+        with anyio.CancelScope() as waiting:
+            self._idle.add(waiting)
+            try:
+                while True:
+                    event = protocol.next_event()
+                    if event is h11.NEED_DATA:
+                        if protocol.they_are_waiting_for_100_continue:
+                            await _send_event(connection, protocol, h11.InformationalResponse(status_code=100, headers=[]))
+                        protocol.receive_data(await connection.receive())
+                    elif isinstance(event, h11.Request):
+                        head = event
+                        self._idle.discard(waiting)
+                    elif isinstance(event, h11.Data):
+                        body += event.data
+                        if len(body) > MAX_BODY_BYTES:
+                            return Response(status=413, body=b'{"message":"the request is too large"}')
+                    elif isinstance(event, h11.EndOfMessage):
+                        assert head is not None, "h11 gives the head before the end"
+                        return _request(head, bytes(body))
+                    else:  # ConnectionClosed
+                        return None
+            finally:
+                self._idle.discard(waiting)
+        return None
+
+    async def _refuse(self, connection: Connection, protocol: h11.Connection, error: h11.RemoteProtocolError) -> None:
+        """Answer what is no HTTP, where an answer can still be sent."""
+        log.info("a client sent what is no HTTP request: %s", error)
+        if protocol.our_state not in (h11.IDLE, h11.SEND_RESPONSE):
+            return
+        refusal = Response(status=error.error_status_hint, body=b'{"message":"this is no valid HTTP request"}')
+        try:
+            await _send_response(connection, protocol, refusal, head=False, close=True)
+        except ConnectionError:
+            log.debug("a client went away")
+
+
+def _request(head: h11.Request, body: bytes) -> Request:
+    target = urlsplit(head.target.decode("ascii", "replace"))
+    return Request(
+        method=head.method.decode("ascii"),
+        path=unquote(target.path),
+        query=parse_qs(target.query, keep_blank_values=True),
+        headers={name.decode("ascii"): value.decode("latin-1") for name, value in head.headers},
+        body=body,
+    )
+
+
+async def _send_event(connection: Connection, protocol: h11.Connection, event: Any) -> None:
+    data = protocol.send(event)
+    if data:
+        await connection.send(data)
+
+
+def _head(status: int, headers: Mapping[str, str]) -> h11.Response:
+    return h11.Response(status_code=status, headers=[(name, value) for name, value in headers.items()])
+
+
+async def _send_response(
+    connection: Connection, protocol: h11.Connection, answer: Response, *, head: bool, close: bool = False
+) -> None:
+    headers = {**answer.headers, "Server": "orchestr8"}
+    if answer.status not in (204, 304):  # these two have no body, and no word about one
+        headers |= {"Content-Type": answer.content_type, "Content-Length": str(len(answer.body))}
+    if close:
+        headers["Connection"] = "close"
+    data = protocol.send(_head(answer.status, headers)) or b""
+    if answer.body and not head and answer.status not in (204, 304):
+        data += protocol.send(h11.Data(data=answer.body)) or b""
+    data += protocol.send(h11.EndOfMessage()) or b""
+    await connection.send(data)
+
+
+async def _send_stream(connection: Connection, protocol: h11.Connection, answer: Stream) -> None:
+    headers = {"Content-Type": answer.content_type, "Server": "orchestr8"}
+    await _send_event(connection, protocol, _head(answer.status, headers))
+
+    async def send(data: bytes) -> None:
+        if data:  # an empty chunk would end the body
+            await _send_event(connection, protocol, h11.Data(data=data))
+
+    if not await _while_connected(connection, answer.write, send, keep=protocol.receive_data):
+        raise ConnectionAbortedError
+    await _send_event(connection, protocol, h11.EndOfMessage())
+
+
+async def _hand_over(connection: Connection, protocol: h11.Connection, request: Request, answer: Takeover) -> None:
+    early, _ = protocol.trailing_data
+    if request.wants_upgrade:
+        start = f"HTTP/1.1 101 UPGRADED\r\nContent-Type: {answer.content_type}\r\nConnection: Upgrade\r\nUpgrade: tcp\r\n\r\n"
+    else:
+        start = f"HTTP/1.1 200 OK\r\nContent-Type: {answer.content_type}\r\n\r\n"
+    await connection.send(start.encode("ascii"))
+    hijacked = Hijacked(connection.socket, early)
+    if answer.one_way:
+        await _while_connected(hijacked, answer.run, hijacked, keep=lambda _: None)
+    else:
+        await answer.run(hijacked)
+
+
+async def _while_connected(
+    connection: Connection,
+    run: Callable[[Any], Awaitable[None]],
+    argument: Any,
+    *,
+    keep: Callable[[bytes], object],
+) -> bool:
+    """Run to the end (True), or until the client has gone (False). `keep` gets what the client sends meanwhile."""
+    finished = False
+
+    async def watch() -> None:
+        await connection.wait_closed(keep)
+        tasks.cancel_scope.cancel()
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(watch, name="http peer")
+        try:
+            await run(argument)
+            finished = True
+        except* ConnectionError:  # alone, or out of a task group of the handler's
+            log.debug("a client went away")
+        tasks.cancel_scope.cancel()
+    return finished

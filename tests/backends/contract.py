@@ -1,0 +1,470 @@
+"""What every backend promises. A test module gives the fixtures and imports these tests:
+
+    from tests.backends.contract import *  # and define the fixtures `backend` and `image`
+
+`backend` is a `model.backend.Backend` with nothing in it and a stack name of its own free; `image` a reference whose
+programs include sh, sleep, echo, cat, true and false. Nothing here depends on how long something takes.
+"""
+
+import socket
+
+import anyio
+import pytest
+
+from orchestr8.errors import Conflict, NotFound, Orchestr8Error
+from orchestr8.model.actions import (
+    CreateContainer,
+    CreateNetwork,
+    CreateVolume,
+    KillContainer,
+    RemoveContainer,
+    RemoveNetwork,
+    RemoveVolume,
+    StartContainer,
+    StopContainer,
+)
+from orchestr8.model.backend import Backend, ExecSpec
+from orchestr8.model.events import Event, EventKind
+from orchestr8.model.ids import ContainerName, NetworkName, ServiceName, StackName, VolumeName
+from orchestr8.model.observed import ContainerState, ObservedContainer
+from orchestr8.model.specs import (
+    AttachmentSpec,
+    ContainerSpec,
+    MountKind,
+    MountSpec,
+    NetworkSpec,
+    PortSpec,
+    VolumeSpec,
+)
+from orchestr8.wire.frames import STDERR, STDOUT, FrameReader
+
+STACK = StackName("contract")
+WEB = ContainerName("contract-web-1")
+FRONT = NetworkName("contract_front")
+DATA = VolumeName("contract_data")
+FOREVER = ("sleep", "1000")
+
+pytestmark = pytest.mark.anyio
+
+
+class Bench:
+    """A backend with the few verbs that the tests below are written in."""
+
+    def __init__(self, backend: Backend, image: str) -> None:
+        self.backend = backend
+        self.image = image
+        self.events: list[Event] = []
+        self._news = anyio.Event()
+        backend.subscribe(self._on_event)
+
+    def _on_event(self, event: Event) -> None:
+        self.events.append(event)
+        self._news.set()
+
+    async def network(self, subnet: str = "") -> None:
+        await self.backend.apply(CreateNetwork(STACK, NetworkSpec(name=FRONT, key="front", subnet=subnet)))
+
+    async def create(self, *command: str, name: ContainerName = WEB, config_hash: str = "1:a", **spec: object) -> None:
+        settings = {"stop_timeout_s": 5.0, **spec}
+        await self.backend.apply(
+            CreateContainer(
+                name=name,
+                stack=STACK,
+                service=ServiceName("web"),
+                number=1,
+                config_hash=config_hash,
+                spec=ContainerSpec(image=self.image, command=command or FOREVER, **settings),  # type: ignore[arg-type]
+                labels=(("mine", "yes"),),
+            )
+        )
+
+    async def start(self, *, by_policy: bool = False) -> None:
+        await self.backend.apply(StartContainer(name=WEB, by_policy=by_policy))
+
+    async def stop(self, *, by_user: bool = True, timeout_s: float | None = None) -> None:
+        await self.backend.apply(StopContainer(name=WEB, by_user=by_user, timeout_s=timeout_s))
+
+    async def remove(self, *, volumes: bool = False) -> None:
+        await self.backend.apply(RemoveContainer(name=WEB, volumes=volumes))
+
+    async def see(self, name: ContainerName = WEB) -> ObservedContainer:
+        return (await self.backend.observe(STACK)).containers[name]
+
+    async def until_exited(self) -> ObservedContainer:
+        """By events, never by time."""
+        while True:
+            news = self._news = anyio.Event()
+            seen = await self.see()
+            if seen.state is ContainerState.EXITED:
+                return seen
+            await news.wait()
+
+    async def until_told(self, kind: EventKind) -> None:
+        while kind not in self.kinds():
+            self._news = anyio.Event()
+            await self._news.wait()
+
+    def kinds(self) -> list[EventKind]:
+        return [each.kind for each in self.events]
+
+
+@pytest.fixture
+def bench(backend: Backend, image: str) -> Bench:
+    return Bench(backend, image)
+
+
+# --- life of a container ------------------------------------------------------------------------------------------
+
+
+async def test_a_created_container_is_seen_as_it_was_asked_for(bench: Bench) -> None:
+    await bench.create()
+    seen = await bench.see()
+    assert (seen.name, seen.stack, seen.service, seen.number) == (WEB, STACK, "web", 1)
+    assert (seen.state, seen.config_hash, seen.pid) == (ContainerState.CREATED, "1:a", 0)
+    assert seen.labels["mine"] == "yes"
+    assert seen.command == FOREVER
+    assert len(seen.id) == 12
+    assert (await bench.backend.observe(STACK)).specs[WEB].command == FOREVER
+
+
+async def test_a_started_container_runs(bench: Bench) -> None:
+    await bench.create()
+    await bench.start()
+    seen = await bench.see()
+    assert seen.state is ContainerState.RUNNING
+    assert seen.pid > 0
+    assert seen.started_at > 0
+    assert (seen.restarts, seen.exit_code) == (0, None)
+
+
+async def test_start_is_safe_to_repeat(bench: Bench) -> None:
+    await bench.create()
+    await bench.start()
+    first = await bench.see()
+    await bench.start()
+    assert await bench.see() == first
+
+
+async def test_create_is_safe_to_repeat(bench: Bench) -> None:
+    await bench.create()
+    first = await bench.see()
+    await bench.create()
+    assert await bench.see() == first
+
+
+async def test_a_taken_name_is_refused(bench: Bench) -> None:
+    await bench.create()
+    with pytest.raises(Conflict):
+        await bench.create(config_hash="1:b")
+
+
+async def test_an_ended_program_leaves_its_exit_code(bench: Bench) -> None:
+    await bench.create("sh", "-c", "exit 3")
+    await bench.start()
+    seen = await bench.until_exited()
+    assert (seen.exit_code, seen.pid, seen.stopped_by_user) == (3, 0, False)
+    assert seen.finished_at >= seen.started_at
+    await bench.until_told(EventKind.DIE)
+    assert [each.attributes["exitCode"] for each in bench.events if each.kind is EventKind.DIE] == ["3"]
+
+
+async def test_an_exited_container_can_be_started_again(bench: Bench) -> None:
+    await bench.create("sh", "-c", "exit 3")
+    await bench.start()
+    first = await bench.until_exited()
+    await bench.start()
+    second = await bench.until_exited()
+    assert second.id == first.id
+    assert second.started_at >= first.finished_at
+
+
+async def test_restarts_are_counted_until_a_command_starts_the_container(bench: Bench) -> None:
+    await bench.create("true")
+    for by_policy, count in ((False, 0), (True, 1), (True, 2), (False, 0)):
+        await bench.start(by_policy=by_policy)
+        assert (await bench.until_exited()).restarts == count
+
+
+async def test_stop_returns_when_the_program_is_gone(bench: Bench) -> None:
+    await bench.create()
+    await bench.start()
+    await bench.stop()
+    seen = await bench.see()
+    assert (seen.state, seen.exit_code, seen.stopped_by_user) == (ContainerState.EXITED, 143, True)
+
+
+async def test_a_stop_that_is_not_the_users_leaves_no_mark(bench: Bench) -> None:
+    await bench.create()
+    await bench.start()
+    await bench.stop(by_user=False)
+    assert not (await bench.see()).stopped_by_user
+
+
+async def test_a_start_ends_the_users_stop(bench: Bench) -> None:
+    await bench.create()
+    await bench.start()
+    await bench.stop()
+    await bench.start()
+    assert not (await bench.see()).stopped_by_user
+
+
+async def test_stopping_an_exited_container_marks_it_as_stopped_by_the_user(bench: Bench) -> None:
+    await bench.create("false")
+    await bench.start()
+    await bench.until_exited()
+    await bench.stop()
+    seen = await bench.see()
+    assert (seen.stopped_by_user, seen.exit_code) == (True, 1)
+
+
+async def test_the_stop_signal_is_the_containers_own(bench: Bench) -> None:
+    await bench.create(stop_signal="SIGINT")
+    await bench.start()
+    await bench.stop()
+    assert (await bench.see()).exit_code == 130
+
+
+async def test_a_deaf_program_is_killed_after_the_time_out(bench: Bench) -> None:
+    await bench.create("sh", "-c", "trap '' TERM; echo deaf; sleep 1000")
+    await bench.start()
+    await bench.stop(timeout_s=1.0)
+    assert (await bench.see()).exit_code == 137
+
+
+async def test_kill_sends_the_signal_and_marks_what_means_an_end(bench: Bench) -> None:
+    await bench.create()
+    await bench.start()
+    await bench.backend.apply(KillContainer(name=WEB))
+    seen = await bench.until_exited()
+    assert (seen.exit_code, seen.stopped_by_user) == (137, True)
+    await bench.backend.apply(KillContainer(name=WEB))  # a second time: nothing to do
+
+
+async def test_a_running_container_is_not_removed(bench: Bench) -> None:
+    await bench.create()
+    await bench.start()
+    with pytest.raises(Conflict):
+        await bench.remove()
+
+
+async def test_remove_is_safe_to_repeat(bench: Bench) -> None:
+    await bench.create()
+    await bench.remove()
+    await bench.remove()
+    assert (await bench.backend.observe(STACK)).containers == {}
+
+
+async def test_what_does_not_exist_is_not_found(bench: Bench) -> None:
+    for action in (StartContainer(name=WEB), StopContainer(name=WEB), KillContainer(name=WEB)):
+        with pytest.raises(NotFound):
+            await bench.backend.apply(action)
+
+
+async def test_events_tell_a_containers_life(bench: Bench) -> None:
+    await bench.create("true")
+    await bench.start()
+    await bench.until_exited()
+    await bench.remove()
+    await bench.until_told(EventKind.DESTROY)
+    life = {EventKind.CREATE, EventKind.START, EventKind.DIE, EventKind.DESTROY}
+    assert [each for each in bench.kinds() if each in life] == [
+        EventKind.CREATE,
+        EventKind.START,
+        EventKind.DIE,
+        EventKind.DESTROY,
+    ]
+    assert {(each.stack, each.service, each.container) for each in bench.events} == {(STACK, "web", WEB)}
+
+
+# --- networks, ports, volumes -------------------------------------------------------------------------------------
+
+
+async def test_a_network_gets_the_subnet_asked_for(bench: Bench) -> None:
+    await bench.network("10.222.7.0/24")
+    await bench.network("10.222.7.0/24")  # safe to repeat
+    seen = (await bench.backend.observe(STACK)).networks[FRONT]
+    assert (seen.subnet, seen.requested_subnet, seen.key) == ("10.222.7.0/24", "10.222.7.0/24", "front")
+
+
+async def test_a_network_without_a_subnet_gets_one(bench: Bench) -> None:
+    await bench.network()
+    seen = (await bench.backend.observe(STACK)).networks[FRONT]
+    assert seen.subnet
+    assert seen.requested_subnet == ""
+
+
+async def test_another_stack_sees_a_network_by_name_only(bench: Bench) -> None:
+    await bench.network()
+    other = await bench.backend.observe(StackName("other"))
+    assert other.networks == {}
+    assert FRONT in other.foreign_networks
+
+
+async def test_a_restart_keeps_the_address(bench: Bench) -> None:
+    await bench.network("10.222.7.0/24")
+    await bench.create(networks=(AttachmentSpec(network=FRONT),))
+    await bench.start()
+    before = (await bench.see()).addresses
+    await bench.stop()
+    await bench.start()
+    assert (await bench.see()).addresses == before
+    assert before[FRONT][0].startswith("10.222.7.")
+
+
+async def test_a_network_in_use_is_not_removed(bench: Bench) -> None:
+    await bench.network()
+    await bench.create(networks=(AttachmentSpec(network=FRONT),))
+    await bench.start()
+    with pytest.raises(Conflict, match=WEB):
+        await bench.backend.apply(RemoveNetwork(FRONT))
+
+
+async def test_a_container_moves_to_the_new_subnet_of_a_replaced_network(bench: Bench) -> None:
+    await bench.network("10.222.7.0/24")
+    await bench.create(networks=(AttachmentSpec(network=FRONT),))
+    await bench.start()
+    await bench.stop(by_user=False)
+    await bench.backend.apply(RemoveNetwork(FRONT))
+    await bench.backend.apply(RemoveNetwork(FRONT))  # safe to repeat
+    await bench.network("10.222.8.0/24")
+    await bench.start()
+    assert (await bench.see()).addresses[FRONT][0].startswith("10.222.8.")
+
+
+async def test_a_free_port_is_chosen_and_told(bench: Bench) -> None:
+    await bench.network()
+    await bench.create(networks=(AttachmentSpec(network=FRONT),), ports=(PortSpec(target=80, host_ip="127.0.0.1"),))
+    await bench.start()
+    (port,) = (await bench.see()).ports
+    assert (port.host_ip, port.target) == ("127.0.0.1", 80)
+    assert port.published > 0
+
+
+async def test_a_taken_port_fails_the_start_and_leaves_the_container_created(bench: Bench) -> None:
+    other = ContainerName("contract-web-2")
+    await bench.network()
+    attached = (AttachmentSpec(network=FRONT),)
+    await bench.create(networks=attached, ports=(PortSpec(target=80, host_ip="127.0.0.1"),))
+    await bench.start()
+    (port,) = (await bench.see()).ports
+    again = PortSpec(target=80, host_ip="127.0.0.1", published_first=port.published, published_last=port.published)
+    await bench.create(name=other, networks=attached, ports=(again,))
+    with pytest.raises(Orchestr8Error, match=str(port.published)):
+        await bench.backend.apply(StartContainer(name=other))
+    seen = await bench.see(other)
+    assert seen.state is ContainerState.CREATED
+    assert str(port.published) in seen.error
+
+
+async def test_a_volume_in_use_is_not_removed(bench: Bench) -> None:
+    spec = VolumeSpec(name=DATA, key="data")
+    await bench.backend.apply(CreateVolume(STACK, spec))
+    await bench.backend.apply(CreateVolume(STACK, spec))  # safe to repeat
+    await bench.create(mounts=(MountSpec(kind=MountKind.VOLUME, source=DATA, target="/data"),))
+    with pytest.raises(Conflict, match=WEB):
+        await bench.backend.apply(RemoveVolume(DATA))
+    await bench.remove()
+    await bench.backend.apply(RemoveVolume(DATA))
+    await bench.backend.apply(RemoveVolume(DATA))  # safe to repeat
+    assert (await bench.backend.observe(STACK)).volumes == {}
+
+
+async def test_an_anonymous_volume_is_carried_over_unless_it_is_removed_too(bench: Bench) -> None:
+    mounts = (MountSpec(kind=MountKind.VOLUME, target="/data"),)
+    await bench.create(mounts=mounts)
+    (first,) = (await bench.backend.observe(STACK)).volumes
+    await bench.remove()
+    await bench.create(mounts=mounts, config_hash="1:b")
+    assert list((await bench.backend.observe(STACK)).volumes) == [first]
+    await bench.remove(volumes=True)
+    assert (await bench.backend.observe(STACK)).volumes == {}
+
+
+# --- programs beside the container's own --------------------------------------------------------------------------
+
+
+async def test_a_probe_tells_exit_code_and_output(bench: Bench) -> None:
+    await bench.create()
+    await bench.start()
+    good = await bench.backend.probe(WEB, ("sh", "-c", "echo fine"), 5.0)
+    bad = await bench.backend.probe(WEB, ("sh", "-c", "echo broken; exit 7"), 5.0)
+    assert (good.exit_code, good.output) == (0, "fine\n")
+    assert (bad.exit_code, bad.output) == (7, "broken\n")
+
+
+async def test_a_probe_that_takes_too_long_has_no_exit_code(bench: Bench) -> None:
+    await bench.create()
+    await bench.start()
+    assert (await bench.backend.probe(WEB, ("sleep", "1000"), 0.2)).exit_code is None
+
+
+async def test_a_container_that_does_not_run_cannot_be_probed(bench: Bench) -> None:
+    await bench.create()
+    with pytest.raises(Conflict):
+        await bench.backend.probe(WEB, ("true",), 5.0)
+
+
+async def test_exec_frames_both_streams_and_tells_the_exit_code(bench: Bench) -> None:
+    await bench.create()
+    await bench.start()
+    spec = ExecSpec(argv=("sh", "-c", "echo out; echo err >&2; exit 4"), stdin=False)
+    code, frames = await _exec(bench, spec, b"")
+    assert code == 4
+    assert _joined(frames) == {STDOUT: b"out\n", STDERR: b"err\n"}
+
+
+async def test_exec_reads_what_was_read_too_far_first(bench: Bench) -> None:
+    await bench.create()
+    await bench.start()
+    code, frames = await _exec(bench, ExecSpec(argv=("cat",)), b" later", early=b"first")
+    assert code == 0
+    assert _joined(frames) == {STDOUT: b"first later"}
+
+
+async def test_an_unknown_program_in_exec_ends_with_127(bench: Bench) -> None:
+    await bench.create()
+    await bench.start()
+    code, _ = await _exec(bench, ExecSpec(argv=("no-such-program",), stdin=False), b"")
+    assert code == 127
+
+
+async def test_what_attaches_before_the_start_misses_nothing(bench: Bench) -> None:
+    await bench.create("sh", "-c", "echo hello")
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        await bench.backend.attach(WEB, theirs.fileno(), stdin=False)
+        theirs.close()
+        await bench.start()
+        assert _joined(await _read_frames(ours)) == {STDOUT: b"hello\n"}
+
+
+async def _exec(
+    bench: Bench, spec: ExecSpec, sent: bytes, *, early: bytes = b""
+) -> tuple[int, list[tuple[int, bytes]]]:
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        handle = await bench.backend.exec(WEB, spec, theirs.fileno(), early)
+        theirs.close()
+        ours.sendall(sent)
+        ours.shutdown(socket.SHUT_WR)
+        frames = await _read_frames(ours)
+        return await handle.wait(), frames
+
+
+async def _read_frames(connection: socket.socket) -> list[tuple[int, bytes]]:
+    connection.setblocking(False)
+    reader = FrameReader()
+    frames: list[tuple[int, bytes]] = []
+    while True:
+        await anyio.wait_readable(connection)
+        data = connection.recv(65536)
+        if not data:
+            return frames
+        frames += [(each.stream, each.payload) for each in reader.feed(data)]
+
+
+def _joined(frames: list[tuple[int, bytes]]) -> dict[int, bytes]:
+    joined: dict[int, bytes] = {}
+    for stream, payload in frames:
+        joined[stream] = joined.get(stream, b"") + payload
+    return joined

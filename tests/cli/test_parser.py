@@ -1,0 +1,95 @@
+import pytest
+
+from orchestr8.cli.parser import UsageError, help_text, parse, split
+from orchestr8.cli.table import COMMANDS, GLOBAL_FLAGS
+
+
+def given(line: str) -> tuple[str, dict[str, object]]:
+    """The command and what was given, without what was not."""
+    command, options = parse(line.split())
+    return command.name, {name: value for name, value in vars(options).items() if value not in (None, False, [], ())}
+
+
+@pytest.mark.parametrize(
+    ("line", "command", "options"),
+    [
+        ("up", "up", {}),
+        ("up -d web api", "up", {"detach": True, "services": ["web", "api"]}),
+        ("up web -d api", "up", {"detach": True, "services": ["web", "api"]}),
+        ("-p x -f a --file b up", "up", {"project_name": "x", "files": ["a", "b"]}),
+        ("-px -fa up", "up", {"project_name": "x", "files": ["a"]}),
+        ("--file=a up --file b", "up", {"files": ["a", "b"]}),
+        ("up -t 1m30s", "up", {"timeout": 90.0}),
+        ("ps -aq", "ps", {"all": True, "quiet": True}),
+        ("ps --progress plain", "ps", {"progress": "plain"}),
+        ("logs -f -n 3 web", "logs", {"follow": True, "tail": "3", "services": ["web"]}),
+        ("-f a logs -f", "logs", {"files": ["a"], "follow": True}),
+        ("exec web ls -la -T", "exec", {"service": "web", "command": ["ls", "-la", "-T"]}),
+        ("exec -T -e A=1 -e B web env -i", "exec",
+         {"no_tty": True, "env": ["A=1", "B"], "service": "web", "command": ["env", "-i"]}),
+        ("run --rm web -- sh -c x", "run", {"rm": True, "service": "web", "command": ["sh", "-c", "x"]}),
+        ("run web --help", "run", {"service": "web", "command": ["--help"]}),
+        ("--profile a config --profiles --profile b", "config", {"profiles": ["a", "b"], "list_profiles": True}),
+        ("--version", "version", {}),
+        ("", "help", {}),
+        ("--help", "help", {}),
+        ("-p x --help up", "help", {"project_name": "x", "services": ["up"]}),
+        ("exec --help", "help", {"services": ["exec"]}),
+        ("up web -h", "help", {"services": ["up"]}),
+    ],
+)  # fmt: skip
+def test_words_become_a_command_and_its_options(line: str, command: str, options: dict[str, object]) -> None:
+    assert given(line) == (command, options)
+
+
+@pytest.mark.parametrize(
+    ("line", "message", "help"),
+    [
+        ("dwon", "there is no command `dwon`", "did you mean `down`?"),
+        ("up --detatch", "`up` has no flag `--detatch`", "did you mean `--detach`?"),
+        ("ps -f x", "`ps` has no flag `-f`", "write it before the command: orchestr8 -f … ps"),
+        ("--fiel x ps", "there is no flag `--fiel` before the command", "did you mean `--file`?"),
+        ("down web", "`down` takes no argument `web`", "see orchestr8 down --help"),
+        ("exec", "the following arguments are required: SERVICE, COMMAND", "see orchestr8 exec --help"),
+        ("up -t soon", "argument -t/--timeout: `soon` is not a time, such as 10 or 1m30s", "see orchestr8 up --help"),
+        ("exec --index x web ls", "argument --index: `x` is not a whole number", "see orchestr8 exec --help"),
+        ("ps --format yaml", "argument --format: invalid choice: 'yaml' (choose from 'table', 'json')",
+         "see orchestr8 ps --help"),
+        ("up --scale", "argument --scale: expected one argument", "see orchestr8 up --help"),
+        ("-p", "argument -p/--project-name: expected one argument", "see orchestr8 --help"),
+    ],
+)  # fmt: skip
+def test_a_wrong_command_line_says_what_would_be_right(line: str, message: str, help: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        parse(line.split())
+    assert caught.value.message == message
+    assert caught.value.helps[0] == help
+
+
+def test_what_stands_before_the_command_is_told_from_it() -> None:
+    assert split(["-f", "up", "--strict", "ps", "-f"]) == (["-f", "up", "--strict"], "ps", ["-f"])
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_parses_and_helps(name: str) -> None:
+    command, _ = parse([name, "--help"])
+    assert command.name == "help"
+    text = help_text(COMMANDS[name])
+    assert text.startswith(f"Usage: orchestr8 {name}")
+    for flag in COMMANDS[name].flags:
+        assert flag.long in text
+        assert flag.help in text
+
+
+def test_the_help_names_every_command_and_global_flag() -> None:
+    text = help_text(None)
+    for command in COMMANDS.values():
+        assert f"  {command.name}" in text
+        assert command.summary in text
+    assert all(flag.long in text for flag in GLOBAL_FLAGS)
+
+
+@pytest.mark.parametrize("command", COMMANDS.values(), ids=lambda each: each.name)
+def test_no_flag_of_a_command_shares_its_destination_with_another(command) -> None:
+    names = [flag.dest for flag in (*command.flags, *GLOBAL_FLAGS)] + [each.dest for each in command.arguments]
+    assert len(names) == len(set(names))

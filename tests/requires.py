@@ -1,0 +1,45 @@
+"""`@requires("root", "overlayfs")`: a test that is skipped, saying what is missing, where the machine lacks it."""
+
+import os
+import shutil
+from collections.abc import Callable
+from typing import Final
+
+import pytest
+
+
+def _mounted(fstype: str) -> bool:
+    with open("/proc/self/mountinfo", encoding="utf-8") as file:
+        return any(line.partition(" - ")[2].split(" ", 1)[0] == fstype for line in file)
+
+
+def _filesystem(name: str) -> bool:
+    """Whether the kernel has it. A module that is not loaded yet is not listed, and mount(2) will load it."""
+    with open("/proc/filesystems", encoding="utf-8") as file:
+        listed = any(line.split()[-1] == name for line in file)
+    modules = f"/lib/modules/{os.uname().release}/modules.dep"
+    if listed or not os.path.exists(modules):
+        return listed
+    with open(modules, encoding="utf-8") as file:
+        return any(f"/{name}.ko" in line for line in file)
+
+
+_FACILITIES: Final[dict[str, Callable[[], bool]]] = {
+    "root": lambda: os.geteuid() == 0,
+    "overlayfs": lambda: _filesystem("overlay"),
+    "cgroup_v1": lambda: _mounted("cgroup"),
+    "cgroup_v2": lambda: _mounted("cgroup2"),
+    "network_namespaces": lambda: os.path.exists("/proc/self/ns/net"),
+    "seccomp": lambda: os.path.exists("/proc/sys/kernel/seccomp/actions_avail"),
+}
+
+
+def requires(*facilities: str) -> pytest.MarkDecorator:
+    """A facility of the table, or `program:NAME`."""
+    missing = [name for name in facilities if not _there(name)]
+    return pytest.mark.skipif(bool(missing), reason=f"this machine lacks: {', '.join(missing)}")
+
+
+def _there(facility: str) -> bool:
+    kind, _, name = facility.partition(":")
+    return shutil.which(name) is not None if kind == "program" else _FACILITIES[facility]()

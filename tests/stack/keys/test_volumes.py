@@ -1,0 +1,94 @@
+"""`volumes` and `tmpfs` of a service."""
+
+import pytest
+
+NAMED = "volumes: {data: }\n"
+
+
+def mounts(service, text: str) -> list[dict]:
+    return service(f"volumes: [{text}]", NAMED).web["volumes"]
+
+
+@pytest.mark.parametrize(
+    ("text", "long"),
+    [
+        ("'data:/d'", {"type": "volume", "source": "data", "target": "/d"}),
+        ("'data:/d:ro,nocopy'", {"type": "volume", "source": "data", "target": "/d", "read_only": True, "volume": {"nocopy": True}}),
+        ("/anonymous", {"type": "volume", "target": "/anonymous"}),
+        ("'/srv:/d'", {"type": "bind", "source": "/srv", "target": "/d", "bind": {"create_host_path": True}}),
+        ("'/srv:/d:ro,cached'", {"type": "bind", "source": "/srv", "target": "/d", "read_only": True, "bind": {"create_host_path": True}}),
+        ("{type: bind, source: /srv, target: /d, bind: {create_host_path: false}}",
+         {"type": "bind", "source": "/srv", "target": "/d", "bind": {"create_host_path": False}}),
+        ("{target: /d, type: volume, source: data, volume: {nocopy: true}, read_only: 'yes'}",
+         {"type": "volume", "source": "data", "target": "/d", "read_only": True, "volume": {"nocopy": True}}),
+        ("{type: tmpfs, target: /t, tmpfs: {size: 64m, mode: '0700'}}",
+         {"type": "tmpfs", "target": "/t", "tmpfs": {"size": "67108864", "mode": 0o700}}),
+        ("{type: tmpfs, target: /t}", {"type": "tmpfs", "target": "/t"}),
+    ],
+)  # fmt: skip
+def test_every_form_has_one_long_form(service, text: str, long: dict) -> None:
+    assert mounts(service, text) == [long]
+
+
+@pytest.mark.parametrize(
+    ("text", "error"),
+    [
+        ("''", "`services.web.volumes[0]`: invalid empty volume spec"),
+        ("'/a:/b:ro:x'", "`services.web.volumes[0]`: too many colons"),
+        ("'/a::ro'", "`services.web.volumes[0]`: empty section between colons"),
+        ("'data:d'", "`services.web.volumes[0]`: the target `d` must be an absolute path in the container"),
+        ("{type: tmpfs, source: x, target: /t}", "`services.web.volumes[0]`: a tmpfs has no `source`"),
+        ("{type: bnd, source: /x, target: /t}", ("`services.web.volumes[0].type` must be one of bind, volume, tmpfs, image, npipe, "
+         "cluster, found the text `bnd`")),
+        ("{source: /x, target: /t}", "`services.web.volumes[0]` has no `type`"),
+        ("{type: tmpfs, target: /t, tmpfs: {size: -1}}", ("`services.web.volumes[0].tmpfs.size`: must be greater than or equal to 0, "
+         "found -1")),
+        ("{type: tmpfs, target: /t, tmpfs: {mode: rwx}}", ("`services.web.volumes[0].tmpfs.mode` must be permission bits such as "
+         "0755, found the text `rwx`")),
+        ("5", ('`services.web.volumes[0]` must be a mount such as "./data:/data", or {type: bind, source: ./data, target: /data}, '
+         "found the number 5")),
+    ],
+)  # fmt: skip
+def test_what_is_no_mount_is_an_error(service, text: str, error: str) -> None:
+    assert error in [line.partition("] ")[2] for line in service(f"volumes: [{text}]", NAMED).errors]
+
+
+@pytest.mark.parametrize(
+    ("text", "what"),
+    [
+        ("{type: image, source: x, target: /t}", "`services.web.volumes[0]`: a mount of type image"),
+        (
+            "{type: bind, source: /, target: /t, bind: {propagation: rslave}}",
+            "`services.web.volumes[0].bind.propagation`",
+        ),
+        ("'/:/t:rshared'", "`services.web.volumes[0].bind.propagation`"),
+        ("{type: volume, source: data, target: /t, volume: {subpath: x}}", "`services.web.volumes[0].volume.subpath`"),
+    ],
+)
+def test_what_the_engine_does_not_mount_yet_is_refused(service, text: str, what: str) -> None:
+    (line,) = service(f"volumes: [{text}]", NAMED).errors
+    assert line.endswith(f"error[O8-110] {what} is not supported yet")
+
+
+def test_options_of_another_kind_of_mount_are_warned_of(service) -> None:
+    found = service("volumes: [{type: volume, source: data, target: /d, bind: {selinux: z}}]", NAMED)
+    assert [line.partition("] ")[2] for line in found.warnings] == [
+        "`services.web.volumes[0].bind` has no effect on a mount of type volume"
+    ]
+
+
+def test_a_second_mount_on_one_target_is_warned_of(service) -> None:
+    found = service("volumes: ['data:/d', '/:/d']", NAMED)
+    assert [mount["source"] for mount in found.web["volumes"]] == ["/"]
+    assert found.warnings == [
+        "stack.yml:4:15: warning[O8-208] `services.web.volumes`: /d is mounted again below; the last one is used"
+    ]
+
+
+def test_tmpfs_is_a_path_or_a_list_with_options(service) -> None:
+    assert service("tmpfs: /run").web == {"tmpfs": ["/run"]}
+    assert service("tmpfs: ['/run:size=64m,mode=755,noexec', /tmp]").web == {
+        "tmpfs": ["/run:size=64m,mode=755,noexec", "/tmp"]
+    }
+    for wrong in ("run", "'/run:size=big'", "'/run:mode=9'", "[[/run]]"):
+        assert len(service(f"tmpfs: {wrong}").errors) == 1

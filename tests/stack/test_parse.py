@@ -1,0 +1,91 @@
+import pytest
+
+from orchestr8.stack.nodes import Mapping, Scalar
+from orchestr8.stack.parse import parse_documents
+from orchestr8.stack.problems import Problems
+
+
+def parse(text: str) -> tuple[list[object], list[str]]:
+    problems = Problems()
+    documents = parse_documents(text, "f.yml", problems)
+    return [each.plain() for each in documents], [repr(each) for each in problems.errors]
+
+
+def test_every_value_keeps_its_place() -> None:
+    problems = Problems()
+    (document,) = parse_documents("a:\n  b: [one, 'two three']\nü: 5\n", "f.yml", problems)
+    sequence = document.items["a"].items["b"]
+    places = [(each.line, each.column, each.end_column) for each in (*sequence.items, document.keys["ü"])]
+    assert places == [(2, 7, 10), (2, 12, 23), (3, 1, 2)]
+
+
+def test_quoted_and_tagged_text_is_not_resolved() -> None:
+    assert parse("a: 5\nb: '5'\nc: !!str 5\nd: !!int '5'\ne: |\n  5\n") == (
+        [{"a": 5, "b": "5", "c": "5", "d": 5, "e": "5\n"}], [],
+    )  # fmt: skip
+
+
+def test_merge_keys_give_what_the_mapping_lacks() -> None:
+    text = "a: &a {x: 1, y: 1}\nb: &b {y: 2, z: 2}\nc: {<<: *a, y: 3}\nd: {<<: [*a, *b]}\ne: &l [*a, *b]\nf: {<<: *l}\n"
+    assert parse(text)[0][0]["c"] == {"y": 3, "x": 1}
+    assert parse(text)[0][0]["d"] == {"x": 1, "y": 1, "z": 2}
+    assert parse(text)[0][0]["f"] == {"x": 1, "y": 1, "z": 2}
+
+
+def test_an_anchor_may_be_defined_again() -> None:
+    assert parse("a: &x 1\nb: *x\nc: &x 2\nd: *x\n") == ([{"a": 1, "b": 1, "c": 2, "d": 2}], [])
+
+
+def test_several_documents_are_several_mappings_and_empty_ones_are_none() -> None:
+    assert parse("a: 1\n---\n---\nb: 2\n") == ([{"a": 1}, {"b": 2}], [])
+
+
+def test_a_duplicate_key_is_an_error_that_shows_both() -> None:
+    problems = Problems()
+    parse_documents("a: 1\nb: 2\na: 3\n", "f.yml", problems)
+    (error,) = problems.errors
+    assert (error.code, error.message) == ("O8-103", "the key `a` stands here twice")
+    assert [(span.line, span.label) for span in error.spans] == [(3, "again here"), (1, "first here")]
+
+
+@pytest.mark.parametrize(
+    ("text", "error"),
+    [
+        ("a:\n\t- b\n", "error[O8-102]: this is not YAML: a tab is used for indentation --> f.yml:2:1"),
+        ("a: b: c\n", "error[O8-102]: this is not YAML: mapping values are not allowed in this context --> f.yml:1:5"),
+        ("a: [1", "error[O8-102]: this is not YAML: did not find expected ',' or ']' --> f.yml:1:6"),
+        ("a: \x01\n", "error[O8-102]: this is not YAML: control characters are not allowed --> f.yml:1:1"),
+        ("a: *b\n", "error[O8-102]: no anchor is called `&b` --> f.yml:1:4"),
+        ("a: &a [*a]\n", "error[O8-102]: `*a` stands inside of what it names --> f.yml:1:8"),
+        ("[a, b]\n", "error[O8-102]: a stack file is a mapping of keys such as `services:` --> f.yml:1:1"),
+        ("zoo\n", "error[O8-102]: a stack file is a mapping of keys such as `services:` --> f.yml:1:1"),
+        ("", "error[O8-102]: the stack file is empty --> f.yml:1:1"),
+        ("# nothing\n", "error[O8-102]: the stack file is empty --> f.yml:1:1"),
+        ("{1: a}\n", "error[O8-104]: a key must be text; `1` is not --> f.yml:1:2"),
+        ("{[a]: b}\n", "error[O8-104]: a key must be text, not a list or a mapping --> f.yml:1:2"),
+        ("{<<: 5}\n", "error[O8-104]: `<<` takes a mapping, or a list of mappings --> f.yml:1:6"),
+    ],
+)
+def test_what_is_wrong_is_told_with_its_place(text: str, error: str) -> None:
+    assert parse(text)[1] == [error]
+
+
+def test_an_alias_bomb_is_refused() -> None:
+    text = "a: &a [x, x, x, x, x, x, x, x, x, x]\n"
+    text += "".join(
+        f"{new}: &{new} [{', '.join([f'*{old}'] * 10)}]\n" for old, new in zip("abcdefgh", "bcdefghi", strict=True)
+    )
+    assert [error[:22] for error in parse(text)[1]] == ["error[O8-102]: the fil"]
+
+
+def test_fifty_thousand_values_load_and_a_hundred_thousand_do_not() -> None:
+    assert parse("k: [" + "v, " * 50_000 + "]")[1] == []
+    assert parse("k: [" + "v,\n " * 100_000 + "]")[1] == [
+        "error[O8-102]: the file exceeds the limit of 100000 values --> f.yml:99999:2"
+    ]
+
+
+def test_a_node_is_a_scalar_or_holds_more() -> None:
+    (document,) = parse_documents("a: 1\n", "f.yml", Problems())
+    assert isinstance(document, Mapping)
+    assert isinstance(document.items["a"], Scalar)

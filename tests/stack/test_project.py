@@ -1,0 +1,184 @@
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from orchestr8.errors import InvalidInput, InvalidStack, NotFound
+from orchestr8.stack.project import LoadOptions, derived_name, find_project
+
+EMPTY = "services: {}\n"
+
+
+def find(directory: Path, environ: dict[str, str] | None = None, **options):
+    return find_project(LoadOptions(working_dir=str(directory), environ=environ or {}, **options))
+
+
+def names(directory: Path, **options) -> list[str]:
+    return [Path(each).name for each in find(directory, **options).files]
+
+
+@pytest.mark.parametrize(
+    ("present", "chosen"),
+    [
+        (["compose.yml", "compose.yaml"], ["compose.yaml"]),
+        (["docker-compose.yaml", "docker-compose.yml", "compose.yml"], ["compose.yml"]),
+        (["docker-compose.yaml", "docker-compose.yml"], ["docker-compose.yml"]),
+        (["docker-compose.yaml"], ["docker-compose.yaml"]),
+        (["stack.yml", "stack.yaml", "compose.yaml"], ["stack.yml"]),
+        (["compose.yaml", "compose.override.yml"], ["compose.yaml", "compose.override.yml"]),
+        (["docker-compose.yml", "docker-compose.override.yml"], ["docker-compose.yml", "docker-compose.override.yml"]),
+        (["stack.yml", "stack.override.yml"], ["stack.yml", "stack.override.yml"]),
+    ],
+)
+def test_default_files_are_found_in_their_order(
+    project_dir: Path, write, present: list[str], chosen: list[str]
+) -> None:
+    write(dict.fromkeys(present, EMPTY))
+    assert names(project_dir) == chosen
+
+
+def test_directories_above_are_searched_and_become_the_projects(project_dir: Path, write) -> None:
+    write({"compose.yaml": EMPTY, "sub/deep/x.txt": ""})
+    found = find(project_dir / "sub" / "deep")
+    assert (found.files, found.directory, found.name) == ([str(project_dir / "compose.yaml")], str(project_dir), "shop")
+
+
+def test_several_default_files_are_warned_of(stack) -> None:
+    found = stack({"compose.yaml": "services: {web: {image: 'rootfs:/'}}", "docker-compose.yml": EMPTY})
+    assert found.warnings == [
+        "warning[O8-107] several stack files in one directory: compose.yaml, docker-compose.yml; using compose.yaml"
+    ]
+
+
+def test_named_files_leave_the_override_file_out(project_dir: Path, write) -> None:
+    write({"stack.yml": EMPTY, "stack.override.yml": EMPTY, "other.yml": EMPTY})
+    assert names(project_dir, files=["stack.yml", "other.yml"]) == ["stack.yml", "other.yml"]
+
+
+def test_compose_file_may_name_files_in_the_environment_and_in_dotenv(project_dir: Path, write) -> None:
+    write({"a.yml": EMPTY, "b.yml": EMPTY, ".env": "COMPOSE_FILE=b.yml\n"})
+    assert names(project_dir) == ["b.yml"]
+    assert names(project_dir, environ={"COMPOSE_FILE": "a.yml:b.yml"}) == ["a.yml", "b.yml"]
+    assert names(project_dir, environ={"COMPOSE_FILE": "a.yml,b.yml", "COMPOSE_PATH_SEPARATOR": ","}) == [
+        "a.yml",
+        "b.yml",
+    ]
+    assert names(project_dir, files=["a.yml"]) == ["a.yml"]
+
+
+def test_the_project_directory_is_searched_when_given(project_dir: Path, write) -> None:
+    write({"dev/compose.yaml": EMPTY, "compose.yaml": EMPTY})
+    found = find(project_dir, project_directory="dev")
+    assert (found.files, found.name) == ([str(project_dir / "dev/compose.yaml")], "dev")
+
+
+def test_relative_paths_stand_on_the_first_files_directory(project_dir: Path, write) -> None:
+    write({"a/one.yml": EMPTY, "b/two.yml": EMPTY})
+    assert find(project_dir, files=["a/one.yml", "b/two.yml"]).directory == str(project_dir / "a")
+    assert find(project_dir, files=["a/one.yml"], project_directory=".").directory == str(project_dir)
+
+
+def test_without_a_file_the_message_is_composes(tmp_path: Path) -> None:
+    with pytest.raises(NotFound, match=r"^no configuration file provided: not found$"):
+        find(tmp_path, environ={})
+    with pytest.raises(NotFound, match=r"stack file not found: .*/no\.yml"):
+        find(tmp_path, files=["no.yml"])
+
+
+def test_a_name_is_enough_without_a_file(tmp_path: Path) -> None:
+    assert find(tmp_path, project_name="shop").name == "shop"
+
+
+@pytest.mark.parametrize("name", ["-my_project", "_my_project", "www.my.project", "MY_PROJECT", ""])
+def test_an_explicit_bad_name_is_an_error(project_dir: Path, write, name: str) -> None:
+    write("name: ''\nservices: {}\n" if not name else EMPTY)
+    if not name:
+        with pytest.raises(InvalidStack):
+            find(project_dir)
+        return
+    with pytest.raises(InvalidInput, match="invalid project name"):
+        find(project_dir, project_name=name)
+    with pytest.raises(InvalidInput, match="invalid project name"):
+        find(project_dir, environ={"COMPOSE_PROJECT_NAME": name})
+
+
+def test_a_derived_name_is_made_valid() -> None:
+    assert [derived_name(text) for text in ("UNNORMALIZED PATH", "_my.App-1", "été", "...")] == [
+        "unnormalizedpath", "myapp-1", "t", "",
+    ]  # fmt: skip
+
+
+def test_a_directory_that_gives_no_name_is_an_error(tmp_path: Path) -> None:
+    directory = tmp_path / "___"
+    directory.mkdir()
+    (directory / "stack.yml").write_text(EMPTY)
+    with pytest.raises(InvalidInput, match="project name must not be empty"):
+        find(directory)
+
+
+def test_the_name_comes_from_flag_then_environment_then_file_then_directory(project_dir: Path, write) -> None:
+    write({"stack.yml": "name: filed\n" + EMPTY, "over.yml": "name: over\n" + EMPTY, "none.yml": EMPTY})
+    environ = {"COMPOSE_PROJECT_NAME": "env"}
+    assert find(project_dir, environ=environ, project_name="flag").name == "flag"
+    assert find(project_dir, environ=environ).name == "env"
+    assert find(project_dir).name == "filed"
+    assert find(project_dir, files=["stack.yml", "over.yml", "none.yml"]).name == "over"
+    assert find(project_dir, files=["none.yml"]).name == "shop"
+
+
+@pytest.mark.parametrize(
+    ("text", "name"),
+    [
+        ("name: till # the shop's\nservices: {}\n", "till"),
+        ("name: 'till'\n", "till"),
+        ('name: "${N}-x"\n', "env-x"),
+        ("name: $N\n", "env"),
+        ("'name': till\n", "till"),
+        ("{name: till}\n", "till"),
+        ("x-a: &a till\nname: *a\n", "till"),
+        ("name: one\n---\nname: two\n", "two"),
+        ("---\nname: till\n", "till"),
+        ("services:\n  name: {image: x}\n", "shop"),
+        ("name:\n  till\n", "till"),
+        ("x-a: |\n  y\nname : till\n", "till"),
+        ("name: ${COMPOSE_PROJECT_NAME:-till}\n", "till"),
+    ],
+)
+def test_the_name_found_at_a_glance_is_the_one_that_loading_gives(project_dir: Path, write, stack, text, name) -> None:
+    write(text)
+    assert find(project_dir, environ={"N": "env"}).name == name
+    if "services" in text:
+        return
+    body = "services: {web: {image: 'rootfs:/'}}"
+    full = text.replace("{name: till}", "{name: till, " + body + "}") if text.startswith("{") else text + body + "\n"
+    assert stack(full, environ={"N": "env"}).document["name"] == name
+
+
+def test_a_bad_name_in_a_file_has_its_place(stack) -> None:
+    found = stack("name: My Shop\nservices: {web: {image: 'rootfs:/'}}")
+    assert (
+        found.text
+        == """\
+error[O8-108]: invalid project name `My Shop`
+ --> stack.yml:1:7
+1 | name: My Shop
+  |       ^^^^^^^
+  = note: a project name is lower-case letters, digits, _ and -, and starts with a letter or digit
+  = help: try `myshop`
+"""
+    )
+
+
+def test_finding_the_name_needs_no_yaml(project_dir: Path, write) -> None:
+    write("name: till\nservices:\n  web:\n    image: rootfs:/\n")
+    code = (
+        "import sys; sys.path[:0] = sys.argv[2:]\n"
+        "from orchestr8.stack.project import LoadOptions, find_project\n"
+        "found = find_project(LoadOptions(working_dir=sys.argv[1], environ={}))\n"
+        "print(found.name, *sorted({'yaml', 'json', 'dataclasses', 'inspect', 'orchestr8.stack.rules'} & set(sys.modules)))"
+    )
+    root = str(Path(__file__).parents[2])
+    done = subprocess.run([sys.executable, "-I", "-c", code, str(project_dir), root], capture_output=True, text=True,
+                          check=True)  # fmt: skip
+    assert done.stdout == "till\n"
