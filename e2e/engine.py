@@ -92,6 +92,7 @@ class Engine:
         left = self._end() if os.path.exists(self.root) else []
         left += residue(self.root, self.instance, self.run_dir)
         if left:
+            left += [f"engine.log: {line}" for line in self.log().splitlines()[-20:]]
             self.destroy()
         shutil.rmtree(self._run_parent, ignore_errors=True)
         shutil.rmtree(self.root, ignore_errors=True)
@@ -137,6 +138,5 @@ def own_engine(directory: str) -> Iterator[Engine]:
         if left:
             failure.add_note("left behind:\n  " + "\n  ".join(left))
         raise
-    log = engine.log()
     left = engine.close()
-    assert not left, "left behind:\n  " + "\n  ".join([*left, "engine.log:", *log.splitlines()[-20:]])
+    assert not left, "left behind:\n  " + "\n  ".join(left)

@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 import anyio
 import anyio.lowlevel
 
-from orchestr8.backends.memory_programs import Peer, Program, run_at_once
+from orchestr8.backends.memory_programs import Exec, Peer, Program, run_at_once
 from orchestr8.errors import Conflict, NotFound, OperationFailed, Orchestr8Error
 from orchestr8.model.actions import (
     Action,
@@ -326,7 +326,7 @@ class MemoryBackend:
         await anyio.lowlevel.checkpoint()
         self._find_running(container)
         peer = Peer(stream_fd, tty=spec.tty)
-        handle = _Exec(next(self._pids), peer)
+        handle = Exec(next(self._pids), peer)
         program = Program(spec.argv, peer.write, handle.ended, stdin=spec.stdin)
         peer.listen(program.feed, early)
         program.start()
@@ -401,30 +401,6 @@ class MemoryBackend:
         )
         for listener in self._listeners:
             asyncio.get_running_loop().call_soon(listener, event)
-
-
-class _Exec:
-    def __init__(self, pid: int, peer: Peer) -> None:
-        self._pid = pid
-        self._peer = peer
-        self._over = asyncio.Event()
-        self._code = 0
-
-    @property
-    def pid(self) -> int:
-        return self._pid
-
-    def ended(self, code: int) -> None:
-        self._code = code
-        self._peer.close()
-        self._over.set()
-
-    async def wait(self) -> int:
-        await self._over.wait()
-        return self._code
-
-    async def resize(self, rows: int, columns: int) -> None:
-        """Its terminal has no size."""
 
 
 def _anonymous_volume(container: ContainerName, target: str) -> VolumeName:

@@ -172,3 +172,29 @@ class Peer:
         if self._closing:
             self._loop.remove_reader(self._socket)
             self._socket.close()
+
+
+class Exec:
+    """See model.backend.ExecHandle."""
+
+    def __init__(self, pid: int, peer: Peer) -> None:
+        self._pid = pid
+        self._peer = peer
+        self._over = asyncio.Event()
+        self._code = 0
+
+    @property
+    def pid(self) -> int:
+        return self._pid
+
+    def ended(self, code: int) -> None:
+        self._code = code
+        self._peer.close()
+        self._over.set()
+
+    async def wait(self) -> int:
+        await self._over.wait()
+        return self._code
+
+    async def resize(self, rows: int, columns: int) -> None:
+        """Its terminal has no size."""

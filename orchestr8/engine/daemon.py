@@ -10,8 +10,7 @@ import logging
 import os
 import signal
 import time
-from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 import anyio
@@ -80,9 +79,8 @@ class Engine:
                         log.critical("the engine crashed", exc_info=True)
                         self._crash()
             finally:
-                with anyio.CancelScope(shield=True):
-                    empty = not store.containers and not store.networks
-                    await backend.close(remove=empty)
+                # Not in a scope of this task's: what the backend entered at its start lies around that, and ends first.
+                await backend.close(remove=not store.containers and not store.networks)
         log.info("engine ended")
 
     def stop(self, *, containers: bool = False) -> None:
@@ -96,39 +94,40 @@ class Engine:
         backend.subscribe(bus.publish)
         reconciler = Reconciler(backend, faults=faults_of(self._environ, backend))
         reconciler.subscribe(bus.publish)
-        async with anyio.create_task_group() as keeping, anyio.create_task_group() as work:
-            stacks = Stacks(store, reconciler, bus, work)
+        async with anyio.create_task_group() as keeping:
             keeping.start_soon(self._watcher.run, name="inotify")
             await keeping.start(remove_finished, backend, bus, name="finished one-offs")
-            await keeping.start(reconciler.serve, stacks.unfinished(), name="reconciler")
-            stacks.finish_downs()
-            services = Services(
-                engine=_Facade(self, store, backend, reconciler),
-                stacks=stacks,
-                containers=Containers(backend, bus),
-                execs=Execs(backend, work),
-                logs=Logs(backend, bus, self._watcher, stacks),
-                events=Events(bus),
-            )
-            async with self._listening(HttpServer(Router(all_routes(services)))):
-                self._answering = True
-                task_status.started()
-                await self._stopping.wait()
-                log.info("engine is stopping")
-                if self._containers_too:
-                    await stacks.bring_all_down()
-                work.cancel_scope.cancel()
+            async with anyio.create_task_group() as serving:
+                async with anyio.create_task_group() as work:
+                    stacks = Stacks(store, reconciler, bus, work)
+                    await keeping.start(reconciler.serve, stacks.unfinished(), name="reconciler")
+                    stacks.finish_downs()
+                    services = Services(
+                        engine=_Facade(self, store, backend, reconciler),
+                        stacks=stacks,
+                        containers=Containers(backend, bus),
+                        execs=Execs(backend, work),
+                        logs=Logs(backend, bus, self._watcher, stacks),
+                        events=Events(bus),
+                    )
+                    server = HttpServer(Router(all_routes(services)))
+                    await serving.start(self._listen, server, name="http server")
+                    self._answering = True
+                    task_status.started()
+                    await self._stopping.wait()
+                    log.info("engine is stopping")
+                    if self._containers_too:
+                        await stacks.bring_all_down()
+                    work.cancel_scope.cancel()
+                server.close()  # only now, so that whoever follows a piece of work reads that it was cut short
             keeping.cancel_scope.cancel()
 
-    @asynccontextmanager
-    async def _listening(self, server: HttpServer) -> AsyncIterator[None]:
+    async def _listen(self, server: HttpServer, *, task_status: anyio.abc.TaskStatus[None]) -> None:
         listener = listen(self._paths)
         try:
             with listener:
-                async with anyio.create_task_group() as tasks:
-                    tasks.start_soon(server.serve, listener, name="http server")
-                    yield
-                    server.close()
+                task_status.started()
+                await server.serve(listener)
         finally:
             stop_listening(self._paths)
 

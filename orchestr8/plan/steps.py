@@ -4,6 +4,7 @@ One `Assembly` a plan. The verbs call its phases in the order in which a reader 
 """
 
 from collections.abc import Collection, Iterable, Mapping
+from typing import Final
 
 from orchestr8.errors import InvalidInput
 from orchestr8.model import labels
@@ -20,6 +21,8 @@ from orchestr8.model.specs import Condition, Dependency, Desired, MountKind, Ser
 from orchestr8.plan.containers import STARTING, STOPPING, Decision, Decisions, Fate
 from orchestr8.plan.order import Graph, dependents_of, write_label
 from orchestr8.plan.plan import Plan, Step
+
+_NAMED: Final = 5  # users of a wait that its reason names
 
 
 class Assembly:
@@ -51,7 +54,7 @@ class Assembly:
         self.removed: dict[ContainerName, Step] = {}
         self.started: dict[ContainerName, Step] = {}
         self.waits: dict[tuple[ServiceName, Condition, bool], Step] = {}
-        self._releases: list[tuple[BoundPort, Step]] = []  # host ports that are free after the step
+        self._releases: list[tuple[BoundPort, ContainerName, Step]] = []  # host ports, and when they are let go
 
     # --- down -------------------------------------------------------------------------------------------------
 
@@ -75,7 +78,6 @@ class Assembly:
         by_user = decision.fate in {Fate.STOP, Fate.REMOVE}  # a restart cut short must not look like a user's wish
         action = StopContainer(name=container.name, timeout_s=self.timeout_s, by_user=by_user)
         step = self.stopped[container.name] = self.plan.add(action, decision.reason, *before)
-        self._releases += [(each, step) for each in container.ports]
         return step
 
     def remove(self, name: ServiceName, fates: Collection[Fate] = (Fate.REMOVE, Fate.RECREATE)) -> None:
@@ -83,8 +85,7 @@ class Assembly:
             if decision.fate in fates and decision.observed is not None:
                 container = decision.observed.name
                 action = RemoveContainer(name=container, volumes=self.remove_volumes)
-                step = self.plan.add(action, decision.reason, self.stopped.get(container))
-                self.removed[container] = step
+                self.removed[container] = self.plan.add(action, decision.reason, self.stopped.get(container))
 
     # --- up ---------------------------------------------------------------------------------------------------
 
@@ -95,9 +96,11 @@ class Assembly:
         *,
         start: bool = True,
     ) -> None:
-        """Remove, create and start, service by service in dependency order."""
+        """Remove what goes, for names and ports to be free; then create and start, in dependency order."""
         for name in self.graph:
             self.remove(name)
+        self._note_released_ports()
+        for name in self.graph:
             decisions = self.decisions.get(name, ())
             created = {
                 each.name: self._create(each, networks, volumes)
@@ -120,6 +123,11 @@ class Assembly:
                     *self._freed_ports(decision),
                 )
 
+    def _note_released_ports(self) -> None:
+        for name, stopped in self.stopped.items():
+            step = self.removed.get(name, stopped)
+            self._releases += [(each, name, step) for each in self.snapshot.containers[name].ports]
+
     def _create(
         self, decision: Decision, networks: Mapping[NetworkName, Step], volumes: Mapping[VolumeName, Step]
     ) -> Step:
@@ -127,6 +135,7 @@ class Assembly:
         mounts = [each for each in service.container.mounts if each.kind is MountKind.VOLUME]
         before = [networks.get(each.network) for each in service.container.networks]
         before += [volumes.get(VolumeName(each.source)) for each in mounts]
+        before.append(self.removed.get(decision.name))  # whoever had the name
         if decision.observed is not None:
             before.append(self.removed.get(decision.observed.name))
         action = create_action(self._desired(), service, decision.name, decision.number)
@@ -142,12 +151,12 @@ class Assembly:
         """A host port moves from one container to another only when the first has let go of it."""
         if not self._releases or self.desired is None or decision.service not in self.desired.services:
             return []
-        own = self.stopped.get(decision.observed.name) if decision.observed is not None else None
+        own = decision.observed.name if decision.observed is not None else None
         return [
             step
             for port in self.desired.services[decision.service].container.ports
-            for bound, step in self._releases
-            if step is not own
+            for bound, holder, step in self._releases
+            if holder != own
             if bound.protocol == port.protocol and port.published_first <= bound.published <= port.published_last
             if "0.0.0.0" in {bound.host_ip, port.host_ip} or bound.host_ip == port.host_ip
         ]
@@ -166,7 +175,7 @@ class Assembly:
             if each.condition is Condition.STARTED and each.required:
                 found += self._starts(each.service)
             elif self._starts(each.service) or not (by_policy or self._holds_already(each)):
-                found.append(self._wait(each, self._needed_by(each, name)))
+                found.append(self._wait(each, name))
         return found
 
     def wait_for_all(self, names: Iterable[ServiceName]) -> None:
@@ -178,7 +187,7 @@ class Assembly:
             condition = Condition.COMPLETED if name in one_shots else self._best_condition(name)
             aim = Dependency(service=name, condition=condition)
             if self._replicas(name) and (self._starts(name) or not self._holds_already(aim)):
-                self._wait(aim, "--wait")
+                self._wait(aim)
 
     def _best_condition(self, name: ServiceName) -> Condition:
         if self.desired is not None and name in self.desired.services:
@@ -187,7 +196,8 @@ class Assembly:
         checked = any(each is not None and each.healthcheck is not None for each in specs)
         return Condition.HEALTHY if checked else Condition.STARTED
 
-    def _wait(self, dependency: Dependency, reason: str) -> Step:
+    def _wait(self, dependency: Dependency, user: ServiceName | None = None) -> Step:
+        """The step that waits for it: one for all who need the same. `user`: who needs it; None: `--wait` does."""
         key = dependency.service, dependency.condition, dependency.required
         if key not in self.waits:
             if dependency.condition is Condition.HEALTHY and dependency.required:
@@ -199,6 +209,7 @@ class Assembly:
                 required=dependency.required,
                 timeout_s=self.wait_timeout_s,
             )
+            reason = "--wait" if user is None else self._needed_by(dependency, user)
             self.waits[key] = self.plan.add(action, reason, *self._starts(dependency.service))
         return self.waits[key]
 
@@ -223,7 +234,8 @@ class Assembly:
             if (each.service, each.condition, each.required)
             == (dependency.service, dependency.condition, dependency.required)
         ]
-        return f"needed by {', '.join(users)}"
+        more = f" and {len(users) - _NAMED} more" if len(users) > _NAMED else ""
+        return f"needed by {', '.join(users[:_NAMED])}{more}"
 
     def _holds_already(self, dependency: Dependency) -> bool:
         found = [each.observed for each in self._replicas(dependency.service)]

@@ -101,13 +101,14 @@ class Execution:
         if self._ceased is None and _optional(step):
             self._warn(step, cause)
         else:
-            self._causes[step.number] = cause
-            self._report(StepReport.of(step, Status.SKIPPED))
+            self._skip(step, cause)
         return False
 
     async def _run(self, step: Step, tasks: anyio.abc.TaskGroup) -> None:
         try:
-            if isinstance(step.action, WaitFor):
+            if self._ceased is not None:  # since the task was made
+                self._skip(step, self._ceased)
+            elif isinstance(step.action, WaitFor):
                 await self._wait(step, step.action)
             else:
                 await self._apply(step)
@@ -136,8 +137,11 @@ class Execution:
             finally:
                 self._waiting.discard(scope)
         if not done and self._ceased is not None:
-            self._causes[step.number] = self._ceased
-            self._report(StepReport.of(step, Status.SKIPPED))
+            self._skip(step, self._ceased)
+
+    def _skip(self, step: Step, cause: Orchestr8Error) -> None:
+        self._causes[step.number] = cause
+        self._report(StepReport.of(step, Status.SKIPPED))
 
     def _fail(self, step: Step, error: Orchestr8Error) -> None:
         if _optional(step):

@@ -145,9 +145,9 @@ class Reconciler:
                     room.specs[action.name] = action.spec
             for name in [each for each in room.pending if execution.claims(each)]:
                 room.drop_pending(name)
-        turn.attach(execution)
-        _announce(plan, report)
         try:
+            turn.attach(execution)
+            _announce(plan, report)
             await execution.run()
         finally:
             room.execution = None
@@ -177,12 +177,11 @@ class Reconciler:
             return
         room = self._room(event.stack)
         match event.kind:
-            case EventKind.START if not room.waiters:
+            case EventKind.START | EventKind.RESTART:
+                room.failed.discard(event.container)
                 spec = room.specs.get(event.container)
-                if spec is not None and spec.healthcheck is None:
+                if not room.waiters and spec is not None and spec.healthcheck is None:
                     return
-            case EventKind.START:
-                pass
             case EventKind.DIE:
                 self._health.forget(event.container)
                 if not room.waiters and room.execution is not None and room.execution.stops(event.container):
@@ -258,7 +257,7 @@ class Reconciler:
 
     def _restart_delay(self, room: Room, container: ObservedContainer, snapshot: Snapshot) -> float | None:
         spec = snapshot.specs.get(container.name)
-        if spec is None:
+        if spec is None or container.name in room.failed:
             return None
         return restart_delay(container, spec.restart, previous_delay_s=room.delays.get(container.name, 0.0))
 
@@ -289,6 +288,7 @@ class Reconciler:
                 room.delays[name] = delay_s
                 await self._execution(room, plan_reconcile(None, snapshot, due={name}), ignore).run()
             except Orchestr8Error as error:
+                room.failed.add(name)
                 log.warning("%s could not be restarted: %s", name, error)
         self._look_again(room)
 

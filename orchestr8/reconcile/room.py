@@ -67,6 +67,7 @@ class Room:
         self.pending: dict[ContainerName, anyio.CancelScope] = {}  # restarts whose delay runs
         self.starting: dict[ContainerName, anyio.Event] = {}  # restarts that are being done
         self.delays: dict[ContainerName, float] = {}  # before the last restart by policy
+        self.failed: set[ContainerName] = set()  # whose restart could not be done: left alone until it starts otherwise
         self.waiters: set[Waiter] = set()
         self.dirty = False
         self.looking = False
@@ -132,6 +133,7 @@ class Room:
     def forget(self, name: ContainerName) -> None:
         self.drop_pending(name)
         self.delays.pop(name, None)
+        self.failed.discard(name)
 
     # --- waiters ----------------------------------------------------------------------------------------------
 

@@ -10,7 +10,7 @@ import os
 import socket
 import subprocess
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, Protocol
 
 import anyio
 
@@ -73,14 +73,31 @@ class _Pending:
         self.fds: list[int] = []
 
 
-class ShimClient:
-    """One container's shim. `on_exit(Exited)` for each end of a run; `on_lost()` when the shim itself is gone."""
+class ShimListener(Protocol):
+    """Who hears from a shim: called on the event loop, in the order in which the shim sent it."""
 
-    def __init__(
-        self, sock: socket.socket, on_exit: Callable[[messages.Exited], None], on_lost: Callable[[], None]
-    ) -> None:
-        self._on_exit = on_exit
-        self._on_lost = on_lost
+    def on_started(self, started: messages.Started) -> None:
+        """The program runs; before the request for it is answered."""
+        ...
+
+    def on_status(self, status: messages.Status) -> None:
+        """What the shim knows; before the query is answered."""
+        ...
+
+    def on_exit(self, exited: messages.Exited) -> None:
+        """The run has ended."""
+        ...
+
+    def on_lost(self) -> None:
+        """The shim itself is gone, as told or by force. Comes once."""
+        ...
+
+
+class ShimClient:
+    """One container's shim."""
+
+    def __init__(self, sock: socket.socket, listener: ShimListener) -> None:
+        self._listener = listener
         self._numbers = itertools.count(1)
         self._pending: dict[int, _Pending] = {}
         self._execs: dict[str, anyio.Event] = {}
@@ -88,9 +105,7 @@ class ShimClient:
         self._channel = Channel(sock, self._receive, self._lost)
 
     @classmethod
-    def connect(
-        cls, path: str, on_exit: Callable[[messages.Exited], None], on_lost: Callable[[], None]
-    ) -> "ShimClient":
+    def connect(cls, path: str, listener: ShimListener) -> "ShimClient":
         """Adopt the shim that listens at `path`. Raises OSError when none does."""
         sock = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         try:
@@ -98,7 +113,7 @@ class ShimClient:
         except OSError:
             sock.close()
             raise
-        return cls(sock, on_exit, on_lost)
+        return cls(sock, listener)
 
     @property
     def open(self) -> bool:
@@ -107,11 +122,15 @@ class ShimClient:
     def _receive(self, message: Message, fds: list[int]) -> None:
         match message:
             case messages.Exited():
-                self._on_exit(message)
+                self._listener.on_exit(message)
             case messages.ExecExited():
                 self._exec_codes[message.exec] = message.exit_code
                 self._execs.setdefault(message.exec, anyio.Event()).set()
             case _:
+                if isinstance(message, messages.Started):
+                    self._listener.on_started(message)
+                elif isinstance(message, messages.Status):
+                    self._listener.on_status(message)
                 pending = self._pending.pop(message.request, None)
                 if pending is None:
                     sockets.close_all(fds)
@@ -126,7 +145,7 @@ class ShimClient:
         for exec_id, ended in self._execs.items():
             self._exec_codes.setdefault(exec_id, 137)  # it died with the container
             ended.set()
-        self._on_lost()
+        self._listener.on_lost()
 
     async def _request(self, message: Message, fds: Sequence[int] = ()) -> tuple[Message, list[int]]:
         message.request = next(self._numbers)

@@ -6,6 +6,7 @@ While it can still see the host it is not dumpable and holds no descriptor but i
 CVE-2024-21626).
 """
 
+import contextlib
 import json
 import os
 import socket
@@ -21,6 +22,7 @@ from orchestr8.runtime.launch import Stdio, open_cgroup
 from orchestr8.runtime.messages import Exec, Spawn
 from orchestr8.runtime.poller import READ, Poller
 from orchestr8.runtime.rootfs import open_pty
+from orchestr8.runtime.setup import report, write_oom_score
 from orchestr8.runtime.users import read_file, resolve_user
 
 _JOINED: Final = (
@@ -37,37 +39,45 @@ class ExecProcess:
         order: Exec,
         container: Spawn,
         init_pidfd: int,
+        null: int,
         on_end: Callable[[tuple[str, int] | None], None],
     ) -> None:
         self._poller = poller
         self._on_end = on_end
         self._error: tuple[str, int] | None = None
-        self.stdio = Stdio(terminal=order.tty, stdin=order.stdin)
-        self._sync, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        cgroup_fd = open_cgroup(container.cgroup_leaf)
-        own_namespace = os.open("/proc/self/ns/pid", os.O_RDONLY | os.O_CLOEXEC)
+        self.stdio = Stdio(terminal=order.tty, stdin=order.stdin, null=null)
         try:
-            setns(init_pidfd, CloneFlag.NEWPID)
-            try:
-                self.pid, self.pidfd = clone(cgroup_fd=cgroup_fd)
-                if self.pid == 0:
-                    _run(order, container, theirs, init_pidfd, self.stdio.child)
-            finally:
-                setns(own_namespace, CloneFlag.NEWPID)
+            self._sync, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+            with theirs:
+                self.pid, self.pidfd = self._clone(order, container, init_pidfd, theirs)
         except OSError:
-            self.stdio.close()
-            self._sync.close()
+            self.stdio.close()  # a socket closes itself
             raise
-        finally:
-            os.close(own_namespace)
-            theirs.close()
-            if cgroup_fd >= 0:
-                os.close(cgroup_fd)
         self.stdio.close_child_side()
         self._poller.watch(self._sync.fileno(), READ, self._receive)
 
+    def _clone(self, order: Exec, container: Spawn, init_pidfd: int, theirs: socket.socket) -> tuple[int, int]:
+        with contextlib.ExitStack() as opened:
+            own_namespace = os.open("/proc/self/ns/pid", os.O_RDONLY | os.O_CLOEXEC)
+            opened.callback(os.close, own_namespace)
+            cgroup_fd = open_cgroup(container.cgroup_leaf)
+            if cgroup_fd >= 0:
+                opened.callback(os.close, cgroup_fd)
+            setns(init_pidfd, CloneFlag.NEWPID)
+            try:
+                pid, pidfd = clone(cgroup_fd=cgroup_fd)
+                if pid == 0:
+                    _run(order, container, theirs, init_pidfd, self.stdio.child)
+            finally:
+                setns(own_namespace, CloneFlag.NEWPID)
+            return pid, pidfd
+
     def _receive(self, _events: int) -> None:
-        packet, fds = sockets.receive_packet(self._sync)
+        try:
+            packet, fds = sockets.receive_packet(self._sync)
+        except OSError as error:
+            packet, fds = b"", []
+            self._error = self._error or (f"lost contact with the new process: {error}", 128)
         if not packet:  # closed by execve, or by the end of a child that has said why
             self._poller.forget(self._sync.fileno())
             self._sync.close()
@@ -75,7 +85,7 @@ class ExecProcess:
             return
         said = json.loads(packet)
         if "terminal" in said:
-            self.stdio.master = fds[0]
+            self.stdio.take_terminal(*fds)
         else:
             self._error = (said["text"], said["exit_code"])
 
@@ -85,19 +95,19 @@ def _run(
     container: Spawn,
     sync: socket.socket,
     init_pidfd: int,
-    stdio: tuple[int, int, int] | None,
+    stdio: list[int],
 ) -> NoReturn:
     code = 128
     try:
         prctl.set_dumpable(False)
+        write_oom_score(b"0")  # whatever the engine has
         with open(os.path.join(container.bundle, "config.json"), "rb") as document:
             config = json.load(document)
         seccomp_program = program.read_filter(container.seccomp)
         cgroup_enter.enter(container.cgroup_files)
         setns(init_pidfd, _JOINED)
-        if stdio is not None:
-            for fd, number in zip([os.dup(fd) for fd in stdio], (0, 1, 2), strict=True):
-                os.dup2(fd, number, inheritable=True)
+        for number, fd in enumerate(stdio):
+            os.dup2(fd, number, inheritable=True)
         sync_fd = sync.detach()
         os.closerange(3, sync_fd)
         os.closerange(sync_fd + 1, os.sysconf("SC_OPEN_MAX"))
@@ -108,15 +118,16 @@ def _run(
         if order.tty:
             _open_terminal(sync)
         process = exec_process(order, config, read_file("/etc/passwd"), read_file("/etc/group"))
+        entered = program.try_working_directory(process["cwd"])
         program.raise_walls(program.pack_walls(process, seccomp_program))
-        program.enter_working_directory(process["cwd"])
+        program.enter_working_directory(process["cwd"], entered=entered)
         program.reset_signals()
         program.execute(process["args"], process["env"])
     except Orchestr8Error as error:
         code = getattr(error, "exit_code", 126)
-        sockets.send_packet(sync, json.dumps({"text": error.message, "exit_code": code}).encode())
+        report(sync, error, code)
     except BaseException as error:  # noqa: BLE001 - the shim must hear of it: nobody else can
-        sockets.send_packet(sync, json.dumps({"text": f"{type(error).__name__}: {error}", "exit_code": code}).encode())
+        report(sync, error, code)
     finally:
         os._exit(code)
 

@@ -37,10 +37,10 @@ def run(
     sync: socket.socket,
     network_fd: int,
     reaper_fd: int,
-    stdio: tuple[int, int, int] | None,
+    stdio: list[int],
     title: prctl.ArgumentArea,
 ) -> NoReturn:
-    """From the first instruction in the new namespaces to the container's end. `stdio` None: a terminal comes later.
+    """From the first instruction in the new namespaces to the container's end. No `stdio`: a terminal comes later.
 
     Here is the slot for a user namespace of the container's own: it comes before everything else and alone, its maps
     are written by the shim, and every later namespace and mount belongs to it. `bundle.check` refuses documents that
@@ -52,13 +52,14 @@ def run(
         prctl.set_parent_death_signal(signal.SIGKILL)
         title.write(title.prepared("orchestr8-init"))
         prctl.set_name(b"orchestr8-init")
-        for number, fd in enumerate(stdio or ()):
+        for number, fd in enumerate(stdio):
             os.dup2(fd, number, inheritable=True)
         setns(network_fd, CloneFlag.NEWNET)
         _keep_only(sync.fileno(), reaper_fd)
         cgroup_enter.enter(order.cgroup_files)
         unshare(CloneFlag.NEWCGROUP)
         os.setsid()
+        program.new_session_keyring()
         if order.reaper:
             code = _supervise(order, sync, reaper_fd)
         else:  # the program is an init itself, and wants to be PID 1
@@ -72,21 +73,20 @@ def run(
 def _supervise(order: Spawn, sync: socket.socket, reaper_fd: int) -> int:
     """Fork the program's process, take its rights once the container stands, and become its reaper."""
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-    with contextlib.suppress(PermissionError):  # no CAP_SYS_RESOURCE: then its size alone makes it an unlikely victim
-        setup.write_oom_score(_OOM_SCORE)
+    setup.write_oom_score(_OOM_SCORE)  # where that is refused, its size alone makes it an unlikely victim
     child = os.fork()
     if child == 0:
         ours.close()
         setup.run(order, sync, theirs)
     theirs.close()
-    sync.close()
-    walls, terminals = sockets.receive_packet(ours)
+    walls, stdio = sockets.receive_packet(ours)
     if walls:
-        for terminal in terminals:
-            for number in (0, 1, 2):
-                os.dup2(terminal, number, inheritable=True)
-            os.close(terminal)
+        for number, fd in enumerate(stdio):
+            os.dup2(fd, number, inheritable=True)
+            os.close(fd)
         program.raise_walls(walls)
+    sync.close()  # not earlier: where the walls cannot be raised, the shim must hear of it
+    if walls:
         prctl.set_parent_death_signal(signal.SIGKILL)  # again: a change of ids clears it
         prctl.set_dumpable(True)
         ours.send(setup.GO)

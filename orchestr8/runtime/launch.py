@@ -6,12 +6,13 @@ shim                                   init
 │◀── {"terminal"} + master (only with a terminal) ──── │ mounts, pivots
 │                                      │◀── "entered" ─│
 │                    drops its rights  │─── "go" ─────▶│ drops its own
-│◀── {"ready"} ─────────────────────────────────────── │
+│◀── {"ready"} + its /dev/null ─────────────────────── │
 │─── "go" ───────────────────────────────────────────▶ │
 │◀── end of stream: execve closed it ───────────────── program
 │    or {"text", "exit_code"} and the end of both
 """
 
+import contextlib
 import json
 import os
 import socket
@@ -24,32 +25,52 @@ from orchestr8.kernel.namespaces import CloneFlag
 from orchestr8.runtime import init
 from orchestr8.runtime.messages import Spawn
 from orchestr8.runtime.poller import READ, Poller
+from orchestr8.runtime.terminal import open_slave
 
 _NAMESPACES: Final = CloneFlag.NEWNS | CloneFlag.NEWPID | CloneFlag.NEWIPC | CloneFlag.NEWUTS
 
 
 class Stdio:
-    """The shim's ends of a program's stdio: pipes for stdout, stderr and perhaps stdin, or a terminal's master."""
+    """The shim's ends of a program's stdio: pipes for stdout, stderr and perhaps stdin, or a terminal.
 
-    def __init__(self, *, terminal: bool, stdin: bool) -> None:
-        self.stdin = self.stdout = self.stderr = self.master = -1
-        self.child: tuple[int, int, int] | None = None
+    Of a terminal the slave is held open too: a program that closes its own for a moment, as a getty does, must not
+    hang it up. It is closed before the last read, which then ends where the output ends.
+    """
+
+    def __init__(self, *, terminal: bool, stdin: bool, null: int) -> None:
+        self.stdin = self.stdout = self.stderr = self.master = self.slave = -1
+        self.child: list[int] = []  # what becomes the program's 0, 1 and 2
         if terminal:
             return
-        self.stdout, out = os.pipe()
-        self.stderr, err = os.pipe()
-        if stdin:
-            given, self.stdin = os.pipe()
-        else:
-            given = os.open("/dev/null", os.O_RDONLY | os.O_CLOEXEC)
-        self.child = (given, out, err)
+        self.child = [-1, -1, -1]
+        try:
+            self.stdout, self.child[1] = os.pipe()
+            self.stderr, self.child[2] = os.pipe()
+            if stdin:
+                self.child[0], self.stdin = os.pipe()
+            else:
+                # Of an exec: the container's. At a start: the host's, this process's own, until set-up has made that.
+                self.child[0] = os.open(f"/proc/self/fd/{null}", os.O_RDONLY | os.O_CLOEXEC)
+        except OSError:
+            self.close()
+            raise
 
     def close_child_side(self) -> None:
-        sockets.close_all(self.child or ())
-        self.child = None
+        sockets.close_all([fd for fd in self.child if fd >= 0])
+        self.child = []
+
+    def take_terminal(self, master: int) -> None:
+        self.master = master
+        self.slave = open_slave(master)
+
+    def close_slave(self) -> None:
+        if self.slave >= 0:
+            os.close(self.slave)
+            self.slave = -1
 
     def close(self) -> None:
         self.close_child_side()
+        self.close_slave()
         sockets.close_all([fd for fd in (self.stdin, self.stdout, self.stderr, self.master) if fd >= 0])
         self.stdin = self.stdout = self.stderr = self.master = -1
 
@@ -72,18 +93,18 @@ class Launch:
         self._poller = poller
         self._on_end = on_end
         self._error: tuple[str, int] | None = None
-        self.stdio = Stdio(terminal=order.terminal, stdin=order.stdin)
-        self._sync, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self._ready = False
+        self.null = -1  # the container's /dev/null, for what is executed in it later; the owner closes it
+        self.stdio = Stdio(terminal=order.terminal, stdin=order.stdin, null=0)
         try:
-            self.pid, self.pidfd = clone(_NAMESPACES, cgroup_fd=ground.cgroup_fd)
-            if self.pid == 0:
-                init.run(order, theirs, ground.network_fd, ground.reaper_fd, self.stdio.child, ground.title)
+            self._sync, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+            with theirs:
+                self.pid, self.pidfd = clone(_NAMESPACES, cgroup_fd=ground.cgroup_fd)
+                if self.pid == 0:
+                    init.run(order, theirs, ground.network_fd, ground.reaper_fd, self.stdio.child, ground.title)
         except OSError:
-            self.stdio.close()
-            self._sync.close()
+            self.stdio.close()  # a socket closes itself
             raise
-        finally:
-            theirs.close()
         self.stdio.close_child_side()
         self._poller.watch(self._sync.fileno(), READ, self._receive)
 
@@ -96,15 +117,28 @@ class Launch:
         if not packet:
             self._poller.forget(self._sync.fileno())
             self._sync.close()
+            if not self._ready:  # killed: by the OOM killer, or by hand
+                self._error = self._error or ("PID 1 died while it set the container up", 128)
             self._on_end(self._error)
             return
         said = json.loads(packet)
         if "terminal" in said:
-            self.stdio.master = fds[0]
+            self.stdio.take_terminal(*fds)
         elif "ready" in said:
-            sockets.send_packet(self._sync, b"go")
+            self._ready = True
+            (self.null,) = fds
+            with contextlib.suppress(OSError):  # killed just now: the end of the stream tells
+                sockets.send_packet(self._sync, b"go")
         elif "text" in said:
             self._error = (said["text"], said["exit_code"])
+
+
+    def close(self) -> None:
+        """Nothing runs: let go of its process and of what nobody has taken over."""
+        os.close(self.pidfd)
+        self.stdio.close()
+        if self.null >= 0:
+            os.close(self.null)
 
 
 def open_cgroup(leaf: str) -> int:

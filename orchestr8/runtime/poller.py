@@ -16,12 +16,14 @@ class Poller:
         self._epoll = select.epoll()
         self._callbacks: dict[int, Callable[[int], None]] = {}
         self._masks: dict[int, int] = {}
+        self._fresh: set[int] = set()  # registered since the last wait
 
     def watch(self, fd: int, mask: int, callback: Callable[[int], None]) -> None:
         """Begin to watch `fd`, or change what is watched for. A mask of 0 rests: not even a hang-up is told."""
         registered = self._masks.get(fd, 0)
         if mask and not registered:
             self._epoll.register(fd, mask)
+            self._fresh.add(fd)
         elif mask and mask != registered:
             self._epoll.modify(fd, mask)
         elif registered and not mask:
@@ -37,10 +39,12 @@ class Poller:
 
     def wait(self) -> None:
         """Sleep until something happens, then call what it concerns."""
+        self._fresh.clear()
         for fd, events in self._epoll.poll():
             callback = self._callbacks.get(fd)
-            if callback is None or not self._masks.get(fd):
-                continue  # an earlier callback of this round forgot it
+            # An earlier callback of this round forgot it, and perhaps another file has its number by now.
+            if callback is None or not self._masks.get(fd) or fd in self._fresh:
+                continue
             callback((READ | WRITE) if events & _ALWAYS else events)
 
     def close(self) -> None:

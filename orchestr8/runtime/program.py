@@ -20,8 +20,9 @@ _DEFAULT_PATH: Final = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:
 _TIOCSCTTY: Final = 0x540E
 _NOT_EXECUTABLE: Final = {errno.EACCES, errno.EISDIR, errno.ENOEXEC, errno.EPERM, errno.EINVAL}
 _KEYCTL: Final = {"x86_64": 250, "aarch64": 219}[os.uname().machine]
-_NULL: Final = os.stat("/dev/null")
+_NULL_DEVICE: Final = os.makedev(1, 3)
 _KEYCTL_JOIN_SESSION_KEYRING: Final = 1
+_RESETTABLE: Final = tuple(map(int, signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP}))
 
 
 class ProgramError(OperationFailed):
@@ -86,7 +87,8 @@ def _own_stdio(uid: int, gid: int) -> None:
     """Give pipes and terminals to the user, so that it can open /dev/stdout again."""
     for fd in (0, 1, 2):
         try:
-            if os.fstat(fd).st_uid != uid and not os.path.samestat(os.fstat(fd), _NULL):
+            status = os.fstat(fd)
+            if status.st_uid != uid and status.st_rdev != _NULL_DEVICE:
                 os.fchown(fd, uid, gid)
         except OSError as error:
             if error.errno not in {errno.EPERM, errno.EROFS, errno.EINVAL}:
@@ -101,10 +103,26 @@ def make_working_directory(path: str) -> None:
         raise ProgramError(f"working directory {path}: {error.strerror}", 127) from error
 
 
-def enter_working_directory(path: str) -> None:
-    """chdir, and make sure that it is a place in this container: not one that a leaked descriptor opened (CVE-2024-21626)."""
+def try_working_directory(path: str) -> bool:
+    """chdir while still root, since the user may start in a directory that is not open to it, as with runc. False: not
+    even root may (a network file system); try again as the user.
+    """
     try:
         os.chdir(path)
+    except PermissionError:
+        return False
+    except OSError as error:
+        raise ProgramError(f"working directory {path}: {error.strerror}", 126) from error
+    return True
+
+
+def enter_working_directory(path: str, *, entered: bool) -> None:
+    """chdir unless that is done, and make sure that it is a place in this container: not one that a leaked descriptor
+    opened (CVE-2024-21626).
+    """
+    try:
+        if not entered:
+            os.chdir(path)
     except OSError as error:
         raise ProgramError(f"working directory {path}: {error.strerror}", 126) from error
     try:
@@ -121,8 +139,11 @@ def take_terminal(fd: int) -> None:
 
 
 def reset_signals() -> None:
-    """What a program may expect: nothing blocked, everything at its default (Python ignores SIGPIPE and SIGXFSZ)."""
-    for number in (signal.SIGPIPE, signal.SIGXFSZ, signal.SIGINT, signal.SIGTTIN, signal.SIGTTOU, signal.SIGCHLD):
+    """What a program may expect: nothing blocked, nothing ignored.
+
+    Python ignores SIGPIPE and SIGXFSZ, the forkserver some more, whoever started the engine perhaps others (nohup).
+    """
+    for number in _RESETTABLE:
         signal.signal(number, signal.SIG_DFL)
     signal.pthread_sigmask(signal.SIG_SETMASK, ())
 

@@ -19,6 +19,7 @@ from orchestr8.kernel import mount as mounts
 from orchestr8.kernel.libc import SyscallError
 from orchestr8.kernel.mount import MountAttr, MountFlag
 from orchestr8.kernel.openat2 import Resolve, is_directory, make_in_root, open_in_root
+from orchestr8.runtime.terminal import open_slave
 
 OVERLAY: Final = "org.orchestr8.overlay"  # annotation: the options of the overlay mount that is the root
 CGROUP_MOUNTS: Final = "org.orchestr8.cgroup-mounts"  # annotation: [[directory, fstype, option], …]
@@ -43,8 +44,8 @@ _LINKS: Final = {
     "ptmx": "pts/ptmx",
 }
 _NULL_DEVICE: Final = os.makedev(1, 3)
+_PTMX_DEVICE: Final = os.makedev(5, 2)
 _TIOCSPTLCK: Final = 0x40045431
-_TIOCGPTPEER: Final = 0x5441
 
 
 class Rootfs:
@@ -84,7 +85,7 @@ class Rootfs:
             os.close(tree)
 
     def _mount(self, entry: dict[str, Any]) -> None:
-        destination = os.path.normpath(entry["destination"])
+        destination = "/" + os.path.normpath(entry["destination"]).lstrip("/")  # POSIX lets normpath keep "//proc"
         attributes, data = split_options(entry.get("options", ()))
         kind = entry.get("type", "bind")
         if kind == "cgroup":
@@ -143,7 +144,9 @@ class Rootfs:
             ) from error
         status = os.fstat(target)
         wrong = ""
-        if status.st_dev == self._proc_device:
+        if os.path.samestat(status, os.fstat(self._root_fd)):
+            wrong = "it is a symlink to the container's root"
+        elif status.st_dev == self._proc_device:
             wrong = "it lies in /proc"  # writes meant for procfs would land elsewhere: CVE-2019-19921, CVE-2025-52881
         elif stat.S_ISDIR(status.st_mode) != directory:
             wrong = (
@@ -223,6 +226,30 @@ class Rootfs:
             os.close(target)
             os.close(tree)
 
+    def open_null(self) -> int:
+        """The container's own /dev/null, to read from: through a descriptor of the host's one, root in the container
+        could change that file's mode and owner.
+        """
+        if self._dev_fd >= 0:
+            return os.open("null", os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=self._dev_fd)
+        tree = self._clone_null()
+        try:
+            return os.open(f"/proc/self/fd/{tree}", os.O_RDONLY | os.O_CLOEXEC)
+        finally:
+            os.close(tree)
+
+    def _clone_null(self) -> int:
+        """A detached, read-only mount of a null device: the one made in /dev above, else the host's."""
+        if self._dev_fd >= 0:
+            tree = mounts.open_tree("null", dir_fd=self._dev_fd)
+        else:
+            tree = mounts.open_tree("/dev/null")
+        status = os.fstat(tree)
+        if not stat.S_ISCHR(status.st_mode) or status.st_rdev != _NULL_DEVICE:
+            raise OperationFailed("/dev/null of this machine is not the null device", code="O8-624")
+        mounts.set_attributes(tree, on=MountAttr.RDONLY)
+        return tree
+
     def open_terminal(self) -> tuple[int, int]:
         """(master, slave) of a new terminal in the container's own devpts; the slave is /dev/console too."""
         if self._pts_fd < 0 or self._dev_fd < 0:
@@ -266,27 +293,26 @@ class Rootfs:
             os.close(target)
 
     def _mask(self, paths: list[str]) -> None:
-        """Files: the host's /dev/null, verified. Directories: clones of one empty, read-only tmpfs."""
-        null = os.open("/dev/null", os.O_PATH | os.O_CLOEXEC)
-        if not stat.S_ISCHR(os.fstat(null).st_mode) or os.fstat(null).st_rdev != _NULL_DEVICE:
-            raise OperationFailed("/dev/null of this machine is not the null device", code="O8-624")
+        """Files: a null device, verified. Directories: one empty, read-only tmpfs, cloned once it is attached (before
+        Linux 6.15 nothing else can be cloned).
+        """
         empty = -1
         for path in paths:
             target = self._existing(path)
             if target < 0:
                 continue
-            if is_directory(target):
-                if empty < 0:
-                    empty = mounts.new_filesystem(
-                        "tmpfs", [("nr_blocks", "1"), ("nr_inodes", "1")], MountAttr.RDONLY, "tmpfs"
-                    )
-                tree = mounts.open_tree("", dir_fd=empty)
+            if not is_directory(target):
+                tree = self._clone_null()
+            elif empty < 0:
+                tree = empty = mounts.new_filesystem(
+                    "tmpfs", [("nr_blocks", "1"), ("nr_inodes", "1")], MountAttr.RDONLY, "tmpfs"
+                )
             else:
-                tree = mounts.open_tree("", dir_fd=null)
+                tree = mounts.open_tree("", dir_fd=empty)
             mounts.move_mount(tree, target)
-            os.close(tree)
             os.close(target)
-        os.close(null)
+            if tree != empty:
+                os.close(tree)
         if empty >= 0:
             os.close(empty)
 
@@ -304,9 +330,13 @@ class Rootfs:
 def open_pty(pts_fd: int) -> tuple[int, int]:
     """(master, slave) from the devpts behind `pts_fd`; the slave comes from the master, not from a path (ioctl_tty(2))."""
     flags = os.O_RDWR | os.O_NOCTTY | os.O_CLOEXEC
-    master = os.open("ptmx", flags | os.O_NOFOLLOW, dir_fd=pts_fd)
+    master = os.open("ptmx", flags | os.O_NOFOLLOW | os.O_NONBLOCK, dir_fd=pts_fd)
+    status = os.fstat(master)
+    if not stat.S_ISCHR(status.st_mode) or status.st_rdev != _PTMX_DEVICE:  # a container may have put another file there
+        os.close(master)
+        raise OperationFailed("/dev/pts/ptmx of the container is not a terminal multiplexer", code="O8-623")
     fcntl.ioctl(master, _TIOCSPTLCK, struct.pack("i", 0))
-    return master, fcntl.ioctl(master, _TIOCGPTPEER, flags)
+    return master, open_slave(master)
 
 
 def split_options(options: list[str] | tuple[()]) -> tuple[MountAttr, list[tuple[str, str | None]]]:

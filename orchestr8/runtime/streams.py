@@ -20,6 +20,8 @@ STDOUT: Final = 1
 STDERR: Final = 2
 _READ_SIZE: Final = 256 * 1024
 _HIGH_WATER: Final = 512 * 1024
+_DRAIN_BYTES: Final = 2 * 1024 * 1024  # a pipe of an unprivileged program holds half of it (pipe(7), pipe-max-size)
+_DRAIN_READS: Final = 1024
 _FRAME: Final = struct.Struct(">B3xI")
 
 
@@ -35,7 +37,7 @@ class Input:
         self._fd = fd
         self._pending = bytearray()
         self._ended = False
-        self.on_room: Callable[[], None] = lambda: None
+        self.listeners: list[Callable[[], None]] = []  # called when there is room again, and when it is closed
 
     @property
     def full(self) -> bool:
@@ -67,7 +69,11 @@ class Input:
             self.close()
             return
         self._poller.watch(self._fd, 0, self._flush)
-        self.on_room()
+        self._tell_room()
+
+    def _tell_room(self) -> None:
+        for listener in list(self.listeners):
+            listener()
 
     def close(self) -> None:
         self._pending.clear()
@@ -75,7 +81,7 @@ class Input:
             self._poller.forget(self._fd)
             os.close(self._fd)
             self._fd = -1
-            self.on_room()
+            self._tell_room()
 
 
 class Session:
@@ -93,22 +99,33 @@ class Session:
         self.wants_input = wants_input
         self._early = bytearray(early if wants_input else b"")
         self._input: Input | None = None
+        self._owns_input = False
         self._out = bytearray()
         self._reading = True
-        self._finishing = False
+        self.finishing = False
         self.open = True
         self._resumes: list[Callable[[], None]] = []
         self.on_end: Callable[[], None] = lambda: None
         self._update()
 
-    def take_input(self, program_input: Input) -> None:
-        """What the client sends goes to the program from now on, what it sent before first."""
+    def take_input(self, program_input: Input, *, owned: bool) -> None:
+        """What the client sends goes to the program from now on, what it sent before first.
+
+        `owned`: the input is this session's alone, and ends with it.
+        """
         self._input = program_input
-        program_input.on_room = self._update
+        self._owns_input = owned
+        program_input.listeners.append(self._update)
         program_input.write(bytes(self._early))
         self._early.clear()
         if not self._reading:
             program_input.end()
+        self._update()
+
+    def refuse_input(self) -> None:
+        """The program has no stdin: what the client sends is dropped."""
+        self.wants_input = False
+        self._early.clear()
         self._update()
 
     @property
@@ -124,7 +141,7 @@ class Session:
             resume()
 
     def deliver(self, stream: int, chunk: bytes) -> None:
-        if not self.open:
+        if not self.open or self.finishing:
             return
         if not self._raw:
             self._out += _FRAME.pack(stream, len(chunk))
@@ -132,8 +149,9 @@ class Session:
         self._flush()
 
     def finish(self) -> None:
-        """The program's output has ended: deliver the rest, then close."""
-        self._finishing = True
+        """The program has ended: deliver the rest of its output, then close."""
+        self.finishing = True
+        self._let_go_of_input()
         self._flush()
 
     def _ready(self, events: int) -> None:
@@ -172,7 +190,7 @@ class Session:
         except OSError:  # the client is gone; the program does not care
             self._close()
             return
-        if self._finishing and not self._out:
+        if self.finishing and not self._out:
             self._close()
             return
         self._update()
@@ -193,10 +211,17 @@ class Session:
             self._out.clear()
             self._poller.forget(self._socket.fileno())
             self._socket.close()
-            if self._input is not None:
-                self._input.on_room = lambda: None
+            self._let_go_of_input()
             self._tell_room()
             self.on_end()
+
+    def _let_go_of_input(self) -> None:
+        if self._input is not None:
+            self._input.listeners.remove(self._update)
+            if self._owns_input:
+                self._input.close()
+            self._input = None
+            self.wants_input = False
 
 
 class Output:
@@ -208,8 +233,8 @@ class Output:
         self._fd = fd
         self._stream = stream
         self._log = log
+        self._taken = 0  # bytes, ever
         self.sessions: list[Session] = []
-        self.on_end: Callable[[], None] = lambda: None
         self.resume()
 
     @property
@@ -242,6 +267,7 @@ class Output:
         if not chunk:
             self.close()
             return False
+        self._taken += len(chunk)
         if self._log is not None:
             self._log(chunk)
         for session in self.sessions:
@@ -250,9 +276,13 @@ class Output:
         return True
 
     def drain(self) -> None:
-        """Read what is there now, heedless of slow sessions, and close: the program has ended."""
-        while self._fd >= 0 and self._read():
-            pass
+        """Read what is there now, heedless of slow sessions, and close: the program has ended.
+
+        No more than a pipe can hold: a program may have given the other end to one in another container.
+        """
+        before, reads = self._taken, 0
+        while self._fd >= 0 and self._taken - before < _DRAIN_BYTES and reads < _DRAIN_READS and self._read():
+            reads += 1
         self.close()
 
     def close(self) -> None:
@@ -260,4 +290,3 @@ class Output:
             self._poller.forget(self._fd)
             os.close(self._fd)
             self._fd = -1
-            self.on_end()

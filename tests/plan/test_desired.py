@@ -1,3 +1,4 @@
+import contextlib
 import json
 from typing import Any
 
@@ -224,10 +225,8 @@ def test_a_document_of_another_shape_is_refused_by_place(content: dict[str, Any]
 )
 def test_no_document_makes_the_engine_fall_over(value: Any, key: str) -> None:
     content = json.loads(json.dumps(document({"web": service(**{key: value})})))
-    try:
+    with contextlib.suppress(InvalidInput):
         build_desired(content)
-    except InvalidInput as error:
-        assert "services" in error.message or "service" in error.message
 
 
 @pytest.mark.parametrize(

@@ -1,3 +1,5 @@
+import itertools
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -42,20 +44,20 @@ GRAPHS = st.dictionaries(st.sampled_from(NAMES), st.sets(st.sampled_from(NAMES))
 
 @given(GRAPHS)
 def test_networkx_agrees_about_order_and_cycles(edges: dict[str, set[str]]) -> None:
-    import networkx
+    import networkx as nx
 
     known = {name: {each for each in needs if each in edges} for name, needs in edges.items()}
-    graph = networkx.DiGraph([(each, name) for name, needs in known.items() for each in needs])
+    graph = nx.DiGraph([(each, name) for name, needs in known.items() for each in needs])
     graph.add_nodes_from(known)
     cycle = find_cycle(known)
-    assert bool(cycle) is not networkx.is_directed_acyclic_graph(graph)
+    assert bool(cycle) is not nx.is_directed_acyclic_graph(graph)
     order = topological(known)
     assert sorted(order) == sorted(known)
     if cycle:
         assert cycle[0] == cycle[-1]
-        assert all(after in known[before] for before, after in zip(cycle, cycle[1:], strict=False))
+        assert all(after in known[before] for before, after in itertools.pairwise(cycle))
     else:
-        assert order == list(networkx.lexicographical_topological_sort(graph))
+        assert order == list(nx.lexicographical_topological_sort(graph))
 
 
 def test_a_plan_is_a_graph_of_its_steps() -> None:

@@ -93,7 +93,7 @@ async def test_another_signal_is_left_to_the_policy() -> None:
         assert it.starts_of("shop-web-1") == [0.0, 0.1]
 
 
-async def test_a_failed_restart_is_not_repeated() -> None:
+async def test_a_failed_start_is_not_repeated() -> None:
     shop = desired(web=service(command=crashing(), restart="always"))
     async with rig() as it:
         it.backend.failures["StartContainer shop-web-1"] = OperationFailed("port taken")
@@ -101,6 +101,21 @@ async def test_a_failed_restart_is_not_repeated() -> None:
             await it.up(shop)
         await anyio.sleep(60)
         assert it.starts_of("shop-web-1") == []
+
+
+async def test_a_restart_that_cannot_be_done_is_not_repeated_until_a_command_starts_it() -> None:
+    shop = desired(web=service(command=crashing(), restart="always"))
+    async with rig() as it:
+        await it.up(shop)
+        await anyio.sleep(0.2)
+        it.backend.failures["StartContainer shop-web-1"] = OperationFailed("port taken")
+        await anyio.sleep(60)
+        assert it.starts_of("shop-web-1") == [0.0, 0.1]
+        it.backend.failures.clear()
+        await anyio.sleep(39.8)
+        await it.run(lambda seen: plan_start(shop, seen))
+        await anyio.sleep(0.5)
+        assert it.starts_of("shop-web-1") == [0.0, 0.1, 100.0, 100.1, 100.3]
 
 
 async def test_one_offs_are_never_restarted() -> None:

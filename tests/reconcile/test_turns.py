@@ -9,6 +9,7 @@ from orchestr8.backends.memory import MemoryBackend
 from orchestr8.errors import Conflict, InvalidInput
 from orchestr8.model.ids import StackName
 from orchestr8.model.observed import ContainerState, Health, Snapshot
+from orchestr8.plan.plan import Plan
 from orchestr8.plan.verbs import (
     DownOptions,
     KillOptions,
@@ -57,6 +58,26 @@ async def test_a_down_cuts_short_an_up_that_waits() -> None:
         assert isinstance(queued.error, Conflict)
         assert (await it.backend.observe()).containers == {}
         assert anyio.current_time() == 1.0
+
+
+async def test_a_plan_that_is_interrupted_while_it_is_made_leaves_restart_policies_working() -> None:
+    shop = desired(web=service(command=crashing(1, 1), restart="always"))
+    async with rig() as it:
+        await it.up(shop)
+        observe = it.backend.observe
+
+        async def slowly(stack: StackName | None = None) -> Snapshot:
+            await anyio.sleep(0.3)
+            return await observe(stack)
+
+        it.backend.observe = slowly  # type: ignore[method-assign]
+        again = it.begin(lambda: it.up(shop, force_recreate=True))
+        await anyio.sleep(0.1)
+        await it.run(lambda _: Plan(), preempt=True)
+        assert isinstance(again.error, Conflict)
+        it.backend.observe = observe  # type: ignore[method-assign]
+        await anyio.sleep(10)
+        assert len(it.starts_of("shop-web-1")) > 3
 
 
 async def test_a_second_down_waits_for_the_first() -> None:

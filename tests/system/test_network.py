@@ -7,6 +7,7 @@ import socket
 import subprocess
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -43,22 +44,13 @@ def namespace_fd() -> int:
 
 def inside(fd: int, work: Callable[[], T]) -> T:
     """The result of `work`, done in a network namespace by a thread that ends afterwards."""
-    result: list[T] = []
-    failure: list[BaseException] = []
 
-    def run() -> None:
-        try:
-            setns(fd, CloneFlag.NEWNET)
-            result.append(work())
-        except BaseException as error:
-            failure.append(error)
+    def run() -> T:
+        setns(fd, CloneFlag.NEWNET)
+        return work()
 
-    thread = threading.Thread(target=run)
-    thread.start()
-    thread.join()
-    if failure:
-        raise failure[0]
-    return result[0]
+    with ThreadPoolExecutor(1) as pool:
+        return pool.submit(run).result()
 
 
 def ip(*arguments: str) -> str:
@@ -229,6 +221,13 @@ async def thread(work: Callable[..., T], *arguments: Any) -> T:
     return await anyio.to_thread.run_sync(lambda: work(*arguments))
 
 
+async def eventually(holds: Callable[[], bool]) -> None:
+    """For what the manager does by itself when it is told of a change: there is nothing else to wait for."""
+    with anyio.fail_after(5):
+        while not await thread(holds):  # noqa: ASYNC110
+            await anyio.sleep(0.01)
+
+
 def test_containers_of_one_network_reach_each_other(machine: Machine) -> None:
     async def work(made: Lab) -> None:
         one = await made.container("one", 2)
@@ -317,6 +316,17 @@ def test_a_port_published_on_loopback_stays_there(machine: Machine) -> None:
         await made.publish("web", 2, 8080, "127.0.0.1")
         assert await thread(call, machine.fd, "127.0.0.1", 8080) == "web 10.9.0.1"
         assert await thread(no_answer, machine.outside, HOST_ADDRESS, 8080)
+
+    in_lab(machine, work)
+
+
+def test_a_port_published_on_one_address_is_found_at_no_other(machine: Machine) -> None:
+    async def work(made: Lab) -> None:
+        await made.container("web", 2)
+        await made.publish("web", 2, 8080, HOST_ADDRESS)
+        assert await thread(call, machine.outside, HOST_ADDRESS, 8080) == f"web {OUTSIDE_ADDRESS}"
+        assert await thread(call, machine.fd, HOST_ADDRESS, 8080) == f"web {HOST_ADDRESS}"
+        assert await thread(no_answer, machine.fd, "127.0.0.1", 8080)
 
     in_lab(machine, work)
 
@@ -435,8 +445,8 @@ def test_a_port_in_use_is_an_error_that_names_the_port_and_its_holder(machine: M
             await made.publish("web", 2, 8080)
         assert caught.value.code == "O8-401"
         assert caught.value.message == "port 0.0.0.0:8080 is already in use"
-        comm = Path("/proc/self/comm").read_text().strip()
-        assert caught.value.notes == [f"{comm} (process {os.getpid()}) holds it at 127.0.0.1"]
+        comm = await thread(Path("/proc/self/comm").read_text)
+        assert caught.value.notes == [f"{comm.strip()} (process {os.getpid()}) holds it at 127.0.0.1"]
         await made.publish("web", 2, 8080)
         with pytest.raises(Conflict) as again:
             await made.publish("web", 2, 8080, "127.0.0.1")
@@ -505,7 +515,9 @@ def test_a_new_engine_adopts_what_lives_and_sweeps_what_does_not(machine: Machin
         second.set_names(ContainerId("web"), {FRONT: ["web"]})
         swept = await second.sweep([ContainerId("web")], [FRONT])
         assert sorted(swept) == sorted([second.links.bridge(BACK), second.links.veth("gone", 0)])
-        assert sorted(link.name for link in our_links()) == sorted([second.links.bridge(FRONT), second.links.veth("web", 0)])
+        assert sorted(link.name for link in our_links()) == sorted(
+            [second.links.bridge(FRONT), second.links.veth("web", 0)]
+        )
         assert "8080 : 10.9.0.2 . 80" in ruleset()
         assert "8081" not in ruleset()
         assert await thread(call, machine.outside, HOST_ADDRESS, 8080) == f"web {OUTSIDE_ADDRESS}"
@@ -541,9 +553,7 @@ def test_rules_that_somebody_flushed_come_back(machine: Machine) -> None:
         for command in ("flush ruleset", f"flush chain ip {made.manager.links.table} raw"):
             with Nft() as nft:
                 nft.run(command)
-            with anyio.fail_after(5):
-                while ruleset() != before:
-                    await anyio.sleep(0.01)
+            await eventually(lambda: ruleset() == before)
         assert await thread(call, machine.outside, HOST_ADDRESS, 8080) == f"web {OUTSIDE_ADDRESS}"
 
     in_lab(machine, work)
@@ -558,9 +568,7 @@ def test_a_firewall_that_drops_what_it_does_not_know_lets_our_bridges_through(ma
     """Docker's start, seen from here: FORWARD drops, and a chain for users' rules is the place to say otherwise."""
 
     async def until(expected: str) -> None:
-        with anyio.fail_after(5):
-            while expected not in await thread(iptables, "-S"):
-                await anyio.sleep(0.01)
+        await eventually(lambda: expected in iptables("-S"))
 
     async def work(made: Lab) -> None:
         one = await made.container("one", 2)

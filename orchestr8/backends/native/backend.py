@@ -152,15 +152,17 @@ class NativeBackend:
 
     async def close(self, *, remove: bool) -> None:
         """End the forkserver and let go; containers go on. `remove`: nothing runs, so take firewall and cgroups too."""
-        await self._around.forkserver.close()
+        with anyio.CancelScope(shield=True):
+            await self._around.forkserver.close()
         if self._tasks is not None:
             self._tasks.cancel_scope.cancel()
         await self._exits.aclose()
-        await anyio.to_thread.run_sync(self._empty_trash)
-        await self._manager.close(remove=remove)
-        if remove:
-            await anyio.to_thread.run_sync(self._cgroups.remove_parent)
-        self._cgroups.close()
+        with anyio.CancelScope(shield=True):
+            await anyio.to_thread.run_sync(self._empty_trash)
+            await self._manager.close(remove=remove)
+            if remove:
+                await anyio.to_thread.run_sync(self._cgroups.remove_parent)
+            self._cgroups.close()
 
     @property
     def forkserver_pid(self) -> int:

@@ -94,7 +94,7 @@ class Container:
         self._shim: ShimClient | None = None
         self._shim_gone = anyio.Event()
         self._exited = anyio.Event()
-        self._releasing = False
+        self._start_kind = EventKind.START
 
     # --- looking --------------------------------------------------------------------------------------------------
 
@@ -165,7 +165,8 @@ class Container:
             if await anyio.to_thread.run_sync(os.path.exists, f"{self.bundle}/config.json"):
                 return
             anonymous = self._anonymous_volumes()
-            await self._around.registry.save(*anonymous)
+            if anonymous:
+                await self._around.registry.save(*anonymous)
             await self.update(anonymous_volumes=tuple(volume.name for volume in anonymous))
             self.command = await anyio.to_thread.run_sync(self._make_bundle)
             self._emit(EventKind.CREATE)
@@ -240,62 +241,87 @@ class Container:
         async with self._lock:
             if self.running:
                 return
-            await self._ensure_shim()
-            assert self._shim is not None
-            self._exited = anyio.Event()
-            restarts = self.record.restarts + 1 if by_policy else 0
+            self._start_kind = EventKind.RESTART if by_policy else EventKind.START
+            await self.update(restarts=self.record.restarts + 1 if by_policy else 0, stopped_by_user=False, error="")
             try:
-                started = await self._shim.start()
+                await self._start_program()
             except OperationFailed as error:
-                await self._release()
-                await self.update(error=error.message)
+                with anyio.CancelScope(shield=True):
+                    await self._release()
+                    await self.update(error=error.message)
                 raise OperationFailed(f"cannot start {self.record.name}: {error.message}", code=error.code) from error
-            self.run = RunState(ContainerState.RUNNING, pid=started.pid, started_at=started.started_at)
-            self._around.networks.announce(self.record)
-            await self.update(restarts=restarts, stopped_by_user=False, error="")
-            self._emit(EventKind.RESTART if by_policy else EventKind.START)
 
-    async def _ensure_shim(self) -> None:
+    async def _start_program(self) -> None:
+        """A shim that dies over it may have gone with its forkserver: then once more, with what the next one forks."""
+        try:
+            await (await self._ensure_shim()).start()
+        except Unavailable:
+            await self._release()
+            await (await self._ensure_shim()).start()
+
+    async def _ensure_shim(self) -> ShimClient:
         if self._shim is not None and self._shim.open:
-            return
-        around, record = self._around, self.record
+            return self._shim
         async with AsyncExitStack() as undo:
-            place = await anyio.to_thread.run_sync(around.cgroups.create, record.id, record.spec.resources)
-            undo.callback(around.cgroups.remove, record.id)
-            for warning in place.warnings:
-                _log.warning("%s: %s", record.name, warning)
-            undo.push_async_callback(around.networks.close_namespace, record.id)
-            namespace = await around.networks.open_namespace(record)
-            undo.callback(sockets.close_all, [namespace.netns, namespace.dns_udp, namespace.dns_tcp])
-            undo.push_async_callback(around.networks.unpublish, record.id)
-            published = await around.networks.publish(record)
-            undo.callback(sockets.close_all, published.fds)
-            await self.update(ports=published.ports)
-            document = await anyio.to_thread.run_sync(bundle.read, self.bundle)
-            order = bundle.spawn_order(
-                document,
-                container_id=record.id,
-                bundle=self.bundle,
-                socket_path=around.shim_socket(record.id),
-                place=place,
-                oom_file=around.cgroups.oom_file(record.id),
-            )
-            ours, theirs = control_pair()
-            with theirs:
-                cgroup_fd = os.open(place.leaf or os.devnull, os.O_PATH | os.O_CLOEXEC)
-                undo.callback(os.close, cgroup_fd)
-                kept = [namespace.dns_udp, namespace.dns_tcp, *published.fds]
-                await around.forkserver.spawn(order, [theirs.fileno(), namespace.netns, cgroup_fd, *kept])
-            self._use(ShimClient(ours, self._on_exit, self._on_lost))
-            sockets.close_all([namespace.netns, namespace.dns_udp, namespace.dns_tcp, *published.fds, cgroup_fd])
-            undo.pop_all()
+            try:
+                return await self._make_shim(undo)
+            except BaseException:
+                with anyio.CancelScope(shield=True):
+                    await undo.aclose()
+                raise
 
-    def _use(self, shim: ShimClient) -> None:
+    async def _make_shim(self, undo: AsyncExitStack) -> ShimClient:
+        """Cgroup, network namespace, ports, and the process that holds them; `undo` is emptied when all is well."""
+        around, record = self._around, self.record
+        place = await anyio.to_thread.run_sync(around.cgroups.create, record.id, record.spec.resources)
+        undo.callback(around.cgroups.remove, record.id)
+        for warning in place.warnings:
+            _log.warning("%s: %s", record.name, warning)
+        undo.push_async_callback(around.networks.close_namespace, record.id)
+        namespace = await around.networks.open_namespace(record)
+        undo.callback(sockets.close_all, [namespace.netns, namespace.dns_udp, namespace.dns_tcp])
+        undo.push_async_callback(around.networks.unpublish, record.id)
+        published = await around.networks.publish(record)
+        undo.callback(sockets.close_all, published.fds)
+        await self.update(ports=published.ports)
+        document = await anyio.to_thread.run_sync(bundle.read, self.bundle)
+        order = bundle.spawn_order(
+            document,
+            container_id=record.id,
+            bundle=self.bundle,
+            socket_path=around.shim_socket(record.id),
+            place=place,
+            oom_file=around.cgroups.oom_file(record.id),
+        )
+        ours, theirs = control_pair()
+        undo.callback(ours.close)
+        with theirs:
+            cgroup_fd = os.open(place.leaf or os.devnull, os.O_PATH | os.O_CLOEXEC)
+            undo.callback(os.close, cgroup_fd)
+            kept = [namespace.dns_udp, namespace.dns_tcp, *published.fds]
+            await around.forkserver.spawn(order, [theirs.fileno(), namespace.netns, cgroup_fd, *kept])
+        shim = self._use(ShimClient(ours, self))
+        sockets.close_all([namespace.netns, namespace.dns_udp, namespace.dns_tcp, *published.fds, cgroup_fd])
+        undo.pop_all()
+        return shim
+
+    def _use(self, shim: ShimClient) -> ShimClient:
         self._shim = shim
         self._shim_gone = anyio.Event()
-        self._releasing = False
+        return shim
 
-    def _on_exit(self, exited: messages.Exited) -> None:
+    def on_started(self, started: messages.Started) -> None:
+        """Told in the order of the shim's packets: a program that ends at once is RUNNING first, and EXITED after."""
+        if not self.running:
+            self._exited = anyio.Event()
+            self.run = RunState(ContainerState.RUNNING, pid=started.pid, started_at=started.started_at)
+            self._around.networks.announce(self.record)
+            self._emit(self._start_kind)
+
+    def on_status(self, status: messages.Status) -> None:
+        self.run = RunState.from_status(status.__dict__)
+
+    def on_exit(self, exited: messages.Exited) -> None:
         self._record_exit(exited.exit_code, oom_killed=exited.oom_killed, finished_at=exited.finished_at)
 
     def _record_exit(self, exit_code: int, *, oom_killed: bool, finished_at: float) -> None:
@@ -308,7 +334,7 @@ class Container:
             self._emit(EventKind.OOM)
         self._emit(EventKind.DIE, exitCode=str(exit_code))
 
-    def _on_lost(self) -> None:
+    def on_lost(self) -> None:
         """The shim is gone: as told, or killed, and then PID 1 died with it."""
         if self.running:
             _log.warning("%s: its shim was killed; the container died with it", self.record.name)
@@ -417,18 +443,17 @@ class Container:
         """Take over from a former engine: connect to a shim that lives, or learn from `state` how the last run ended."""
         self.command = await anyio.to_thread.run_sync(_command_line, self.bundle)
         try:
-            shim = ShimClient.connect(self._around.shim_socket(self.record.id), self._on_exit, self._on_lost)
+            shim = ShimClient.connect(self._around.shim_socket(self.record.id), self)
         except OSError:
             await self._bury(state, boot_id)
             return
         self._use(shim)
-        status, fds = await shim.query()
+        _, fds = await shim.query()
         try:
-            self.run = RunState.from_status(status.__dict__)
             await self._around.networks.adopt(self.record, dns_udp=fds[1], dns_tcp=fds[2])
         finally:
             sockets.close_all(fds)
-        if self.running:
+        if self.running:  # and did not end meanwhile
             self._around.networks.announce(self.record)
 
     async def _bury(self, state: Mapping[str, Any], boot_id: str) -> None:
@@ -450,9 +475,8 @@ class Container:
 
     async def attach(self, stream_fd: int, early: bytes, *, stdin: bool) -> None:
         async with self._lock:
-            await self._ensure_shim()
-        assert self._shim is not None
-        await self._shim.attach(stream_fd, base64.b64encode(early).decode(), stdin=stdin)
+            shim = await self._ensure_shim()
+        await shim.attach(stream_fd, base64.b64encode(early).decode(), stdin=stdin)
 
     async def resize(self, rows: int, columns: int) -> None:
         await self._live_shim().resize(rows, columns)

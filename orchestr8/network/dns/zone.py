@@ -53,15 +53,14 @@ class Zone:
         member.names = {
             network: tuple(dict.fromkeys(name.lower() for name in given))
             for network, given in names.items()
-            if network in member.addresses
+            if given and network in member.addresses
         }
         for network, given in member.names.items():
             known = self._networks.setdefault(network, Network())
             address = member.addresses[network]
             for name in given:
                 known.addresses.setdefault(name, []).append(address)
-            if given:
-                known.names[address] = given[0]
+            known.names[address] = given[0]
 
     def drop_names(self, container_id: ContainerId) -> None:
         member = self._members.get(container_id)

@@ -6,7 +6,6 @@ died half-way), the table is written anew as a whole.
 """
 
 import collections
-import errno
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -51,10 +50,10 @@ class HostFirewall:
             self._context = Nft()
         try:
             self._nft.run(rules.base(self._table))
-        except NftError as error:
-            if error.errno != errno.EEXIST:
-                raise
-            self._rewrite()  # made by a version whose sets had other types
+        except NftError:
+            # Made by a version whose sets had other types. Its elements come back as containers are adopted.
+            self._nft.run(rules.remove_table(self._table))
+            self._nft.run(rules.base(self._table))
         self.check_neighbours()
 
     def close(self) -> None:

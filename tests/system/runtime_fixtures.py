@@ -1,0 +1,470 @@
+"""What tests of the runtime share: a forkserver, cgroups and containers below a root of the test's own, no engine.
+
+A container's image is Debian's static busybox in a directory made for the session. At the end of each test everything
+is taken down, and the test fails when a cgroup, a mount, a process, a descriptor or a network namespace is left.
+"""
+
+import contextlib
+import itertools
+import json
+import os
+import select
+import shutil
+import signal
+import socket
+import struct
+import subprocess
+import tempfile
+import threading
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import anyio
+import pytest
+
+from orchestr8.kernel import seccomp
+from orchestr8.kernel.cgroup import CgroupTree
+from orchestr8.kernel.namespaces import CloneFlag, unshare
+from orchestr8.model.specs import ContainerSpec
+from orchestr8.runtime import bundle, messages
+from orchestr8.runtime.client import ForkserverClient, ShimClient, control_pair, read_state
+from orchestr8.runtime.sealed import start_forkserver
+from orchestr8.runtime.users import resolve_user
+from orchestr8.storage.overlay import OverlayMount
+
+BUSYBOX = "/bin/busybox"
+DEADLINE_S = 8.0
+needs_busybox = pytest.mark.skipif(
+    not os.path.exists(BUSYBOX) or subprocess.run([BUSYBOX, "true"], check=False).returncode != 0,
+    reason=f"needs Debian's busybox-static at {BUSYBOX}",
+)
+
+
+async def eventually(look: Callable[[], Any], what: str = "", within_s: float = DEADLINE_S) -> Any:
+    """The first true thing that `look` returns; it is asked until then."""
+    deadline = time.monotonic() + within_s
+    while not (found := look()):
+        assert time.monotonic() < deadline, f"not within {within_s:g} s: {what or look}"
+        await anyio.sleep(0.005)
+    return found
+
+
+def new_network_namespace() -> int:
+    made: list[int] = []
+
+    def make() -> None:
+        unshare(CloneFlag.NEWNET)
+        made.append(os.open("/proc/thread-self/ns/net", os.O_RDONLY | os.O_CLOEXEC))
+
+    thread = threading.Thread(target=make)
+    thread.start()
+    thread.join()
+    return made[0]
+
+
+def status_of(pid: int | str) -> dict[str, str]:
+    """/proc/PID/status as a mapping."""
+    lines = Path(f"/proc/{pid}/status").read_text(encoding="utf-8").splitlines()
+    return {key: value.strip() for key, _, value in (line.partition(":") for line in lines)}
+
+
+def alive(pid: int) -> bool:
+    try:
+        return status_of(pid)["State"][0] not in "ZX"
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+
+
+def children_of(pid: int) -> list[int]:
+    return [int(each) for each in Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="ascii").split()]
+
+
+class Client:
+    """The far end of an attach or exec stream: Docker's frames taken apart, or a terminal's raw bytes."""
+
+    def __init__(self, sock: socket.socket, *, raw: bool) -> None:
+        self.socket = sock
+        self._raw = raw
+        self._data = bytearray()
+        self.stdout = bytearray()
+        self.stderr = bytearray()
+        self.ended = False
+
+    def read(self) -> None:
+        """Take what has arrived, without waiting."""
+        while not self.ended and select.select([self.socket], [], [], 0)[0]:
+            try:
+                data = self.socket.recv(1 << 20)
+            except ConnectionResetError:
+                data = b""
+            self.ended = not data
+            self._data += data
+        if self._raw:
+            self.stdout += self._data
+            self._data.clear()
+        while len(self._data) >= 8 and len(self._data) >= 8 + (size := struct.unpack_from(">I", self._data, 4)[0]):
+            (self.stdout if self._data[0] == 1 else self.stderr).extend(self._data[8 : 8 + size])
+            del self._data[: 8 + size]
+
+    async def until(self, wanted: Callable[["Client"], Any], what: str = "") -> Any:
+        def look() -> Any:
+            self.read()
+            return wanted(self)
+
+        try:
+            return await eventually(look, what)
+        except AssertionError as error:
+            raise AssertionError(f"{error}; so far: {bytes(self.stdout)!r} {bytes(self.stderr)!r}") from None
+
+    async def until_text(self, text: bytes) -> None:
+        await self.until(lambda client: text in client.stdout, f"{text!r} on stdout")
+
+    async def until_end(self) -> bytes:
+        await self.until(lambda client: client.ended, "the end of the stream")
+        return bytes(self.stdout)
+
+    def close(self) -> None:
+        self.socket.close()
+
+
+class Exec:
+    def __init__(self, shim: ShimClient, exec_id: str, pid: int, client: Client) -> None:
+        self._shim = shim
+        self.id = exec_id
+        self.pid = pid
+        self.client = client
+
+    async def wait(self) -> int:
+        with anyio.fail_after(DEADLINE_S):
+            return await self._shim.exec_ended(self.id)
+
+    async def resize(self, rows: int, columns: int) -> None:
+        await self._shim.resize(rows, columns, self.id)
+
+    async def signal(self, number: int) -> None:
+        await self._shim.signal(number, self.id)
+
+
+class Box:
+    """One container and the engine's first connection to its shim."""
+
+    def __init__(self, runtime: "Runtime", container_id: str, folder: str, order: messages.Spawn) -> None:
+        self._runtime = runtime
+        self.id = container_id
+        self.bundle = folder
+        self.order = order
+        self.exits: list[messages.Exited] = []
+        self.lost = anyio.Event()
+        self.shim: ShimClient
+        self.pid = 0
+        self.clients: list[Client] = []
+
+    def on_started(self, started: messages.Started) -> None:
+        """See runtime.client.ShimListener; tests look at the answers instead."""
+
+    def on_status(self, status: messages.Status) -> None:
+        """See on_started."""
+
+    def on_exit(self, exited: messages.Exited) -> None:
+        self.exits.append(exited)
+
+    def on_lost(self) -> None:
+        self.lost.set()
+
+    @property
+    def log_path(self) -> str:
+        return f"{self.bundle}/log/current.log"
+
+    def log(self, stream: str = "stdout") -> str:
+        """What the program wrote to `stream`, from the log as it is now, rotated files included."""
+        text = b""
+        for number in (2, 1, 0):
+            with contextlib.suppress(FileNotFoundError):
+                text += Path(self.log_path + (f".{number}" if number else "")).read_bytes()
+        out = bytearray()
+        for line in text.split(b"\n")[:-1]:
+            _, name, kind, rest = line.split(b" ", 3)
+            if name == stream.encode():
+                out += rest + (b"\n" if kind == b"F" else b"")
+        return out.decode(errors="replace")
+
+    def state(self) -> dict[str, Any]:
+        return read_state(self.bundle)
+
+    @property
+    def shim_pid(self) -> int:
+        return int(self.state()["shim_pid"])
+
+    async def start(self) -> "Box":
+        with anyio.fail_after(DEADLINE_S):
+            self.pid = (await self.shim.start()).pid
+        return self
+
+    async def until_log(self, text: str, stream: str = "stdout") -> None:
+        try:
+            await eventually(lambda: text in self.log(stream), f"{text!r} in the log")
+        except AssertionError as error:
+            raise AssertionError(f"{error}; so far: {self.log()!r} {self.log('stderr')!r}") from None
+
+    async def exited(self, run: int = 1) -> messages.Exited:
+        found: messages.Exited = await eventually(lambda: self.exits[run - 1 :], f"the end of run {run}")[0]
+        return found
+
+    async def wait(self, run: int = 1) -> int:
+        await eventually(lambda: len(self.exits) >= run, f"the end of run {run}; log: {self.log()!r}")
+        return int(self.exits[run - 1].exit_code)
+
+    async def kill(self, number: int = signal.SIGKILL) -> None:
+        await self.shim.signal(number)
+
+    def _stream(self, *, raw: bool) -> tuple[Client, socket.socket]:
+        ours, theirs = socket.socketpair()
+        client = Client(ours, raw=raw)
+        self.clients.append(client)
+        return client, theirs
+
+    async def attach(self, *, stdin: bool = False, early: str = "") -> Client:
+        client, theirs = self._stream(raw=self.order.terminal)
+        with theirs:
+            await self.shim.attach(theirs.fileno(), early, stdin=stdin)
+        return client
+
+    async def exec(self, *argv: str, **order: Any) -> Exec:
+        """Start `argv` in the container; `order` as messages.Exec has it."""
+        client, theirs = self._stream(raw=order.get("tty", False))
+        exec_id = os.urandom(8).hex()
+        with theirs, anyio.fail_after(DEADLINE_S):
+            message = messages.Exec(exec=exec_id, argv=list(argv), **{"stdin": False, **order})
+            pid = await self.shim.exec(message, theirs.fileno())
+        return Exec(self.shim, exec_id, pid, client)
+
+    async def run(self, *argv: str, **order: Any) -> tuple[int, str]:
+        """Execute to the end: exit code, and stdout and stderr together."""
+        running = await self.exec(*argv, **order)
+        await running.client.until_end()
+        return await running.wait(), (running.client.stdout + running.client.stderr).decode()
+
+    async def sh(self, script: str, **order: Any) -> str:
+        code, text = await self.run("sh", "-c", script, **order)
+        assert code == 0, f"{script!r} exited with {code}: {text}"
+        return text
+
+    def connect(self) -> "Box":
+        """As a later engine: a second connection, by the shim's name."""
+        other = Box(self._runtime, self.id, self.bundle, self.order)
+        other.shim = ShimClient.connect(self.order.socket, other.exits.append, other.lost.set)
+        self._runtime.also.append(other)
+        return other
+
+
+class Runtime:
+    """The engine's side. `root` is the test's own; containers are numbered 12-digit ids."""
+
+    def __init__(self, root: str, image: str) -> None:
+        self.root = root
+        self.image = image
+        self.instance = os.urandom(4).hex()
+        self.tree = CgroupTree.detect(self.instance)
+        self.boxes: list[Box] = []
+        self.also: list[Box] = []
+        self._numbers = itertools.count(1)
+        self._log_fd = os.open(f"{root}/log", os.O_CREAT | os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC, 0o600)
+        self.seccomp_path = f"{root}/seccomp.bpf"
+        Path(self.seccomp_path).write_bytes(seccomp.compile_default())
+        self.forkserver = ForkserverClient(
+            lambda: start_forkserver(self._log_fd), messages.Configure(cgroup_files=list(self.tree.prepare().files))
+        )
+
+    def said(self) -> str:
+        """What forkserver and shims wrote to the engine's log."""
+        return Path(f"{self.root}/log").read_text(encoding="utf-8", errors="replace")
+
+    async def create(
+        self,
+        *command: str,
+        image: str = "",
+        kept: Sequence[int] = (),
+        files: dict[str, str] | None = None,
+        volumes: dict[str, str] | None = None,
+        change: Callable[[dict[str, Any]], None] = lambda document: None,
+        **spec: Any,
+    ) -> Box:
+        """A container whose shim waits for its first start. `spec` as ContainerSpec; `change` edits the document."""
+        container_id = f"{next(self._numbers):012x}"
+        folder = f"{self.root}/containers/{container_id}"
+        image = image or self.image
+        wanted = ContainerSpec(image=f"rootfs:{image}", command=command, **spec)
+        place = self.tree.create(container_id, wanted.resources)
+        passwd, group = (Path(f"{image}/etc/{name}").read_bytes() for name in ("passwd", "group"))
+        for name in ("upper", "work"):
+            os.makedirs(f"{folder}/{name}")
+        request = bundle.BundleRequest(
+            container_id=container_id,
+            spec=wanted,
+            overlay=OverlayMount((image,), f"{folder}/upper", f"{folder}/work").data(),
+            user=resolve_user(wanted.user, passwd, group),
+            files={f"/etc/{name}": f"{folder}/{name}" for name in files or ()},
+            volume_paths=volumes or {},
+            cgroup_views=self.tree.views(),
+            cgroup_group=place.group,
+            seccomp_path=self.seccomp_path,
+        )
+        document = bundle.build_document(request)
+        change(document)
+        bundle.write(folder, document, files or {})
+        order = bundle.spawn_order(
+            document,
+            container_id=container_id,
+            bundle=folder,
+            socket_path=f"{self.root}/shims/{container_id}",
+            place=place,
+            oom_file=self.tree.oom_file(container_id),
+        )
+        box = Box(self, container_id, folder, order)
+        network = new_network_namespace()
+        cgroup = os.open(place.leaf or os.devnull, os.O_PATH | os.O_CLOEXEC)
+        ours, theirs = control_pair()
+        try:
+            await self.forkserver.spawn(order, [theirs.fileno(), network, cgroup, *kept])
+        except BaseException:
+            ours.close()
+            raise
+        finally:
+            theirs.close()
+            os.close(network)
+            os.close(cgroup)
+        box.shim = ShimClient(ours, box)
+        self.boxes.append(box)
+        return box
+
+    async def run(self, *command: str, **options: Any) -> Box:
+        return await (await self.create(*command, **options)).start()
+
+    async def output(self, *command: str, **options: Any) -> str:
+        """Run to its end, which must be 0: what it wrote to stdout."""
+        box = await self.run(*command, **options)
+        code = await box.wait()
+        assert code == 0, f"{command} exited with {code}: {box.log()!r} {box.log('stderr')!r} {self.said()}"
+        return box.log()
+
+    async def close(self) -> None:
+        """Kill, release, remove; raises when something of it cannot be taken away."""
+        for box in [*self.boxes, *self.also]:
+            for client in box.clients:
+                client.close()
+        for box in self.boxes:
+            self.tree.kill(box.id)
+            if box.shim.open:
+                box.shim.release()
+        for box in self.boxes:
+            if box.shim.open:
+                with anyio.fail_after(DEADLINE_S):
+                    await box.lost.wait()
+            box.shim.close()
+        for box in self.also:
+            box.shim.close()
+        await self.forkserver.close()
+        shims = self.tree.place("shims")
+        await eventually(lambda: not pids_in(shims.files), "the end of every shim")
+        for container_id in self.tree.containers():
+            self.tree.kill(container_id)
+            self.tree.remove(container_id)
+        self.tree.remove_parent()
+        self.tree.close()
+        os.close(self._log_fd)
+
+
+def pids_in(files: Sequence[str]) -> set[int]:
+    found: set[int] = set()
+    for file in files:
+        with contextlib.suppress(FileNotFoundError):
+            found.update(map(int, Path(file).read_text(encoding="ascii").split()))
+    return found
+
+
+def make_image(folder: str) -> str:
+    """A root file system of busybox, two users and the directories that programs expect."""
+    for name in ("bin", "dev", "etc", "home/app", "proc", "root", "sys", "tmp", "var"):
+        os.makedirs(f"{folder}/{name}", exist_ok=True)
+    os.chmod(f"{folder}/tmp", 0o1777)
+    os.chown(f"{folder}/home/app", 1000, 1000)
+    shutil.copy2(BUSYBOX, f"{folder}/bin/busybox")
+    subprocess.run([BUSYBOX, "--install", "-s", f"{folder}/bin"], check=True)
+    for name in os.listdir(f"{folder}/bin"):
+        if os.path.islink(f"{folder}/bin/{name}"):
+            os.unlink(f"{folder}/bin/{name}")
+            os.symlink("busybox", f"{folder}/bin/{name}")
+    users = "root:x:0:0:root:/root:/bin/sh\napp:x:1000:1000:,,,:/home/app:/bin/sh\n"
+    Path(f"{folder}/etc/passwd").write_text(users, encoding="ascii")
+    groups = "root:x:0:\ntty:x:5:\ndisk:x:6:app\napp:x:1000:\nextra:x:2000:app,root\n"
+    Path(f"{folder}/etc/group").write_text(groups, encoding="ascii")
+    return folder
+
+
+def traces(root: str, instance: str) -> dict[str, Any]:
+    """What a test may not leave behind."""
+    mounts = Path("/proc/self/mountinfo").read_text(encoding="utf-8").splitlines()
+    with contextlib.suppress(OSError):
+        groups = [
+            f"{top}/{name}"
+            for top, names, _ in os.walk("/sys/fs/cgroup")
+            for name in names
+            if name == f"orchestr8-{instance}"
+        ]
+    return {"mounts": [line for line in mounts if root in line], "cgroups": groups, "processes": mentioning(root)}
+
+
+def mentioning(text: str) -> list[str]:
+    """Processes that have `text` in their command line or run in a root below it."""
+    found = []
+    for pid in filter(str.isdigit, os.listdir("/proc")):
+        with contextlib.suppress(OSError):
+            command = Path(f"/proc/{pid}/cmdline").read_bytes().decode(errors="replace")
+            if text in command or text in os.readlink(f"/proc/{pid}/root"):
+                found.append(f"{pid} {command}")
+    return found
+
+
+def open_descriptors() -> dict[str, str]:
+    found = {}
+    for name in os.listdir("/proc/self/fd"):
+        with contextlib.suppress(FileNotFoundError):
+            found[name] = os.readlink(f"/proc/self/fd/{name}")
+    return found
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+@pytest.fixture(scope="session")
+def busybox_image(tmp_path_factory: pytest.TempPathFactory) -> str:
+    return make_image(str(tmp_path_factory.mktemp("busybox")))
+
+
+@pytest.fixture
+def fresh_image() -> Iterator[str]:
+    """An image of the test's own, to be made hostile."""
+    with tempfile.TemporaryDirectory(prefix="orchestr8-image-") as folder:
+        os.chmod(folder, 0o755)
+        yield make_image(folder)
+
+
+@pytest.fixture
+async def runtime(busybox_image: str) -> AsyncIterator[Runtime]:
+    with tempfile.TemporaryDirectory(prefix="orchestr8-test-") as root:
+        os.makedirs(f"{root}/shims", 0o700)
+        before = open_descriptors()
+        made = Runtime(root, busybox_image)
+        try:
+            await made.forkserver.start()
+            yield made
+        finally:
+            with anyio.CancelScope(shield=True):
+                await made.close()
+        assert traces(root, made.instance) == {"mounts": [], "cgroups": [], "processes": []}
+        leaked = {fd: path for fd, path in open_descriptors().items() if fd not in before}
+        assert leaked == {}
