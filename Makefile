@@ -16,7 +16,7 @@ help:
 demo: .make/run
 	@scripts/demo up
 
-demo-down: .make/run
+demo-down:
 	@scripts/demo down
 
 # The tests come last, so that their summary is the last line.

@@ -34,6 +34,7 @@ class Progress:
     async def write_to(self, send: Send) -> None:
         """Send all lines, those that wait in one piece, until the end."""
         try:
+            await send(b"")
             while True:
                 ended = self._ended
                 lines = b"".join(map(json_line, self._lines))

@@ -1,5 +1,6 @@
 """What the routes need from the engine, as protocols: `api` lies below `engine` and does not know how it is done."""
 
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
@@ -97,8 +98,11 @@ class ContainerService(Protocol):
     async def kill(self, name: ContainerName, signal: str) -> None: ...
     async def remove(self, container: ObservedContainer, *, force: bool) -> None: ...
     async def resize(self, name: ContainerName, rows: int, columns: int) -> None: ...
-    async def wait(self, container: ObservedContainer, condition: str) -> int:
-        """The exit code, once the condition ("", "not-running", "next-exit" or "removed") holds."""
+    async def wait(self, container: ObservedContainer, condition: str, begun: Callable[[], Awaitable[None]]) -> int:
+        """The exit code, once the condition ("", "not-running", "next-exit" or "removed") holds.
+
+        `begun` is called as soon as no end can be missed any more.
+        """
         ...
 
     async def attach(self, name: ContainerName, connection: Hijacked, *, stdin: bool) -> None: ...

@@ -9,7 +9,7 @@ import os
 import sys
 import time
 
-from orchestr8.cli.output import Output
+from orchestr8.cli.output import Output, is_true
 from orchestr8.cli.parser import UsageError
 from orchestr8.cli.progress import JsonProgress, PlainProgress, Progress
 from orchestr8.wire.client import Client
@@ -63,14 +63,15 @@ class Context:
     def progress(self) -> Progress:
         """A teller of the kind that was asked for, or that suits the terminal."""
         mode = self.progress_mode
+        output = self.out if is_true(self.environ.get("COMPOSE_STATUS_STDOUT", "")) else self.err
         if mode == "auto":
-            display = self.err.terminal and self.ansi != "never" and self.environ.get("TERM") != "dumb"
+            display = output.terminal and self.ansi != "never" and self.environ.get("TERM") != "dumb"
             mode = "tty" if display and not self.environ.get("CI") else "plain"
         if mode == "tty":
             from orchestr8.cli.live import LiveProgress  # only terminals need it
 
-            return LiveProgress(self.err, time.monotonic)
-        return {"plain": PlainProgress, "json": JsonProgress, "quiet": Progress}[mode](self.err)
+            return LiveProgress(output, time.monotonic)
+        return {"plain": PlainProgress, "json": JsonProgress, "quiet": Progress}[mode](output)
 
     @property
     def project(self) -> Project:
@@ -110,7 +111,7 @@ class Context:
             environ=self.environ,
             working_dir=os.getcwd(),
             strict=options.strict,
-            stdin=sys.stdin.read,
+            stdin=_read_stdin,
             interpolate=interpolate,
         )
 
@@ -134,3 +135,7 @@ def _chosen(environ: Mapping[str, str], variable: str, choices: tuple[str, ...])
     if value not in choices:
         raise UsageError(f"{variable} is `{value}`", helps=[f"set it to one of: {', '.join(choices)}"])
     return value
+
+
+def _read_stdin() -> str:
+    return sys.stdin.read() if sys.stdin is not None else ""  # None: it was closed when this program began

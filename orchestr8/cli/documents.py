@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from orchestr8.cli.output import is_true
 from orchestr8.cli.parser import UsageError
 from orchestr8.errors import NotFound
 
@@ -66,7 +67,3 @@ def up_options(options: Options, environ: Mapping[str, str]) -> dict[str, Any]:
 
 def remove_orphans(options: Options, environ: Mapping[str, str]) -> bool:
     return bool(options.remove_orphans) or is_true(environ.get("COMPOSE_REMOVE_ORPHANS", ""))
-
-
-def is_true(text: str) -> bool:
-    return text.lower() in ("1", "t", "true", "yes", "y", "on")

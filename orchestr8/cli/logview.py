@@ -9,8 +9,9 @@ from __future__ import annotations
 import json
 
 from orchestr8.cli.output import RESET
+from orchestr8.errors import error_from_json
 from orchestr8.wire.body import cut_off
-from orchestr8.wire.frames import ANNOUNCEMENT, FrameReader
+from orchestr8.wire.frames import ANNOUNCEMENT, ERROR, FrameReader
 
 TYPE_CHECKING = False  # `typing` costs 4 ms at start
 if TYPE_CHECKING:
@@ -54,6 +55,8 @@ class LogView:
         for kind, payload, source in self._reader.feed(data):
             if kind == ANNOUNCEMENT:
                 self._announced(json.loads(payload), pieces)
+            elif kind == ERROR:
+                raise error_from_json(500, json.loads(payload))
             elif self._prefix and payload:
                 pieces.append(self._marked(source, payload))
             else:

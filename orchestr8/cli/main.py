@@ -10,7 +10,7 @@ import os
 import sys
 
 from orchestr8.cli.context import Context
-from orchestr8.cli.output import Output
+from orchestr8.cli.output import Output, open_standard_descriptors
 from orchestr8.cli.parser import UsageError, parse
 from orchestr8.errors import Orchestr8Error
 
@@ -23,12 +23,15 @@ if TYPE_CHECKING:
 
 FAILED: Final = 1
 USAGE: Final = 2
+ENGINE_FAILED: Final = 125  # of `exec` and `run`, where smaller numbers are the program's
+PROGRAM_CODES: Final = {"O8-626": 126, "O8-627": 127}  # not executable, not found
 INTERRUPTED: Final = 130
 BROKEN_PIPE: Final = 141
 
 
 def run(argv: Sequence[str] | None = None) -> int:
     """Run the command in `argv` (the process's own, if None) and return its exit code. The console script's entry."""
+    open_standard_descriptors()
     words = sys.argv[1:] if argv is None else argv
     failure = _Failure()
     try:
@@ -51,7 +54,7 @@ def _run(words: Sequence[str], failure: _Failure) -> int:
         return USAGE
     except Orchestr8Error as error:
         failure.tell(error)
-        return failure.code
+        return PROGRAM_CODES.get(error.code, failure.code) if failure.code == ENGINE_FAILED else failure.code
     except (KeyboardInterrupt, BrokenPipeError):
         raise
     except Exception as error:  # noqa: BLE001  a defect: whatever it is, nobody gets a traceback

@@ -68,6 +68,20 @@ def can_colour(environ: Mapping[str, str]) -> bool:
     return not environ.get("NO_COLOR") and environ.get("TERM") != "dumb"
 
 
+def is_true(text: str) -> bool:
+    """A variable that is a switch."""
+    return text.lower() in ("1", "t", "true", "yes", "y", "on")
+
+
+def open_standard_descriptors() -> None:
+    """Put /dev/null where a caller closed 0, 1 or 2, before a socket gets that number and is taken for it."""
+    for fd in (0, 1, 2):
+        try:
+            os.fstat(fd)
+        except OSError:
+            os.open("/dev/null", os.O_RDWR)  # the lowest free number, so this one
+
+
 def _is_terminal(fd: int) -> bool:
     try:
         return os.isatty(fd)

@@ -6,6 +6,7 @@ as it is; without one, the two outputs come in frames, and the end of our input 
 
 from __future__ import annotations
 
+import json
 import os
 import select
 import signal
@@ -14,6 +15,7 @@ import tty
 
 from orchestr8.cli.loop import Signals
 from orchestr8.cli.output import write_all
+from orchestr8.errors import error_from_json
 from orchestr8.wire.frames import ERROR, STDERR, FrameReader
 
 TYPE_CHECKING = False  # `typing` costs 4 ms at start
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
     from orchestr8.wire.client import Client, Stream
 
 READ_BYTES: Final = 64 * 1024
+ERROR_HEAD: Final = bytes([ERROR, 0, 0, 0])
 PATIENCE: Final = 3  # so many requests to end, and the caller is free
 
 
@@ -86,6 +89,7 @@ def interact(
 
     `forward` passes signals on to the program; at the third of those that ask to end, or at the first where there is
     no `forward`, the program is left alone and the signal's number returned. None: the program ended its output.
+    Raises the engine's error if there was nothing to connect with.
     """
     left: list[int] = []
 
@@ -111,11 +115,17 @@ def interact(
         if tty:
             resize()
         pump.run()
+    if pump.error:
+        raise error_from_json(500, json.loads(pump.error))
     return left[0] if left else None
 
 
 class Pump:
-    """Carries bytes both ways until the program's output ends. `raw`: a terminal's stream, which has no frames."""
+    """Carries bytes both ways until the program's output ends. `raw`: a terminal's stream, which has no frames.
+
+    `error` is what the engine said if it could not connect us: a frame of its own, on a raw stream too, where nothing
+    else begins with such bytes.
+    """
 
     def __init__(
         self, stream: Stream, signals: Signals, on_signal: Callable[[signal.Signals], None], *, raw: bool, stdin: bool
@@ -123,7 +133,9 @@ class Pump:
         self._stream = stream
         self._signals = signals
         self._on_signal = on_signal
-        self._frames = None if raw else FrameReader()
+        self._raw = raw
+        self._frames = FrameReader()
+        self.error = b""
         self._pending = b""  # read from the caller, not yet taken by the socket
         self._reading = stdin
         self._open = True
@@ -158,11 +170,14 @@ class Pump:
         data = self._stream.receive()
         if not data:
             self._open = False
-        elif self._frames is None:
+        elif self._raw and not data.startswith(ERROR_HEAD):
             write_all(1, data)
         else:
             for kind, payload, _ in self._frames.feed(data):
-                write_all(2 if kind in (STDERR, ERROR) else 1, payload)
+                if kind == ERROR:
+                    self.error += payload
+                else:
+                    write_all(2 if kind == STDERR else 1, payload)
 
     def _read(self) -> None:
         try:

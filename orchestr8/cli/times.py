@@ -1,4 +1,4 @@
-"""Times as users write and read them: `10m`, `1h30m`, a date; "3 minutes ago". Time is passed in."""
+"""Times as users write them: `10m`, `1h30m`, a date. Time is passed in."""
 
 from __future__ import annotations
 
@@ -7,10 +7,6 @@ if TYPE_CHECKING:
     from typing import Final
 
 _UNIT_S: Final = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
-_STEPS: Final = (  # below this many seconds: in this unit, of this many seconds
-    (60, "second", 1), (3600, "minute", 60), (48 * 3600, "hour", 3600), (14 * 86400, "day", 86400),
-    (60 * 86400, "week", 7 * 86400), (730 * 86400, "month", 30 * 86400),
-)  # fmt: skip
 
 
 def parse_duration(text: str) -> float:
@@ -52,17 +48,3 @@ def parse_moment(text: str, now: float) -> float:
     from datetime import datetime  # 2 ms, and few ask for a date
 
     return datetime.fromisoformat(text).timestamp()
-
-
-def duration_text(seconds: float) -> str:
-    """How long something took or lasts, in the words that Docker's tools use: `3 seconds`, `About a minute`."""
-    seconds = max(seconds, 0.0)
-    if seconds < 1:
-        return "Less than a second"
-    for limit, unit, size in _STEPS:
-        if seconds < limit:
-            count = int(seconds // size)
-            if count == 1 and unit in ("minute", "hour"):
-                return f"About {'an' if unit == 'hour' else 'a'} {unit}"
-            return f"{count} {unit}{'' if count == 1 else 's'}"
-    return f"{int(seconds // (365 * 86400))} years"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from orchestr8.cli.loop import Loop
+from orchestr8.cli.output import YELLOW
 from orchestr8.errors import Diagnostic, Orchestr8Error, error_from_json
 from orchestr8.wire.body import cut_off
 from orchestr8.wire.client import Lines
@@ -66,11 +67,14 @@ class Work:
             raise failure(line)
 
     def _warn(self, line: dict[str, Any]) -> None:
+        message, code = str(line.get("message", "")), str(line.get("code", ""))
+        if not code:  # a remark of the plan, such as what stays: nothing to look up
+            self._progress.say(f"{self._context.err.paint('warning', YELLOW)}: {message}")
+            return
         from orchestr8.cli.render import diagnostics_text
 
         found = Diagnostic(
-            str(line.get("code", "")), str(line.get("message", "")), severity="warning", notes=line.get("notes") or (),
-            helps=line.get("helps") or (),
+            code, message, severity="warning", notes=line.get("notes") or (), helps=line.get("helps") or ()
         )  # fmt: skip
         text = diagnostics_text([found], {}, self._context.err, self._context.error_format)
         self._progress.say(text.rstrip("\n"))

@@ -82,6 +82,7 @@ class Events:
 
     async def write(self, stack: StackName | None, send: Send) -> None:
         with self._bus.subscribe(stack) as subscription:
+            await send(b"")
             while True:
                 for event in await subscription.next():
                     await send(json_line(to_json(event)))

@@ -4,6 +4,7 @@ import json
 import logging
 import re
 import signal
+from collections.abc import Awaitable, Callable
 from typing import Final
 
 from orchestr8.api.errors import as_error
@@ -69,12 +70,13 @@ class Containers:
         except Exception as failure:  # noqa: BLE001 - the border: the answer has begun, so it is told in the stream
             await connection.send(error_frame(failure))
 
-    async def wait(self, container: ObservedContainer, condition: str) -> int:
+    async def wait(self, container: ObservedContainer, condition: str, begun: Callable[[], Awaitable[None]]) -> int:
         """Docker's conditions; without one, the end of the run that is on or that comes next."""
         with self._bus.subscribe(container.stack) as subscription:
             exit_code = await self._already(container, condition)
             if exit_code is not None and condition != "removed":
                 return exit_code
+            await begun()
             while True:
                 for event in await subscription.next():
                     if event.id != container.id:

@@ -67,6 +67,7 @@ async def write_log(path: str, send: Send, watcher: DirectoryWatcher, *, tail: i
     if not follow:
         await _write_stored(path, send, tail)
         return
+    await send(b"")
     with watcher.watch(os.path.dirname(path), on_change):
         inode, offset = await _write_stored(path, send, tail)
         while True:

@@ -157,8 +157,6 @@ class _Client:
 
             self._look_due = True
             tasks.start_soon(listen, name="log events")
-            for container_id in self._sources:
-                self._mark(container_id)
             while True:
                 self._wake = anyio.Event()
                 await self._send_dirty()
@@ -178,6 +176,7 @@ class _Client:
             watch = self._logs.watcher.watch(os.path.dirname(path), lambda: self._mark(container_id))
             self._watches.enter_context(watch)
             source.watched = True
+            self._mark(container_id)  # for what was written before
 
     def _mark(self, container_id: ContainerId) -> None:
         self._dirty[container_id] = None
@@ -208,6 +207,7 @@ class _Client:
 
     async def _follow_events(self, events: list[Event]) -> bool:
         """Look again: new containers, ended ones, and whether this is the end."""
+        working = self._logs.stacks.is_working(self._query.stack)  # before the look: its end will be told
         found = await self._look()
         listed = {each.container.id: each for each in found}
         for each in found:
@@ -222,7 +222,7 @@ class _Client:
             ended = now is None or now.container.state is ContainerState.EXITED
             if ended and not source.over:
                 await self._announce_end(source, now, "")  # its event has not come yet, or was lost
-        goes_on = self._logs.stacks.is_working(self._query.stack) or any(
+        goes_on = working or any(
             each.restarting or each.container.state is ContainerState.RUNNING for each in found
         )
         return self._query.until_exit and not goes_on
@@ -234,7 +234,6 @@ class _Client:
             await self._add(container, tail=None, since=None, coalesce=not self._query.timestamps, beside=1)
             source = self._sources[container.id]
             source.over = container.state is ContainerState.CREATED
-            self._mark(container.id)
             return
         self._watch(source, self._logs.backend.log_path(container.name))
         if container.started_at > source.container.started_at:

@@ -70,6 +70,8 @@ def set_propagation(target: str, flags: MountFlag) -> None:
 def mount(source: str, target: str, fstype: str, data: str) -> None:
     """The classic call, for a target that nobody else can change: it has no limit of 256 bytes an option."""
     encoded = [os.fsencode(text) for text in (source, target, fstype, data)]
+    if len(encoded[3]) >= _DATA_MAX:
+        raise SyscallError(errno.E2BIG, "mount", f"{fstype} on {target}")  # the kernel would cut it off silently
     check(libc.mount(*encoded[:3], ctypes.c_ulong(0), encoded[3]), "mount", f"{fstype} on {target}")
 
 
@@ -94,7 +96,9 @@ def set_attributes(
     mount_fd: int, *, on: MountAttr = MountAttr(0), off: MountAttr = MountAttr(0), recursive: bool = False
 ) -> None:
     """mount_setattr(2) on the mount behind `mount_fd`."""
-    argument = _MountAttrArgument(attr_set=int(on), attr_clr=int(off))
+    if on & _ATIME_MODES:
+        off |= _ATIME_MODES  # one of several: the kernel wants the mode before to be cleared
+    argument = _MountAttrArgument(attr_set=int(on), attr_clr=int(off) | (_ATIME_MASK if off & _ATIME_MODES else 0))
     flags = _AT_EMPTY_PATH | (_AT_RECURSIVE if recursive else 0)
     result = syscall(
         _MOUNT_SETATTR,

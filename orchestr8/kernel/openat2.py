@@ -14,6 +14,7 @@ from typing import Final
 from orchestr8.kernel.libc import SyscallError, check, syscall
 
 _OPENAT2: Final = 437
+_MAX_LINKS: Final = 40  # the kernel's own limit in one look-up
 
 
 class Resolve(enum.IntFlag):  # values: <linux/openat2.h>
@@ -53,11 +54,12 @@ def open_beneath(dir_fd: int, path: str, flags: int = os.O_PATH, mode: int = 0) 
     return openat2(dir_fd, path, flags, mode, Resolve.BENEATH | Resolve.NO_SYMLINKS | Resolve.NO_MAGICLINKS)
 
 
-def make_in_root(root_fd: int, path: str, *, directory: bool, mode: int = 0o755) -> int:
+def make_in_root(root_fd: int, path: str, *, directory: bool, mode: int = 0o755, links: int = _MAX_LINKS) -> int:
     """An O_PATH descriptor of `path` inside `root_fd`, made with its parents when missing.
 
     Each new part is made below the descriptor of its parent, so a symlink that is swapped in meanwhile can lead to an
-    error, never outside. A dangling symlink is an error too.
+    error, never outside. What a dangling symlink names is made, as seen from that root, after at most `links` of them:
+    /etc/resolv.conf of many distributions leads into a /run that is empty in an image.
     """
     try:
         return open_in_root(root_fd, path)
@@ -65,7 +67,7 @@ def make_in_root(root_fd: int, path: str, *, directory: bool, mode: int = 0o755)
         if error.errno != errno.ENOENT:
             raise
     parent_path, _, name = path.rstrip("/").rpartition("/")
-    parent = make_in_root(root_fd, parent_path or "/", directory=True)
+    parent = make_in_root(root_fd, parent_path or "/", directory=True, links=links)
     try:
         try:
             if directory:
@@ -75,11 +77,23 @@ def make_in_root(root_fd: int, path: str, *, directory: bool, mode: int = 0o755)
                     name, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC, 0o644, dir_fd=parent
                 )
                 os.close(made)
-        except FileExistsError:
-            pass  # another start made it in between, or it is a dangling symlink: the next call tells them apart
+        except FileExistsError:  # another start made it in between, or it is a dangling symlink
+            link = _read_link(parent, name)
+            if link and links:
+                target = link if link.startswith("/") else f"{parent_path}/{link}"
+                return make_in_root(root_fd, target, directory=directory, mode=mode, links=links - 1)
         return openat2(parent, name, os.O_PATH, 0, Resolve.BENEATH | Resolve.NO_SYMLINKS | Resolve.NO_MAGICLINKS)
     finally:
         os.close(parent)
+
+
+def _read_link(dir_fd: int, name: str) -> str:
+    try:
+        return os.readlink(name, dir_fd=dir_fd)
+    except OSError as error:
+        if error.errno in {errno.EINVAL, errno.ENOENT}:  # no symlink; gone again
+            return ""
+        raise
 
 
 def is_directory(fd: int) -> bool:

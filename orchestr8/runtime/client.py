@@ -4,20 +4,27 @@ Uses the loop's readers directly: a hundred idle containers are a hundred regist
 """
 
 import asyncio
+import contextlib
 import itertools
 import json
+import logging
 import os
 import socket
 import subprocess
-from collections.abc import Callable, Sequence
-from typing import Any, Protocol
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final, Protocol
 
 import anyio
 
-from orchestr8.errors import OperationFailed, Unavailable
+from orchestr8.errors import OperationFailed, Orchestr8Error, Unavailable
 from orchestr8.kernel import sockets
 from orchestr8.runtime import messages
 from orchestr8.runtime.messages import Message
+
+_log: Final = logging.getLogger(__name__)
+_RESTART_DELAY_S: Final = 0.1
+_RESTART_DELAY_MAX_S: Final = 10.0
+_STEADY_S: Final = 10.0  # a forkserver that lived this long starts the delays anew
 
 
 class Channel:
@@ -43,13 +50,20 @@ class Channel:
                 packet, fds = sockets.receive_packet(self._socket)
             except BlockingIOError:
                 return
-            except OSError:
+            except (OSError, OperationFailed) as error:
+                _log.warning("lost a connection of the runtime: %s", error)
                 packet, fds = b"", []
             if not packet:
                 self.close()
                 self._on_close()
                 return
-            self._on_packet(messages.decode(packet), fds)
+            try:
+                message = messages.decode(packet)
+            except OperationFailed as error:  # of a newer shim: nobody here can want it
+                sockets.close_all(fds)
+                _log.warning("%s", error)
+                continue
+            self._on_packet(message, fds)
 
     def send(self, message: Message, fds: Sequence[int] = ()) -> None:
         """Raises Unavailable when the other side is gone, or so far behind that the socket is full."""
@@ -59,6 +73,17 @@ class Channel:
             raise Unavailable(
                 f"cannot reach the process behind this container: {error.strerror}", code="O8-903"
             ) from error
+
+    async def send_in_turn(self, message: Message, fds: Sequence[int] = ()) -> None:
+        """The same, but a full socket is waited for: there is one sender at a time."""
+        while True:
+            try:
+                self.send(message, fds)
+                return
+            except Unavailable as error:
+                if not isinstance(error.__cause__, BlockingIOError):
+                    raise
+            await anyio.wait_writable(self._socket)
 
     def close(self) -> None:
         if self.open:
@@ -139,13 +164,17 @@ class ShimClient:
                 pending.done.set()
 
     def _lost(self) -> None:
+        self._give_up()
+        self._listener.on_lost()
+
+    def _give_up(self) -> None:
+        """Nothing more is coming."""
         for pending in self._pending.values():
             pending.done.set()
         self._pending.clear()
         for exec_id, ended in self._execs.items():
             self._exec_codes.setdefault(exec_id, 137)  # it died with the container
             ended.set()
-        self._listener.on_lost()
 
     async def _request(self, message: Message, fds: Sequence[int] = ()) -> tuple[Message, list[int]]:
         message.request = next(self._numbers)
@@ -153,6 +182,9 @@ class ShimClient:
         try:
             self._channel.send(message, fds)
             await pending.done.wait()
+        except BaseException:
+            sockets.close_all(pending.fds)  # of an answer that came while this was being cancelled
+            raise
         finally:
             self._pending.pop(message.request, None)
         if pending.answer is None:
@@ -205,20 +237,31 @@ class ShimClient:
             self._channel.send(messages.Release())
 
     def close(self) -> None:
+        """Let go of the shim, which lives on."""
         self._channel.close()
+        self._give_up()
 
 
 class ForkserverClient:
-    """The forkserver, started again when it dies: containers do not notice, only starts in flight are tried again."""
+    """The forkserver, started again when it dies: containers do not notice, only starts in flight fail.
+
+    `engine`: the arguments and the environment with which it starts an engine when this one dies; None: it ends then.
+    """
 
     def __init__(
-        self, start: Callable[[], tuple[socket.socket, subprocess.Popen[bytes]]], configure: messages.Configure
+        self,
+        start: Callable[[], tuple[socket.socket, subprocess.Popen[bytes]]],
+        configure: messages.Configure,
+        *,
+        engine: tuple[Sequence[str], Mapping[str, str]] | None = None,
     ) -> None:
         self._start = start
         self._configure = configure
+        self._engine = engine
+        self._turn = anyio.Lock()
         self._channel: Channel | None = None
         self._process: subprocess.Popen[bytes] | None = None
-        self._closing = False
+        self._died = anyio.Event()
         self.pid = 0
 
     def adopt(self, sock: socket.socket, pid: int) -> None:
@@ -227,14 +270,31 @@ class ForkserverClient:
         self.pid = pid
 
     async def start(self) -> None:
-        sock, process = await anyio.to_thread.run_sync(self._start)
-        self._process = process
-        self.pid = process.pid
-        self._open(sock)
+        """Start it unless it runs."""
+        async with self._turn:
+            await self._ensure()
+
+    async def _ensure(self) -> Channel:
+        if self._channel is None:
+            sock, process = await anyio.to_thread.run_sync(self._start)
+            self._process = process
+            self.pid = process.pid
+            self._open(sock)
+        assert self._channel is not None
+        return self._channel
 
     def _open(self, sock: socket.socket) -> None:
+        self._died = anyio.Event()
         self._channel = Channel(sock, _unexpected, self._lost)
-        self._channel.send(self._configure)
+        if self._engine is None:
+            self._channel.send(self._configure)
+            return
+        argv, environment = self._engine
+        launch = os.memfd_create("engine-launch", os.MFD_CLOEXEC)
+        with open(launch, "wb") as file:
+            file.write(json.dumps({"argv": list(argv), "environment": dict(environment)}).encode())
+            file.flush()
+            self._channel.send(self._configure, [launch])
 
     def _lost(self) -> None:
         if self._process is not None:
@@ -242,27 +302,47 @@ class ForkserverClient:
             self._process = None
         self._channel = None
         self.pid = 0
+        self._died.set()
+
+    async def keep_running(self) -> None:
+        """Start it whenever it dies, since it is who starts the next engine; later and later when it keeps dying."""
+        delay_s = _RESTART_DELAY_S
+        while True:
+            since = anyio.current_time()
+            await self._died.wait()
+            if anyio.current_time() - since >= _STEADY_S:
+                delay_s = _RESTART_DELAY_S
+            _log.warning("the forkserver died; containers go on, and another one is started")
+            await anyio.sleep(delay_s)
+            delay_s = min(2 * delay_s, _RESTART_DELAY_MAX_S)
+            try:
+                await self.start()
+            except (OSError, Orchestr8Error) as error:
+                _log.warning("cannot start a forkserver: %s", error)
 
     async def spawn(self, order: messages.Spawn, fds: Sequence[int]) -> None:
         """Have a shim forked. `fds`: its control socket, the network namespace, PID 1's cgroup, what it keeps.
 
         Nobody answers but the shim, on its control socket; that the forkserver died over it shows as that socket's end.
         """
-        if self._channel is None:
-            await self.start()
-        assert self._channel is not None
-        try:
-            self._channel.send(order, fds)
-        except Unavailable:
-            await self.start()
-            self._channel.send(order, fds)
+        async with self._turn:
+            channel = await self._ensure()
+            try:
+                await channel.send_in_turn(order, fds)
+            except Unavailable as error:
+                if not isinstance(error.__cause__, ConnectionError):
+                    raise
+                channel.close()  # it is dead, only that has not been noticed yet
+                self._lost()
+                await (await self._ensure()).send_in_turn(order, fds)
 
     async def close(self) -> None:
         """End it, for good. Shims and containers go on."""
         channel, process = self._channel, self._process
         self._channel = self._process = None
         if channel is not None:
-            channel.send(messages.Shutdown())
+            with contextlib.suppress(Unavailable):  # it has just died
+                channel.send(messages.Shutdown())
             channel.close()
         if process is not None:
             await anyio.to_thread.run_sync(process.wait)

@@ -1,11 +1,13 @@
 """The forkserver: one warm, single-threaded process that forks shims, and restarts the engine when it dies.
 
 It imports everything that shims and inits will need, freezes its heap so that forked children share its pages, and
-holds no secret: its memory is mapped in every container's PID 1. Started by `runtime.sealed`; what it forks lives on
-without it.
+holds no secret: its memory is mapped in every container's PID 1 until that executes something. So how to start the
+engine, with its environment, stays in a memfd that only the child which becomes the engine reads. Started by
+`runtime.sealed`; what it forks lives on without it.
 """
 
 import gc
+import json
 import os
 import signal
 import socket
@@ -28,14 +30,17 @@ class Forkserver:
         self._engine = engine
         self._title = title
         self._reaper_fd = reaper.open_image()
-        self._configuration = messages.Configure()
+        self._engine_launch_fd = -1
         self._engine_since = time.monotonic()
         self._delay_s = _RESTART_DELAY_S
 
     def serve(self) -> None:
         """Until Shutdown: fork on request; at the end of the engine's stream start the next engine."""
         while True:
-            packet, fds = sockets.receive_packet(self._engine)
+            try:
+                packet, fds = sockets.receive_packet(self._engine)
+            except ConnectionError:
+                packet, fds = b"", []
             if not packet:
                 self._restart_engine()
                 continue
@@ -46,15 +51,24 @@ class Forkserver:
                 if isinstance(message, messages.Shutdown):
                     return
                 if isinstance(message, messages.Configure):
-                    self._configuration = message
-                    cgroup_enter.enter(message.cgroup_files)  # every shim is born there
+                    self._configure(message, fds)
             sockets.close_all(fds)
+
+    def _configure(self, message: messages.Configure, fds: list[int]) -> None:
+        cgroup_enter.enter(message.cgroup_files)  # every shim is born there
+        if self._engine_launch_fd >= 0:
+            os.close(self._engine_launch_fd)
+        self._engine_launch_fd = fds.pop(0) if fds else -1
 
     def _spawn(self, packet: bytes, fds: list[int]) -> None:
         """Fork a shim and forget it. The order is decoded by the shim: whatever this process touches between two forks
         is memory that the shim before has for itself alone.
         """
-        if os.fork():
+        try:
+            if os.fork():
+                return
+        except OSError as error:  # EAGAIN, ENOMEM: the control socket's end tells the engine
+            print(f"forkserver: cannot fork a shim: {error}", file=sys.stderr, flush=True)
             return
         code = 0
         try:
@@ -71,28 +85,35 @@ class Forkserver:
 
     def _restart_engine(self) -> None:
         """The engine is gone without a Shutdown: start another, later and later when they keep dying."""
-        if not self._configuration.engine_argv:
+        if self._engine_launch_fd < 0:
             os._exit(0)
         if time.monotonic() - self._engine_since >= _STEADY_S:
             self._delay_s = _RESTART_DELAY_S
         time.sleep(self._delay_s)  # nothing else to do meanwhile: the engine is this process's only client
         self._delay_s = min(self._delay_s * 2, _RESTART_DELAY_MAX_S)
-        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        if os.fork() == 0:
-            _execute_engine(list(self._configuration.engine_argv), dict(self._configuration.environment), theirs)
-        theirs.close()
+        self._engine_since = time.monotonic()
+        try:
+            ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+            with theirs:
+                if os.fork() == 0:
+                    _execute_engine(self._engine_launch_fd, theirs)
+        except OSError as error:  # EAGAIN, ENOMEM: the next round tries again
+            print(f"forkserver: cannot start an engine: {error}", file=sys.stderr, flush=True)
+            return
         self._engine.close()
         self._engine = ours
-        self._engine_since = time.monotonic()
 
 
-def _execute_engine(argv: list[str], environment: dict[str, str], theirs: socket.socket) -> NoReturn:
+def _execute_engine(launch_fd: int, theirs: socket.socket) -> NoReturn:
     try:
         os.setsid()
-        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+        for number in (signal.SIGCHLD, signal.SIGINT, signal.SIGHUP):
+            signal.signal(number, signal.SIG_DFL)
         signal.pthread_sigmask(signal.SIG_SETMASK, ())
+        launch = json.loads(os.pread(launch_fd, os.fstat(launch_fd).st_size, 0))
+        argv = launch["argv"]
         os.set_inheritable(theirs.fileno(), True)
-        os.execve(argv[0], [*argv, "--forkserver-fd", str(theirs.fileno())], environment)
+        os.execve(argv[0], [*argv, "--forkserver-fd", str(theirs.fileno())], launch["environment"])
     except BaseException:  # noqa: BLE001 - see _spawn
         sys.__excepthook__(*sys.exc_info())
     finally:
@@ -114,6 +135,10 @@ def main(engine_fd: int) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     signal.pthread_sigmask(signal.SIG_SETMASK, init.WAITED)  # inherited by PID 1s, which wait for them
+    prctl.set_dumpable(False)  # inherited: nobody but root looks into a shim, nor into what it forks, until that executes
+    os.closerange(3, engine_fd)
+    os.closerange(engine_fd + 1, _FD_MAX)
+    os.set_inheritable(engine_fd, False)
     title = prctl.ArgumentArea()
     server = Forkserver(socket.socket(fileno=engine_fd), title)
     title.write(title.prepared("orchestr8-forkserver"))

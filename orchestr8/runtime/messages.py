@@ -47,9 +47,12 @@ class Message:
 
 
 class Configure(Message):
-    """The first packet: how to start the engine again when it dies, and the cgroup files that take a "0" to move in."""
+    """The first packet. `cgroup_files` take a "0" to move in.
 
-    fields: ClassVar = {"engine_argv": (), "environment": {}, "cgroup_files": ()}
+    Descriptor, if the engine is to be started again when it dies: a file with JSON {"argv": […], "environment": {…}}.
+    """
+
+    fields: ClassVar = {"cgroup_files": ()}
 
 
 class Spawn(Message):
@@ -186,6 +189,14 @@ def decode(packet: bytes) -> Message:
         return kind(**{key: value for key, value in values.items() if key in kind.fields})
     except (ValueError, KeyError, AttributeError, TypeError) as error:
         raise OperationFailed(f"not a message of protocol {PROTOCOL}: {packet[:80]!r}", code="O8-902") from error
+
+
+def request_of(packet: bytes) -> int:
+    """The number that an answer to this packet repeats, whatever its kind; 0 where there is none."""
+    try:
+        return int(json.loads(packet.partition(b" ")[2])["request"])
+    except (ValueError, KeyError, TypeError):
+        return 0
 
 
 def is_spawn(packet: bytes) -> bool:

@@ -25,14 +25,17 @@ def read_only_mount(path: str) -> int:
 
 def _runs(executable_fd: int, argv: Sequence[str]) -> bool:
     """Whether the interpreter behind the descriptor finds its libraries and its standard library."""
-    result = subprocess.run(
-        [argv[0], "-I", "-S", "-c", "import json, socket, ctypes"],
-        executable=f"/proc/self/fd/{executable_fd}",
-        pass_fds=[executable_fd],
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        check=False,
-    )
+    try:
+        result = subprocess.run(
+            [argv[0], "-I", "-S", "-c", "import json, socket, ctypes"],
+            executable=f"/proc/self/fd/{executable_fd}",
+            pass_fds=[executable_fd],
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            check=False,
+        )
+    except PermissionError:  # memfds may not be executed here (vm.memfd_noexec)
+        return False
     return result.returncode == 0
 
 

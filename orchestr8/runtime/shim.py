@@ -1,8 +1,9 @@
 """One per container, forked by the forkserver and never exec'd: the parent of the container's PID 1.
 
 It owns what must outlive the engine: stdio and log, the network namespace, DNS and port sockets, exit codes. It
-listens on a named socket, so that any later engine can adopt it, and it ends when told to (Release) or with its own
-death, which PID 1 follows by its parent-death signal. What should run, and when again, is the engine's to say.
+listens on a named socket, so that any later engine can adopt it, and it ends when told to (Release), or when its engine
+dies before it has run anything; PID 1 follows its death by the parent-death signal. What should run, and when again,
+is the engine's to say. No request can end it: a container's life hangs on it.
 
 Nothing is imported after the fork. Idle, it sleeps in one epoll call.
 """
@@ -10,6 +11,7 @@ Nothing is imported after the fork. Idle, it sleeps in one epoll call.
 import binascii
 import contextlib
 import functools
+import gc
 import json
 import os
 import signal
@@ -19,6 +21,7 @@ import sys
 import time
 from typing import Final
 
+from orchestr8.errors import OperationFailed
 from orchestr8.kernel import prctl, sockets
 from orchestr8.runtime import messages
 from orchestr8.runtime.exec import ExecProcess
@@ -59,6 +62,7 @@ class Shim:
         self._init_pidfd = -1
         self._oom_before = 0
         self._execs: dict[str, _RunningExec] = {}
+        self._unread: list[Session] = []  # of execs that have ended; their clients have not read everything yet
         self._released = False
         self._listener = self._listen()
         self._welcome(control)
@@ -73,6 +77,8 @@ class Shim:
                 self._socket_path
             )  # of a shim that was killed; two shims of one container cannot be: the engine asks
         listener.bind(self._socket_path)
+        self._socket_identity = _identity(self._socket_path)
+        listener.setblocking(False)
         listener.listen(8)
         self._poller.watch(listener.fileno(), READ, self._accept)
         return listener
@@ -80,12 +86,28 @@ class Shim:
     def run(self) -> None:
         while not (self._released and self._launch is None):
             self._poller.wait()
-        os.unlink(self._socket_path)
+        self._let_go()
+        while self._sessions or self._unread:
+            self._poller.wait()
+
+    def _let_go(self) -> None:
+        """Give everything of the container back, and tell the engines by the end of their connections."""
+        if _identity(self._socket_path) == self._socket_identity:  # not that of a shim that came after
+            os.unlink(self._socket_path)
+        self._poller.forget(self._listener.fileno())
+        self._listener.close()
+        sockets.close_all(self._kept)
+        self._log.close()
+        for session in list(self._sessions):
+            session.finish()
+        for engine in list(self._engines.values()):
+            self._dismiss(engine)
 
     # --- engines --------------------------------------------------------------------------------------------------
 
     def _accept(self, _events: int) -> None:
-        self._welcome(self._listener.accept()[0])
+        with contextlib.suppress(BlockingIOError):
+            self._welcome(self._listener.accept()[0])
 
     def _welcome(self, engine: socket.socket) -> None:
         engine.setblocking(False)
@@ -97,24 +119,31 @@ class Shim:
             self._poller.forget(engine.fileno())
             del self._engines[engine.fileno()]
             engine.close()
+            if not self._engines and self._launch is None and not self._status.runs:
+                self._released = True  # nobody knows of this shim: what it was made for is begun anew
 
     def _receive(self, engine: socket.socket) -> None:
+        """One request. Its handler takes out of `fds` what it keeps."""
         try:
             packet, fds = sockets.receive_packet(engine)
-        except OSError:
+        except BlockingIOError:
+            return
+        except (OSError, OperationFailed):
             packet, fds = b"", []
         if not packet:
             self._dismiss(engine)
             return
-        message = messages.decode(packet)
-        handler = self._HANDLERS.get(type(message))
-        if handler is None:
+        try:
+            message = messages.decode(packet)
+            handler = self._HANDLERS.get(type(message))
+            if handler is None:
+                raise OperationFailed(f"a shim takes no {type(message).__name__}", code="O8-902")
+            handler(self, engine, message, fds)
+        except Exception as error:  # noqa: BLE001 - whatever it is: the engine hears it, and the container goes on
+            sys.__excepthook__(*sys.exc_info())
+            self._answer(engine, messages.Failed(request=messages.request_of(packet), text=str(error)))
+        finally:
             sockets.close_all(fds)
-            self._answer(
-                engine, messages.Failed(request=getattr(message, "request", 0), text=f"a shim takes no {message!r}")
-            )
-            return
-        handler(self, engine, message, fds)
 
     def _answer(self, engine: socket.socket, message: Message, fds: list[int] | None = None) -> None:
         """Send, or let go of an engine that does not read: it will connect and ask again."""
@@ -160,10 +189,10 @@ class Shim:
     def _attach(self, engine: socket.socket, message: Message, fds: list[int]) -> None:
         """Before a start the session waits for the outputs to appear; while running it gets what comes from now on."""
         early = binascii.a2b_base64(message.early)
-        session = Session(self._poller, fds[0], raw=self._order.terminal, wants_input=message.stdin, early=early)
+        session = Session(self._poller, fds.pop(0), raw=self._order.terminal, wants_input=message.stdin, early=early)
         self._sessions.append(session)
         session.on_end = lambda: self._sessions.remove(session)
-        if self._launch is not None and self._init_pidfd >= 0:
+        if self._init_pidfd >= 0:
             self._connect(session)
         self._answer(engine, messages.Done(request=message.request))
 
@@ -191,8 +220,7 @@ class Shim:
         assert launch is not None
         if error is not None:
             os.waitid(os.P_PIDFD, launch.pidfd, os.WEXITED)
-            os.close(launch.pidfd)
-            launch.stdio.close()
+            launch.close()
             self._launch = None
             self._fail_start(*error)
             return
@@ -232,22 +260,28 @@ class Shim:
         self._outputs = [
             Output(self._poller, fd, stream, functools.partial(log.write, name)) for fd, stream, name in sources
         ]
-        for session in self._sessions:
-            self._connect(session)
+        for session in list(self._sessions):
+            if not session.finishing:  # else it still reads the run before
+                self._connect(session)
 
     def _connect(self, session: Session) -> None:
         """Join a client to the running program's stdio."""
         for output in self._outputs:
             output.add(session)
         if session.wants_input and self._master >= 0:
-            session.take_input(Input(self._poller, os.dup(self._master)))
+            session.take_input(Input(self._poller, os.dup(self._master)), owned=True)
         elif session.wants_input and self._input is not None:
-            session.take_input(self._input)
+            session.take_input(self._input, owned=False)
+        else:
+            session.refuse_input()
 
     def _ended(self, _events: int) -> None:
         """PID 1 is gone and with it all of its namespace: drain the output, record, and only then tell."""
-        ended = os.waitid(os.P_PIDFD, self._init_pidfd, os.WEXITED)
-        assert ended is not None
+        ended = os.waitid(os.P_PIDFD, self._init_pidfd, os.WEXITED | os.WNOHANG)
+        if ended is None:
+            return
+        assert self._launch is not None
+        self._launch.stdio.close_slave()
         for output in self._outputs:
             output.drain()
         self._outputs = []
@@ -259,6 +293,7 @@ class Shim:
             session.finish()
         self._poller.forget(self._init_pidfd)
         os.close(self._init_pidfd)
+        os.close(self._launch.null)
         self._init_pidfd = -1
         self._launch = None
         code = ended.si_status if ended.si_code == os.CLD_EXITED else 128 + ended.si_status
@@ -275,7 +310,11 @@ class Shim:
         self._tell_all(messages.Exited(**told, run=status.runs))
 
     def _oom_kills(self) -> int:
-        for line in _read(self._order.oom_file).splitlines() if self._order.oom_file else ():
+        try:
+            text = _read(self._order.oom_file) if self._order.oom_file else ""
+        except OSError:  # somebody removed the group: ENOENT, ENODEV
+            return 0
+        for line in text.splitlines():
             key, _, value = line.partition(" ")
             if key == "oom_kill":
                 return int(value)
@@ -296,17 +335,22 @@ class Shim:
 
     # --- exec -----------------------------------------------------------------------------------------------------
 
+    def let_read(self, session: Session) -> None:
+        """The program of this session has ended: stay until its client has read the rest."""
+        self._unread.append(session)
+        session.on_end = lambda: self._unread.remove(session)
+        if session.open:
+            session.finish()
+        else:
+            self._unread.remove(session)
+
     def _exec(self, engine: socket.socket, message: Message, fds: list[int]) -> None:
-        if self._init_pidfd < 0:
-            sockets.close_all(fds)
+        if self._launch is None or self._init_pidfd < 0:
             self._answer(engine, messages.Failed(request=message.request, text="the container is not running"))
             return
         assert isinstance(message, messages.Exec)
-        try:
-            self._execs[message.exec] = _RunningExec(self, engine, message, fds[0])
-        except OSError as error:
-            sockets.close_all(fds)
-            self._answer(engine, messages.Failed(request=message.request, text=str(error), exit_code=126))
+        self._execs[message.exec] = _RunningExec(self, engine, message, fds[0], self._launch.null)
+        fds.pop(0)
 
     _HANDLERS: Final = {
         messages.Query: _query,
@@ -322,7 +366,7 @@ class Shim:
 class _RunningExec:
     """One `exec` inside a shim: its process, its client, and the news of both."""
 
-    def __init__(self, shim: Shim, engine: socket.socket, order: messages.Exec, client_fd: int) -> None:
+    def __init__(self, shim: Shim, engine: socket.socket, order: messages.Exec, client_fd: int, null: int) -> None:
         self._shim = shim
         self._engine = engine
         self._order = order
@@ -331,7 +375,7 @@ class _RunningExec:
         self._input: Input | None = None
         self._session: Session | None = None
         self.master = -1
-        self._process = ExecProcess(shim._poller, order, shim._order, shim._init_pidfd, self._launched)
+        self._process = ExecProcess(shim._poller, order, shim._order, shim._init_pidfd, null, self._launched)
 
     @property
     def pidfd(self) -> int:
@@ -362,7 +406,7 @@ class _RunningExec:
         wanted = self._input is not None
         self._session = Session(poller, self._client_fd, raw=order.tty, wants_input=wanted, early=early)
         if self._input is not None:
-            self._session.take_input(self._input)
+            self._session.take_input(self._input, owned=True)
         for output in self._outputs:
             output.add(self._session)
         poller.watch(process.pidfd, READ, self._ended)
@@ -370,19 +414,28 @@ class _RunningExec:
 
     def _ended(self, _events: int) -> None:
         pidfd = self._process.pidfd
-        ended = os.waitid(os.P_PIDFD, pidfd, os.WEXITED)
-        assert ended is not None
+        ended = os.waitid(os.P_PIDFD, pidfd, os.WEXITED | os.WNOHANG)
+        if ended is None:
+            return
         self._shim._poller.forget(pidfd)
         os.close(pidfd)
+        self._process.stdio.close_slave()
         for output in self._outputs:
             output.drain()
-        if self._input is not None:
-            self._input.close()
         assert self._session is not None
-        self._session.finish()
+        self._shim.let_read(self._session)
         code = ended.si_status if ended.si_code == os.CLD_EXITED else 128 + ended.si_status
         del self._shim._execs[self._order.exec]
         self._shim._tell_all(messages.ExecExited(exec=self._order.exec, exit_code=code))
+
+
+def _identity(path: str) -> tuple[int, int]:
+    """Which file has this name; (0, 0): none."""
+    try:
+        found = os.lstat(path)
+    except FileNotFoundError:
+        return 0, 0
+    return found.st_dev, found.st_ino
 
 
 def _read(path: str) -> str:
@@ -400,6 +453,7 @@ def main(packet: bytes, fds: list[int], reaper_fd: int, title: prctl.ArgumentAre
     `packet`: a Spawn, with its descriptors; `reaper_fd`: what PID 1 turns into, or -1.
     """
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    gc.enable()  # the forkserver's heap is frozen; what a client or an exec leaves here has cycles
     os.setsid()
     order = messages.decode(packet)
     assert isinstance(order, messages.Spawn)

@@ -5,6 +5,7 @@ since a text that overflows or half parses must never end up as root (CVE-2024-4
 """
 
 import os
+import stat
 from typing import Final, NamedTuple
 
 from orchestr8.errors import InvalidInput
@@ -16,14 +17,15 @@ _MAX_FILE: Final = 1 << 20
 class User(NamedTuple):
     uid: int
     gid: int
-    groups: tuple[int, ...]  # supplementary
+    groups: tuple[int, ...]  # supplementary; the primary one is among them, or giving it up would gain rights that it
+    # is denied (CVE-2022-36109)
     home: str
 
 
 def resolve_user(text: str, passwd: bytes, group: bytes) -> User:
     """`text` is "", "user", "uid", or either followed by ":group" or ":gid"; "" is root.
 
-    A number need not stand in passwd; a name must. Raises InvalidInput.
+    A number is always an id, whatever names there are, and need not stand in passwd; a name must. Raises InvalidInput.
     """
     name, colon, group_name = text.partition(":")
     if text and (not name or (colon and not group_name) or ":" in group_name):
@@ -39,12 +41,12 @@ def resolve_user(text: str, passwd: bytes, group: bytes) -> User:
         group_entry = _find(group_rows, group_name)
         if group_entry is None and not _is_number(group_name):
             raise _bad(text, f"the image's /etc/group has no group `{group_name}`")
-        return User(uid, _number(text, group_entry[2] if group_entry else group_name), (), entry[5] if entry else "/")
-    gid = _number(text, entry[3]) if entry else 0
-    groups = tuple(
-        sorted({_number(text, row[2]) for row in group_rows if user_name and user_name in row[3].split(",")} - {gid})
-    )
-    return User(uid, gid, groups, (entry[5] if entry else "") or "/")
+        gid = _number(text, group_entry[2] if group_entry else group_name)
+        groups = {gid}
+    else:
+        gid = _number(text, entry[3]) if entry else 0
+        groups = {gid, *(_number(text, row[2]) for row in group_rows if user_name and user_name in row[3].split(","))}
+    return User(uid, gid, tuple(sorted(groups)), (entry[5] if entry else "") or "/")
 
 
 def read_file(path: str, dir_fd: int | None = None) -> bytes:
@@ -54,27 +56,24 @@ def read_file(path: str, dir_fd: int | None = None) -> bytes:
     except OSError:
         return b""
     try:
-        return os.read(fd, _MAX_FILE)
-    except OSError:  # a directory, a device
-        return b""
+        if not stat.S_ISREG(os.fstat(fd).st_mode):
+            return b""
+        content = os.read(fd, _MAX_FILE)
+        return content if len(content) < _MAX_FILE else content[: content.rfind(b"\n") + 1]  # no half lines
     finally:
         os.close(fd)
 
 
 def _rows(content: bytes, columns: int) -> list[list[str]]:
-    rows = [line.split(":") for line in content.decode(errors="replace").splitlines()]
+    # Not splitlines: it knows line ends, such as U+2028, that a user may have put into a name field.
+    rows = [line.split(":") for line in content.decode(errors="replace").split("\n")]
     return [row for row in rows if len(row) >= columns]
 
 
 def _find(rows: list[list[str]], wanted: str) -> list[str] | None:
-    for row in rows:
-        if row[0] == wanted:
-            return row
     if _is_number(wanted):
-        for row in rows:
-            if _is_number(row[2]) and int(row[2]) == int(wanted):
-                return row
-    return None
+        return next((row for row in rows if _is_number(row[2]) and int(row[2]) == int(wanted)), None)
+    return next((row for row in rows if row[0] == wanted), None)
 
 
 def _is_number(text: str) -> bool:

@@ -61,6 +61,8 @@ class Response:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stream:
+    """The head goes out with the first `send`, if only of b"": a client that has it knows that `write` is under way."""
+
     write: Callable[[Send], Awaitable[None]]
     content_type: str = "application/x-ndjson"
     status: int = 200
@@ -268,15 +270,17 @@ async def _send_response(
 
 
 async def _send_stream(connection: Connection, protocol: h11.Connection, answer: Stream) -> None:
-    headers = {"Content-Type": answer.content_type, "Server": "orchestr8"}
-    await _send_event(connection, protocol, _head(answer.status, headers))
+    head = _head(answer.status, {"Content-Type": answer.content_type, "Server": "orchestr8"})
 
     async def send(data: bytes) -> None:
+        if protocol.our_state is h11.SEND_RESPONSE:
+            await _send_event(connection, protocol, head)
         if data:  # an empty chunk would end the body
             await _send_event(connection, protocol, h11.Data(data=data))
 
     if not await _while_connected(connection, answer.write, send, keep=protocol.receive_data):
         raise ConnectionAbortedError
+    await send(b"")
     await _send_event(connection, protocol, h11.EndOfMessage())
 
 

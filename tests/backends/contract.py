@@ -155,7 +155,12 @@ async def test_the_stop_signal_is_the_containers_own(bench: Bench) -> None:
 
 async def test_a_deaf_program_is_killed_after_the_time_out(bench: Bench) -> None:
     await bench.create("sh", "-c", "trap '' TERM; echo deaf; sleep 1000")
-    await bench.start()
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        await bench.backend.attach(WEB, theirs.fileno(), stdin=False)
+        await bench.start()
+        ours.setblocking(False)
+        await anyio.wait_readable(ours)  # it has said so: the signal is ignored by now
     await bench.stop(timeout_s=1.0)
     assert (await bench.see()).exit_code == 137
 

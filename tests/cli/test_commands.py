@@ -115,6 +115,7 @@ def test_up_detached_tells_its_progress_and_the_addresses(cli: Cli, engine: Fake
     def up(call: Call) -> None:
         call.line(type="plan", steps=2, text="")
         call.line(type="warning", message="something is odd", code="O8-111")
+        call.line(type="warning", message="and stays", code="")
         call.line(type="step", kind="Container", name="shop-web-1", status="Creating")
         call.line(type="step", kind="Container", name="shop-web-1", status="Created")
         port = {"service": "web", "container": "shop-web-1", "published": 8080, "target": 80}
@@ -128,6 +129,7 @@ def test_up_detached_tells_its_progress_and_the_addresses(cli: Cli, engine: Fake
         "",
         (
             "warning[O8-111]: something is odd\n"
+            "warning: and stays\n"
             " Container shop-web-1  Creating\n"
             " Container shop-web-1  Created\n"
             " web  http://127.0.0.1:8080  (on every address of this machine)\n"
@@ -216,6 +218,21 @@ def test_down_needs_no_file_when_the_name_is_given(cli: Cli, engine: FakeEngine)
     assert engine.calls[0].body["document"] is None
     code, _, err = cli("down")
     assert (code, err.splitlines()[0]) == (1, "error[O8-107]: no configuration file provided: not found")
+
+
+def test_down_by_name_does_not_need_the_file_to_be_right(cli: Cli, engine: FakeEngine) -> None:
+    Path("stack.yml").write_text("services: [oops\n")
+    engine.routes["POST /stacks/shop/down"] = steps()
+    code, _, err = cli("-p", "shop", "down")
+    assert (code, err.splitlines()[-1]) == (0, "warning: this file is not used: everything of shop goes")
+    assert engine.calls[0].body["document"] is None
+    assert cli("down")[0] == 1
+
+
+def test_progress_can_be_moved_to_the_standard_output(cli: Cli, engine: FakeEngine, monkeypatch) -> None:
+    monkeypatch.setenv("COMPOSE_STATUS_STDOUT", "true")
+    engine.routes["POST /stacks/shop/stop"] = steps(("Container", "shop-web-1", "Stopped"))
+    assert cli("stop") == (0, " Container shop-web-1  Stopped\n", "")
 
 
 @pytest.mark.parametrize(
@@ -335,6 +352,13 @@ def test_logs_since_a_moment(cli: Cli, engine: FakeEngine) -> None:
     assert cli("logs", "--tail", "some")[0] == 2
 
 
+def test_an_error_within_the_log_stream_is_an_error(cli: Cli, engine: FakeEngine) -> None:
+    engine.routes["GET /stacks/shop/logs"] = lambda call: call.upgrade().sendall(
+        encode(3, ERROR % (b"bad disk", b"O8-600"))
+    )
+    assert cli("logs") == (1, "", "error[O8-600]: bad disk\n")
+
+
 def test_a_log_stream_that_is_cut_in_a_frame_is_an_error(cli: Cli, engine: FakeEngine) -> None:
     engine.routes["GET /stacks/shop/logs"] = lambda call: call.upgrade().sendall(encode(1, b"hello\n")[:-2])
     assert cli("logs")[0] == 1
@@ -387,6 +411,21 @@ def test_exec_needs_a_running_container(cli: Cli, engine: FakeEngine) -> None:
     code, _, err = cli("exec", "--index", "2", "web", "true")
     assert (code, err.splitlines()[0]) == (125, 'error[O8-409]: service "web" is not running container #2')
     assert cli("exec", "web")[0] == 2
+
+
+ERROR = b'{"message": "%b", "code": "%b", "notes": [], "helps": []}'
+
+
+@pytest.mark.parametrize(("code", "exit_code"), [(b"O8-626", 126), (b"O8-627", 127), (b"O8-903", 125)])
+def test_exec_of_what_cannot_be_run_tells_by_its_exit_code(
+    cli: Cli, engine: FakeEngine, code: bytes, exit_code: int
+) -> None:
+    engine.routes |= {
+        "GET /stacks/shop/containers": [container()],
+        "POST /containers/000000000001/exec": {"Id": "e1"},
+        "POST /exec/e1/start": lambda call: call.upgrade().sendall(encode(3, ERROR % (b"cannot", code))),
+    }
+    assert cli("exec", "web", "nope") == (exit_code, "", f"error[{code.decode()}]: cannot\n")
 
 
 def run_routes(engine: FakeEngine, code: int, *, fail_start: bool = False) -> None:

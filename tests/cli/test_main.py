@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 
 from orchestr8.cli.commands import ps
+from orchestr8.wire.frames import encode
 from tests.cli.conftest import Cli
-from tests.cli.fake_engine import FakeEngine
+from tests.cli.fake_engine import Call, FakeEngine
 from tests.cli.process import ROOT
 
 BROKEN = "name: shop\nservices:\n  web: {image: 'rootfs:/', comand: [x]}\n"
@@ -73,6 +74,28 @@ def test_a_reader_who_leaves_ends_it_as_a_broken_pipe_does() -> None:
     done = subprocess.run(argv, stdout=writer, stderr=subprocess.PIPE, env=environ, check=False)
     os.close(writer)
     assert (done.returncode, done.stderr) == (141, b"")
+
+
+def test_a_closed_standard_input_is_an_empty_one(engine: FakeEngine) -> None:
+    """Else the engine's socket would get number 0, and be read as the standard input."""
+
+    def start(call: Call) -> None:
+        stream = call.upgrade()
+        while stream.recv(100):
+            pass
+        stream.sendall(encode(1, b"no input\n"))
+
+    container = {"id": "a", "name": "shop-web-1", "service": "web", "number": 1, "oneoff": False, "state": "running"}
+    engine.routes |= {
+        "GET /stacks/shop/containers": [container],
+        "POST /containers/a/exec": {"Id": "e1"},
+        "POST /exec/e1/start": start,
+        "GET /exec/e1/json": {"ExitCode": 0},
+    }
+    line = f"exec {sys.executable} -m orchestr8 -p shop exec web cat <&-"
+    environ = {**os.environ, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(["sh", "-c", line], capture_output=True, env=environ, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (0, b"no input\n", b"")
 
 
 def test_modes_that_contradict_each_other_are_refused(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -103,6 +103,14 @@ def test_a_terminated_exec_leaves_the_program_and_the_terminal_in_order(program:
         assert process.end() == 128 + 15
 
 
+def test_an_error_instead_of_a_program_is_told_on_a_terminal_too(program: Program, engine: FakeEngine) -> None:
+    error = b'{"message": "sh: executable not found", "code": "O8-627"}'
+    engine.routes["POST /exec/e1/start"] = lambda call: call.upgrade().sendall(encode(3, error))
+    with Process("exec", "web", "sh", terminal=(90, 30)) as process:
+        assert process.end() == 127
+    assert process.shown() == ["error[O8-627]: sh: executable not found"]
+
+
 def test_no_terminal_is_asked_for_when_told_so(program: Program, engine: FakeEngine) -> None:
     engine.routes["POST /exec/e1/start"] = lambda call: call.upgrade().sendall(encode(1, b"plain\n"))
     with Process("exec", "-T", "web", "sh", terminal=(90, 30)) as process:

@@ -2,7 +2,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from orchestr8.cli.times import duration_text, parse_duration, parse_moment
+from orchestr8.cli.times import parse_duration, parse_moment
 
 
 @pytest.mark.parametrize(
@@ -37,15 +37,3 @@ def test_a_moment_is_so_long_ago_or_a_date_or_unix_time() -> None:
     assert parse_moment("2026-01-31T12:00:00", now=0) == datetime(2026, 1, 31, 12).astimezone().timestamp()
     with pytest.raises(ValueError, match="isoformat"):
         parse_moment("yester-day", now=0)
-
-
-@pytest.mark.parametrize(
-    ("seconds", "text"),
-    [
-        (-5, "Less than a second"), (0.4, "Less than a second"), (1, "1 second"), (59.9, "59 seconds"),
-        (60, "About a minute"), (125, "2 minutes"), (3600, "About an hour"), (7300, "2 hours"), (86400, "24 hours"),
-        (200_000, "2 days"), (15 * 86400, "2 weeks"), (100 * 86400, "3 months"), (800 * 86400, "2 years"),
-    ],
-)  # fmt: skip
-def test_a_duration_is_told_in_the_words_of_dockers_tools(seconds: float, text: str) -> None:
-    assert duration_text(seconds) == text

@@ -158,6 +158,24 @@ def test_ctrl_backslash_leaves_the_stack_running(director: Director, engine: Fak
     assert "POST /stacks/shop/stop" not in engine.names
 
 
+def test_an_interrupted_detached_up_says_that_the_engine_goes_on(director: Director, engine: FakeEngine) -> None:
+    released = threading.Event()
+
+    def slow_up(call: Call) -> None:
+        call.line(type="plan", steps=2, text="")
+        call.line(type="step", kind="Container", name="shop-web-1", status="Waiting")
+        released.wait()
+
+    engine.routes["POST /stacks/shop/up"] = slow_up
+    with Process("up", "-d") as process:
+        process.until("Waiting")
+        process.signal(signal.SIGINT)
+        assert process.end() == 130
+    released.set()
+    assert process.text.endswith("interrupted; the engine goes on with: up shop\n")
+    assert engine.names == ["POST /stacks/shop/up"]
+
+
 def test_an_engine_that_dies_is_followed_by_the_logs_of_the_next(director: Director, engine: FakeEngine) -> None:
     first = director.logs
 

@@ -182,15 +182,14 @@ async def test_a_one_off_that_is_to_be_removed_is_removed_without_its_client(
     async with start() as engine:
         body = {"document": make_document(web=SLEEP), "service": "web", "options": {"command": ["true"], "rm": True}}
         done = (await engine.work("/stacks/shop/run", body))[-1]
-        async with anyio.create_task_group() as tasks:
-            codes: list[Any] = []
 
-            async def wait() -> None:
-                codes.append(await engine.ask("POST", f"/containers/{done['container']}/wait"))
+        def open_wait() -> Any:
+            return engine.client.open("POST", f"/containers/{done['container']}/wait")
 
-            tasks.start_soon(wait)
-            await engine.ask("POST", f"/containers/{done['container']}/start")
-        assert codes == [{"StatusCode": 0}]
+        response = await anyio.to_thread.run_sync(open_wait)
+        await engine.ask("POST", f"/containers/{done['container']}/start")
+        assert await anyio.to_thread.run_sync(response.value) == {"StatusCode": 0}
+        response.close()
         await eventually(lambda: f"RemoveContainer {done['name']}" in backend.applied)
 
 

@@ -3,7 +3,7 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from orchestr8.errors import InvalidInput
@@ -215,6 +215,7 @@ def test_a_document_of_another_shape_is_refused_by_place(content: dict[str, Any]
     assert message in caught.value.message
 
 
+@settings(deadline=None)
 @given(
     st.recursive(
         st.none() | st.booleans() | st.integers() | st.text(max_size=5),

@@ -1,6 +1,6 @@
 import itertools
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from orchestr8.model.observed import Snapshot
@@ -42,6 +42,7 @@ NAMES = [f"s{number}" for number in range(7)]
 GRAPHS = st.dictionaries(st.sampled_from(NAMES), st.sets(st.sampled_from(NAMES)), max_size=7)
 
 
+@settings(deadline=None)
 @given(GRAPHS)
 def test_networkx_agrees_about_order_and_cycles(edges: dict[str, set[str]]) -> None:
     import networkx as nx

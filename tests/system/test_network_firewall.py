@@ -11,11 +11,9 @@ from orchestr8.network.firewall import rules
 from orchestr8.network.firewall.host import Change, HostFirewall
 from orchestr8.network.firewall.nft import Nft, NftError
 from orchestr8.network.firewall.rules import Elements, HostPort, Target
+from tests.requires import requires
 
-pytestmark = [
-    pytest.mark.system,
-    pytest.mark.skipif(os.geteuid() != 0, reason="needs root"),
-]
+pytestmark = [pytest.mark.system, requires("root", "network_namespaces")]
 
 TABLE = "orchestr8-ab12cd34"
 WEB = {HostPort("0.0.0.0", 8080): Target("10.9.0.2", 80)}

@@ -34,8 +34,9 @@ def routes(containers: ContainerService, execs: ExecService) -> list[Route]:
         container = (await containers.find(reference)).container
 
         async def write(send: Send) -> None:
-            # The head goes out at once, so that a client knows that a run which it now starts is waited for.
-            await send(json_line({"StatusCode": await containers.wait(container, condition)}))
+            # A client that has the head may start the run: its end will not be missed.
+            exit_code = await containers.wait(container, condition, lambda: send(b""))
+            await send(json_line({"StatusCode": exit_code}))
 
         return Stream(write=write, content_type="application/json")
 

@@ -27,6 +27,7 @@ def routes(execs: ExecService) -> list[Route]:
             return json_response(await execs.inspect(exec_id, wait=False))
 
         async def write(send: Send) -> None:
+            await send(b"")
             await send(json_line(await execs.inspect(exec_id, wait=True)))
 
         return Stream(write=write, content_type="application/json")

@@ -16,7 +16,8 @@ import anyio
 import anyio.abc
 
 from orchestr8.backends.native import probes
-from orchestr8.backends.native.containers import Container, Surroundings, new_record
+from orchestr8.backends.native.containers import Container, new_record
+from orchestr8.backends.native.making import Surroundings
 from orchestr8.backends.native.networks import Networks
 from orchestr8.errors import Conflict, NotFound, OperationFailed
 from orchestr8.kernel import seccomp
@@ -67,11 +68,8 @@ class NativeBackend:
         self._containers: dict[ContainerName, Container] = {}
         self._tasks: anyio.abc.TaskGroup | None = None
         self._exits = contextlib.AsyncExitStack()
-        configure = Configure(
-            engine_argv=list(engine_argv),
-            environment=engine_environment or {},
-            cgroup_files=list(self._cgroups.prepare().files),
-        )
+        configure = Configure(cgroup_files=list(self._cgroups.prepare().files))
+        engine = (engine_argv, engine_environment or {}) if engine_argv else None
 
         def start() -> tuple[socket.socket, subprocess.Popen[bytes]]:
             return start_forkserver(log_fd)
@@ -85,7 +83,7 @@ class NativeBackend:
             volumes=self._volumes,
             networks=self._networks,
             cgroups=self._cgroups,
-            forkserver=ForkserverClient(start, configure),
+            forkserver=ForkserverClient(start, configure, engine=engine),
             emit=self._emit,
         )
 
@@ -99,6 +97,7 @@ class NativeBackend:
             tasks.start_soon(self._start_forkserver)
             tasks.start_soon(self._manager.start)
             tasks.start_soon(anyio.to_thread.run_sync, self._write_seccomp)
+        self._tasks.start_soon(self._around.forkserver.keep_running, name="keep the forkserver running")
         await self._networks.restore()
         await self._adopt_all()
         await self._sweep()
@@ -215,7 +214,7 @@ class NativeBackend:
                     labels=dict(each.labels),
                 )
                 for each in volumes
-                if stack in {None, each.stack} and each.key
+                if stack in {None, each.stack}
             },
             foreign_networks=frozenset(each.name for each in networks if each.stack != stack),
             foreign_volumes=frozenset(each.name for each in volumes if each.stack != stack),
@@ -254,9 +253,13 @@ class NativeBackend:
                 raise OperationFailed("waiting is the reconciler's", code="O8-904")
 
     async def _remove_network(self, name: NetworkName) -> None:
-        users = sorted(each.record.name for each in self._containers.values() if name in each.record.addresses)
-        if users:
-            raise Conflict(f"network {name} is in use", notes=[f"containers on it: {', '.join(users)}"], code="O8-701")
+        """Running containers keep it; stopped ones are given another address when they start again."""
+        users = [each for each in self._containers.values() if name in each.record.addresses]
+        running = sorted(each.record.name for each in users if each.running)
+        if running:
+            raise Conflict(f"network {name} is in use by {', '.join(running)}", code="O8-706")
+        for each in users:
+            await each.leave(name)
         await self._networks.remove(name)
 
     async def _create_volume(self, action: actions.CreateVolume) -> None:
@@ -270,12 +273,10 @@ class NativeBackend:
         users = sorted(
             each.record.name
             for each in self._containers.values()
-            if any(mount.source == name for mount in each.record.spec.mounts)
+            if name in each.record.anonymous_volumes or any(mount.source == name for mount in each.record.spec.mounts)
         )
         if users:
-            raise Conflict(
-                f"volume {name} is in use", notes=[f"containers that mount it: {', '.join(users)}"], code="O8-702"
-            )
+            raise Conflict(f"volume {name} is in use by {', '.join(users)}", code="O8-707")
         await anyio.to_thread.run_sync(self._volumes.remove, name)
         record = self._registry.volumes.get(name)
         if record is not None:
@@ -285,7 +286,7 @@ class NativeBackend:
     async def _create_container(self, action: actions.CreateContainer) -> None:
         container = self._containers.get(action.name)
         if container is None:
-            addresses = self._networks.allot(action.spec)
+            addresses = self._networks.allot(action.spec, {})
             record = new_record(action, addresses)
             container = self._containers[action.name] = Container(self._around, record)
             try:
@@ -297,6 +298,8 @@ class NativeBackend:
                 self._networks.settled(addresses)
         elif container.record.stack != action.stack:
             raise Conflict(f"container name {action.name} is taken by stack {container.record.stack}")
+        elif container.record.config_hash != action.config_hash:
+            raise Conflict(f"container {action.name} exists with other settings; it must be removed first")
         await container.create()
 
     async def _remove_container(self, action: actions.RemoveContainer) -> None:

@@ -11,56 +11,34 @@ import logging
 import os
 import signal
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextlib import AsyncExitStack
 from typing import Any, Final
 
 import anyio
 
-from orchestr8.backends.native.networks import Networks
-from orchestr8.errors import Conflict, NotFound, OperationFailed, Unavailable
-from orchestr8.image.reference import parse_image
-from orchestr8.image.resolve import Image, resolve
-from orchestr8.kernel import openat2, sockets
-from orchestr8.kernel.cgroup import CgroupTree
+from orchestr8.backends.native.making import (
+    Surroundings,
+    anonymous_volume,
+    command_line,
+    make_bundle,
+    write_hosts,
+)
+from orchestr8.errors import Conflict, OperationFailed, Orchestr8Error, Unavailable
+from orchestr8.kernel import sockets
 from orchestr8.model.actions import CreateContainer
 from orchestr8.model.backend import ExecSpec
 from orchestr8.model.events import Event, EventKind
-from orchestr8.model.ids import ContainerId, ContainerName, VolumeName
+from orchestr8.model.ids import ContainerId, ContainerName, NetworkName
 from orchestr8.model.observed import ContainerState, ObservedContainer
-from orchestr8.model.records import ContainerRecord, Registry, VolumeRecord
-from orchestr8.model.specs import ContainerSpec, MountKind, RestartMode
+from orchestr8.model.records import ContainerRecord, VolumeRecord
+from orchestr8.model.specs import MountKind, RestartMode
 from orchestr8.runtime import bundle, messages
-from orchestr8.runtime.client import ForkserverClient, ShimClient, control_pair
-from orchestr8.runtime.users import User, read_file, resolve_user
-from orchestr8.storage.covers import CoverKind
-from orchestr8.storage.snapshots import SnapshotStore
-from orchestr8.storage.volumes import VolumeStore
+from orchestr8.runtime.client import ShimClient, control_pair
+from orchestr8.runtime.signals import signal_number
 
 _log: Final = logging.getLogger(__name__)
 _KILL_GRACE_S: Final = 10.0  # Docker's: how long a SIGKILL may take before that is an error
-
-
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class Surroundings:
-    """What every container of an engine shares."""
-
-    root: str
-    run_dir: str
-    seccomp_path: str
-    registry: Registry
-    snapshots: SnapshotStore
-    volumes: VolumeStore
-    networks: Networks
-    cgroups: CgroupTree
-    forkserver: ForkserverClient
-    emit: Callable[[Event], None]
-
-    def bundle(self, container_id: ContainerId) -> str:
-        return f"{self.root}/containers/{container_id}"
-
-    def shim_socket(self, container_id: ContainerId) -> str:
-        return f"{self.run_dir}/shims/{container_id}"
 
 
 @dataclasses.dataclass(slots=True)
@@ -168,71 +146,19 @@ class Container:
             if anonymous:
                 await self._around.registry.save(*anonymous)
             await self.update(anonymous_volumes=tuple(volume.name for volume in anonymous))
-            self.command = await anyio.to_thread.run_sync(self._make_bundle)
+            self.command = await anyio.to_thread.run_sync(make_bundle, self._around, self.record)
             self._emit(EventKind.CREATE)
 
     def _anonymous_volumes(self) -> list[VolumeRecord]:
-        """One for each volume mount without a name; those of an interrupted creation are used again."""
-        mounts = [mount for mount in self.record.spec.mounts if mount.kind is MountKind.VOLUME and not mount.source]
-        names = [*self.record.anonymous_volumes, *(VolumeName(os.urandom(32).hex()) for _ in mounts)][: len(mounts)]
-        return [VolumeRecord(name=name, stack=self.record.stack, key="") for name in names]
-
-    def _make_bundle(self) -> tuple[str, ...]:
-        """In a thread: everything on disk. Returns the command line."""
-        around, record = self._around, self.record
-        image = resolve(parse_image(record.spec.image), around.root)
-        overlay = around.snapshots.prepare(record.id, image.lowerdirs, image.covers)
-        volume_paths = self._fill_volumes(image)
-        self._make_bind_sources(record.spec)
-        hostname = record.spec.hostname or record.id
-        addresses = [address for each in record.addresses.values() for address in each]
-        request = bundle.BundleRequest(
-            container_id=record.id,
-            spec=record.spec,
-            overlay=overlay.data(),
-            image_entrypoint=image.config.entrypoint,
-            image_command=image.config.command,
-            image_environment=dict(image.config.environment),
-            image_working_dir=image.config.working_dir,
-            user=find_user(record.spec.user or image.config.user, image.lowerdirs),
-            files={f"/etc/{name}": f"{self.bundle}/{name}" for name in ("hostname", "hosts", "resolv.conf")},
-            tmpfs_covers=[(each.path, each.mode) for each in image.covers if each.kind is CoverKind.TMPFS],
-            volume_paths=volume_paths,
-            cgroup_views=around.cgroups.views(),
-            cgroup_group=f"{around.cgroups.parent}/{record.id}",
-            seccomp_path=around.seccomp_path,
-        )
-        document = bundle.build_document(request)
-        files = {
-            "hostname": f"{hostname}\n",
-            "hosts": bundle.hosts_file(hostname, addresses),
-            "resolv.conf": around.networks.resolv_conf(),
-        }
-        bundle.write(self.bundle, document, files)
-        return tuple(document["process"]["args"])
-
-    def _fill_volumes(self, image: Image) -> dict[str, str]:
-        """Make anonymous volumes, seed the empty ones: target → directory."""
-        around = self._around
-        anonymous = list(self.record.anonymous_volumes)
-        paths = {}
-        for mount in self.record.spec.mounts:
-            if mount.kind is not MountKind.VOLUME:
-                continue
-            name = mount.source or anonymous.pop(0)
-            paths[mount.target] = around.volumes.create(name)
-            if not mount.nocopy:
-                around.volumes.seed(name, image.lowerdirs, mount.target, image.covers)
-        return paths
-
-    def _make_bind_sources(self, spec: ContainerSpec) -> None:
-        for mount in spec.mounts:
-            if mount.kind is not MountKind.BIND or os.path.exists(mount.source):
-                continue
-            if not mount.create_host_path:
-                raise NotFound(f"bind source {mount.source} does not exist", code="O8-402")
-            os.makedirs(mount.source, exist_ok=True)
-            _log.warning("%s: made the missing bind source %s", self.record.name, mount.source)
+        """One for each volume mount without a name, called after container and place: so a container that is made anew
+        finds them again.
+        """
+        record = self.record
+        return [
+            VolumeRecord(name=anonymous_volume(record.name, mount.target), stack=record.stack, key="")
+            for mount in record.spec.mounts
+            if mount.kind is MountKind.VOLUME and not mount.source
+        ]
 
     # --- running --------------------------------------------------------------------------------------------------
 
@@ -245,11 +171,12 @@ class Container:
             await self.update(restarts=self.record.restarts + 1 if by_policy else 0, stopped_by_user=False, error="")
             try:
                 await self._start_program()
-            except OperationFailed as error:
+            except Orchestr8Error as error:
                 with anyio.CancelScope(shield=True):
                     await self._release()
                     await self.update(error=error.message)
-                raise OperationFailed(f"cannot start {self.record.name}: {error.message}", code=error.code) from error
+                error.message = f"cannot start {self.record.name}: {error.message}"
+                raise
 
     async def _start_program(self) -> None:
         """A shim that dies over it may have gone with its forkserver: then once more, with what the next one forks."""
@@ -272,7 +199,9 @@ class Container:
 
     async def _make_shim(self, undo: AsyncExitStack) -> ShimClient:
         """Cgroup, network namespace, ports, and the process that holds them; `undo` is emptied when all is well."""
-        around, record = self._around, self.record
+        around = self._around
+        await self._complete_addresses()
+        record = self.record
         place = await anyio.to_thread.run_sync(around.cgroups.create, record.id, record.spec.resources)
         undo.callback(around.cgroups.remove, record.id)
         for warning in place.warnings:
@@ -304,6 +233,22 @@ class Container:
         sockets.close_all([namespace.netns, namespace.dns_udp, namespace.dns_tcp, *published.fds, cgroup_fd])
         undo.pop_all()
         return shim
+
+    async def _complete_addresses(self) -> None:
+        """An address for each network that was made anew since the container was created."""
+        missing = self._around.networks.allot(self.record.spec, self.record.addresses)
+        if missing:
+            try:
+                await self.update(addresses={**self.record.addresses, **missing})
+            finally:
+                self._around.networks.settled(missing)
+            await anyio.to_thread.run_sync(write_hosts, self._around, self.record)
+
+    async def leave(self, network: NetworkName) -> None:
+        """The network goes away; the container does not run."""
+        async with self._lock:
+            await self._release()
+            await self.update(addresses={name: each for name, each in self.record.addresses.items() if name != network})
 
     def _use(self, shim: ShimClient) -> ShimClient:
         self._shim = shim
@@ -411,7 +356,7 @@ class Container:
     async def kill(self, signal_name: str) -> None:
         number = signal_number(signal_name)
         if not self.running:
-            raise Conflict(f"{self.record.name} is not running")
+            return
         # By hand and for good: a policy must not start again what the user has just killed (moby daemon/kill.go).
         if number in {signal.SIGKILL, signal_number(self.record.spec.stop_signal)}:
             await self.update(stopped_by_user=True)
@@ -441,7 +386,7 @@ class Container:
 
     async def adopt(self, state: Mapping[str, Any], boot_id: str) -> None:
         """Take over from a former engine: connect to a shim that lives, or learn from `state` how the last run ended."""
-        self.command = await anyio.to_thread.run_sync(_command_line, self.bundle)
+        self.command = await anyio.to_thread.run_sync(command_line, self.bundle)
         try:
             shim = ShimClient.connect(self._around.shim_socket(self.record.id), self)
         except OSError:
@@ -515,55 +460,6 @@ class RunningExec:
 
     async def kill(self) -> None:
         await self._shim.signal(signal.SIGKILL, self._id)
-
-
-def _command_line(bundle_path: str) -> tuple[str, ...]:
-    """What a complete bundle runs; () for one whose creation was interrupted."""
-    try:
-        return tuple(bundle.read(bundle_path)["process"]["args"])
-    except FileNotFoundError:
-        return ()
-
-
-def signal_number(name: str) -> int:
-    """SIGTERM, TERM or 15; RTMIN+3 as kill(1) has it. Raises NotFound for what is no signal."""
-    text = name.upper().removeprefix("SIG")
-    base, plus, offset = text.partition("+")
-    if text.isdigit() and 0 < int(text) < signal.NSIG:
-        return int(text)
-    if plus and base == "RTMIN" and offset.isdigit():
-        return int(signal.SIGRTMIN) + int(offset)
-    number = signal.__dict__.get(f"SIG{text}")
-    if not isinstance(number, signal.Signals):
-        raise NotFound(f"there is no signal called {name}", code="O8-613")
-    return int(number)
-
-
-def find_user(text: str, lowerdirs: tuple[str, ...]) -> User:
-    """Resolve a user against the passwd and group files of the image's uppermost layer that has them."""
-    files = {}
-    for name in ("passwd", "group"):
-        files[name] = b""
-        for lowerdir in lowerdirs:
-            root_fd = os.open(lowerdir, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
-            try:
-                files[name] = _read_in_root(root_fd, f"/etc/{name}")
-            finally:
-                os.close(root_fd)
-            if files[name]:
-                break
-    return resolve_user(text, files["passwd"], files["group"])
-
-
-def _read_in_root(root_fd: int, path: str) -> bytes:
-    try:
-        fd = openat2.open_in_root(root_fd, path, os.O_RDONLY | os.O_NONBLOCK)
-    except OSError:  # the image has none, or something that is no file
-        return b""
-    try:
-        return read_file(f"/proc/self/fd/{fd}")
-    finally:
-        os.close(fd)
 
 
 def new_record(action: CreateContainer, addresses: Mapping[Any, tuple[str, ...]]) -> ContainerRecord:

@@ -1,6 +1,6 @@
 """What is allotted to networks and containers, and what the network package is asked to make of it."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Final
 
 from orchestr8.errors import NotFound
@@ -56,10 +56,14 @@ class Networks:
             await self._manager.remove_network(record.name, record.bridge)
             await self._registry.forget(record)
 
-    def allot(self, spec: ContainerSpec) -> dict[NetworkName, tuple[str, ...]]:
-        """An address in each network; the caller stores them and then calls `settled`."""
+    def allot(
+        self, spec: ContainerSpec, present: Mapping[NetworkName, tuple[str, ...]]
+    ) -> dict[NetworkName, tuple[str, ...]]:
+        """An address in each network that `present` lacks; the caller stores them and then calls `settled`."""
         addresses: dict[NetworkName, tuple[str, ...]] = {}
         for attachment in spec.networks:
+            if attachment.network in present:
+                continue
             network = self._record(attachment.network)
             pending = self._allotted.setdefault(network.name, set())
             used = {

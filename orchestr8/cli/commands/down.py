@@ -1,22 +1,25 @@
 """`down`: stop and remove the stack's containers and networks; with -v its volumes.
 
-With a stack file, containers of services that it does not have are orphans and stay unless asked for. Without one, the
-name alone says which stack, and everything of it goes.
+With a stack file, containers of services that it does not have are orphans and stay unless asked for. Without one, or
+with one that is broken, the name given by -p alone says which stack, and everything of it goes.
 """
 
 from __future__ import annotations
 
 from orchestr8.cli.documents import remove_orphans, sent_document
 from orchestr8.cli.work import do_work
+from orchestr8.errors import InvalidStack
 
 TYPE_CHECKING = False  # `typing` costs 4 ms at start
 if TYPE_CHECKING:
+    from typing import Any
+
     from orchestr8.cli.context import Context
     from orchestr8.cli.parser import Options
 
 
 def run(context: Context, options: Options) -> int:
-    document = sent_document(context.load()) if context.project.files else None
+    document = _document(context)
     stack = document["name"] if document else context.stack
     wanted = {
         "volumes": options.volumes,
@@ -31,3 +34,16 @@ def run(context: Context, options: Options) -> int:
     else:
         do_work(context, f"down {stack}", f"/stacks/{stack}/down", {"document": document, "options": wanted})
     return 0
+
+
+def _document(context: Context) -> dict[str, Any] | None:
+    if not context.project.files:
+        return None
+    try:
+        return sent_document(context.load())
+    except InvalidStack as error:
+        if not context.options.project_name:
+            raise
+        context.warn(error.diagnostics, error.sources)
+        context.err.write(f"warning: this file is not used: everything of {context.stack} goes\n")
+        return None

@@ -9,8 +9,8 @@ import time
 
 from orchestr8.cli.commands.logs import tail
 from orchestr8.cli.parser import UsageError
-from orchestr8.cli.times import duration_text
 from orchestr8.errors import NotFound, Unavailable
+from orchestr8.wire.durations import human_duration
 
 TYPE_CHECKING = False  # `typing` costs 4 ms at start
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ def _status(context: Context, options: Options) -> int:
         ("socket", state["socket"]),
         ("version", state["version"]),
         ("pid", f"{state['pid']}, forkserver {state['forkserver_pid'] or '-'}"),
-        ("started", f"{duration_text(time.time() - state['started_at'])} ago"),
+        ("started", f"{human_duration(time.time() - state['started_at'])} ago"),
         ("stacks", state["stacks"]),
         ("containers", f"{state['containers']}, {state['running']} running"),
         ("memory", f"{state['memory_pss_bytes'] / 2**20:.1f} MiB"),

@@ -7,7 +7,7 @@ import time
 
 from orchestr8.cli.containers import list_containers
 from orchestr8.cli.render import table_text
-from orchestr8.cli.times import duration_text
+from orchestr8.wire.durations import human_duration
 
 TYPE_CHECKING = False  # `typing` costs 4 ms at start
 if TYPE_CHECKING:
@@ -79,7 +79,7 @@ def _command(container: dict[str, Any], width: int) -> str:
 
 
 def _ago(container: dict[str, Any], now: float) -> str:
-    return f"{duration_text(now - container['created_at'])} ago"
+    return f"{human_duration(now - container['created_at'])} ago"
 
 
 def _ports(container: dict[str, Any]) -> str:

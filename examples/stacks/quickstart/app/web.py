@@ -8,7 +8,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 PAGE = """<!doctype html>
 <title>quickstart</title>
 <h1>{greeting}</h1>
-<p>You are visitor number {visits}. The worker has done {jobs} jobs.</p>
+<p>You are visitor number {visits}. Jobs done by the worker: {jobs}.</p>
 """
 
 

@@ -1,0 +1,73 @@
+"""What is compared: ours, `docker compose` and `docker`, and how each says the same thing."""
+
+import os
+import shlex
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from bench.processes import Sample, run
+from bench.stacks import Stack
+
+OURS: Final = "ours"
+COMPOSE: Final = "compose"
+DOCKER: Final = "docker"
+
+Words = Callable[[Stack], list[str]]
+
+_STACK_VERBS: Final[Mapping[str, Words]] = {
+    "up": lambda _: ["up", "-d"],
+    "down": lambda _: ["down"],
+    "ps": lambda _: ["ps"],
+    "exec": lambda _: ["exec", "-T", "s0", "true"],
+    "run": lambda _: ["run", "--rm", "-T", "s0", "true"],
+    "restart": lambda _: ["restart", "s0"],
+}
+_DOCKER_VERBS: Final[Mapping[str, Words]] = {
+    "ps": lambda _: ["ps"],
+    "exec": lambda stack: ["exec", f"{stack.name}-s0-1", "true"],
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Program:
+    """`prefix` comes before each verb. `by_stdin`: the stack file is given there, for a program that sees other paths."""
+
+    name: str
+    title: str
+    prefix: tuple[str, ...]
+    environment: Mapping[str, str]
+    verbs: Mapping[str, Words]
+    takes_file: bool = True
+    by_stdin: bool = False
+
+    def argv(self, verb: str, stack: Stack) -> list[str]:
+        file = ["-f", "-" if self.by_stdin else stack.file] if self.takes_file else []
+        return [*self.prefix, *file, *self.verbs[verb](stack)]
+
+    def do(self, verb: str, stack: Stack) -> Sample:
+        """One verb on one stack, measured."""
+        return self.say(verb, stack)[0]
+
+    def say(self, verb: str, stack: Stack) -> tuple[Sample, str]:
+        stdin = stack.file if self.by_stdin else os.devnull
+        return run(self.argv(verb, stack), self.environment, stdin=stdin)
+
+
+def ours(program: str, environment: Mapping[str, str]) -> Program:
+    return Program(name=OURS, title="ours", prefix=(program,), environment=environment, verbs=_STACK_VERBS)
+
+
+def compose(command: str, environment: Mapping[str, str]) -> Program:
+    return Program(
+        name=COMPOSE, title="docker compose", prefix=tuple(shlex.split(command)), environment=environment,
+        verbs=_STACK_VERBS, by_stdin=True,
+    )  # fmt: skip
+
+
+def docker(command: str, environment: Mapping[str, str], image: str) -> Program:
+    verbs = {**_DOCKER_VERBS, "run": lambda _: ["run", "--rm", image, "true"]}
+    return Program(
+        name=DOCKER, title="docker", prefix=tuple(shlex.split(command)), environment=environment,
+        verbs=verbs, takes_file=False,
+    )  # fmt: skip

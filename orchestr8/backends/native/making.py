@@ -1,0 +1,161 @@
+"""What of a container lies on disk: layer, volumes, bind sources, and the bundle that describes them.
+
+Blocking: called in threads. Paths inside images are resolved below descriptors; who may be named as a user is read
+from the image by hand.
+"""
+
+import dataclasses
+import hashlib
+import logging
+import os
+from collections.abc import Callable
+from typing import Final
+
+from orchestr8.backends.native.networks import Networks
+from orchestr8.errors import NotFound
+from orchestr8.image.reference import parse_image
+from orchestr8.image.resolve import Image, resolve
+from orchestr8.kernel import openat2
+from orchestr8.kernel.cgroup import CgroupTree
+from orchestr8.model.events import Event
+from orchestr8.model.ids import ContainerId, ContainerName, VolumeName
+from orchestr8.model.records import ContainerRecord, Registry
+from orchestr8.model.specs import MountKind
+from orchestr8.runtime import bundle
+from orchestr8.runtime.client import ForkserverClient
+from orchestr8.runtime.users import User, read_file, resolve_user
+from orchestr8.storage.covers import CoverKind
+from orchestr8.storage.snapshots import SnapshotStore
+from orchestr8.storage.volumes import VolumeStore
+
+_log: Final = logging.getLogger(__name__)
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Surroundings:
+    """What every container of an engine shares."""
+
+    root: str
+    run_dir: str
+    seccomp_path: str
+    registry: Registry
+    snapshots: SnapshotStore
+    volumes: VolumeStore
+    networks: Networks
+    cgroups: CgroupTree
+    forkserver: ForkserverClient
+    emit: Callable[[Event], None]
+
+    def bundle(self, container_id: ContainerId) -> str:
+        return f"{self.root}/containers/{container_id}"
+
+    def shim_socket(self, container_id: ContainerId) -> str:
+        return f"{self.run_dir}/shims/{container_id}"
+
+
+def make_bundle(around: Surroundings, record: ContainerRecord) -> tuple[str, ...]:
+    """In a thread: everything of a container on disk. Returns the command line."""
+    folder = around.bundle(record.id)
+    image = resolve(parse_image(record.spec.image), around.root)
+    overlay = around.snapshots.prepare(record.id, image.lowerdirs, image.covers)
+    volume_paths = _fill_volumes(around, record, image)
+    _make_bind_sources(record)
+    request = bundle.BundleRequest(
+        container_id=record.id,
+        spec=record.spec,
+        overlay=overlay.data(),
+        image_entrypoint=image.config.entrypoint,
+        image_command=image.config.command,
+        image_environment=dict(image.config.environment),
+        image_working_dir=image.config.working_dir,
+        user=find_user(record.spec.user or image.config.user, image.lowerdirs),
+        files={f"/etc/{name}": f"{folder}/{name}" for name in ("hostname", "hosts", "resolv.conf")},
+        tmpfs_covers=[(each.path, each.mode) for each in image.covers if each.kind is CoverKind.TMPFS],
+        volume_paths=volume_paths,
+        cgroup_views=around.cgroups.views(),
+        cgroup_group=f"{around.cgroups.parent}/{record.id}",
+        seccomp_path=around.seccomp_path,
+    )
+    document = bundle.build_document(request)
+    files = {
+        "hostname": f"{record.spec.hostname or record.id}\n",
+        "hosts": hosts(record),
+        "resolv.conf": around.networks.resolv_conf(),
+    }
+    bundle.write(folder, document, files)
+    return tuple(document["process"]["args"])
+
+
+def _fill_volumes(around: Surroundings, record: ContainerRecord, image: Image) -> dict[str, str]:
+    """Make anonymous volumes, seed the empty ones: target → directory."""
+    paths = {}
+    for mount in record.spec.mounts:
+        if mount.kind is not MountKind.VOLUME:
+            continue
+        name = mount.source or anonymous_volume(record.name, mount.target)
+        paths[mount.target] = around.volumes.create(name)
+        if not mount.nocopy:
+            around.volumes.seed(name, image.lowerdirs, mount.target, image.covers)
+    return paths
+
+
+def _make_bind_sources(record: ContainerRecord) -> None:
+    for mount in record.spec.mounts:
+        if mount.kind is not MountKind.BIND or os.path.exists(mount.source):
+            continue
+        if not mount.create_host_path:
+            raise NotFound(f"bind source {mount.source} does not exist", code="O8-402")
+        os.makedirs(mount.source, exist_ok=True)
+        _log.warning("%s: made the missing bind source %s", record.name, mount.source)
+
+
+def hosts(record: ContainerRecord) -> str:
+    """The text of /etc/hosts."""
+    hostname = record.spec.hostname or record.id
+    return bundle.hosts_file(hostname, [address for each in record.addresses.values() for address in each])
+
+
+def write_hosts(around: Surroundings, record: ContainerRecord) -> None:
+    """In place: the file is bound into the container by its inode."""
+    with open(f"{around.bundle(record.id)}/hosts", "w", encoding="utf-8") as file:
+        file.write(hosts(record))
+
+
+def anonymous_volume(container: ContainerName, target: str) -> VolumeName:
+    """64 hex digits, as Docker names them."""
+    return VolumeName(hashlib.sha256(f"{container}:{target}".encode()).hexdigest())
+
+
+def find_user(text: str, lowerdirs: tuple[str, ...]) -> User:
+    """Resolve a user against the passwd and group files of the image's uppermost layer that has them."""
+    files = {}
+    for name in ("passwd", "group"):
+        files[name] = b""
+        for lowerdir in lowerdirs:
+            root_fd = os.open(lowerdir, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+            try:
+                files[name] = _read_in_root(root_fd, f"/etc/{name}")
+            finally:
+                os.close(root_fd)
+            if files[name]:
+                break
+    return resolve_user(text, files["passwd"], files["group"])
+
+
+def _read_in_root(root_fd: int, path: str) -> bytes:
+    try:
+        fd = openat2.open_in_root(root_fd, path, os.O_RDONLY | os.O_NONBLOCK)
+    except OSError:  # the image has none, or something that is no file
+        return b""
+    try:
+        return read_file(f"/proc/self/fd/{fd}")
+    finally:
+        os.close(fd)
+
+
+def command_line(bundle_path: str) -> tuple[str, ...]:
+    """What a complete bundle runs; () for one whose creation was interrupted."""
+    try:
+        return tuple(bundle.read(bundle_path)["process"]["args"])
+    except FileNotFoundError:
+        return ()
