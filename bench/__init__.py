@@ -7,7 +7,7 @@ programs.py    ours, `docker compose` and `docker`: what each verb is called the
 compare.py     the same work on each in turn
 memory.py      what idle containers and daemons occupy
 idle.py        who wakes up while nothing happens
-inside.py      create and start without the CLI, by the backend itself
+inside.py      create and start without the CLI, by the backend itself (inside_driver.py)
 leaks.py       what is there after many cycles that was not there before
 figures.py     medians, ratios and the table
 

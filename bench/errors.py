@@ -1,5 +1,5 @@
 """What keeps a measurement from being made. Never a slow result: nothing here fails by the clock."""
 
 
-class Unmeasurable(Exception):  # noqa: N818 - named for what it means to the caller
+class Unmeasurable(Exception):
     """Something is missing, or a program that is measured has failed."""

@@ -44,7 +44,7 @@ def run(
             (os.POSIX_SPAWN_DUP2, err, 2),
         ]
         begun = time.monotonic()
-        pid = os.posix_spawnp(argv[0], argv, environment, file_actions=actions)
+        pid = os.posix_spawnp(argv[0], list(argv), environment, file_actions=actions)
         ended_in_time = _wait_for_end(pid, limit_s)
         _, status, usage = os.wait4(pid, 0)
         wall_s = time.monotonic() - begun

@@ -21,7 +21,8 @@ def residue(root: str, instance: str, run_dir: str) -> list[str]:
         *(f"link: {link}" for link in _links()),
         *(f"nft: {line}" for line in _ruleset()),
         *(f"cgroup: {directory}" for directory in cgroups(instance)),
-        *(f"file: {path}" for path in [*_files(run_dir), *_files(root, _STATE_FILES)]),
+        *([f"file: {run_dir}"] if os.path.exists(run_dir) else []),
+        *(f"file: {path}" for path in _files(root, _STATE_FILES)),
     ]
 
 
@@ -71,8 +72,8 @@ def _ruleset() -> list[str]:
     return [line for line in result.stdout.splitlines() if line.startswith("table")]
 
 
-def _files(directory: str, allowed: frozenset[str] = frozenset()) -> Iterator[str]:
-    """Every file below, and every entry of a folder that holds nothing but empty folders is no file."""
+def _files(directory: str, allowed: frozenset[str]) -> Iterator[str]:
+    """Every file below that may not be there; folders without files are none."""
     for parent, _, names in os.walk(directory):
         for name in names:
             path = os.path.join(parent, name)

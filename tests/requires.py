@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import sys
 from collections.abc import Callable
 from typing import Final
 
@@ -42,4 +43,6 @@ def requires(*facilities: str) -> pytest.MarkDecorator:
 
 def _there(facility: str) -> bool:
     kind, _, name = facility.partition(":")
-    return shutil.which(name) is not None if kind == "program" else _FACILITIES[facility]()
+    if kind != "program":
+        return _FACILITIES[facility]()
+    return shutil.which(name, path=f"{os.path.dirname(sys.executable)}:{os.environ['PATH']}") is not None

@@ -34,7 +34,7 @@ def test_the_page_shows_each_session_with_the_commands_that_make_it() -> None:
 
 @pytest.mark.system
 @pytest.mark.timeout(180)
-@requires("root", "overlayfs", "program:nft")
+@requires("root", "overlayfs", "program:nft", "program:orchestr8")
 def test_the_program_prints_what_the_page_shows(engine: Engine) -> None:
     printed = record(engine.environment)
     shown = blocks(readme())

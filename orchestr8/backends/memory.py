@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 import anyio
 import anyio.lowlevel
 
-from orchestr8.backends.memory_programs import Exec, Peer, Program, run_at_once
+from orchestr8.backends.memory_programs import KNOWN, Exec, Peer, Program, run_at_once
 from orchestr8.errors import Conflict, NotFound, OperationFailed, Orchestr8Error
 from orchestr8.model.actions import (
     Action,
@@ -325,6 +325,8 @@ class MemoryBackend:
     async def exec(self, container: ContainerName, spec: ExecSpec, stream_fd: int, early: bytes = b"") -> ExecHandle:
         await anyio.lowlevel.checkpoint()
         self._find_running(container)
+        if spec.argv[0] not in KNOWN:
+            raise OperationFailed(f"{spec.argv[0]}: executable not found", code="O8-627")
         peer = Peer(stream_fd, tty=spec.tty)
         handle = Exec(next(self._pids), peer)
         program = Program(spec.argv, peer.write, handle.ended, stdin=spec.stdin)

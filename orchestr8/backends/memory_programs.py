@@ -16,7 +16,7 @@ from typing import Final
 from orchestr8.wire.frames import STDERR, STDOUT, encode
 
 NOT_FOUND: Final = 127
-_KNOWN: Final = frozenset({"true", "false", "echo", "sleep", "cat", "sh", "exit", "trap"})
+KNOWN: Final = frozenset({"true", "false", "echo", "sleep", "cat", "sh", "exit", "trap"})
 
 
 class Program:
@@ -109,7 +109,7 @@ def _parse(argv: Sequence[str]) -> list[list[str]]:
     if name == "sh" and len(argv) >= 3 and argv[1] == "-c":
         lines = argv[2].replace("\n", ";").split(";")
         return [shlex.split(line) for line in lines if line.strip()]
-    return [[name if name in _KNOWN else argv[0], *argv[1:]]] if argv else []
+    return [[name if name in KNOWN else argv[0], *argv[1:]]] if argv else []
 
 
 def run_at_once(argv: Sequence[str]) -> tuple[int | None, str]:

@@ -27,7 +27,7 @@ from orchestr8.engine.enginelog import write_log
 from orchestr8.engine.execs import Execs
 from orchestr8.engine.logs import Logs
 from orchestr8.engine.oneoffs import remove_finished
-from orchestr8.engine.paths import EnginePaths, listen, stop_listening
+from orchestr8.engine.paths import EnginePaths, leave, listen, stop_listening
 from orchestr8.engine.stacks import Stacks
 from orchestr8.engine.store import Store
 from orchestr8.engine.watch import DirectoryWatcher
@@ -81,6 +81,7 @@ class Engine:
             finally:
                 # Not in a scope of this task's: what the backend entered at its start lies around that, and ends first.
                 await backend.close(remove=not store.containers and not store.networks)
+                leave(self._paths)
         log.info("engine ended")
 
     def stop(self, *, containers: bool = False) -> None:
@@ -101,7 +102,7 @@ class Engine:
                 async with anyio.create_task_group() as work:
                     stacks = Stacks(store, reconciler, bus, work)
                     await keeping.start(reconciler.serve, stacks.unfinished(), name="reconciler")
-                    stacks.finish_downs()
+                    stacks.finish_ends()
                     services = Services(
                         engine=_Facade(self, store, backend, reconciler),
                         stacks=stacks,

@@ -5,7 +5,7 @@ frame where it can: sources that wrote in bursts, or one after the other, cost a
 """
 
 import heapq
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from itertools import groupby
 from operator import attrgetter
 from typing import Final
@@ -25,8 +25,11 @@ def block_bytes(sources: int) -> int:
     return max(MIN_BLOCK_BYTES, min(BLOCK_BYTES, ALL_BLOCKS_BYTES // max(1, sources)))
 
 
-def frames(source: int, batches: Iterable[Batch], *, timestamps: bool) -> bytes:
+def frames(source: int, batches: Sequence[Batch], *, timestamps: bool) -> bytes:
     """Batches of one source; neighbours of one stream share a frame."""
+    if len(batches) == 1:
+        text = batches[0].with_times() if timestamps else batches[0].data
+        return HEADER.pack(batches[0].stream, source, len(text)) + text
     pieces: list[bytes] = []
     for stream, group in groupby(batches, _stream_of):
         texts = [batch.with_times() if timestamps else batch.data for batch in group]

@@ -98,9 +98,13 @@ def listen(paths: EnginePaths) -> socket.socket:
 
 
 def stop_listening(paths: EnginePaths) -> None:
-    """Remove the socket, so that a client finds nobody rather than a dead end, and the run directory if it is empty."""
+    """Remove the socket, so that a client finds nobody rather than a dead end."""
     if os.path.lexists(paths.socket):
         os.unlink(paths.socket)
+
+
+def leave(paths: EnginePaths) -> None:
+    """Remove the run directory, once engine and backend have ended, unless something lives there."""
     try:
         os.rmdir(paths.run_dir)
     except OSError:

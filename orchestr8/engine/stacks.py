@@ -30,7 +30,7 @@ from orchestr8.model.ids import ContainerName, StackName
 from orchestr8.model.observed import ContainerState, ObservedContainer, Snapshot
 from orchestr8.model.specs import Desired
 from orchestr8.plan.desired import build_desired
-from orchestr8.plan.options import OneOff
+from orchestr8.plan.options import OneOff, StopOptions
 from orchestr8.plan.order import select, service_graph
 from orchestr8.plan.plan import Plan
 from orchestr8.plan.restart import due_after_engine_start, restart_delay
@@ -130,12 +130,16 @@ class Stacks:
                 log.exception("stack %s cannot be resumed: its stored document is not understood", stack)
         return found
 
-    def finish_downs(self) -> None:
-        """Forget the stacks that were to go, once `unfinished` has brought them down."""
+    def finish_ends(self) -> None:
+        """After `unfinished`: stop what users had stopped, and forget the stacks that have been brought down."""
         for stack, intent in self._store.intents.items():
             if intent.goal is Goal.DOWN:
                 order = Order(stack=stack, verb="down", options=down_options(intent), document=intent.document)
-                self._tasks.start_soon(self._work, order, self._desired(order), Progress(), name=f"down {stack}")
+            elif intent.stopped:
+                order = Order(stack=stack, verb="stop", options=StopOptions(services=intent.stopped))
+            else:
+                continue
+            self._tasks.start_soon(self._work, order, None, Progress(), True, name=f"{order.verb} {stack}")
 
     async def bring_all_down(self) -> None:
         """Every stack, volumes kept. One that fails does not keep the others up."""
@@ -182,7 +186,10 @@ class Stacks:
         planner = PLANNERS[order.verb]
         return lambda snapshot: planner(desired, snapshot, order.options)
 
-    async def _work(self, order: Order, desired: Desired | None, progress: Progress) -> None:
+    async def _work(
+        self, order: Order, desired: Desired | None, progress: Progress, resumed: bool = False
+    ) -> None:
+        """`resumed`: behind what else is resumed, and not in its place."""
         stack, verb = order.stack, order.verb
         log.info("%s %s: begun", verb, stack)
         self._working[stack] += 1
@@ -192,7 +199,7 @@ class Stacks:
                 stack,
                 self._plan_maker(order, desired),
                 lambda report: progress.put(report.to_json()),
-                preempt=verb in PREEMPT,
+                preempt=verb in PREEMPT and not resumed,
                 beside=verb in BESIDE,
             )
             progress.put(await self._conclude(order, desired))

@@ -49,7 +49,7 @@ def backend_maker(environ: Mapping[str, str], forkserver_fd: int | None, log_fd:
 
     def native(paths: EnginePaths, registry: Registry) -> EngineBackend:
         from orchestr8.backends.native.backend import (
-            NativeBackend,  # pyroute2 and more: 0.3 s that memory does not need
+            NativeBackend,  # libnftables, dnslib and more, which memory does not need
         )
 
         return NativeBackend(

@@ -22,6 +22,8 @@ _ARGUMENTS: Final = struct.Struct("=11Q")  # struct clone_args, CLONE_ARGS_SIZE_
 _locked: Final[Any] = ctypes.PyDLL(None, use_errno=True)
 _syscall: Final[Any] = _locked.syscall
 _syscall.restype = ctypes.c_long
+_before_fork: Final[Any] = _locked.PyOS_BeforeFork
+_after_fork_parent: Final[Any] = _locked.PyOS_AfterFork_Parent
 _after_fork_child: Final[Any] = _locked.PyOS_AfterFork_Child
 # Made once: what a fork's child does before it settles is memory that each container has for itself.
 _pidfd: Final = ctypes.c_int(-1)
@@ -32,11 +34,14 @@ def clone(flags: CloneFlag = CloneFlag(0), *, cgroup_fd: int = -1) -> tuple[int,
     """Fork with `flags`: (pid, pidfd) in the parent, (0, -1) in the child. The pidfd is close-on-exec."""
     all_flags = int(flags) | _CLONE_PIDFD | (_CLONE_INTO_CGROUP if cgroup_fd >= 0 else 0)
     arguments = _ARGUMENTS.pack(all_flags, _pidfd_address, 0, 0, _SIGCHLD, 0, 0, 0, 0, 0, max(cgroup_fd, 0))
+    _before_fork()  # as os.fork: the import lock, at-fork hooks
     pid = _syscall(_CLONE3, arguments, len(arguments))
     if pid == 0:
-        # What os.fork does for its child: fresh locks, the right main thread, at-fork hooks.
         _after_fork_child()
         return 0, -1
+    number = ctypes.get_errno()
+    _after_fork_parent()
+    ctypes.set_errno(number)
     return check(pid, "clone3", flags), _pidfd.value
 
 

@@ -7,11 +7,12 @@ Flags: <linux/mount.h>; numbers of the calls: the same on every architecture (as
 
 import ctypes
 import enum
+import errno
 import os
 from collections.abc import Iterable
 from typing import Final
 
-from orchestr8.kernel.libc import check, libc, syscall
+from orchestr8.kernel.libc import SyscallError, check, libc, syscall
 
 _OPEN_TREE: Final = 428
 _MOVE_MOUNT: Final = 429
@@ -33,6 +34,8 @@ _FSCONFIG_SET_STRING: Final = 1
 _FSCONFIG_CMD_CREATE: Final = 6
 _MOVE_MOUNT_F_EMPTY_PATH: Final = 0x4
 _MOVE_MOUNT_T_EMPTY_PATH: Final = 0x40
+_ATIME_MASK: Final = 0x70
+_DATA_MAX: Final = 4096  # a page
 MNT_DETACH: Final = 2
 
 
@@ -96,9 +99,9 @@ def set_attributes(
     mount_fd: int, *, on: MountAttr = MountAttr(0), off: MountAttr = MountAttr(0), recursive: bool = False
 ) -> None:
     """mount_setattr(2) on the mount behind `mount_fd`."""
-    if on & _ATIME_MODES:
-        off |= _ATIME_MODES  # one of several: the kernel wants the mode before to be cleared
-    argument = _MountAttrArgument(attr_set=int(on), attr_clr=int(off) | (_ATIME_MASK if off & _ATIME_MODES else 0))
+    # Access time is one choice of several: the kernel wants the one before to be cleared with the whole mask.
+    clear = int(off) | (_ATIME_MASK if on & (MountAttr.NOATIME | MountAttr.STRICTATIME) else 0)
+    argument = _MountAttrArgument(attr_set=int(on), attr_clr=clear)
     flags = _AT_EMPTY_PATH | (_AT_RECURSIVE if recursive else 0)
     result = syscall(
         _MOUNT_SETATTR,

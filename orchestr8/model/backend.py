@@ -43,7 +43,7 @@ class ExecHandle(Protocol):
     @property
     def pid(self) -> int: ...
     async def wait(self) -> int:
-        """Its exit code, 128 + n for a signal; 126 when it could not be executed, 127 when it was not found."""
+        """Its exit code, 128 + n for a signal."""
         ...
 
     async def resize(self, rows: int, columns: int) -> None: ...
@@ -69,7 +69,8 @@ class Backend(Protocol):
 
         `stream_fd` is a connected stream socket; the backend duplicates it. Out go Docker's 8-byte frames (raw bytes
         with a terminal); in come raw bytes, `early` (read too far by the caller) first; the peer's half-close is the
-        end of input. The connection is closed by the backend when the program's output ends.
+        end of input. The connection is closed by the backend when the program's output ends. A program that is not
+        executable is an OperationFailed with code O8-626, one that is not found with O8-627; then nothing was sent.
         """
         ...
 

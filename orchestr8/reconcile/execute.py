@@ -128,6 +128,7 @@ class Execution:
     async def _wait(self, step: Step, action: WaitFor) -> None:
         for name in action.containers:
             self._report(StepReport.of(step, Status.WAITING, name=name))
+        self._faults.hit("before", action)
         done = False
         with anyio.CancelScope() as scope:
             self._waiting.add(scope)
@@ -136,7 +137,9 @@ class Execution:
                 done = True
             finally:
                 self._waiting.discard(scope)
-        if not done and self._ceased is not None:
+        if done:
+            self._faults.hit("after", action)
+        elif self._ceased is not None:
             self._skip(step, self._ceased)
 
     def _skip(self, step: Step, cause: Orchestr8Error) -> None:

@@ -4,6 +4,9 @@
 `forkserver` and `shim` (the container's) are the other victims, the engine the default. `*` stands for any Action or
 any name. `ORCHESTR8_FAULT_MARK=PATH` lets it happen once only: the file is made before the kill, and a fault with an
 existing mark is spent, so that the next engine, which inherits the environment, gets past this point.
+
+`ORCHESTR8_FAULT=@PATH` reads the fault from a file, anew at each point, and removes the file before the kill: so a test
+can take one engine and its successors through many faults, one at a time.
 """
 
 import os
@@ -50,23 +53,39 @@ def parse_fault(text: str) -> Fault:
 
 
 class Faults:
-    """Nothing at all unless a fault was asked for."""
+    """Nothing at all unless a fault was asked for: `fault` itself, or whatever the file at `source` says."""
 
-    def __init__(self, fault: Fault | None = None, kill: Kill | None = None, mark: str = "") -> None:
+    def __init__(
+        self, fault: Fault | None = None, kill: Kill | None = None, *, mark: str = "", source: str = ""
+    ) -> None:
         self._fault = fault
         self._kill = kill
         self._mark = mark
+        self._source = source
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str], kill: Kill) -> "Faults":
         text = environment.get(VARIABLE, "")
-        return cls(parse_fault(text), kill, environment.get(MARK_VARIABLE, "")) if text else cls()
+        if text.startswith("@"):
+            return cls(kill=kill, source=text[1:])
+        return cls(parse_fault(text), kill, mark=environment.get(MARK_VARIABLE, "")) if text else cls()
 
     def hit(self, moment: Moment, action: Action) -> None:
-        if self._fault is not None and self._kill is not None and self._fault.matches(moment, action):
-            if self._spent():
-                return
-            self._kill(self._fault.victim, target_of(action))
+        fault = self._fault or self._read()
+        if fault is None or self._kill is None or not fault.matches(moment, action) or self._spent():
+            return
+        if self._source:
+            os.unlink(self._source)
+        self._kill(fault.victim, target_of(action))
+
+    def _read(self) -> Fault | None:
+        if not self._source:
+            return None
+        try:
+            with open(self._source, encoding="utf-8") as file:
+                return parse_fault(file.read().strip())
+        except FileNotFoundError:  # spent, or not written yet
+            return None
 
     def _spent(self) -> bool:
         if not self._mark:

@@ -89,9 +89,8 @@ def _supervise(order: Spawn, sync: socket.socket, reaper_fd: int) -> int:
     if walls:
         prctl.set_parent_death_signal(signal.SIGKILL)  # again: a change of ids clears it
         prctl.set_dumpable(True)
-        ours.send(setup.GO)
-        ours.close()
         _execute_reaper(reaper_fd, child)
+    ours.close()  # as the execve above does: the program may run now
     return _reap_until(child)
 
 

@@ -4,8 +4,8 @@ shim                                   init
 │── clone3(NEWNS NEWPID NEWIPC NEWUTS) ──▶ joins cgroups, network
 │                                      └── fork ──▶ setup
 │◀── {"terminal"} + master (only with a terminal) ──── │ mounts, pivots
-│                                      │◀── "entered" ─│
-│                    drops its rights  │─── "go" ─────▶│ drops its own
+│                                      │◀── its rights │
+│            drops the others, execve  │ end of stream▶│ drops its own
 │◀── {"ready"} + its /dev/null ─────────────────────── │
 │─── "go" ───────────────────────────────────────────▶ │
 │◀── end of stream: execve closed it ───────────────── program

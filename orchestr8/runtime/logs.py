@@ -188,13 +188,14 @@ class LogReader:
 
     def read_stored(self, until: bytes | None = None) -> list[Batch] | None:
         """The next batches of the stored part, none of them later than `until`; None at its end."""
-        if self.next_time() is None:
+        if self._place == len(self._records) and self.next_time() is None:
             return None
         begin, end = self._place, len(self._records)
         if until is not None:  # at least one, whatever its time: clocks are set back now and then
             end = max(begin + 1, bisect.bisect_right(self._records, until + b"\xff", begin))
         self._place = end
-        return self._skipped(self._parser.take(self._records[begin:end]))
+        batches = self._parser.take(self._records[begin:end])
+        return self._skipped(batches) if self._skip_lines else batches
 
     def read(self) -> list[Batch] | None:
         """The next block's batches, stored or newer; None when there is nothing more for now."""

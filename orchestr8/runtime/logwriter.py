@@ -25,6 +25,7 @@ class LogWriter:
         self._size = os.fstat(self._fd).st_size
         self._second = 0
         self._second_text = b""
+        self._torn = False  # the file ends within a record
         self.lost_bytes = 0  # what a full disk did not take
 
     def write(self, stream: bytes, chunk: bytes) -> None:
@@ -40,12 +41,13 @@ class LogWriter:
         self._append(lines)
 
     def _append(self, lines: bytes) -> None:
-        view = memoryview(lines)
+        view = memoryview(b"\n" + lines if self._torn else lines)
         try:
             while view:
                 written = os.write(self._fd, view)
                 self._size += written
                 view = view[written:]
+                self._torn = bool(view)
         except OSError:  # ENOSPC, EDQUOT, EIO: counted, and told by the shim's status
             self.lost_bytes += len(view)
 

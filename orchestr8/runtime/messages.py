@@ -147,12 +147,15 @@ class ExecStarted(Message):
 
 
 class Status(Message):
-    """What the shim knows of its container; also the content of the bundle's state.json."""
+    """What the shim knows of its container; also the content of the bundle's state.json.
+
+    `log_lost_bytes`: what a full disk did not take of the log.
+    """
 
     fields: ClassVar = {
         "request": 0, "protocol": PROTOCOL, "container": "", "boot_id": "", "shim_pid": 0, "shim_start_ticks": 0,
         "state": "created", "pid": 0, "exit_code": None, "oom_killed": False, "started_at": 0.0, "finished_at": 0.0,
-        "runs": 0, "kept": 0,
+        "runs": 0, "kept": 0, "log_lost_bytes": 0,
     }  # fmt: skip
 
 

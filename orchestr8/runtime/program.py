@@ -104,7 +104,7 @@ def make_working_directory(path: str) -> None:
 
 
 def try_working_directory(path: str) -> bool:
-    """chdir while still root, since the user may start in a directory that is not open to it, as with runc. False: not
+    """Go there while still root, since the user may start in a directory that is not open to it, as with runc. False: not
     even root may (a network file system); try again as the user.
     """
     try:
@@ -117,7 +117,7 @@ def try_working_directory(path: str) -> bool:
 
 
 def enter_working_directory(path: str, *, entered: bool) -> None:
-    """chdir unless that is done, and make sure that it is a place in this container: not one that a leaked descriptor
+    """Go there unless that is done, and make sure that it is a place in this container: not one that a leaked descriptor
     opened (CVE-2024-21626).
     """
     try:

@@ -240,10 +240,7 @@ class Rootfs:
 
     def _clone_null(self) -> int:
         """A detached, read-only mount of a null device: the one made in /dev above, else the host's."""
-        if self._dev_fd >= 0:
-            tree = mounts.open_tree("null", dir_fd=self._dev_fd)
-        else:
-            tree = mounts.open_tree("/dev/null")
+        tree = mounts.open_tree("null", dir_fd=self._dev_fd) if self._dev_fd >= 0 else mounts.open_tree("/dev/null")
         status = os.fstat(tree)
         if not stat.S_ISCHR(status.st_mode) or status.st_rdev != _NULL_DEVICE:
             raise OperationFailed("/dev/null of this machine is not the null device", code="O8-624")

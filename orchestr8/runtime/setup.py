@@ -17,7 +17,6 @@ from orchestr8.runtime import program
 from orchestr8.runtime.messages import Spawn
 from orchestr8.runtime.rootfs import Rootfs
 
-GO: Final = b"go"
 _OOM_SCORE: Final = b"0"
 
 
@@ -32,7 +31,7 @@ def run(order: Spawn, sync: socket.socket, init: socket.socket | None) -> NoRetu
         program.make_working_directory(process["cwd"])
         write_oom_score(_OOM_SCORE)
         if init is not None:
-            _await_init(init, walls, stdio)
+            sockets.send_packet(init, walls, stdio)
             os.setsid()
         _adopt(stdio)
         if order.terminal:
@@ -42,6 +41,8 @@ def run(order: Spawn, sync: socket.socket, init: socket.socket | None) -> NoRetu
         if init is None:
             prctl.set_parent_death_signal(signal.SIGKILL)  # a change of ids cleared it; execve keeps it
         program.enter_working_directory(process["cwd"], entered=entered)
+        if init is not None:
+            init.recv(1)  # b"": PID 1 has let go, being the reaper by now
         sockets.send_packet(sync, b'{"ready": true}', [null])
         if not sockets.receive_packet(sync)[0]:
             os._exit(128)  # the shim died before PID 1's parent-death signal was set
@@ -55,14 +56,6 @@ def run(order: Spawn, sync: socket.socket, init: socket.socket | None) -> NoRetu
         report(sync, error)
     finally:
         os._exit(128)
-
-
-def _await_init(init: socket.socket, walls: bytes, stdio: list[int]) -> None:
-    """Tell PID 1 what rights to keep and what its stdio is; return when it has no more rights than that."""
-    sockets.send_packet(init, walls, stdio)
-    if init.recv(16) != GO:
-        os._exit(128)  # PID 1 failed and has said why
-    init.close()
 
 
 def report(sync: socket.socket, error: BaseException, exit_code: int = 128) -> None:

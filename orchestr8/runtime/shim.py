@@ -162,6 +162,7 @@ class Shim:
 
     def _query(self, engine: socket.socket, message: Message, _fds: list[int]) -> None:
         self._status.request = message.request
+        self._status.log_lost_bytes = self._log.lost_bytes
         self._answer(engine, self._status, self._kept)
 
     def _release(self, _engine: socket.socket, _message: Message, _fds: list[int]) -> None:
@@ -304,6 +305,7 @@ class Shim:
             exit_code=code,
             finished_at=time.time(),
             oom_killed=self._oom_kills() > self._oom_before,
+            log_lost_bytes=self._log.lost_bytes,
         )
         self._save()
         told = {name: getattr(status, name) for name in ("exit_code", "oom_killed", "started_at", "finished_at")}

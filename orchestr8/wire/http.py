@@ -25,6 +25,7 @@ log = logging.getLogger("orchestr8.http")
 
 READ_BYTES: Final = 64 * 1024
 MAX_BODY_BYTES: Final = 32 * 1024 * 1024  # a canonical document of thousands of services is below 10 MiB
+ONE_WAY_BUFFER_BYTES: Final = 1024 * 1024
 CLOSE_GRACE_S: Final = 1.0  # answers under way get this long once the server is told to close
 
 Send = Callable[[bytes], Awaitable[None]]
@@ -66,6 +67,7 @@ class Stream:
     write: Callable[[Send], Awaitable[None]]
     content_type: str = "application/x-ndjson"
     status: int = 200
+    endless: bool = False  # goes on until the client leaves: nothing to wait for when the server closes
 
 
 class Connection:
@@ -136,7 +138,7 @@ class HttpServer:
     def __init__(self, handler: Handler) -> None:
         self._handler = handler
         self._accepting = anyio.CancelScope()
-        self._idle: set[anyio.CancelScope] = set()
+        self._endless: set[anyio.CancelScope] = set()  # what need not be waited for at the end: idle connections too
 
     async def serve(self, listener: socket.socket) -> None:
         """Accept until `close`, then let answers under way end within `CLOSE_GRACE_S`."""
@@ -155,9 +157,9 @@ class HttpServer:
             connections.cancel_scope.deadline = anyio.current_time() + CLOSE_GRACE_S
 
     def close(self) -> None:
-        """Accept no more, drop connections that wait for a request, and let `serve` return."""
+        """Accept no more, end what has no end of its own, and let `serve` return."""
         self._accepting.cancel()
-        for scope in list(self._idle):
+        for scope in list(self._endless):
             scope.cancel()
 
     async def _serve_connection(self, sock: socket.socket) -> None:
@@ -184,10 +186,10 @@ class HttpServer:
             return False
         answer = await self._handler(request)
         if isinstance(answer, Takeover):
-            await _hand_over(connection, protocol, request, answer)
+            await self._hand_over(connection, protocol, request, answer)
             return False
         if isinstance(answer, Stream):
-            await _send_stream(connection, protocol, answer)
+            await self._send_stream(connection, protocol, answer)
         else:
             await _send_response(connection, protocol, answer, head=request.method == "HEAD")
         return protocol.our_state is h11.DONE and protocol.their_state is h11.DONE and not self._accepting.cancel_called
@@ -197,7 +199,7 @@ class HttpServer:
         head: h11.Request | None = None
         body = bytearray()
         with anyio.CancelScope() as waiting:
-            self._idle.add(waiting)
+            self._endless.add(waiting)
             try:
                 while True:
                     event = protocol.next_event()
@@ -207,7 +209,7 @@ class HttpServer:
                         protocol.receive_data(await connection.receive())
                     elif isinstance(event, h11.Request):
                         head = event
-                        self._idle.discard(waiting)
+                        self._endless.discard(waiting)
                     elif isinstance(event, h11.Data):
                         body += event.data
                         if len(body) > MAX_BODY_BYTES:
@@ -218,7 +220,7 @@ class HttpServer:
                     else:  # ConnectionClosed
                         return None
             finally:
-                self._idle.discard(waiting)
+                self._endless.discard(waiting)
         return None
 
     async def _refuse(self, connection: Connection, protocol: h11.Connection, error: h11.RemoteProtocolError) -> None:
@@ -231,6 +233,68 @@ class HttpServer:
             await _send_response(connection, protocol, refusal, head=False, close=True)
         except ConnectionError:
             log.debug("a client went away")
+
+    async def _send_stream(self, connection: Connection, protocol: h11.Connection, answer: Stream) -> None:
+        head = _head(answer.status, {"Content-Type": answer.content_type, "Server": "orchestr8"})
+
+        async def send(data: bytes) -> None:
+            if protocol.our_state is h11.SEND_RESPONSE:
+                await _send_event(connection, protocol, head)
+            if data:  # an empty chunk would end the body
+                await _send_event(connection, protocol, h11.Data(data=data))
+
+        finished = await self._while_connected(
+            connection, lambda: answer.write(send), keep=protocol.receive_data, endless=answer.endless
+        )
+        if not finished:
+            raise ConnectionAbortedError
+        await send(b"")
+        await _send_event(connection, protocol, h11.EndOfMessage())
+
+    async def _hand_over(
+        self, connection: Connection, protocol: h11.Connection, request: Request, answer: Takeover
+    ) -> None:
+        early, _ = protocol.trailing_data
+        first = "101 UPGRADED" if request.wants_upgrade else "200 OK"
+        upgrade = "Connection: Upgrade\r\nUpgrade: tcp\r\n" if request.wants_upgrade else ""
+        head = f"HTTP/1.1 {first}\r\nContent-Type: {answer.content_type}\r\n{upgrade}\r\n"
+        await connection.send(head.encode("ascii"))
+        hijacked = Hijacked(connection.socket, early)
+        if answer.one_way:
+            # Fewer turns of the loop for what is mostly much data; it costs memory only while the client is behind.
+            connection.socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, ONE_WAY_BUFFER_BYTES)
+            await self._while_connected(hijacked, lambda: answer.run(hijacked), keep=lambda _: None, endless=True)
+        else:
+            await answer.run(hijacked)
+
+    async def _while_connected(
+        self,
+        connection: Connection,
+        run: Callable[[], Awaitable[None]],
+        *,
+        keep: Callable[[bytes], object],
+        endless: bool,
+    ) -> bool:
+        """Run to the end (True), or until the client has gone (False). `keep` gets what the client sends meanwhile."""
+        finished = False
+
+        async def watch() -> None:
+            await connection.wait_closed(keep)
+            tasks.cancel_scope.cancel()
+
+        async with anyio.create_task_group() as tasks:
+            if endless:
+                self._endless.add(tasks.cancel_scope)
+            tasks.start_soon(watch, name="http peer")
+            try:
+                await run()
+                finished = True
+            except* ConnectionError:  # alone, or out of a task group of the handler's
+                log.debug("a client went away")
+            finally:
+                self._endless.discard(tasks.cancel_scope)
+            tasks.cancel_scope.cancel()
+        return finished
 
 
 def _request(head: h11.Request, body: bytes) -> Request:
@@ -267,57 +331,3 @@ async def _send_response(
         data += protocol.send(h11.Data(data=answer.body)) or b""
     data += protocol.send(h11.EndOfMessage()) or b""
     await connection.send(data)
-
-
-async def _send_stream(connection: Connection, protocol: h11.Connection, answer: Stream) -> None:
-    head = _head(answer.status, {"Content-Type": answer.content_type, "Server": "orchestr8"})
-
-    async def send(data: bytes) -> None:
-        if protocol.our_state is h11.SEND_RESPONSE:
-            await _send_event(connection, protocol, head)
-        if data:  # an empty chunk would end the body
-            await _send_event(connection, protocol, h11.Data(data=data))
-
-    if not await _while_connected(connection, answer.write, send, keep=protocol.receive_data):
-        raise ConnectionAbortedError
-    await send(b"")
-    await _send_event(connection, protocol, h11.EndOfMessage())
-
-
-async def _hand_over(connection: Connection, protocol: h11.Connection, request: Request, answer: Takeover) -> None:
-    early, _ = protocol.trailing_data
-    if request.wants_upgrade:
-        start = f"HTTP/1.1 101 UPGRADED\r\nContent-Type: {answer.content_type}\r\nConnection: Upgrade\r\nUpgrade: tcp\r\n\r\n"
-    else:
-        start = f"HTTP/1.1 200 OK\r\nContent-Type: {answer.content_type}\r\n\r\n"
-    await connection.send(start.encode("ascii"))
-    hijacked = Hijacked(connection.socket, early)
-    if answer.one_way:
-        await _while_connected(hijacked, answer.run, hijacked, keep=lambda _: None)
-    else:
-        await answer.run(hijacked)
-
-
-async def _while_connected(
-    connection: Connection,
-    run: Callable[[Any], Awaitable[None]],
-    argument: Any,
-    *,
-    keep: Callable[[bytes], object],
-) -> bool:
-    """Run to the end (True), or until the client has gone (False). `keep` gets what the client sends meanwhile."""
-    finished = False
-
-    async def watch() -> None:
-        await connection.wait_closed(keep)
-        tasks.cancel_scope.cancel()
-
-    async with anyio.create_task_group() as tasks:
-        tasks.start_soon(watch, name="http peer")
-        try:
-            await run(argument)
-            finished = True
-        except* ConnectionError:  # alone, or out of a task group of the handler's
-            log.debug("a client went away")
-        tasks.cancel_scope.cancel()
-    return finished

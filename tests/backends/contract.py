@@ -11,7 +11,7 @@ import socket
 import anyio
 import pytest
 
-from orchestr8.errors import Conflict, NotFound, Orchestr8Error
+from orchestr8.errors import Conflict, NotFound, OperationFailed, Orchestr8Error
 from orchestr8.model.actions import (
     CreateVolume,
     KillContainer,
@@ -355,11 +355,12 @@ async def test_exec_reads_what_was_read_too_far_first(bench: Bench) -> None:
     assert _joined(frames) == {STDOUT: b"first later"}
 
 
-async def test_an_unknown_program_in_exec_ends_with_127(bench: Bench) -> None:
+async def test_an_unknown_program_in_exec_is_an_error_that_names_it(bench: Bench) -> None:
     await bench.create()
     await bench.start()
-    code, _ = await _exec(bench, ExecSpec(argv=("no-such-program",), stdin=False), b"")
-    assert code == 127
+    with pytest.raises(OperationFailed, match="no-such-program") as caught:
+        await _exec(bench, ExecSpec(argv=("no-such-program",), stdin=False), b"")
+    assert caught.value.code == "O8-627"
 
 
 async def test_what_attaches_before_the_start_misses_nothing(bench: Bench) -> None:

@@ -102,11 +102,13 @@ def test_an_interrupt_stops_the_stack_in_order_and_shows_its_last_words(director
         process.until("http://")
         process.signal(signal.SIGINT)
         assert process.end() == 130
-    text = process.text
-    assert "stopping in order; Ctrl-C again kills\n Container shop-web-1  Stopping\n" in text
-    assert "web-1  | goodbye\n" in text
-    assert " Container shop-web-1  Stopped\n" in text
-    assert text.endswith(("web-1 exited with code 0\n", "Stopped\n"))
+    lines = process.text.splitlines()
+    _, *rest = lines[lines.index("stopping in order; Ctrl-C again kills") :]
+    assert [line for line in rest if "Container" in line] == [
+        " Container shop-web-1  Stopping",
+        " Container shop-web-1  Stopped",
+    ]
+    assert [line for line in rest if "Container" not in line] == ["web-1  | goodbye", "web-1 exited with code 0"]
     assert engine.called("POST /stacks/shop/stop").body == {"services": ["web"], "timeout_s": 3.0}
     assert engine.called("GET /stacks/shop/logs").query["service"] == ["web"]
     assert engine.called("GET /stacks/shop/logs").query["until"] == ["exit"]

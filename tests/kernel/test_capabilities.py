@@ -65,5 +65,5 @@ def test_what_forked_children_use_imports_next_to_nothing() -> None:
     done = subprocess.run([sys.executable, "-I", "-S", "-c", code, root], capture_output=True, text=True, check=True)
     assert done.stdout.split() == [
         *("orchestr8", "orchestr8.kernel", "orchestr8.kernel.capabilities", "orchestr8.kernel.cgroup_enter"),
-        *("orchestr8.kernel.libc", "orchestr8.kernel.seccomp_install"),
+        *("orchestr8.kernel.libc", "orchestr8.kernel.prctl", "orchestr8.kernel.seccomp_install"),
     ]

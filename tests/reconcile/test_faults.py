@@ -40,6 +40,23 @@ def test_a_marked_fault_strikes_once(tmp_path: Path) -> None:
     assert hits(environment) == []
 
 
+def test_faults_of_a_file_come_one_at_a_time(tmp_path: Path) -> None:
+    source = tmp_path / "fault"
+    killed: list[tuple[str, str]] = []
+    environment = {"ORCHESTR8_FAULT": f"@{source}"}
+    faults = Faults.from_environment(environment, lambda victim, target: killed.append((victim, target)))
+    faults.hit("before", START)
+    assert killed == []
+    for victim in ("engine", "shim"):
+        source.write_text(f"after:StartContainer:shop-web-1:{victim}\n")
+        faults.hit("before", START)
+        assert source.exists()
+        faults.hit("after", START)
+        faults.hit("after", START)
+        assert not source.exists()
+    assert killed == [("engine", "shop-web-1"), ("shim", "shop-web-1")]
+
+
 def test_fault_points_are_written_in_four_parts() -> None:
     assert parse_fault("before:RemoveNetwork:shop_default:forkserver") == Fault(
         moment="before", action="RemoveNetwork", target="shop_default", victim="forkserver"

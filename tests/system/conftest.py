@@ -8,6 +8,8 @@ from typing import Any
 
 import pytest
 
+from tests.system.runtime_fixtures import anyio_backend, busybox_image, fresh_image, runtime  # noqa: F401
+
 
 @pytest.fixture
 def in_child() -> Callable[[Callable[[], Any]], Any]:

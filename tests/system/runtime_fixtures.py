@@ -24,7 +24,7 @@ from typing import Any
 import anyio
 import pytest
 
-from orchestr8.kernel import seccomp
+from orchestr8.kernel import seccomp, sockets
 from orchestr8.kernel.cgroup import CgroupTree
 from orchestr8.kernel.namespaces import CloneFlag, unshare
 from orchestr8.model.specs import ContainerSpec
@@ -251,10 +251,15 @@ class Box:
         assert code == 0, f"{script!r} exited with {code}: {text}"
         return text
 
+    async def status(self) -> messages.Status:
+        status, fds = await self.shim.query()
+        sockets.close_all(fds)
+        return status
+
     def connect(self) -> "Box":
         """As a later engine: a second connection, by the shim's name."""
         other = Box(self._runtime, self.id, self.bundle, self.order)
-        other.shim = ShimClient.connect(self.order.socket, other.exits.append, other.lost.set)
+        other.shim = ShimClient.connect(self.order.socket, other)
         self._runtime.also.append(other)
         return other
 
@@ -270,11 +275,11 @@ class Runtime:
         self.boxes: list[Box] = []
         self.also: list[Box] = []
         self._numbers = itertools.count(1)
-        self._log_fd = os.open(f"{root}/log", os.O_CREAT | os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC, 0o600)
+        self.log_fd = os.open(f"{root}/log", os.O_CREAT | os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC, 0o600)
         self.seccomp_path = f"{root}/seccomp.bpf"
         Path(self.seccomp_path).write_bytes(seccomp.compile_default())
         self.forkserver = ForkserverClient(
-            lambda: start_forkserver(self._log_fd), messages.Configure(cgroup_files=list(self.tree.prepare().files))
+            lambda: start_forkserver(self.log_fd), messages.Configure(cgroup_files=list(self.tree.prepare().files))
         )
 
     def said(self) -> str:
@@ -373,7 +378,7 @@ class Runtime:
             self.tree.remove(container_id)
         self.tree.remove_parent()
         self.tree.close()
-        os.close(self._log_fd)
+        os.close(self.log_fd)
 
 
 def pids_in(files: Sequence[str]) -> set[int]:

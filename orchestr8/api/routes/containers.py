@@ -38,7 +38,7 @@ def routes(containers: ContainerService, execs: ExecService) -> list[Route]:
             exit_code = await containers.wait(container, condition, lambda: send(b""))
             await send(json_line({"StatusCode": exit_code}))
 
-        return Stream(write=write, content_type="application/json")
+        return Stream(write=write, content_type="application/json", endless=True)
 
     async def kill(request: Request, reference: str) -> Answer:
         await containers.kill((await containers.find(reference)).container.name, request.first("signal", "SIGKILL"))

@@ -13,6 +13,6 @@ def routes(events: EventService) -> list[Route]:
         async def write(send: Send) -> None:
             await events.write(stack, send)
 
-        return Stream(write=write)
+        return Stream(write=write, endless=True)
 
     return [Route("GET", "/events", follow)]

@@ -30,7 +30,7 @@ def routes(execs: ExecService) -> list[Route]:
             await send(b"")
             await send(json_line(await execs.inspect(exec_id, wait=True)))
 
-        return Stream(write=write, content_type="application/json")
+        return Stream(write=write, content_type="application/json", endless=True)
 
     return [
         Route("POST", "/exec/{exec_id}/start", start),

@@ -43,7 +43,7 @@ def routes(engine: EngineService) -> list[Route]:
         async def write(send: Send) -> None:
             await engine.write_log(send, tail=tail, follow=request.flag("follow"))
 
-        return Stream(write=write, content_type="text/plain; charset=utf-8")
+        return Stream(write=write, content_type="text/plain; charset=utf-8", endless=request.flag("follow"))
 
     return [
         Route("GET", "/_ping", ping),

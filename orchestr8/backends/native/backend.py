@@ -7,6 +7,7 @@ last a sweep of what is ours and belongs to no record.
 import contextlib
 import logging
 import os
+import shutil
 import socket
 import subprocess
 from collections.abc import Callable
@@ -67,6 +68,8 @@ class NativeBackend:
         self._listeners: list[Callable[[Event], None]] = []
         self._containers: dict[ContainerName, Container] = {}
         self._tasks: anyio.abc.TaskGroup | None = None
+        self._acting = 0  # Actions on their way
+        self._trash_waits = False
         self._exits = contextlib.AsyncExitStack()
         configure = Configure(cgroup_files=list(self._cgroups.prepare().files))
         engine = (engine_argv, engine_environment or {}) if engine_argv else None
@@ -161,6 +164,7 @@ class NativeBackend:
             await self._manager.close(remove=remove)
             if remove:
                 await anyio.to_thread.run_sync(self._cgroups.remove_parent)
+                shutil.rmtree(f"{self._run_dir}/shims")  # with the socket of a shim that was killed
             self._cgroups.close()
 
     @property
@@ -230,6 +234,16 @@ class NativeBackend:
     # --- doing ----------------------------------------------------------------------------------------------------
 
     async def apply(self, action: Action) -> None:
+        self._acting += 1
+        try:
+            await self._do(action)
+        finally:
+            self._acting -= 1
+            if self._trash_waits and not self._acting and self._tasks is not None:
+                self._trash_waits = False
+                self._tasks.start_soon(anyio.to_thread.run_sync, self._empty_trash, name="empty the trash")
+
+    async def _do(self, action: Action) -> None:
         match action:
             case actions.CreateNetwork():
                 await self._networks.create(action.stack, action.spec)
@@ -281,7 +295,7 @@ class NativeBackend:
         record = self._registry.volumes.get(name)
         if record is not None:
             await self._registry.forget(record)
-        self._delete_later()
+        self._trash_waits = True  # names are free already; the files go when nothing else is to be done
 
     async def _create_container(self, action: actions.CreateContainer) -> None:
         container = self._containers.get(action.name)
@@ -307,12 +321,7 @@ class NativeBackend:
         if container is not None:
             await container.remove(volumes=action.volumes)
             del self._containers[action.name]
-            self._delete_later()
-
-    def _delete_later(self) -> None:
-        """Names are free already; the files go when the machine has a moment."""
-        assert self._tasks is not None
-        self._tasks.start_soon(anyio.to_thread.run_sync, self._empty_trash, name="empty the trash")
+            self._trash_waits = True
 
     # --- talking --------------------------------------------------------------------------------------------------
 

@@ -24,7 +24,7 @@ from orchestr8.backends.native.making import (
     make_bundle,
     write_hosts,
 )
-from orchestr8.errors import Conflict, OperationFailed, Orchestr8Error, Unavailable
+from orchestr8.errors import Conflict, NotFound, OperationFailed, Orchestr8Error, Unavailable
 from orchestr8.kernel import sockets
 from orchestr8.model.actions import CreateContainer
 from orchestr8.model.backend import ExecSpec
@@ -313,10 +313,15 @@ class Container:
         await anyio.to_thread.run_sync(self._remove_cgroup)
 
     def _remove_cgroup(self) -> None:
-        cgroups = self._around.cgroups
-        if self.record.id in cgroups.containers():
-            cgroups.kill(self.record.id)
-            cgroups.remove(self.record.id)
+        """Kill what is left in it: nothing, unless the shim was killed."""
+        cgroups, container_id = self._around.cgroups, self.record.id
+        try:
+            cgroups.place(container_id)
+        except NotFound:
+            return
+        if cgroups.pids(container_id):
+            cgroups.kill(container_id)
+        cgroups.remove(container_id)
 
     async def stop(self, timeout_s: float | None, *, by_user: bool) -> None:
         """The stop signal, then SIGKILL; returns when the program is gone and its shim too."""

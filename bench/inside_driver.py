@@ -1,0 +1,105 @@
+"""Create and start containers by the native backend itself, without CLI, HTTP or plan: what these cost inside an engine.
+
+A program of its own, run by the Python of the installation that is measured, since it imports that. It prints JSON:
+{"one by one": [seconds of create + start, …], "at once": seconds for all, …}.
+usage: python inside_driver.py ROOT RUN_DIR ROOTFS COUNT
+"""
+
+import json
+import os
+import sys
+import time
+from typing import Any
+
+import anyio
+
+from orchestr8.backends.native.backend import NativeBackend
+from orchestr8.engine.store import Store
+from orchestr8.model.actions import (
+    CreateContainer,
+    CreateNetwork,
+    RemoveContainer,
+    RemoveNetwork,
+    StartContainer,
+    StopContainer,
+)
+from orchestr8.model.ids import ContainerName, NetworkName, ServiceName, StackName
+from orchestr8.model.specs import AttachmentSpec, ContainerSpec, NetworkSpec
+from orchestr8.wire.paths import instance_hash
+
+STACK = StackName("inside")
+NETWORK = NetworkName("inside_default")
+
+
+def creation(number: int, rootfs: str) -> CreateContainer:
+    spec = ContainerSpec(
+        image=f"rootfs:{rootfs}",
+        command=("sleep", "1000"),
+        init=True,
+        networks=(AttachmentSpec(network=NETWORK),),
+        stop_timeout_s=2.0,
+    )
+    return CreateContainer(
+        name=ContainerName(f"inside-s{number}-1"), stack=STACK, service=ServiceName(f"s{number}"), number=1, spec=spec,
+        config_hash="",
+    )  # fmt: skip
+
+
+async def measure(root: str, run_dir: str, rootfs: str, count: int) -> dict[str, Any]:
+    os.makedirs(root, exist_ok=True)
+    creations = [creation(number, rootfs) for number in range(count)]
+    found: dict[str, Any] = {}
+    async with Store.open(f"{root}/state.db") as store:
+        log_fd = os.open(f"{root}/engine.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+        backend = NativeBackend(
+            root=root, run_dir=run_dir, instance=instance_hash(root), registry=store, log_fd=log_fd
+        )  # fmt: skip
+        await backend.start()
+        try:
+            await backend.apply(CreateNetwork(STACK, NetworkSpec(name=NETWORK, key="default")))
+            found["one by one"] = await one_by_one(backend, creations)
+            found["stop and remove at once"] = await all_at_once(backend, creations, end)
+            found["at once"] = await all_at_once(backend, creations, begin)
+            await all_at_once(backend, creations, end)
+            await backend.apply(RemoveNetwork(NETWORK))
+        finally:
+            await backend.close(remove=True)
+            os.close(log_fd)
+    return found
+
+
+async def begin(backend: NativeBackend, container: CreateContainer) -> None:
+    await backend.apply(container)
+    await backend.apply(StartContainer(name=container.name))
+
+
+async def end(backend: NativeBackend, container: CreateContainer) -> None:
+    await backend.apply(StopContainer(name=container.name))
+    await backend.apply(RemoveContainer(name=container.name))
+
+
+async def one_by_one(backend: NativeBackend, creations: list[CreateContainer]) -> dict[str, list[float]]:
+    seconds: dict[str, list[float]] = {"create": [], "start": [], "create and start": []}
+    for container in creations:
+        begun = time.monotonic()
+        await backend.apply(container)
+        created = time.monotonic()
+        await backend.apply(StartContainer(name=container.name))
+        started = time.monotonic()
+        seconds["create"].append(created - begun)
+        seconds["start"].append(started - created)
+        seconds["create and start"].append(started - begun)
+    return seconds
+
+
+async def all_at_once(backend: NativeBackend, creations: list[CreateContainer], work: Any) -> float:
+    begun = time.monotonic()
+    async with anyio.create_task_group() as tasks:
+        for container in creations:
+            tasks.start_soon(work, backend, container)
+    return time.monotonic() - begun
+
+
+if __name__ == "__main__":
+    root, run_dir, rootfs, count = sys.argv[1:]
+    print(json.dumps(anyio.run(measure, root, run_dir, rootfs, int(count))))

@@ -1,0 +1,241 @@
+"""PID 1 of a container: it reaps, forwards, ends with the program, and has no right that the program lacks."""
+
+import os
+import signal
+
+import pytest
+
+from orchestr8.errors import OperationFailed
+from orchestr8.kernel.capabilities import DEFAULT, mask
+from orchestr8.model.specs import ResourceSpec
+from orchestr8.runtime.init import WAITED
+from tests.requires import requires
+from tests.system.runtime_fixtures import Runtime, alive, children_of, eventually, needs_busybox, status_of
+
+pytestmark = [pytest.mark.system, pytest.mark.anyio, requires("root", "overlayfs"), needs_busybox]
+
+RIGHTS = ("Uid", "Gid", "Groups", "CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb", "NoNewPrivs", "Seccomp")
+
+
+@pytest.mark.parametrize("user", ["", "app", "app:extra", "1234:5678", "0:0"])
+async def test_it_has_the_programs_ids_capabilities_and_filter(runtime: Runtime, user: str) -> None:
+    box = await runtime.run("sleep", "1000", user=user)
+    (program,) = children_of(box.pid)
+    mine, theirs = status_of(box.pid), status_of(program)
+    assert {key: mine[key] for key in RIGHTS} == {key: theirs[key] for key in RIGHTS}
+    assert mine["Seccomp"] == "2"
+    uid = {"": "0", "app": "1000", "app:extra": "1000", "1234:5678": "1234", "0:0": "0"}[user]
+    assert mine["Uid"].split() == [uid] * 4
+    everything, nothing = f"{mask(DEFAULT):016x}", f"{0:016x}"
+    granted = everything if uid == "0" else nothing
+    assert [mine[key] for key in RIGHTS if key.startswith("Cap")] == [nothing, granted, granted, everything, nothing]
+
+
+async def test_it_is_the_first_process_and_the_program_the_second_in_a_session_of_its_own(runtime: Runtime) -> None:
+    box = await runtime.run("sh", "-c", "echo $$; sleep 1000; true")
+    await box.until_log("2\n")
+    (program,) = children_of(box.pid)
+    assert status_of(box.pid)["NSpid"].split()[1] == "1"
+    assert os.getsid(program) == program
+    assert os.getpgid(program) == program, "a signal to its group is not sent to PID 1, which would forward it"
+    assert open(f"/proc/{box.pid}/comm", encoding="ascii").read() == "orchestr8-init\n"  # noqa: ASYNC230, SIM115
+
+
+@pytest.mark.parametrize("user", ["", "app"])
+async def test_programs_may_write_to_the_stdout_of_pid_1(runtime: Runtime, user: str) -> None:
+    script = "echo one > /proc/1/fd/1 && echo two > /dev/stdout && echo three > /proc/1/fd/2 && echo four > /dev/stderr"
+    box = await runtime.run("sh", "-c", script, user=user)
+    assert await box.wait() == 0
+    assert (box.log(), box.log("stderr")) == ("one\ntwo\n", "three\nfour\n")
+
+
+async def test_a_thousand_orphans_are_reaped(runtime: Runtime) -> None:
+    script = "i=0; while [ $i -lt 1000 ]; do (true &); i=$((i+1)); done; echo made; sleep 1000; true"
+    box = await runtime.run("sh", "-c", script)
+    await box.until_log("made")
+    await eventually(lambda: len(children_of(box.pid)) == 1, "only the program to be left")
+    assert len(runtime.tree.pids(box.id)) == 3  # PID 1, the shell, its sleep
+
+
+async def test_orphans_that_live_do_not_keep_the_container_and_are_killed_with_it(runtime: Runtime) -> None:
+    box = await runtime.run("sh", "-c", "(sleep 1000 &); exit 5")
+    assert await box.wait() == 5
+    assert runtime.tree.pids(box.id) == []
+
+
+async def test_every_signal_that_python_can_wait_for_reaches_the_program(runtime: Runtime) -> None:
+    forwarded = sorted(WAITED - {signal.SIGCHLD})
+    assert len(forwarded) > 50
+    traps = "".join(f"trap 'echo signal {number}.' {number}; " for number in forwarded)
+    box = await runtime.run("sh", "-c", f"{traps}sleep 1000 & echo ready; while :; do wait; done")
+    await box.until_log("ready")
+    for number in forwarded:
+        await box.kill(number)
+        await box.until_log(f"signal {number}.")
+    assert box.log().count("signal") == len(forwarded), "each of them once"
+
+
+async def test_a_signal_to_the_programs_group_comes_once(runtime: Runtime) -> None:
+    script = "trap 'echo usr1' USR1; sleep 1000 & kill -USR1 0; echo sent; while :; do wait; done"
+    box = await runtime.run("sh", "-c", script)
+    await box.until_log("sent")
+    await box.kill(signal.SIGUSR2 if False else signal.SIGWINCH)  # whatever was under way has arrived before this
+    assert box.log().count("usr1") == 1
+
+
+async def test_a_program_can_be_stopped_and_continued(runtime: Runtime) -> None:
+    box = await runtime.run("sleep", "1000")
+    (program,) = children_of(box.pid)
+    await box.kill(signal.SIGTSTP)
+    await eventually(lambda: status_of(program)["State"].startswith("T"), "it to stop")
+    await box.kill(signal.SIGCONT)
+    await eventually(lambda: status_of(program)["State"].startswith("S"), "it to go on")
+    assert box.exits == []
+
+
+async def test_pid_1_that_was_stopped_itself_goes_on(runtime: Runtime) -> None:
+    """SIGSTOP comes from outside only and stops PID 1 alone; its sleep is then interrupted, which must not confuse it."""
+    box = await runtime.run("sleep", "1000")
+    await box.kill(signal.SIGSTOP)
+    await eventually(lambda: status_of(box.pid)["State"].startswith("T"), "it to stop")
+    await box.kill(signal.SIGCONT)
+    await eventually(lambda: status_of(box.pid)["State"].startswith("S"), "it to go on")
+    await box.kill(signal.SIGTERM)
+    assert await box.wait() == 143
+
+
+@pytest.mark.parametrize("init", [True, False])
+@pytest.mark.parametrize(
+    ("script", "code"),
+    [("exit 0", 0), ("exit 1", 1), ("exit 42", 42), ("exit 255", 255), ("exit 256", 0)],
+)
+async def test_the_exit_code_is_the_programs(runtime: Runtime, script: str, code: int, init: bool) -> None:
+    box = await runtime.run("sh", "-c", script, init=init)
+    assert await box.wait() == code
+    assert box.state()["exit_code"] == code
+    assert (box.state()["state"], box.exits[0].oom_killed) == ("exited", False)
+
+
+@pytest.mark.parametrize(
+    ("number", "code"),
+    [("KILL", 137), ("TERM", 143), ("INT", 130), ("ABRT", 134), ("SEGV", 139), ("40", 168)],
+)
+async def test_a_program_killed_by_a_signal_exits_with_128_and_its_number(
+    runtime: Runtime, number: str, code: int
+) -> None:
+    box = await runtime.run("sh", "-c", f"kill -{number} $$; echo still here")
+    assert await box.wait() == code
+    assert box.log() == ""
+
+
+@pytest.mark.parametrize(("signal_number", "code"), [(signal.SIGTERM, 143), (signal.SIGKILL, 137), (signal.SIGHUP, 129)])
+async def test_a_program_that_handles_nothing_ends_by_the_stop_signal(
+    runtime: Runtime, signal_number: int, code: int
+) -> None:
+    """As PID 1 itself it would ignore it; and nothing that the engine ignores may be ignored here (SIGHUP: nohup)."""
+    box = await runtime.run("sleep", "1000")
+    await box.kill(signal_number)
+    assert await box.wait() == code
+
+
+async def test_the_program_ignores_and_blocks_nothing(runtime: Runtime) -> None:
+    for init in (True, False):
+        text = await runtime.output("grep", "Sig", "/proc/self/status", init=init)
+        masks = {line.split()[0]: int(line.split()[1], 16) for line in text.splitlines() if "/" not in line}
+        assert masks == {"SigPnd:": 0, "SigBlk:": 0, "SigIgn:": 0, "SigCgt:": 0}
+
+
+@pytest.mark.parametrize("init", [True, False])
+@pytest.mark.parametrize(
+    ("command", "code", "text"),
+    [
+        (("missing",), 127, "missing: executable not found in PATH"),
+        (("/missing",), 127, "/missing: executable not found"),
+        (("/etc/passwd",), 126, "cannot execute /etc/passwd: Permission denied"),
+        (("/etc",), 126, "cannot execute /etc: Permission denied"),
+        (("/bin/half",), 126, "cannot execute /bin/half: Exec format error"),
+        (("/bin/orphan",), 127, "cannot execute /bin/orphan: its interpreter (the `#!` line or the loader) was not found"),
+    ],
+)
+async def test_a_program_that_cannot_be_executed_fails_its_start_and_says_why(
+    runtime: Runtime, fresh_image: str, command: tuple[str, ...], code: int, text: str, init: bool
+) -> None:
+    for name, content in (("half", "no program"), ("orphan", "#!/nowhere\n")):
+        with open(f"{fresh_image}/bin/{name}", "w", encoding="ascii") as file:  # noqa: ASYNC230
+            file.write(content)
+        os.chmod(f"{fresh_image}/bin/{name}", 0o755)
+    box = await runtime.create(*command, image=fresh_image, init=init)
+    with pytest.raises(OperationFailed) as caught:
+        await box.start()
+    assert caught.value.message.startswith(text)
+    assert caught.value.code == f"O8-{500 + code}"
+    assert (box.state()["state"], box.state()["exit_code"], box.state()["pid"]) == ("created", code, 0)
+    assert runtime.tree.pids(box.id) == []
+    with pytest.raises(OperationFailed):  # and again: nothing is left over from the first
+        await box.start()
+
+
+async def test_without_init_the_program_is_pid_1(runtime: Runtime) -> None:
+    box = await runtime.run("sh", "-c", "echo $$ $PPID; ls /proc/$$/fd; sleep 1000; true", init=False)
+    await box.until_log("1 0\n0\n1\n2\n")
+    await box.kill(signal.SIGTERM)
+    assert await box.sh("echo ignored, as by any PID 1") != ""
+    await box.kill(signal.SIGKILL)
+    assert await box.wait() == 137
+
+
+async def test_programs_that_are_an_init_are_pid_1_themselves(runtime: Runtime, fresh_image: str) -> None:
+    os.symlink("busybox", f"{fresh_image}/bin/tini")
+    os.unlink(f"{fresh_image}/bin/tini")
+    with open(f"{fresh_image}/init", "w", encoding="ascii") as file:  # noqa: ASYNC230
+        file.write("#!/bin/sh\necho pid $$\n")
+    os.chmod(f"{fresh_image}/init", 0o755)
+    assert await runtime.output("/init", image=fresh_image) == "pid 1\n"
+    assert await runtime.output("/init", image=fresh_image, init=True) == "pid 2\n"
+
+
+async def test_the_oom_killer_takes_the_program_and_not_pid_1(runtime: Runtime) -> None:
+    script = "dd if=/dev/zero of=/dev/null bs=200M count=1; echo after $?; dd if=/dev/zero of=/dev/null bs=1k count=1"
+    box = await runtime.run("sh", "-c", script, resources=ResourceSpec(memory_max_bytes=32 << 20))
+    assert await box.wait() == 0
+    assert box.log() == "after 137\n"
+    assert box.exits[0].oom_killed
+    assert box.state()["oom_killed"]
+
+
+async def test_a_program_killed_for_lack_of_memory_is_told_as_such(runtime: Runtime) -> None:
+    limits = ResourceSpec(memory_max_bytes=32 << 20)
+    box = await runtime.run("dd", "if=/dev/zero", "of=/dev/null", "bs=200M", "count=1", resources=limits)
+    assert await box.wait() == 137
+    assert box.exits[0].oom_killed
+    box = await runtime.run("sh", "-c", "kill -9 $$", resources=limits)
+    assert await box.wait() == 137
+    assert not box.exits[0].oom_killed
+
+
+async def test_pid_1_is_a_less_likely_victim_than_the_program(runtime: Runtime) -> None:
+    box = await runtime.run("sleep", "1000")
+    (program,) = children_of(box.pid)
+    adjusted = {
+        pid: int(open(f"/proc/{pid}/oom_score_adj", encoding="ascii").read())  # noqa: ASYNC230, SIM115
+        for pid in (box.pid, program)
+    }
+    may_lower = int(status_of("self")["CapEff"], 16) >> 24 & 1  # CAP_SYS_RESOURCE
+    assert adjusted == {box.pid: -500 if may_lower else 0, program: 0}
+    if may_lower:
+        assert "Permission denied" in (await box.run("sh", "-c", "echo -1 > /proc/self/oom_score_adj"))[1]
+
+
+async def test_pid_1_that_is_killed_takes_all_with_it(runtime: Runtime) -> None:
+    box = await runtime.run("sh", "-c", "trap '' TERM; sleep 1000 & sleep 1000; true")
+    await eventually(lambda: len(runtime.tree.pids(box.id)) == 4, "all of them")
+    pids = runtime.tree.pids(box.id)
+    await box.kill(signal.SIGKILL)
+    assert await box.wait() == 137
+    assert not any(map(alive, pids))
+
+
+async def test_programs_in_the_container_cannot_kill_or_stop_pid_1(runtime: Runtime) -> None:
+    box = await runtime.run("sh", "-c", "kill -KILL 1; kill -STOP 1; kill -SEGV 1; echo survived; sleep 1000")
+    await box.until_log("survived")
+    assert status_of(box.pid)["State"].startswith("S")
