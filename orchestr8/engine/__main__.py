@@ -73,9 +73,7 @@ def run(paths: EnginePaths, handler: EngineLogHandler, ready: Ready, forkserver_
     engine_environment = dict(os.environ)
 
     async def serve() -> None:
-        engine = Engine(
-            paths, backend_maker(engine_environment, forkserver_fd, handler.fileno()), engine_environment
-        )
+        engine = Engine(paths, backend_maker(engine_environment, forkserver_fd, handler.fileno()), engine_environment)
         async with anyio.create_task_group() as tasks:
             await tasks.start(serve_until_signalled, engine)
             ready.tell({"ready": True, "pid": os.getpid()})

@@ -119,7 +119,9 @@ def _is_id(reference: str, container_id: str) -> bool:
     """Docker's ids have 64 digits of which clients show 12: either may be asked for."""
     if not ID_PART.fullmatch(reference):
         return False
-    return container_id.startswith(reference) or (len(reference) > len(container_id) and reference.startswith(container_id))
+    return container_id.startswith(reference) or (
+        len(reference) > len(container_id) and reference.startswith(container_id)
+    )
 
 
 def signal_name(text: str) -> str:

@@ -88,9 +88,7 @@ class Engine:
         self._containers_too |= containers
         self._stopping.set()
 
-    async def _serve(
-        self, store: Store, backend: EngineBackend, task_status: anyio.abc.TaskStatus[None]
-    ) -> None:
+    async def _serve(self, store: Store, backend: EngineBackend, task_status: anyio.abc.TaskStatus[None]) -> None:
         bus = Bus()
         backend.subscribe(bus.publish)
         reconciler = Reconciler(backend, faults=faults_of(self._environ, backend))

@@ -71,9 +71,7 @@ class Execs:
             return
         found.started = True
         try:
-            found.handle = await self._backend.exec(
-                found.container, found.spec, connection.fileno(), connection.early
-            )
+            found.handle = await self._backend.exec(found.container, found.spec, connection.fileno(), connection.early)
         except Exception as failure:  # noqa: BLE001 - the border: the answer has begun, so it is told in the stream
             found.error = as_error(failure)
             self._end(found, ENGINE_FAILED)

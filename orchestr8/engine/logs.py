@@ -222,9 +222,7 @@ class _Client:
             ended = now is None or now.container.state is ContainerState.EXITED
             if ended and not source.over:
                 await self._announce_end(source, now, "")  # its event has not come yet, or was lost
-        goes_on = working or any(
-            each.restarting or each.container.state is ContainerState.RUNNING for each in found
-        )
+        goes_on = working or any(each.restarting or each.container.state is ContainerState.RUNNING for each in found)
         return self._query.until_exit and not goes_on
 
     async def _see(self, container: ObservedContainer) -> None:

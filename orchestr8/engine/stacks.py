@@ -143,7 +143,9 @@ class Stacks:
 
     async def bring_all_down(self) -> None:
         """Every stack, volumes kept. One that fails does not keep the others up."""
-        names = {each.stack for each in (await self._reconciler.observe()).containers.values()} | set(self._store.intents)
+        names = {each.stack for each in (await self._reconciler.observe()).containers.values()} | set(
+            self._store.intents
+        )
         async with anyio.create_task_group() as tasks:
             for name in sorted(names):
                 order = Order(stack=name, verb="down", options=down_options(None))
@@ -186,9 +188,7 @@ class Stacks:
         planner = PLANNERS[order.verb]
         return lambda snapshot: planner(desired, snapshot, order.options)
 
-    async def _work(
-        self, order: Order, desired: Desired | None, progress: Progress, resumed: bool = False
-    ) -> None:
+    async def _work(self, order: Order, desired: Desired | None, progress: Progress, resumed: bool = False) -> None:
         """`resumed`: behind what else is resumed, and not in its place."""
         stack, verb = order.stack, order.verb
         log.info("%s %s: begun", verb, stack)

@@ -41,7 +41,9 @@ class Inotify:
 
     def add(self, path: str, mask: InotifyMask) -> int:
         """The watch's number; the same directory has the same number, and its mask is replaced."""
-        return check(libc.inotify_add_watch(self.fd, os.fsencode(path), ctypes.c_uint32(mask)), "inotify_add_watch", path)
+        return check(
+            libc.inotify_add_watch(self.fd, os.fsencode(path), ctypes.c_uint32(mask)), "inotify_add_watch", path
+        )
 
     def remove(self, watch: int) -> None:
         check(libc.inotify_rm_watch(self.fd, watch), "inotify_rm_watch")
@@ -57,7 +59,9 @@ class Inotify:
         while start < len(data):
             watch, mask, _cookie, length = _HEADER.unpack_from(data, start)
             start += _HEADER.size
-            events.append(InotifyEvent(watch, InotifyMask(mask), os.fsdecode(data[start : start + length].rstrip(b"\0"))))
+            events.append(
+                InotifyEvent(watch, InotifyMask(mask), os.fsdecode(data[start : start + length].rstrip(b"\0")))
+            )
             start += length
         return events
 

@@ -2,7 +2,6 @@
 
 import ctypes
 import enum
-
 from typing import Any, Final
 
 from orchestr8.kernel.libc import check, libc

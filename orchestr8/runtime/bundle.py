@@ -96,7 +96,7 @@ def command_of(request: BundleRequest) -> list[str]:
 
 
 def environment_of(request: BundleRequest) -> list[str]:
-    """ "K=V" in order: the image's, what every container has, the user's; the last one wins."""
+    """The image's, what every container has, the user's; the last one wins."""
     values = {"PATH": DEFAULT_PATH, **request.image_environment}
     values["HOSTNAME"] = request.spec.hostname or request.container_id
     if request.spec.tty:

@@ -205,7 +205,9 @@ class HttpServer:
                     event = protocol.next_event()
                     if event is h11.NEED_DATA:
                         if protocol.they_are_waiting_for_100_continue:
-                            await _send_event(connection, protocol, h11.InformationalResponse(status_code=100, headers=[]))
+                            await _send_event(
+                                connection, protocol, h11.InformationalResponse(status_code=100, headers=[])
+                            )
                         protocol.receive_data(await connection.receive())
                     elif isinstance(event, h11.Request):
                         head = event

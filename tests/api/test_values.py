@@ -11,7 +11,9 @@ from orchestr8.wire.http import Request
 
 
 def request(body: bytes = b"", **query: str) -> Request:
-    return Request(method="POST", path="/", query={name: [value] for name, value in query.items()}, headers={}, body=body)
+    return Request(
+        method="POST", path="/", query={name: [value] for name, value in query.items()}, headers={}, body=body
+    )
 
 
 def test_a_request_without_body_is_an_empty_object() -> None:

@@ -48,9 +48,7 @@ async def _all_ended(engine: Any) -> bool:
     return all(each["state"] == "exited" for each in found)
 
 
-async def test_services_and_a_number_of_lines_can_be_chosen(
-    start: Any, make_document: Make, eventually: Any
-) -> None:
+async def test_services_and_a_number_of_lines_can_be_chosen(start: Any, make_document: Make, eventually: Any) -> None:
     async with start() as engine:
         await up(engine, make_document(web=["sh", "-c", "echo 1; echo 2; echo 3"], api=["echo", "x"]))
         await eventually(lambda: _all_ended(engine))
@@ -100,7 +98,9 @@ async def test_containers_that_come_later_are_taken_up(start: Any, make_document
         await up(engine, make_document(web=["sh", "-c", "echo web; sleep infinity"]))
         async with engine.upgraded("GET", "/stacks/shop/logs", follow=1) as talk:
             await talk.until(b"web\n")
-            later = make_document(web=["sh", "-c", "echo web; sleep infinity"], api=["sh", "-c", "echo api; sleep infinity"])
+            later = make_document(
+                web=["sh", "-c", "echo web; sleep infinity"], api=["sh", "-c", "echo api; sleep infinity"]
+            )
             await up(engine, later)
             frames = await talk.until(b"api\n")
     assert news(frames) == [{"source": 1, "name": "api-1", "container": "shop-api-1", "service": "api"}]
@@ -171,7 +171,9 @@ async def test_nothing_is_left_when_followers_go(
 async def test_events_are_followed_as_json_lines(start: Any, make_document: Make) -> None:
     async with start() as engine:
         with anyio.fail_after(10):
-            response = await anyio.to_thread.run_sync(lambda: engine.client.open("GET", "/events", query={"stack": "shop"}))
+            response = await anyio.to_thread.run_sync(
+                lambda: engine.client.open("GET", "/events", query={"stack": "shop"})
+            )
             await up(engine, make_document(web=["false"]))
             data = b""
             while data.count(b"\n") < 3:

@@ -124,7 +124,9 @@ def test_sources_are_merged_in_the_order_of_time(tmp_path: Path, seed: int, time
         lines = [(at + source / 10, b"%d-%d" % (source, at)) for at in times]
         everything += [(at, source, text) for at, text in lines]
         _write(str(tmp_path / f"{source}"), lines)
-        readers[source] = LogReader(str(tmp_path / f"{source}"), coalesce=not timestamps, block_bytes=rng.randrange(60, 400))
+        readers[source] = LogReader(
+            str(tmp_path / f"{source}"), coalesce=not timestamps, block_bytes=rng.randrange(60, 400)
+        )
     merge = StoredMerge(readers, timestamps=timestamps)
     decoder = FrameReader()
     found = []
@@ -224,7 +226,12 @@ def test_an_address_is_shown_for_what_a_browser_can_open(
 
 
 def test_signals_are_known_by_number_and_by_name() -> None:
-    assert [signal_name(each) for each in ("9", "kill", "SIGTERM", "HUP")] == ["SIGKILL", "SIGKILL", "SIGTERM", "SIGHUP"]
+    assert [signal_name(each) for each in ("9", "kill", "SIGTERM", "HUP")] == [
+        "SIGKILL",
+        "SIGKILL",
+        "SIGTERM",
+        "SIGHUP",
+    ]
     for text in ("0", "99", "NOPE", "", "SIG"):
         with pytest.raises(InvalidInput, match="invalid signal"):
             signal_name(text)

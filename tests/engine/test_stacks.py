@@ -72,7 +72,9 @@ async def test_a_document_that_is_not_right_is_refused_before_any_progress(start
         with pytest.raises(InvalidInput, match="needs the stack's document"):
             await engine.work("/stacks/shop/up", {})
         with pytest.raises(NotFound, match="no such service: wbe"):
-            await engine.work("/stacks/shop/up", {"document": make_document(web=SLEEP), "options": {"services": ["wbe"]}})
+            await engine.work(
+                "/stacks/shop/up", {"document": make_document(web=SLEEP), "options": {"services": ["wbe"]}}
+            )
         assert await engine.ask("GET", "/stacks") == []
 
 
@@ -141,9 +143,7 @@ async def test_work_goes_on_when_its_client_has_gone(
         await eventually(lambda: "StartContainer shop-web-1" in backend.applied)
 
 
-async def test_stop_does_not_wait_for_an_up_that_waits(
-    start: Any, make_document: Make, eventually: Any
-) -> None:
+async def test_stop_does_not_wait_for_an_up_that_waits(start: Any, make_document: Make, eventually: Any) -> None:
     need = {"command": SLEEP, "depends_on": {"job": {"condition": "service_completed_successfully", "required": True}}}
     async with start() as engine, anyio.create_task_group() as tasks:
         lines: list[dict[str, Any]] = []

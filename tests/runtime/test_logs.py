@@ -183,7 +183,13 @@ def test_a_log_that_does_not_exist_yet_is_empty_and_can_be_followed(log: str) ->
 
 @pytest.mark.parametrize(
     ("tail", "expected"),
-    [(0, b""), (1, b"9\n"), (3, b"7\n8\n9\n"), (10, b"0\n1\n2\n3\n4\n5\n6\n7\n8\n9\n"), (99, b"0\n1\n2\n3\n4\n5\n6\n7\n8\n9\n")],
+    [
+        (0, b""),
+        (1, b"9\n"),
+        (3, b"7\n8\n9\n"),
+        (10, b"0\n1\n2\n3\n4\n5\n6\n7\n8\n9\n"),
+        (99, b"0\n1\n2\n3\n4\n5\n6\n7\n8\n9\n"),
+    ],
 )
 def test_the_tail_crosses_rotated_files(log: str, tail: int, expected: bytes) -> None:
     for number in range(10):

@@ -79,7 +79,12 @@ async def test_a_request_arrives_decoded(tmp_path: Path) -> None:
         await peer.send(b"POST /a%20b?x=1&x=2&y= HTTP/1.1\r\nHost: e\r\nContent-Length: 2\r\n\r\nhi")
         head, body = await answer(peer)
         assert head.startswith("HTTP/1.1 200 ")
-        assert json.loads(body) == {"method": "POST", "path": "/a b", "query": {"x": ["1", "2"], "y": [""]}, "body": "hi"}
+        assert json.loads(body) == {
+            "method": "POST",
+            "path": "/a b",
+            "query": {"x": ["1", "2"], "y": [""]},
+            "body": "hi",
+        }
 
 
 async def test_a_connection_carries_one_request_after_the_other(tmp_path: Path) -> None:
