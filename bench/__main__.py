@@ -34,7 +34,7 @@ def main(argv: Sequence[str]) -> int:
     if os.geteuid() != 0:
         print("bench: containers need root", file=sys.stderr)
         return FAILED
-    with tempfile.TemporaryDirectory(prefix="o8-bench-") as directory:
+    with tempfile.TemporaryDirectory(prefix="bench-") as directory:
         try:
             program = os.path.abspath(options.program) if options.program else installed(directory)
             with own_network():  # not earlier: an installation asks the package registry

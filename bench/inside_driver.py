@@ -60,9 +60,8 @@ async def measure(root: str, run_dir: str, rootfs: str, count: int) -> dict[str,
             found["one by one"] = await one_by_one(backend, creations)
             found["stop and remove at once"] = await all_at_once(backend, creations, end)
             found["at once"] = await all_at_once(backend, creations, begin)
-            await all_at_once(backend, creations, end)
-            await backend.apply(RemoveNetwork(NETWORK))
         finally:
+            await clear(backend)
             await backend.close(remove=True)
             os.close(log_fd)
     return found
@@ -76,6 +75,16 @@ async def begin(backend: NativeBackend, container: CreateContainer) -> None:
 async def end(backend: NativeBackend, container: CreateContainer) -> None:
     await backend.apply(StopContainer(name=container.name))
     await backend.apply(RemoveContainer(name=container.name))
+
+
+async def clear(backend: NativeBackend) -> None:
+    """Shims outlive whoever made them, and so must not be left behind by a measurement that fails."""
+    there = await backend.observe(STACK)
+    for name in there.containers:
+        await backend.apply(StopContainer(name=name))
+        await backend.apply(RemoveContainer(name=name))
+    for network in there.networks:
+        await backend.apply(RemoveNetwork(network))
 
 
 async def one_by_one(backend: NativeBackend, creations: list[CreateContainer]) -> dict[str, list[float]]:

@@ -73,7 +73,7 @@ class Engine:
         )
 
     def status(self) -> dict[str, Any]:
-        """What `engine status` says; {"running": False, …} when none runs."""
+        """What `engine status` says; its `state` is running or stopped."""
         answer: dict[str, Any] = json.loads(self.run("engine", "status", "--format", "json").out)
         return answer
 
@@ -101,7 +101,7 @@ class Engine:
     def _end(self) -> list[str]:
         """By its own commands; complaints of those that fail."""
         commands = [["engine", "stop"]]
-        if self.status()["running"]:
+        if self.status()["state"] == "running":
             commands = [*(["-p", name, "down", "-v", "-t", "1"] for name in self.stacks()), *commands]
         results = [(words, self.run(*words)) for words in commands]
         return [f"`{' '.join(words)}` failed: {result.err}" for words, result in results if result.code]

@@ -112,10 +112,19 @@ def _add(parser: _Parser, names: Iterable[str], flag: Flag, default: object) -> 
         parser.add_argument(*names, dest=flag.dest, action="append", default=default, metavar=flag.metavar)
     else:
         kinds: dict[str, Callable[[str], object]] = {"text": str, "number": _number, "seconds": _seconds}
-        kind = kinds[flag.kind]
-        parser.add_argument(
-            *names, dest=flag.dest, type=kind, choices=flag.choices or None, default=default, metavar=flag.metavar
-        )
+        kind = _one_of(flag.choices) if flag.choices else kinds[flag.kind]
+        parser.add_argument(*names, dest=flag.dest, type=kind, default=default, metavar=flag.metavar)
+
+
+def _one_of(choices: Sequence[str]) -> Callable[[str], str]:
+    """As argparse's `choices`, whose words differ from one Python to the next."""
+
+    def check(text: str) -> str:
+        if text not in choices:
+            raise argparse.ArgumentTypeError(f"`{text}` is none of {', '.join(choices)}")
+        return text
+
+    return check
 
 
 def _number(text: str) -> int:

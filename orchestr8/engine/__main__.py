@@ -30,6 +30,8 @@ class Ready:
     def __init__(self, fd: int | None) -> None:
         self._fd = fd
         self.told = False
+        if fd is not None:
+            os.set_inheritable(fd, False)  # whoever waits for its end waits for this process only
 
     def tell(self, answer: Mapping[str, object]) -> None:
         self.told = True

@@ -64,11 +64,11 @@ class Containers:
     async def resize(self, name: ContainerName, rows: int, columns: int) -> None:
         await self._backend.resize(name, rows, columns)
 
-    async def attach(self, name: ContainerName, connection: Hijacked, *, stdin: bool) -> None:
+    async def attach(self, found: Found, connection: Hijacked, *, stdin: bool) -> None:
         try:
-            await self._backend.attach(name, connection.fileno(), connection.early, stdin=stdin)
+            await self._backend.attach(found.container.name, connection.fileno(), connection.early, stdin=stdin)
         except Exception as failure:  # noqa: BLE001 - the border: the answer has begun, so it is told in the stream
-            await connection.send(error_frame(failure))
+            await connection.send(error_bytes(failure, tty=found.has_terminal))
 
     async def wait(self, container: ObservedContainer, condition: str, begun: Callable[[], Awaitable[None]]) -> int:
         """Docker's conditions; without one, the end of the run that is on or that comes next."""
@@ -134,6 +134,7 @@ def signal_name(text: str) -> str:
         raise InvalidInput(f"invalid signal: {text}") from None
 
 
-def error_frame(failure: BaseException) -> bytes:
-    """A failure after the connection was handed over: Docker's stream of the engine's own errors."""
-    return encode(ERROR, json.dumps(as_error(failure).to_json()).encode())
+def error_bytes(failure: BaseException, *, tty: bool = False) -> bytes:
+    """A failure after the connection was handed over: Docker's stream of the engine's own errors; text for a terminal."""
+    error = as_error(failure)
+    return f"{error.message}\r\n".encode() if tty else encode(ERROR, json.dumps(error.to_json()).encode())

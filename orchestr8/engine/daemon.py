@@ -61,14 +61,14 @@ class Engine:
         self._started_at = time.time()
         self._stopping = anyio.Event()
         self._containers_too = False
-        self._watcher = DirectoryWatcher()
+        self._watcher: DirectoryWatcher
 
     async def serve(self, *, task_status: anyio.abc.TaskStatus[None] = anyio.TASK_STATUS_IGNORED) -> None:
         """Until it is stopped. "Started" means that it answers requests."""
         async with Store.open(self._paths.database) as store:
             backend = self._make_backend(self._paths, store)
             try:
-                with self._watcher:
+                with DirectoryWatcher() as self._watcher:
                     await backend.start()
                     log.info("engine %s started: pid %d, root %s", __version__, os.getpid(), self._paths.root)
                     try:

@@ -6,6 +6,7 @@ job is flushed (FULL) before it is reported. What the rows mean is `engine.store
 """
 
 import asyncio
+import contextlib
 import os
 import queue
 import sqlite3
@@ -67,7 +68,7 @@ def _migrate(connection: sqlite3.Connection, path: str, migrations: Sequence[str
             raise
 
 
-def _failure(path: str, error: sqlite3.Error) -> OperationFailed:
+def _failure(path: str, error: Exception) -> OperationFailed:
     return OperationFailed(
         f"cannot use the engine's state file {path}: {error}",
         code="O8-902",
@@ -81,7 +82,7 @@ class _Job:
     durable: bool
     apply: Callable[[], None]  # called on the loop, in the order of commits
     done: anyio.Event = field(default_factory=anyio.Event)
-    error: sqlite3.Error | None = None
+    error: Exception | None = None
 
 
 class Writer:
@@ -132,11 +133,21 @@ class Writer:
         self._connection.close()
 
     def _commit(self, jobs: list[_Job]) -> None:
+        """All in one transaction; where that fails one by one, so that a row that cannot be stored fails alone."""
         if not jobs:
             return
+        assert self._loop is not None, "a job was written before start()"
+        error = self._transaction(jobs)
+        if error is None or len(jobs) == 1:
+            self._loop.call_soon_threadsafe(_finish, jobs, error)
+            return
+        for job in jobs:
+            self._loop.call_soon_threadsafe(_finish, [job], self._transaction([job]))
+
+    def _transaction(self, jobs: list[_Job]) -> Exception | None:
+        """Why it was not committed. Whatever that is, this thread goes on: everybody's writes wait for it."""
         connection = self._connection
         durable = any(job.durable for job in jobs)
-        error: sqlite3.Error | None = None
         try:
             connection.execute(f"PRAGMA synchronous = {'FULL' if durable else 'NORMAL'}")
             connection.execute("BEGIN IMMEDIATE")
@@ -144,15 +155,15 @@ class Writer:
                 for sql, parameters in job.statements:
                     connection.execute(sql, parameters)
             connection.execute("COMMIT")
-        except sqlite3.Error as failure:
-            error = failure
+        except Exception as error:  # noqa: BLE001 - not SQLite's alone: text that is no UTF-8, a number of over 64 bits
             if connection.in_transaction:
-                connection.rollback()
-        assert self._loop is not None, "a job was written before start()"
-        self._loop.call_soon_threadsafe(_finish, jobs, error)
+                with contextlib.suppress(sqlite3.Error):  # the disk is gone: the next one fails likewise, and is told
+                    connection.rollback()
+            return error
+        return None
 
 
-def _finish(jobs: list[_Job], error: sqlite3.Error | None) -> None:
+def _finish(jobs: list[_Job], error: Exception | None) -> None:
     for job in jobs:
         job.error = error
         if error is None:

@@ -15,7 +15,7 @@ import anyio
 import anyio.abc
 
 from orchestr8.api.errors import as_error
-from orchestr8.engine.containers import error_frame
+from orchestr8.engine.containers import error_bytes
 from orchestr8.errors import Conflict, NotFound, Orchestr8Error
 from orchestr8.model.backend import Backend, ExecHandle, ExecSpec
 from orchestr8.model.ids import ContainerName
@@ -67,7 +67,7 @@ class Execs:
     async def start(self, exec_id: str, connection: Hijacked) -> None:
         found = self._find(exec_id)
         if found.started:
-            await connection.send(error_frame(Conflict("this exec command was started already")))
+            await connection.send(error_bytes(Conflict("this exec command was started already"), tty=found.spec.tty))
             return
         found.started = True
         try:
@@ -75,7 +75,7 @@ class Execs:
         except Exception as failure:  # noqa: BLE001 - the border: the answer has begun, so it is told in the stream
             found.error = as_error(failure)
             self._end(found, ENGINE_FAILED)
-            await connection.send(error_frame(found.error))
+            await connection.send(error_bytes(found.error, tty=found.spec.tty))
         else:
             self._tasks.start_soon(self._await_end, found, found.handle, name=f"exec in {found.container}")
         finally:

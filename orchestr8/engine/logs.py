@@ -20,7 +20,7 @@ import anyio.to_thread
 
 from orchestr8.api.services import Listed, LogQuery
 from orchestr8.engine.bus import Bus, Subscription
-from orchestr8.engine.containers import error_frame
+from orchestr8.engine.containers import error_bytes
 from orchestr8.engine.logmerge import StoredMerge, announcement, block_bytes, frames
 from orchestr8.engine.stacks import Stacks
 from orchestr8.engine.watch import DirectoryWatcher
@@ -61,7 +61,7 @@ class Logs:
                 if query.follow:
                     await client.follow(subscription)
             except* Orchestr8Error as failures:  # the answer has begun, so it is told in the stream
-                await send(error_frame(failures))
+                await send(error_bytes(failures))
             finally:
                 client.close()
 

@@ -118,13 +118,14 @@ def _insert(record: Record) -> Statement:
 
 
 def _text(value: Any) -> str:
-    return json.dumps(to_json(value), separators=(",", ":"), ensure_ascii=False)
+    """In ASCII: a lone surrogate, which stands for a byte that is no UTF-8, survives as an escape only."""
+    return json.dumps(to_json(value), separators=(",", ":"))
 
 
 def _rows(connection: sqlite3.Connection, path: str, table: str, kind: type[T]) -> list[T]:
     try:
         return [from_json(kind, json.loads(data)) for (data,) in connection.execute(f"SELECT data FROM {table}")]  # noqa: S608 - a name of ours
-    except (sqlite3.Error, TypeError, ValueError, KeyError) as error:
+    except (sqlite3.Error, TypeError, ValueError, KeyError, AttributeError) as error:
         raise OperationFailed(f"the engine's state file {path} is damaged: {table}: {error}", code="O8-903") from error
 
 

@@ -108,6 +108,24 @@ class CgroupTree:
         place = self._place(_SHIMS)
         return place._replace(tasks=(*place.tasks, *(f"{mount}/{self.parent}/{_SHIMS}/tasks" for mount in self._named)))
 
+    def home(self, own: str | None = None) -> list[list[str]]:
+        """For each hierarchy the files to try, in turn, for a child of the forkserver that is no shim: the next engine.
+
+        First where the calling process is, unless that is a group of ours; then the root, for a session's group may
+        be gone by then. `own` is the text of /proc/self/cgroup.
+        """
+        lines = (_read("/proc/self/cgroup") if own is None else own).splitlines()
+        paths = {name: path for _, names, path in (line.split(":", 2) for line in lines) for name in names.split(",")}
+        mounts = {self._unified: ""} if self._unified else {}
+        mounts |= {mount: name for name, mount in self._hierarchies.items() if mount in (*self._v1_mounts(), *self._named)}
+        found = []
+        for mount, name in sorted(mounts.items()):
+            path = paths.get(name, "/").rstrip("/")
+            ours = path.startswith(f"/{self.parent}/") or not os.path.isdir(f"{mount}{path}")
+            file = "tasks" if name else "cgroup.procs"
+            found.append(list(dict.fromkeys([f"{mount}/{file}" if ours else f"{mount}{path}/{file}", f"{mount}/{file}"])))
+        return found
+
     def create(self, container_id: str, limits: ResourceSpec) -> CgroupPlace:
         """A fresh group with its limits set, empty; one group per run, so that its OOM count starts at 0."""
         place = self._place(container_id)
@@ -187,6 +205,8 @@ class CgroupTree:
     def remove_parent(self) -> None:
         """Remove the shims' group and the parents, once neither shim nor forkserver is left."""
         for mount in (*self._mounts(), *self._named):
+            if os.getpid() in _pids_in(f"{mount}/{self.parent}/{_SHIMS}"):  # an engine that a forkserver restarted
+                _write(f"{mount}/cgroup.procs", str(os.getpid()))
             self._remove_directory(f"{mount}/{self.parent}/{_SHIMS}")
             self._remove_directory(f"{mount}/{self.parent}")
 

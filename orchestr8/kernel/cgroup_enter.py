@@ -16,3 +16,14 @@ def enter(files: Iterable[str]) -> None:
             os.write(fd, b"0")
         finally:
             os.close(fd)
+
+
+def enter_first(files: Iterable[str]) -> bool:
+    """Move into the first group that takes this process: the others may be gone, or not allowed to have processes."""
+    for file in files:
+        try:
+            enter([file])
+            return True
+        except OSError:
+            continue
+    return False

@@ -80,3 +80,11 @@ class OneOff:
     rm: bool = False  # remembered as a label; removing is the engine's
     wait_timeout_s: float | None = None
     timeout_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unfinished:
+    """A command that no engine has lived to finish: what was created or started `since`, it had done already."""
+
+    since: float  # Unix time
+    options: UpOptions | StartOptions | StopOptions | RestartOptions

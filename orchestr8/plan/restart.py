@@ -69,11 +69,14 @@ def restart_delay(
     )
 
 
-def due_after_engine_start(snapshot: Snapshot) -> frozenset[ContainerName]:
-    """Those that an engine starts again when it starts itself: after a reboot, all that the policies cover."""
+def due_after_engine_start(snapshot: Snapshot, *, after_crash: bool = False) -> frozenset[ContainerName]:
+    """Those that an engine starts again when it starts itself: after a reboot, all that the policies cover.
+
+    After a crash of the engine alone nobody is to notice anything: what a user stopped stays so, even with `always`.
+    """
     return frozenset(
         name
         for name, container in snapshot.containers.items()
         if name in snapshot.specs
-        and restart_delay(container, snapshot.specs[name].restart, engine_restarted=True) is not None
+        and restart_delay(container, snapshot.specs[name].restart, engine_restarted=not after_crash) is not None
     )

@@ -1,11 +1,11 @@
-"""`up`, and the reconciliation of an engine that has just started: the machine is made equal to the document."""
+"""`up`: the machine is made equal to the document."""
 
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
 from orchestr8.errors import Conflict
 from orchestr8.model import labels
-from orchestr8.model.ids import ContainerName, NetworkName, ServiceName, StackName, VolumeName
+from orchestr8.model.ids import ContainerName, NetworkName, ServiceName, VolumeName
 from orchestr8.model.observed import ContainerState, ObservedContainer, Snapshot
 from orchestr8.model.specs import Desired, ServiceSpec
 from orchestr8.plan.containers import (
@@ -19,7 +19,6 @@ from orchestr8.plan.containers import (
     removed,
     restart_attached,
     restart_dependents,
-    why_not_running,
 )
 from orchestr8.plan.networks import changed_networks, check_networks, containers_on, plan_networks, used_networks
 from orchestr8.plan.options import UpOptions
@@ -145,62 +144,3 @@ def _orphans(plan: Plan, desired: Desired, snapshot: Snapshot, *, remove: bool) 
             f"If their services were removed or renamed, clean up with --remove-orphans"
         )
     return found.here
-
-
-def plan_reconcile(
-    desired: Desired | None,
-    snapshot: Snapshot,
-    *,
-    due: Collection[ContainerName] = (),
-    stopped: Collection[ServiceName] = (),
-    services: Collection[ServiceName] | None = None,
-) -> Plan:
-    """What the engine does of itself: start by policy what is `due`, and, given the document, finish an `up` that was
-    cut short: make what is missing, replace what is out of date, start what never ran.
-
-    `services`: those the last `up` was for; None for all. `stopped`: those that the user stopped. Whatever ran to its
-    end is left to its restart policy, so a finished one-shot is not run again.
-    """
-    if desired is None:
-        return _plan_due(snapshot, due)
-    plan = Plan()
-    graph = service_graph(desired, snapshot)
-    declared = {name: edges for name, edges in graph.items() if name in desired.services}
-    chosen = None if services is None else [name for name in services if name in declared]
-    selected = [name for name in select(declared, chosen, with_dependencies=False) if name not in stopped]
-    present = containers_by_service(snapshot)
-    decisions = {
-        name: decide_service(desired.stack, desired.services[name], present.get(name, ()), snapshot, Rules())
-        for name in selected
-    }
-    decisions.update((name, kept(each)) for name, each in present.items() if name not in decisions)
-    for decision in (each for some in decisions.values() for each in some):
-        _leave_to_policy(decision, due)
-    bring_up(plan, desired, snapshot, graph, selected, decisions, UpOptions())
-    return plan
-
-
-def _leave_to_policy(decision: Decision, due: Collection[ContainerName]) -> None:
-    container = decision.observed
-    if container is None or container.state is ContainerState.RUNNING:
-        return
-    if container.name in due and decision.fate in {Fate.START, Fate.KEEP}:
-        decision.fate, decision.by_policy, decision.reason = Fate.START, True, why_not_running(container)
-    elif decision.fate is Fate.START and (container.state is ContainerState.EXITED or container.error):
-        decision.fate = Fate.KEEP
-
-
-def _plan_due(snapshot: Snapshot, due: Collection[ContainerName]) -> Plan:
-    """Start by policy, in order among themselves; services that are not due are neither touched nor waited for."""
-    plan = Plan()
-    found = {name: each for name, each in snapshot.containers.items() if name in due}
-    decisions: Decisions = {}
-    for container in sorted(found.values(), key=lambda each: (each.service, each.number)):
-        if container.state is not ContainerState.RUNNING:
-            (decision,) = kept([container])
-            _leave_to_policy(decision, due)
-            decisions.setdefault(container.service, []).append(decision)
-    graph = service_graph(None, Snapshot(containers=found))
-    stack = next((each.stack for each in found.values()), StackName(""))
-    Assembly(plan, stack, graph, decisions, snapshot).bring_up({}, {})
-    return plan

@@ -11,8 +11,9 @@ from orchestr8.plan.options import (
     StopOptions,
     UpOptions,
 )
+from orchestr8.plan.resume import plan_reconcile
 from orchestr8.plan.run import plan_run
-from orchestr8.plan.up import plan_reconcile, plan_up
+from orchestr8.plan.up import plan_up
 
 __all__ = [
     "DownOptions",

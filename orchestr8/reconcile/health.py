@@ -134,8 +134,8 @@ class HealthMonitor:
                 age_s = anyio.current_time() - began
                 try:
                     result = await self._backend.probe(container.name, argv, state.spec.timeout_s)
-                except Orchestr8Error as error:
+                except (Orchestr8Error, OSError) as error:
                     # As a failed probe: whether the container still runs is told by its own events.
-                    result = ProbeResult(exit_code=NOT_RUN, output=error.message)
+                    result = ProbeResult(exit_code=NOT_RUN, output=str(error))
                 if state.record(result, age_s):
                     self._changed(container, state.status)

@@ -31,6 +31,7 @@ class Forkserver:
         self._title = title
         self._reaper_fd = reaper.open_image()
         self._engine_launch_fd = -1
+        self._engine_cgroup_files: list[list[str]] = []
         self._engine_since = time.monotonic()
         self._delay_s = _RESTART_DELAY_S
 
@@ -56,6 +57,7 @@ class Forkserver:
 
     def _configure(self, message: messages.Configure, fds: list[int]) -> None:
         cgroup_enter.enter(message.cgroup_files)  # every shim is born there
+        self._engine_cgroup_files = message.engine_cgroup_files
         if self._engine_launch_fd >= 0:
             os.close(self._engine_launch_fd)
         self._engine_launch_fd = fds.pop(0) if fds else -1
@@ -96,7 +98,7 @@ class Forkserver:
             ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
             with theirs:
                 if os.fork() == 0:
-                    _execute_engine(self._engine_launch_fd, theirs)
+                    _execute_engine(self._engine_launch_fd, self._engine_cgroup_files, theirs)
         except OSError as error:  # EAGAIN, ENOMEM: the next round tries again
             print(f"forkserver: cannot start an engine: {error}", file=sys.stderr, flush=True)
             return
@@ -104,9 +106,12 @@ class Forkserver:
         self._engine = ours
 
 
-def _execute_engine(launch_fd: int, theirs: socket.socket) -> NoReturn:
+def _execute_engine(launch_fd: int, cgroup_files: list[list[str]], theirs: socket.socket) -> NoReturn:
     try:
         os.setsid()
+        for candidates in cgroup_files:  # out of the shims' group, which an engine removes when it ends
+            if not cgroup_enter.enter_first(candidates):
+                print(f"forkserver: the engine cannot go to any of {candidates}", file=sys.stderr, flush=True)
         for number in (signal.SIGCHLD, signal.SIGINT, signal.SIGHUP):
             signal.signal(number, signal.SIG_DFL)
         signal.pthread_sigmask(signal.SIG_SETMASK, ())

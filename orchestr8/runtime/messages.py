@@ -47,12 +47,13 @@ class Message:
 
 
 class Configure(Message):
-    """The first packet. `cgroup_files` take a "0" to move in.
+    """The first packet. `cgroup_files` take a "0" to move in. By `engine_cgroup_files` the next engine moves out again,
+    by the first of each list that lets it.
 
     Descriptor, if the engine is to be started again when it dies: a file with JSON {"argv": […], "environment": {…}}.
     """
 
-    fields: ClassVar = {"cgroup_files": ()}
+    fields: ClassVar = {"cgroup_files": (), "engine_cgroup_files": ()}
 
 
 class Spawn(Message):

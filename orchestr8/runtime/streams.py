@@ -14,7 +14,7 @@ import struct
 from collections.abc import Callable
 from typing import Final
 
-from orchestr8.runtime.poller import READ, WRITE, Poller
+from orchestr8.runtime.poller import HANGUP, READ, WRITE, Poller
 
 STDOUT: Final = 1
 STDERR: Final = 2
@@ -157,6 +157,8 @@ class Session:
     def _ready(self, events: int) -> None:
         if events & READ and self._reading:
             self._read()
+        elif events & READ:  # a hang-up: the client has closed, and not only its sending side
+            self._close()
         if events & WRITE and self.open:
             self._flush()
 
@@ -203,7 +205,8 @@ class Session:
             return
         pending_full = self._input.full if self._input is not None else len(self._early) >= _HIGH_WATER
         reads = self._reading and not pending_full
-        self._poller.watch(self._socket.fileno(), (READ if reads else 0) | (WRITE if self._out else 0), self._ready)
+        mask = (READ if reads else 0) | (WRITE if self._out else 0)
+        self._poller.watch(self._socket.fileno(), mask | HANGUP, self._ready)
 
     def _close(self) -> None:
         if self.open:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 MAX_NODES: Final = 100_000  # written in the file, keys not counted; compose's limit
 MAX_EXPANDED: Final = 400_000  # with aliases counted as often as they are used
+MAX_DEPTH: Final = 100  # lists and mappings in each other, through aliases too; later phases walk them by recursion
 _TAG_PREFIX: Final = "tag:yaml.org,2002:"
 
 
@@ -34,9 +35,11 @@ class Composer:
         self.lines = text.split("\n")
         self.parser: Any = CParser(text)
         self.anchors: dict[str, Node | None] = {}  # None: still being composed
-        self.sizes: dict[int, int] = {}  # id of an anchored node -> nodes in it
+        self.extents: dict[int, tuple[int, int]] = {}  # id of an anchored node -> nodes in it, levels of it
         self.written = 0
         self.count = 0  # with what aliases stand for
+        self.depth = 0  # of the node that is being composed
+        self.deepest = 0  # level in it
 
     def documents(self) -> list[Node]:
         found: list[Node] = []
@@ -44,7 +47,7 @@ class Composer:
             self.parser.get_event()  # stream start
             while not self.parser.check_event(StreamEndEvent):
                 self.parser.get_event()  # document start
-                self.anchors, self.sizes = {}, {}
+                self.anchors, self.extents = {}, {}
                 found.append(self._node(self.parser.get_event()))
                 self.parser.get_event()  # document end
         except yaml.MarkedYAMLError as error:
@@ -93,8 +96,10 @@ class Composer:
         if isinstance(event, AliasEvent):
             return self._alias(event)
         self.written += 1
-        self._add(1, event)
+        self._add(1, 1, event)
         before = self.count - 1
+        self.depth += 1
+        outside, self.deepest = self.deepest, self.depth
         anchor = event.anchor
         if anchor:
             self.anchors[anchor] = None
@@ -109,17 +114,27 @@ class Composer:
             node.tag = event.tag
         if anchor:
             self.anchors[anchor] = node
-            self.sizes[id(node)] = self.count - before
+            self.extents[id(node)] = self.count - before, self.deepest - self.depth + 1
+        self.deepest = max(self.deepest, outside)
+        self.depth -= 1
         return node
 
-    def _add(self, nodes: int, event: Any) -> None:
+    def _add(self, nodes: int, levels: int, event: Any) -> None:
+        """Count what comes to stand at this place. Ends the file when it is too much for any stack."""
         self.count += nodes
-        if self.written > MAX_NODES or self.count > MAX_EXPANDED:
-            place = Scalar(None)
-            self._place(place, event)
-            most = f"{MAX_NODES} values" if self.written > MAX_NODES else f"{MAX_EXPANDED} values, its aliases expanded"
-            self.problems.error("O8-102", f"the file exceeds the limit of {most}", place)
-            raise _Stop
+        self.deepest = max(self.deepest, self.depth + levels)
+        if self.written > MAX_NODES:
+            most = f"{MAX_NODES} values"
+        elif self.count > MAX_EXPANDED:
+            most = f"{MAX_EXPANDED} values, its aliases expanded"
+        elif self.deepest > MAX_DEPTH:
+            most = f"{MAX_DEPTH} levels"
+        else:
+            return
+        place = Scalar(None)
+        self._place(place, event)
+        self.problems.error("O8-102", f"the file exceeds the limit of {most}", place)
+        raise _Stop
 
     def _alias(self, event: Any) -> Node:
         node = self.anchors.get(event.anchor)
@@ -134,7 +149,7 @@ class Composer:
                 place,
             )  # fmt: skip
             raise _Stop
-        self._add(self.sizes[id(node)], event)
+        self._add(*self.extents[id(node)], event)
         return node
 
     def _scalar(self, event: Any) -> Scalar:

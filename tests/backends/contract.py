@@ -188,6 +188,15 @@ async def test_remove_is_safe_to_repeat(bench: Bench) -> None:
     assert (await bench.backend.observe(STACK)).containers == {}
 
 
+async def test_two_may_remove_a_container_at_once(bench: Bench) -> None:
+    await bench.create()
+    async with anyio.create_task_group() as tasks:
+        for _ in range(2):
+            tasks.start_soon(bench.remove)
+    assert (await bench.backend.observe(STACK)).containers == {}
+    assert bench.kinds().count(EventKind.DESTROY) == 1
+
+
 async def test_what_does_not_exist_is_not_found(bench: Bench) -> None:
     for action in (StartContainer(name=WEB), StopContainer(name=WEB), KillContainer(name=WEB)):
         with pytest.raises(NotFound):

@@ -1,7 +1,11 @@
+import sys
+
 import pytest
 
 from orchestr8.cli.parser import UsageError, help_text, parse, split
 from orchestr8.cli.table import COMMANDS, GLOBAL_FLAGS
+
+LAST = "" if sys.version_info >= (3, 13) else ", COMMAND"  # since 3.13 argparse does not ask for the rest of a line
 
 
 def given(line: str) -> tuple[str, dict[str, object]]:
@@ -50,11 +54,10 @@ def test_words_become_a_command_and_its_options(line: str, command: str, options
         ("ps -f x", "`ps` has no flag `-f`", "write it before the command: orchestr8 -f … ps"),
         ("--fiel x ps", "there is no flag `--fiel` before the command", "did you mean `--file`?"),
         ("down web", "`down` takes no argument `web`", "see orchestr8 down --help"),
-        ("exec", "the following arguments are required: SERVICE, COMMAND", "see orchestr8 exec --help"),
+        ("exec", f"the following arguments are required: SERVICE{LAST}", "see orchestr8 exec --help"),
         ("up -t soon", "argument -t/--timeout: `soon` is not a time, such as 10 or 1m30s", "see orchestr8 up --help"),
         ("exec --index x web ls", "argument --index: `x` is not a whole number", "see orchestr8 exec --help"),
-        ("ps --format yaml", "argument --format: invalid choice: 'yaml' (choose from 'table', 'json')",
-         "see orchestr8 ps --help"),
+        ("ps --format yaml", "argument --format: `yaml` is none of table, json", "see orchestr8 ps --help"),
         ("up --scale", "argument --scale: expected one argument", "see orchestr8 up --help"),
         ("-p", "argument -p/--project-name: expected one argument", "see orchestr8 --help"),
     ],

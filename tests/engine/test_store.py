@@ -169,3 +169,37 @@ def test_a_damaged_row_is_told_with_its_table(path: str) -> None:
     connection.close()
     with pytest.raises(OperationFailed, match="is damaged: networks"):
         Store.open(path)
+
+
+async def test_text_that_is_no_unicode_is_kept_as_it_is(path: str) -> None:
+    """A path or variable of other bytes reaches the engine with lone surrogates in it."""
+    odd = Intent(stack=SHOP, goal=Goal.UP, document={"name": "shop", "x": "caf\udce9"})
+    async with Store.open(path) as store:
+        with anyio.fail_after(10):
+            await store.save_intent(odd)
+    async with Store.open(path) as store:
+        assert store.intents[SHOP] == odd
+
+
+async def test_a_row_that_cannot_be_written_fails_alone(path: str) -> None:
+    bad, good = container("shop-\udce9-1"), container("shop-web-1")
+    failed = []
+
+    async def save_bad() -> None:
+        try:
+            await store.save(bad)
+        except OperationFailed as error:
+            failed.append(error.code)
+
+    async with Store.open(path) as store:
+        with anyio.fail_after(10):
+            async with anyio.create_task_group() as tasks:  # all are in the queue before the thread may take one
+                tasks.start_soon(save_bad)
+                tasks.start_soon(store.save, good)
+                tasks.start_soon(store.save, NETWORK)
+            await store.save(VOLUME)
+    assert failed == ["O8-902"]
+    async with Store.open(path) as store:
+        assert list(store.containers) == ["shop-web-1"]
+        assert list(store.networks) == ["shop_default"]
+        assert list(store.volumes) == ["shop_data"]

@@ -33,7 +33,7 @@ def test_the_demo_works_twice_in_a_row_and_leaves_nothing_behind(engine: Engine)
         assert f"You are visitor number {visitor}." in said
         assert "127.0.0.1:8080->80/tcp" in said
         assert "make demo-down" in said
-    assert engine.status()["running"]
+    assert engine.status()["state"] == "running"
     for _ in range(2):
         assert demo("down", engine).endswith("Nothing of the demo is left.\n")
         assert not os.path.exists(engine.root)

@@ -164,6 +164,29 @@ def test_a_machine_without_cgroups_is_told_what_to_mount() -> None:
         CgroupTree.detect("ab12", "22 27 0:21 / /proc rw,relatime - proc proc rw\n")
 
 
+def test_the_way_out_of_the_shims_group_is_where_this_process_is_and_else_the_root(hybrid: FakeKernel) -> None:
+    hybrid.mkdir(f"{hybrid.root}/memory/session")
+    own = (
+        "4:memory:/session\n3:pids:/gone\n2:devices:/orchestr8-ab12/shims\n1:cpu:/\n"
+        "9:name=systemd:/../outside\n5:freezer:/session\n0::/orchestr8-ab12/shims\n"
+    )
+    root = str(hybrid.root)
+    assert tree(hybrid).home(own) == [
+        [f"{root}/cpu/tasks"],
+        [f"{root}/devices/tasks"],
+        [f"{root}/memory/session/tasks", f"{root}/memory/tasks"],
+        [f"{root}/name=systemd/tasks"],
+        [f"{root}/pids/tasks"],
+        [f"{root}/unified/cgroup.procs"],
+    ]
+
+
+def test_controllers_that_share_a_mount_are_left_once(v1: FakeKernel) -> None:
+    own = "2:cpu,cpuacct:/\n4:memory:/\n"
+    mounts = ["cpu,cpuacct", "devices", "freezer", "memory", "pids"]
+    assert tree(v1).home(own) == [[f"{v1.root}/{mount}/tasks"] for mount in mounts]
+
+
 def test_on_v1_each_limit_has_its_file_and_devices_are_refused_first(v1: FakeKernel) -> None:
     found = tree(v1)
     found.prepare()
@@ -433,6 +456,24 @@ def test_the_last_engine_leaves_nothing(hybrid: FakeKernel) -> None:
     found.remove(ID)
     found.remove_parent()
     assert hybrid.directories() == before
+
+
+def test_an_engine_that_was_born_among_the_shims_leaves_before_their_group_is_removed(
+    v1: FakeKernel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = tree(v1)
+    found.prepare()
+    shims = v1.root / "memory/orchestr8-ab12/shims/cgroup.procs"
+    shims.write_text(f"{os.getpid()}\n")
+    moved: list[str] = []
+
+    def move(path: str, *texts: str) -> None:
+        moved.extend(f"{v1.short(path)} {text}" for text in texts)
+        shims.write_text("")
+
+    monkeypatch.setattr(cgroup, "_write", move)
+    found.remove_parent()
+    assert moved == [f"memory/cgroup.procs {os.getpid()}"]
 
 
 def test_a_container_sees_the_hierarchies_that_it_is_in(v1: FakeKernel, tmp_path: Path) -> None:

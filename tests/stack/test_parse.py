@@ -78,6 +78,18 @@ def test_an_alias_bomb_is_refused() -> None:
     assert [error[:22] for error in parse(text)[1]] == ["error[O8-102]: the fil"]
 
 
+def test_a_hundred_levels_load_and_more_do_not() -> None:
+    assert parse("a: " + "[" * 98 + "x" + "]" * 98)[1] == []
+    error = "error[O8-102]: the file exceeds the limit of 100 levels --> f.yml:1:"
+    assert parse("a: " + "[" * 5_000 + "]" * 5_000)[1] == [f"{error}103"]
+    assert parse("a: " + "{b: " * 5_000 + "}" * 5_000)[1] == [f"{error}397"]
+
+
+def test_levels_are_counted_through_aliases() -> None:
+    text = "k0: &k0 [x]\n" + "".join(f"k{level}: &k{level} [*k{level - 1}]\n" for level in range(1, 5_000))
+    assert parse(text)[1] == ["error[O8-102]: the file exceeds the limit of 100 levels --> f.yml:99:12"]
+
+
 def test_fifty_thousand_values_load_and_a_hundred_thousand_do_not() -> None:
     assert parse("k: [" + "v, " * 50_000 + "]")[1] == []
     assert parse("k: [" + "v,\n " * 100_000 + "]")[1] == [

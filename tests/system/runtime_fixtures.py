@@ -361,14 +361,12 @@ class Runtime:
                 client.close()
         for box in self.boxes:
             self.tree.kill(box.id)
-            if box.shim.open:
+            with contextlib.suppress(OSError):  # it may have ended already
+                box = box if box.shim.open else box.connect()
                 box.shim.release()
-        for box in self.boxes:
-            if box.shim.open:
                 with anyio.fail_after(DEADLINE_S):
                     await box.lost.wait()
-            box.shim.close()
-        for box in self.also:
+        for box in [*self.boxes, *self.also]:
             box.shim.close()
         await self.forkserver.close()
         shims = self.tree.place("shims")

@@ -3,7 +3,6 @@
 The Actions are those that `--dry-run` prints, so none is forgotten. `crash_lab` has the stack, the faults, the looks.
 """
 
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest

@@ -288,3 +288,45 @@ async def test_closing_ends_idle_connections_and_lets_an_answer_under_way_finish
         go_on.set()
         assert (await busy.rest()).endswith(b"done")
         assert await idle.rest() == b""
+
+
+async def test_the_head_of_a_stream_goes_out_with_its_first_send(tmp_path: Path) -> None:
+    ready, go_on = anyio.Event(), anyio.Event()
+
+    async def handler(_: Request) -> Answer:
+        async def write(send: Send) -> None:
+            ready.set()
+            await send(b"")
+            await go_on.wait()
+
+        return Stream(write=write)
+
+    async with serving(tmp_path, handler) as (_, path), connected(path) as peer:
+        await peer.send(b"GET / HTTP/1.1\r\nHost: e\r\n\r\n")
+        await peer.until(b"\r\n\r\n")
+        assert ready.is_set()
+        go_on.set()
+        assert await peer.exactly(5) == b"0\r\n\r\n"
+
+
+async def test_closing_does_not_wait_for_what_has_no_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("orchestr8.wire.http.CLOSE_GRACE_S", 3600)
+
+    async def handler(request: Request) -> Answer:
+        async def write(send: Send) -> None:
+            await send(b"one\n")
+            await anyio.sleep_forever()
+
+        async def run(connection: Hijacked) -> None:
+            await write(connection.send)
+
+        return Stream(write=write, endless=True) if request.path == "/stream" else Takeover(run=run, one_way=True)
+
+    async with serving(tmp_path, handler) as (server, path), connected(path) as first, connected(path) as second:
+        await first.send(b"GET /stream HTTP/1.1\r\nHost: e\r\n\r\n")
+        await second.send(b"GET / HTTP/1.1\r\nHost: e\r\n\r\n")
+        await first.until(b"one\n")
+        await second.until(b"one\n")
+        server.close()
+        await first.rest()
+        await second.rest()

@@ -19,7 +19,7 @@ def routes(containers: ContainerService, execs: ExecService) -> list[Route]:
         found = await containers.find(reference)
 
         async def run(connection: Hijacked) -> None:
-            await containers.attach(found.container.name, connection, stdin=request.flag("stdin"))
+            await containers.attach(found, connection, stdin=request.flag("stdin"))
 
         return Takeover(run=run, content_type=RAW if found.has_terminal else MULTIPLEXED)
 

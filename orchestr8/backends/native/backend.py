@@ -71,7 +71,9 @@ class NativeBackend:
         self._acting = 0  # Actions on their way
         self._trash_waits = False
         self._exits = contextlib.AsyncExitStack()
-        configure = Configure(cgroup_files=list(self._cgroups.prepare().files))
+        configure = Configure(
+            cgroup_files=list(self._cgroups.prepare().files), engine_cgroup_files=self._cgroups.home()
+        )
         engine = (engine_argv, engine_environment or {}) if engine_argv else None
 
         def start() -> tuple[socket.socket, subprocess.Popen[bytes]]:
@@ -320,7 +322,8 @@ class NativeBackend:
         container = self._containers.get(action.name)
         if container is not None:
             await container.remove(volumes=action.volumes)
-            del self._containers[action.name]
+            if self._containers.get(action.name) is container:  # two may have asked for it at once
+                del self._containers[action.name]
             self._trash_waits = True
 
     # --- talking --------------------------------------------------------------------------------------------------

@@ -6,13 +6,14 @@ an owner. `backend` decides nothing about when a container runs; neither does th
 """
 
 import base64
+import contextlib
 import dataclasses
 import logging
 import os
 import signal
 import time
-from collections.abc import Mapping
-from contextlib import AsyncExitStack
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any, Final
 
 import anyio
@@ -73,6 +74,7 @@ class Container:
         self._shim_gone = anyio.Event()
         self._exited = anyio.Event()
         self._start_kind = EventKind.START
+        self._removed = False
 
     # --- looking --------------------------------------------------------------------------------------------------
 
@@ -137,17 +139,35 @@ class Container:
 
     # --- making ---------------------------------------------------------------------------------------------------
 
-    async def create(self) -> None:
-        """Make layer, volumes and bundle. Repeating completes what a crash interrupted."""
+    @asynccontextmanager
+    async def _alone(self) -> AsyncIterator[None]:
+        """The lock, for what changes the container; NotFound when it was removed while this waited."""
         async with self._lock:
-            if await anyio.to_thread.run_sync(os.path.exists, f"{self.bundle}/config.json"):
-                return
-            anonymous = self._anonymous_volumes()
-            if anonymous:
-                await self._around.registry.save(*anonymous)
-            await self.update(anonymous_volumes=tuple(volume.name for volume in anonymous))
-            self.command = await anyio.to_thread.run_sync(make_bundle, self._around, self.record)
-            self._emit(EventKind.CREATE)
+            if self._removed:
+                raise NotFound(f"no such container: {self.record.name}")
+            yield
+
+    async def create(self) -> None:
+        async with self._alone():
+            if not await anyio.to_thread.run_sync(os.path.exists, f"{self.bundle}/config.json"):
+                await self._complete()
+
+    async def _complete(self) -> None:
+        """Make layer, volumes and bundle; what a crash interrupted is made to its end."""
+        anonymous = self._anonymous_volumes()
+        if anonymous:
+            await self._around.registry.save(*anonymous)
+        await self.update(anonymous_volumes=tuple(volume.name for volume in anonymous))
+        self.command = await anyio.to_thread.run_sync(make_bundle, self._around, self.record)
+        self._emit(EventKind.CREATE)
+
+    async def _document(self) -> dict[str, Any]:
+        """The bundle's. A container has it unless an engine died while it created this one: its record came first."""
+        try:
+            return await anyio.to_thread.run_sync(bundle.read, self.bundle)
+        except FileNotFoundError:
+            await self._complete()
+            return await anyio.to_thread.run_sync(bundle.read, self.bundle)
 
     def _anonymous_volumes(self) -> list[VolumeRecord]:
         """One for each volume mount without a name, called after container and place: so a container that is made anew
@@ -164,7 +184,7 @@ class Container:
 
     async def start(self, *, by_policy: bool) -> None:
         """Run the program, in the network namespace of the last run when that is still there."""
-        async with self._lock:
+        async with self._alone():
             if self.running:
                 return
             self._start_kind = EventKind.RESTART if by_policy else EventKind.START
@@ -213,7 +233,7 @@ class Container:
         published = await around.networks.publish(record)
         undo.callback(sockets.close_all, published.fds)
         await self.update(ports=published.ports)
-        document = await anyio.to_thread.run_sync(bundle.read, self.bundle)
+        document = await self._document()
         order = bundle.spawn_order(
             document,
             container_id=record.id,
@@ -245,8 +265,10 @@ class Container:
             await anyio.to_thread.run_sync(write_hosts, self._around, self.record)
 
     async def leave(self, network: NetworkName) -> None:
-        """The network goes away; the container does not run."""
-        async with self._lock:
+        """The network goes away, unless the container runs by now."""
+        async with self._alone():
+            if self.running:
+                raise Conflict(f"network {network} is in use by {self.record.name}", code="O8-706")
             await self._release()
             await self.update(addresses={name: each for name, each in self.record.addresses.items() if name != network})
 
@@ -305,7 +327,8 @@ class Container:
         """End the shim and take its cgroup, namespace and ports away. The container must not run."""
         around, container_id = self._around, self.record.id
         if self._shim is not None:
-            self._shim.release()
+            with contextlib.suppress(Unavailable):  # it was killed, which is not told yet
+                self._shim.release()
             with anyio.move_on_after(_KILL_GRACE_S):
                 await self._shim_gone.wait()
         await around.networks.unpublish(container_id)
@@ -325,7 +348,7 @@ class Container:
 
     async def stop(self, timeout_s: float | None, *, by_user: bool) -> None:
         """The stop signal, then SIGKILL; returns when the program is gone and its shim too."""
-        async with self._lock:
+        async with self._alone():
             if by_user:
                 await self.update(stopped_by_user=True)
             if self.running:
@@ -354,9 +377,13 @@ class Container:
             return
         try:
             await self._shim.signal(number)
-        except (OperationFailed, Unavailable):
+        except OperationFailed:
             if self.running:
                 raise
+        except Unavailable as error:
+            if isinstance(error.__cause__, BlockingIOError):  # it lives, but is far behind
+                raise
+            await self._shim_gone.wait()  # it was killed, which is told in a moment: the program died with it
 
     async def kill(self, signal_name: str) -> None:
         number = signal_number(signal_name)
@@ -371,6 +398,8 @@ class Container:
     async def remove(self, *, volumes: bool) -> None:
         """Everything of the container; running is a Conflict. Its files are deleted later, from the trash."""
         async with self._lock:
+            if self._removed:
+                return  # by who had the lock before us
             if self.running:
                 raise Conflict(f"{self.record.name} is running; stop it first")
             await self._release()
@@ -385,6 +414,7 @@ class Container:
                 for volume in gone:
                     await anyio.to_thread.run_sync(around.volumes.remove, volume.name)
             await around.registry.forget(self.record, *(gone if volumes else ()))
+            self._removed = True
             self._emit(EventKind.DESTROY)
 
     # --- adopting -------------------------------------------------------------------------------------------------
@@ -398,7 +428,11 @@ class Container:
             await self._bury(state, boot_id)
             return
         self._use(shim)
-        _, fds = await shim.query()
+        try:
+            _, fds = await shim.query()
+        except Unavailable:  # it was about to end, and took the connection with it
+            await self._bury(state, boot_id)
+            return
         try:
             await self._around.networks.adopt(self.record, dns_udp=fds[1], dns_tcp=fds[2])
         finally:
@@ -424,7 +458,7 @@ class Container:
         return self._shim
 
     async def attach(self, stream_fd: int, early: bytes, *, stdin: bool) -> None:
-        async with self._lock:
+        async with self._alone():
             shim = await self._ensure_shim()
         await shim.attach(stream_fd, base64.b64encode(early).decode(), stdin=stdin)
 

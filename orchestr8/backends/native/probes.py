@@ -1,13 +1,14 @@
 """Running a command in a container and reading what it says: health checks, hooks."""
 
 import asyncio
+import contextlib
 import socket
 from typing import Final
 
 import anyio
 
 from orchestr8.backends.native.containers import Container
-from orchestr8.errors import OperationFailed
+from orchestr8.errors import OperationFailed, Unavailable
 from orchestr8.model.backend import ExecSpec, ProbeResult
 from orchestr8.wire.frames import FrameReader
 
@@ -33,7 +34,8 @@ async def probe(container: Container, argv: tuple[str, ...], timeout_s: float) -
             with anyio.move_on_after(timeout_s):
                 code = await running.wait()
             if code is None:
-                await running.kill()
+                with contextlib.suppress(OperationFailed, Unavailable):  # it, or its container, has just ended
+                    await running.kill()
                 await running.wait()
     return ProbeResult(exit_code=code, output=output.decode(errors="replace"))
 
@@ -42,6 +44,7 @@ async def _collect(stream: socket.socket, output: bytearray) -> None:
     """Read frames to their end; keep the first bytes, drop the rest."""
     loop = asyncio.get_running_loop()
     decoder = FrameReader()
-    while data := await loop.sock_recv(stream, 65536):
-        for frame in decoder.feed(data):
-            output += frame.payload[: _OUTPUT_MAX - len(output)]
+    with contextlib.suppress(ConnectionError):  # the shim was killed
+        while data := await loop.sock_recv(stream, 65536):
+            for frame in decoder.feed(data):
+                output += frame.payload[: _OUTPUT_MAX - len(output)]

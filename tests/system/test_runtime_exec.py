@@ -1,0 +1,206 @@
+"""Further programs in a running container: forked by its shim, inside all of its walls, each with an exit code."""
+
+import os
+import signal
+
+import anyio
+import pytest
+
+from orchestr8.errors import OperationFailed
+from orchestr8.kernel.capabilities import DEFAULT, mask
+from orchestr8.model.specs import ResourceSpec
+from tests.requires import requires
+from tests.system.runtime_fixtures import Runtime, alive, eventually, needs_busybox, status_of
+
+pytestmark = [pytest.mark.system, pytest.mark.anyio, requires("root", "overlayfs"), needs_busybox]
+
+RIGHTS = ("Uid", "Gid", "CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb", "NoNewPrivs", "Seccomp")
+
+
+async def test_the_shim_forks_it_and_it_has_the_programs_walls(runtime: Runtime) -> None:
+    box = await runtime.run("sleep", "1000")
+    running = await box.exec("sleep", "1000")
+    own, first = status_of(running.pid), status_of(box.pid)
+    assert own["PPid"] == str(box.shim_pid)
+    assert {key: own[key] for key in RIGHTS} == {key: first[key] for key in RIGHTS}
+    assert len(own["NSpid"].split()) == 2
+    for name in ("mnt", "pid", "net", "ipc", "uts", "cgroup", "user"):
+        assert os.readlink(f"/proc/{running.pid}/ns/{name}") == os.readlink(f"/proc/{box.pid}/ns/{name}"), name
+    assert running.pid in runtime.tree.pids(box.id)
+    assert os.getsid(running.pid) == running.pid
+    assert os.readlink(f"/proc/{running.pid}/root") == os.readlink(f"/proc/{box.pid}/root") == "/"
+    assert sorted(os.listdir(f"/proc/{running.pid}/fd")) == ["0", "1", "2"]
+
+
+@pytest.mark.parametrize(("script", "code"), [("exit 0", 0), ("exit 42", 42), ("kill -9 $$", 137), ("kill $$", 143)])
+async def test_its_exit_code_is_told(runtime: Runtime, script: str, code: int) -> None:
+    box = await runtime.run("sleep", "1000")
+    assert await box.run("sh", "-c", script) == (code, "")
+    assert box.exits == []
+
+
+@pytest.mark.parametrize(
+    ("command", "code", "text"),
+    [
+        ("missing", "O8-627", "missing: executable not found in PATH"),
+        ("/etc/passwd", "O8-626", "cannot execute /etc/passwd: Permission denied"),
+        ("/etc", "O8-626", "cannot execute /etc: Permission denied"),
+    ],
+)
+async def test_what_cannot_be_executed_is_told(runtime: Runtime, command: str, code: str, text: str) -> None:
+    box = await runtime.run("sleep", "1000")
+    with pytest.raises(OperationFailed) as caught:
+        await box.exec(command)
+    assert caught.value.code == code
+    assert caught.value.message.startswith(text)
+    await box.clients[-1].until_end()
+    assert await box.sh("echo well") == "well\n"
+
+
+async def test_output_and_input_are_its_clients_and_not_the_logs(runtime: Runtime) -> None:
+    box = await runtime.run("sleep", "1000")
+    running = await box.exec("sh", "-c", "cat; echo err >&2; exit 3", stdin=True, early="ZWFybHkg")
+    running.client.socket.sendall(b"late")
+    running.client.socket.shutdown(1)
+    await running.client.until_end()
+    assert await running.wait() == 3
+    assert (bytes(running.client.stdout), bytes(running.client.stderr)) == (b"early late", b"err\n")
+    assert (box.log(), box.log("stderr")) == ("", "")
+    assert await box.run("cat") == (0, ""), "without stdin it reads an end"
+
+
+async def test_environment_and_directory(runtime: Runtime) -> None:
+    environment = (("A", "1"), ("B", "2"))
+    box = await runtime.run("sleep", "1000", environment=environment, working_dir="/tmp")
+    text = await box.sh("echo $A $B $C $HOME; pwd", environment=["B=two", "C=3"])
+    assert text == "1 two 3 /root\n/tmp\n"
+    assert await box.sh("pwd", working_dir="/etc") == "/etc\n"
+    for path, why in (("/missing", "No such file or directory"), ("relative", "must be absolute")):
+        with pytest.raises(OperationFailed, match=why):
+            await box.exec("true", working_dir=path)
+
+
+@pytest.mark.parametrize(
+    ("base", "user", "ids", "capabilities"),
+    [
+        ("", "app", "1000 1000 1000 6 2000 /home/app", 0),
+        ("", "1000:6", "1000 6 6 /home/app", 0),
+        ("", "4242:4243", "4242 4243 4243 /", 0),
+        ("app", "", "1000 1000 1000 6 2000 /home/app", 0),
+        ("app", "root", "0 0 0 2000 /root", mask(DEFAULT)),
+        ("app", "0", "0 0 0 2000 /root", mask(DEFAULT)),
+    ],
+)
+async def test_as_another_user(runtime: Runtime, base: str, user: str, ids: str, capabilities: int) -> None:
+    box = await runtime.run("sleep", "1000", user=base)
+    text = await box.sh("echo $(id -u) $(id -g) $(id -G) $HOME; grep CapEff /proc/self/status; echo > /dev/stdout", user=user)
+    assert text.splitlines()[0] == ids
+    assert int(text.splitlines()[1].split()[1], 16) == capabilities
+
+
+async def test_a_user_is_looked_up_in_the_container_as_it_is_now(runtime: Runtime) -> None:
+    box = await runtime.run("sleep", "1000")
+    await box.sh("echo new:x:77:78::/here:/bin/sh >> /etc/passwd")
+    assert await box.sh("echo $(id -u) $(id -g) $HOME", user="new") == "77 78 /here\n"
+    with pytest.raises(OperationFailed, match="no user `nobody-here`"):
+        await box.exec("true", user="nobody-here")
+
+
+async def test_a_terminal_of_its_own(runtime: Runtime) -> None:
+    box = await runtime.run("sleep", "1000")
+    script = "trap 'stty size' WINCH; tty; stty size; echo $TERM; while :; do sleep 1000 & wait; done"
+    running = await box.exec("sh", "-c", script, tty=True, stdin=True, rows=12, columns=34)
+    await running.client.until_text(b"/dev/pts/0\r\n12 34\r\nxterm\r\n")
+    await running.resize(13, 35)
+    await running.client.until_text(b"13 35\r\n")
+    running.client.socket.sendall(b"\x03")
+    assert await running.wait() == 130
+    second = await box.exec("tty", tty=True)
+    assert await second.client.until_end() == b"/dev/pts/0\r\n", "the first one's is free again"
+    assert await second.wait() == 0
+
+
+async def test_it_is_signalled_by_its_own_name(runtime: Runtime) -> None:
+    box = await runtime.run("sleep", "1000")
+    first, second = await box.exec("sleep", "1000"), await box.exec("sleep", "1000")
+    await first.signal(signal.SIGTERM)
+    assert await first.wait() == 143
+    assert alive(second.pid)
+    with pytest.raises(OperationFailed, match="not running"):
+        await first.signal(signal.SIGTERM)
+
+
+async def test_many_at_once(runtime: Runtime) -> None:
+    box = await runtime.run("sleep", "1000")
+    codes: dict[int, int] = {}
+
+    async def one(number: int) -> None:
+        codes[number], text = await box.run("sh", "-c", f"echo {number}; exit {number}")
+        assert text == f"{number}\n"
+
+    async with anyio.create_task_group() as tasks:
+        for number in range(30):
+            tasks.start_soon(one, number)
+    assert codes == {number: number for number in range(30)}
+
+
+async def test_a_command_line_larger_than_a_packet(runtime: Runtime) -> None:
+    """Large payloads travel as a memfd: a socket's buffer has about 200 KiB."""
+    box = await runtime.run("sleep", "1000")
+    long = ["x" * 100_000, "y" * 100_000, "z" * 100_000]
+    assert await box.run("sh", "-c", "echo ${#0} ${#1} ${#2}", *long) == (0, "100000 100000 100000\n")
+
+
+async def test_it_ends_with_the_container(runtime: Runtime) -> None:
+    box = await runtime.run("sleep", "1000")
+    running = await box.exec("sh", "-c", "trap '' TERM; echo ready; sleep 1000; true")
+    await running.client.until_text(b"ready")
+    await box.kill(signal.SIGTERM)
+    assert await box.wait() == 143
+    assert await running.wait() == 137
+    await running.client.until_end()
+    with pytest.raises(OperationFailed, match="the container is not running"):
+        await box.exec("true")
+
+
+async def test_its_orphans_are_pid_1s(runtime: Runtime) -> None:
+    box = await runtime.run("sleep", "1000")
+    assert await box.run("sh", "-c", "(sleep 1000 &); exit 0") == (0, "")
+    await eventually(lambda: len(runtime.tree.pids(box.id)) == 3, "PID 1, the program, the orphan")
+    pids = runtime.tree.pids(box.id)
+    assert sorted(status_of(pid)["PPid"] for pid in pids) == sorted([str(box.shim_pid), str(box.pid), str(box.pid)])
+
+
+async def test_its_client_may_leave(runtime: Runtime) -> None:
+    box = await runtime.run("sleep", "1000")
+    running = await box.exec("sh", "-c", "yes | head -c 3000000; touch /done; exit 9")
+    running.client.close()
+    assert await running.wait() == 9
+    assert await box.sh("ls /done") == "/done\n"
+
+
+async def test_its_exit_code_is_told_to_an_engine_that_came_later(runtime: Runtime) -> None:
+    box = await runtime.run("sleep", "1000")
+    running = await box.exec("sh", "-c", "read x; exit 6", stdin=True)
+    later = box.connect()
+    await later.status()
+    box.shim.close()
+    running.client.socket.sendall(b"go\n")
+    await eventually(lambda: running.id in later.shim._exec_codes, "the news")
+    assert later.shim._exec_codes[running.id] == 6
+
+
+async def test_a_container_without_room_for_another_process_says_so(runtime: Runtime) -> None:
+    box = await runtime.run("sleep", "1000", resources=ResourceSpec(pids_max=2))
+    code, text = await box.run("sh", "-c", "true & true", user="")
+    assert (code, "can't fork" in text) == (2, True)
+    assert (await box.status()).state == "running"
+
+
+async def test_in_a_container_that_is_its_own_pid_1(runtime: Runtime) -> None:
+    box = await runtime.run("sleep", "1000", init=False)
+    assert await box.run("sh", "-c", "echo $PPID; exit 3") == (3, "0\n")
+    running = await box.exec("sleep", "1000")
+    await box.kill()
+    assert await box.wait() == 137
+    assert await running.wait() == 137
