@@ -116,10 +116,13 @@ class Bench:
 
     def _measure(self, engine: OwnEngine) -> dict[str, int]:
         parts, options = self._options.parts, self._options
-        contest = self._contest(engine)
-        figures = Figures()
-        if set(parts) & {"lifecycles", "cold", "verbs"}:
-            compare.warm_up(contest, "fan1")
+        if set(parts) - {"inside", "leaks"}:
+            self._compare(self._contest(engine), parts)
+        return self._leaks(engine, options.cycles) if "leaks" in parts else {}
+
+    def _compare(self, contest: Contest, parts: Sequence[str]) -> None:
+        options, figures = self._options, Figures()
+        compare.warm_up(contest, "fan1")
         if "lifecycles" in parts:
             compare.lifecycles(contest, options.shapes, figures)
         if "verbs" in parts:
@@ -135,11 +138,10 @@ class Bench:
         if "idle" in parts:
             woken = compare.wakeups(contest, "fan10", options.idle_seconds)
             self._show("idle", idle.render(woken, options.idle_seconds, 10), idle.to_json(woken))
-        return self._leaks(engine) if "leaks" in parts else {}
 
-    def _leaks(self, engine: OwnEngine) -> dict[str, int]:
-        self._tell(f"{self._options.cycles} cycles of quickstart")
-        done, before, after = leaks.cycle(engine, self._directory, self._options.cycles, self._go_on, self._tell)
+    def _leaks(self, engine: OwnEngine, cycles: int) -> dict[str, int]:
+        self._tell(f"{cycles} cycles of quickstart")
+        done, before, after = leaks.cycle(engine, self._directory, cycles, self._go_on, self._tell)
         self._show("leaks", leaks.render(done, before, after), {"cycles": done, "before": before, "after": after})
         return leaks.leaked(before, after)
 
@@ -161,7 +163,7 @@ class Bench:
             ]
             peer = PeerProcesses(tuple(shlex.split(options.peer_docker)), self._environment())
         images = {OURS: f"rootfs:{self._directory}/busybox", COMPOSE: options.peer_image}
-        shapes = {*options.shapes, *MEMORY_SHAPES, "fan1"}
+        shapes = {*options.shapes, *MEMORY_SHAPES, "fan1", "fan10"}
         stacks = {
             name: {shape: write_stack(f"{self._directory}/stacks/{name}", shape, image) for shape in shapes}
             for name, image in images.items()

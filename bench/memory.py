@@ -1,6 +1,5 @@
 """What idle containers occupy: proportional set sizes, in which a page shared by n processes counts a n-th in each."""
 
-import statistics
 from collections.abc import Iterable, Mapping
 from typing import Final, NamedTuple
 
@@ -71,7 +70,3 @@ def render(found: Iterable[Memory]) -> str:
 
 def _sizes(parts: Mapping[str, int], of: int = 1) -> str:
     return ", ".join(f"{name} {size / of / KIB:.2f}" for name, size in parts.items())
-
-
-def median_per_container(found: Iterable[Memory]) -> float:
-    return statistics.median(each.per_container_mib for each in found)

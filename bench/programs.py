@@ -47,11 +47,8 @@ class Program:
 
     def do(self, verb: str, stack: Stack) -> Sample:
         """One verb on one stack, measured."""
-        return self.say(verb, stack)[0]
-
-    def say(self, verb: str, stack: Stack) -> tuple[Sample, str]:
         stdin = stack.file if self.by_stdin else os.devnull
-        return run(self.argv(verb, stack), self.environment, stdin=stdin)
+        return run(self.argv(verb, stack), self.environment, stdin=stdin)[0]
 
 
 def ours(program: str, environment: Mapping[str, str]) -> Program:

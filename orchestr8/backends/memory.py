@@ -66,7 +66,7 @@ class MemoryBackend:
     """`root`: where log files go; "" writes none.
 
     For tests: `applied` lists what was done, `failures` maps an Action's text to the error it is to fail with, `probes`
-    a container to what its health checks say, in turn (the last one stays).
+    a container to what its health checks say, in turn (the last one stays), `missing_images` are not to be had.
     """
 
     def __init__(self, root: str = "", *, now: Callable[[], float] = time.time) -> None:
@@ -80,6 +80,7 @@ class MemoryBackend:
         self._pids = itertools.count(1000)
         self.applied: list[str] = []
         self.failures: dict[str, Orchestr8Error] = {}
+        self.missing_images: set[str] = set()
         self.probes: dict[ContainerName, list[ProbeResult]] = {}
 
     # --- looking ----------------------------------------------------------------------------------------------
@@ -105,6 +106,11 @@ class MemoryBackend:
         return os.path.join(self._root, "containers", self._find(container).seen.id, "log", "current.log")
 
     # --- doing ------------------------------------------------------------------------------------------------
+
+    async def check_image(self, image: str) -> None:
+        await anyio.lowlevel.checkpoint()
+        if image in self.missing_images:
+            raise NotFound(f"image {image}: it is not there", code="O8-502")
 
     async def apply(self, action: Action) -> None:
         await anyio.lowlevel.checkpoint()
@@ -346,7 +352,7 @@ class MemoryBackend:
 
     async def resize(self, container: ContainerName, rows: int, columns: int) -> None:  # noqa: ARG002 - no terminal here
         await anyio.lowlevel.checkpoint()
-        self._find_running(container)
+        self._find(container)
 
     def _written(self, container: _Container, stream: int, data: bytes) -> None:
         for peer in container.peers:

@@ -15,7 +15,7 @@ import tty
 
 from orchestr8.cli.loop import Signals
 from orchestr8.cli.output import write_all
-from orchestr8.errors import error_from_json
+from orchestr8.errors import Orchestr8Error, error_from_json
 from orchestr8.wire.frames import ERROR, STDERR, FrameReader
 
 TYPE_CHECKING = False  # `typing` costs 4 ms at start
@@ -64,6 +64,13 @@ def terminal_size(fd: int) -> tuple[int, int]:
     return rows, columns
 
 
+def resize(client: Client, there: str) -> None:
+    """Give the program at the path `there` the size of our terminal."""
+    rows, columns = terminal_size(1)
+    if rows and columns:
+        client.request("POST", f"{there}/resize", query={"h": rows, "w": columns})
+
+
 def wants_terminal(*, no_tty: bool) -> bool:
     """A program gets a terminal when both ends of ours are one, unless told otherwise."""
     return not no_tty and is_terminal(0) and is_terminal(1)
@@ -94,26 +101,23 @@ def interact(
     left: list[int] = []
 
     def on_signal(number: signal.Signals) -> None:
-        if number == signal.SIGWINCH:
-            resize()
-        elif forward is None or len(asked) == PATIENCE - 1:
+        if number != signal.SIGWINCH and (forward is None or len(asked) == PATIENCE - 1):
             left.append(number)
             pump.stop()
-        else:
-            asked.append(number)
-            forward(number)
-
-    def resize() -> None:
-        rows, columns = terminal_size(1)
-        if rows:
-            client.request("POST", f"{there}/resize", query={"h": rows, "w": columns})
+            return
+        try:
+            if number == signal.SIGWINCH:
+                resize(client, there)
+            elif forward is not None:
+                asked.append(number)
+                forward(number)
+        except Orchestr8Error:
+            return  # the program has ended meanwhile, or its engine has: the stream's end tells that
 
     asked: list[int] = []
     numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT, *((signal.SIGWINCH,) if tty else ()))
     with Signals(numbers) as signals, RawTerminal(0 if tty else None):
         pump = Pump(stream, signals, on_signal, raw=tty, stdin=stdin)
-        if tty:
-            resize()
         pump.run()
     if pump.error:
         raise error_from_json(500, json.loads(pump.error))

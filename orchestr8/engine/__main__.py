@@ -16,7 +16,8 @@ from orchestr8.api.errors import as_error
 from orchestr8.engine.daemon import Engine, serve_until_signalled
 from orchestr8.engine.enginelog import EngineLogHandler, begin_logging, end_logging
 from orchestr8.engine.paths import EnginePaths, RootLock
-from orchestr8.engine.wiring import backend_maker
+from orchestr8.engine.wiring import backend_maker, dismiss_forkserver
+from orchestr8.errors import Conflict
 from orchestr8.wire.paths import engine_root
 
 FAILED = 1
@@ -56,7 +57,7 @@ def main(argv: list[str]) -> int:
     os.umask(0o022)
     try:
         paths.make()
-        with RootLock(paths.lock):
+        with lock_root(paths, arguments.forkserver_fd):
             handler = begin_logging(paths.log, os.environ.get("ORCHESTR8_LOG_LEVEL", ""))
             try:
                 run(paths, handler, ready, arguments.forkserver_fd)
@@ -70,12 +71,23 @@ def main(argv: list[str]) -> int:
     return 0
 
 
+def lock_root(paths: EnginePaths, forkserver_fd: int | None) -> RootLock:
+    """A forkserver that restarted its engine too late, for a user's command has started one meanwhile, is sent home."""
+    try:
+        return RootLock(paths.lock)
+    except Conflict:
+        if forkserver_fd is not None:
+            dismiss_forkserver(forkserver_fd)
+        raise
+
+
 def run(paths: EnginePaths, handler: EngineLogHandler, ready: Ready, forkserver_fd: int | None) -> None:
     """Until the engine is stopped. Raises what keeps it from starting."""
     engine_environment = dict(os.environ)
 
     async def serve() -> None:
-        engine = Engine(paths, backend_maker(engine_environment, forkserver_fd, handler.fileno()), engine_environment)
+        make_backend = backend_maker(engine_environment, forkserver_fd, handler.fileno())
+        engine = Engine(paths, make_backend, engine_environment, after_crash=forkserver_fd is not None)
         async with anyio.create_task_group() as tasks:
             await tasks.start(serve_until_signalled, engine)
             ready.tell({"ready": True, "pid": os.getpid()})

@@ -43,7 +43,9 @@ SIGNALS: Final = (signal.SIGTERM, signal.SIGINT)
 
 
 class Engine:
-    """`serve` it in a task. The root's lock is held by the caller."""
+    """`serve` it in a task. The root's lock is held by the caller. `after_crash`: the forkserver started it, because the
+    engine before was killed.
+    """
 
     def __init__(
         self,
@@ -51,11 +53,13 @@ class Engine:
         make_backend: MakeBackend,
         environ: Mapping[str, str],
         *,
+        after_crash: bool = False,
         crash: Callable[[], None] = lambda: os._exit(CRASHED),
     ) -> None:
         self._paths = paths
         self._make_backend = make_backend
         self._environ = environ
+        self._after_crash = after_crash
         self._crash = crash
         self._answering = False
         self._started_at = time.time()
@@ -99,8 +103,9 @@ class Engine:
             async with anyio.create_task_group() as serving:
                 async with anyio.create_task_group() as work:
                     stacks = Stacks(store, reconciler, bus, work)
-                    await keeping.start(reconciler.serve, stacks.unfinished(), name="reconciler")
-                    stacks.finish_ends()
+                    unfinished = stacks.unfinished(after_crash=self._after_crash)
+                    await keeping.start(reconciler.serve, unfinished, self._after_crash, name="reconciler")
+                    stacks.conclude_unfinished()
                     services = Services(
                         engine=_Facade(self, store, backend, reconciler),
                         stacks=stacks,

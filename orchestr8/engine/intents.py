@@ -9,10 +9,19 @@ import enum
 from dataclasses import dataclass
 from typing import Any
 
-from orchestr8.api.services import Order
+from orchestr8.api.services import OPTIONS, Order
+from orchestr8.model.codec import from_json, to_json
 from orchestr8.model.ids import ServiceName, StackName
 from orchestr8.model.specs import Desired
-from orchestr8.plan.options import DownOptions, RestartOptions, Services, StartOptions, StopOptions, UpOptions
+from orchestr8.plan.options import (
+    DownOptions,
+    RestartOptions,
+    Services,
+    StartOptions,
+    StopOptions,
+    Unfinished,
+    UpOptions,
+)
 from orchestr8.plan.order import Graph, select
 
 
@@ -22,12 +31,34 @@ class Goal(enum.StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Doing:
+    """A command that is under way."""
+
+    verb: str
+    since: float  # Unix time
+    options: dict[str, Any]
+
+    @classmethod
+    def of(cls, order: Order, now: float) -> "Doing | None":
+        """None for a command that is not to be taken up again: a signal is sent once, a one-off has its client."""
+        if not isinstance(order.options, UpOptions | StartOptions | StopOptions | RestartOptions):
+            return None
+        return cls(verb=order.verb, since=now, options=to_json(order.options))
+
+    @property
+    def unfinished(self) -> Unfinished:
+        return Unfinished(since=self.since, options=from_json(OPTIONS[self.verb], self.options))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Intent:
     stack: StackName
     goal: Goal
     document: dict[str, Any] | None = None  # canonical
     services: Services = None  # up: those that were asked for, with what they need; None: all
     stopped: tuple[ServiceName, ...] = ()  # up: those that a user stopped, and that are not to run
+    no_recreate: bool = False  # up: containers that are out of date stay as they are
+    doing: Doing | None = None  # up: what was last asked for, until it is done
     down: DownOptions | None = None
 
 
@@ -67,6 +98,7 @@ def _after_up(before: Intent | None, order: Order, options: UpOptions, desired: 
         document=order.document,
         services=services,
         stopped=tuple(sorted(stopped & set(desired.services))),
+        no_recreate=options.no_recreate,
     )
 
 

@@ -34,5 +34,5 @@ async def _remove(backend: Backend, snapshot: Snapshot) -> None:
         if done and container.labels.get(REMOVE_WHEN_DONE) == "true":
             try:
                 await backend.apply(RemoveContainer(name=container.name, volumes=True))
-            except Orchestr8Error as error:
+            except (Orchestr8Error, OSError) as error:
                 log.warning("%s could not be removed: %s", container.name, error)

@@ -79,11 +79,9 @@ def listen(paths: EnginePaths) -> socket.socket:
     try:
         if os.path.lexists(paths.socket):
             os.unlink(paths.socket)
-        before = os.umask(0o777)  # nobody may connect before owner and mode are right
-        try:
-            listener.bind(paths.socket)
-        finally:
-            os.umask(before)
+        # Nobody may connect before owner and mode are right. Not by umask(2), which threads that make files share.
+        os.fchmod(listener.fileno(), 0)
+        listener.bind(paths.socket)
         if os.geteuid() == 0:
             os.chown(paths.socket, 0, ROOT_GROUP)
         os.chmod(paths.socket, SOCKET_MODE)

@@ -10,6 +10,7 @@ What is planned is decided in `plan`, how it is carried out and in which order i
 import dataclasses
 import logging
 import secrets
+import time
 from collections import Counter
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -22,15 +23,15 @@ from orchestr8.api.progress import Progress
 from orchestr8.api.services import Listed, Order
 from orchestr8.engine.addresses import published_addresses
 from orchestr8.engine.bus import Bus
-from orchestr8.engine.intents import Goal, Intent, after_order, down_options
+from orchestr8.engine.intents import Doing, Goal, Intent, after_order, down_options
 from orchestr8.engine.oneoffs import REMOVE_WHEN_DONE
 from orchestr8.engine.store import Store
-from orchestr8.errors import InvalidInput, NotFound, Unavailable
+from orchestr8.errors import Conflict, InvalidInput, NotFound, OperationFailed, Unavailable
 from orchestr8.model.ids import ContainerName, StackName
 from orchestr8.model.observed import ContainerState, ObservedContainer, Snapshot
 from orchestr8.model.specs import Desired
 from orchestr8.plan.desired import build_desired
-from orchestr8.plan.options import OneOff, StopOptions
+from orchestr8.plan.options import OneOff
 from orchestr8.plan.order import select, service_graph
 from orchestr8.plan.plan import Plan
 from orchestr8.plan.restart import due_after_engine_start, restart_delay
@@ -120,26 +121,38 @@ class Stacks:
 
     # --- resuming ---------------------------------------------------------------------------------------------
 
-    def unfinished(self) -> dict[StackName, PlanMaker]:
+    def unfinished(self, *, after_crash: bool) -> dict[StackName, PlanMaker]:
         """What users asked for before this engine began, as plans for `Reconciler.serve`."""
         found: dict[StackName, PlanMaker] = {}
         for stack, intent in self._store.intents.items():
+            if intent.goal is Goal.DOWN:
+                found[stack] = lambda _: Plan()  # `conclude_unfinished` brings it down
+                continue
             try:
-                found[stack] = _resuming(intent)
+                found[stack] = _resuming(intent, after_crash=after_crash)
             except InvalidInput:
                 log.exception("stack %s cannot be resumed: its stored document is not understood", stack)
         return found
 
-    def finish_ends(self) -> None:
-        """After `unfinished`: stop what users had stopped, and forget the stacks that have been brought down."""
+    def conclude_unfinished(self) -> None:
+        """Behind `unfinished`: bring down what was to go, and take note of what else is done by then."""
         for stack, intent in self._store.intents.items():
             if intent.goal is Goal.DOWN:
                 order = Order(stack=stack, verb="down", options=down_options(intent), document=intent.document)
-            elif intent.stopped:
-                order = Order(stack=stack, verb="stop", options=StopOptions(services=intent.stopped))
-            else:
-                continue
-            self._tasks.start_soon(self._work, order, None, Progress(), True, name=f"{order.verb} {stack}")
+                try:
+                    desired = self._desired(order)
+                except InvalidInput:  # of an older version: then all that is there goes
+                    desired = None
+                self._tasks.start_soon(self._work, order, desired, Progress(), name=f"down {stack}")
+            elif intent.doing is not None:
+                self._tasks.start_soon(self._conclude_resumed, stack, intent.doing, name=f"resume {stack}")
+
+    async def _conclude_resumed(self, stack: StackName, doing: Doing) -> None:
+        try:
+            await self._reconciler.run(stack, lambda _: Plan())  # when its turn comes, what was resumed has ended
+        except Conflict:
+            return  # another command took the place of both
+        await self._done(stack, doing)
 
     async def bring_all_down(self) -> None:
         """Every stack, volumes kept. One that fails does not keep the others up."""
@@ -188,39 +201,52 @@ class Stacks:
         planner = PLANNERS[order.verb]
         return lambda snapshot: planner(desired, snapshot, order.options)
 
-    async def _work(self, order: Order, desired: Desired | None, progress: Progress, resumed: bool = False) -> None:
-        """`resumed`: behind what else is resumed, and not in its place."""
+    async def _work(self, order: Order, desired: Desired | None, progress: Progress) -> None:
         stack, verb = order.stack, order.verb
         log.info("%s %s: begun", verb, stack)
         self._working[stack] += 1
+        doing = Doing.of(order, time.time())
         try:
-            await self._remember(order, desired)
+            await self._remember(order, desired, doing)
             await self._reconciler.run(
                 stack,
                 self._plan_maker(order, desired),
                 lambda report: progress.put(report.to_json()),
-                preempt=verb in PREEMPT and not resumed,
+                preempt=verb in PREEMPT,
                 beside=verb in BESIDE,
             )
             progress.put(await self._conclude(order, desired))
             log.info("%s %s: done", verb, stack)
+            await self._done(stack, doing)
         except anyio.get_cancelled_exc_class():
             progress.put(_error_line(Unavailable("the engine is ending; the next one goes on with this")))
             raise
         except Exception as failure:  # noqa: BLE001 - the border: whatever it is, the client is told
             log.warning("%s %s: %s", verb, stack, failure)
             progress.put(_error_line(failure))
+            await self._done(stack, doing)
         finally:
             self._working -= Counter([stack])
             progress.end()
             self._bus.nudge(stack)
 
-    async def _remember(self, order: Order, desired: Desired | None) -> None:
+    async def _remember(self, order: Order, desired: Desired | None, doing: Doing | None) -> None:
         """Store what the order means for the time after a crash, before it is begun."""
         before = self._store.intents.get(order.stack)
         intent = after_order(before, order, desired)
+        if intent is not None and intent.goal is Goal.UP and doing is not None:
+            intent = dataclasses.replace(intent, doing=doing)
         if intent is not None and intent != before:
             await self._store.save_intent(intent)
+
+    async def _done(self, stack: StackName, doing: Doing | None) -> None:
+        """Nothing is left to do of this command, unless another one has come since."""
+        intent = self._store.intents.get(stack)
+        if intent is not None and doing is not None and intent.doing == doing:
+            try:
+                await self._store.save_intent(dataclasses.replace(intent, doing=None), durable=False)
+            except OperationFailed as error:
+                log.warning("stack %s: the next engine will look again at what is done: %s", stack, error)
 
     async def _conclude(self, order: Order, desired: Desired | None) -> dict[str, Any]:
         """The last line of work that went well."""
@@ -255,17 +281,16 @@ def will_restart(container: ObservedContainer, snapshot: Snapshot) -> bool:
     return spec is not None and restart_delay(container, spec.restart) is not None
 
 
-def _resuming(intent: Intent) -> PlanMaker:
+def _resuming(intent: Intent, *, after_crash: bool) -> PlanMaker:
     desired = build_desired(intent.document) if intent.document is not None else None
-    if intent.goal is Goal.DOWN:
-        options = down_options(intent)
-        return lambda snapshot: plan_down(desired, snapshot, options)
     return lambda snapshot: plan_reconcile(
         desired,
         snapshot,
-        due=due_after_engine_start(snapshot),
+        due=due_after_engine_start(snapshot, after_crash=after_crash),
         stopped=intent.stopped,
         services=intent.services,
+        no_recreate=intent.no_recreate,
+        unfinished=intent.doing.unfinished if intent.doing is not None else None,
     )
 
 

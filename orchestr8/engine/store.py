@@ -84,14 +84,14 @@ class Store:
         statements = [(f"DELETE FROM {_table(record)} WHERE name = ?", (record.name,)) for record in records]  # noqa: S608 - a name of ours
         await self._writer.write(statements, apply=apply)
 
-    async def save_intent(self, intent: Intent) -> None:
+    async def save_intent(self, intent: Intent, *, durable: bool = True) -> None:
         """Insert or replace, and flush: what is reported as accepted is not lost with the power."""
 
         def apply() -> None:
             self._intents[intent.stack] = intent
 
         statement = ("INSERT OR REPLACE INTO intents (stack, data) VALUES (?, ?)", (intent.stack, _text(intent)))
-        await self._writer.write([statement], durable=True, apply=apply)
+        await self._writer.write([statement], durable=durable, apply=apply)
 
     async def forget_intent(self, stack: StackName) -> None:
         def apply() -> None:

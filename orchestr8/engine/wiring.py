@@ -104,6 +104,15 @@ def _given_forkserver(fd: int | None) -> tuple[socket.socket, int] | None:
     return socket.socket(fileno=fd), os.getppid()
 
 
+def dismiss_forkserver(fd: int) -> None:
+    """End the forkserver behind `fd`: another one has taken its place."""
+    from orchestr8.kernel import sockets
+    from orchestr8.runtime import messages
+
+    with socket.socket(fileno=fd) as forkserver:
+        sockets.send_packet(forkserver, messages.encode(messages.Shutdown()))
+
+
 def faults_of(environ: Mapping[str, str], backend: EngineBackend) -> Faults:
     """Fault points for crash tests; none unless the environment asks for one."""
 

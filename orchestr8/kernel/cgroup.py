@@ -117,13 +117,17 @@ class CgroupTree:
         lines = (_read("/proc/self/cgroup") if own is None else own).splitlines()
         paths = {name: path for _, names, path in (line.split(":", 2) for line in lines) for name in names.split(",")}
         mounts = {self._unified: ""} if self._unified else {}
-        mounts |= {mount: name for name, mount in self._hierarchies.items() if mount in (*self._v1_mounts(), *self._named)}
+        mounts |= {
+            mount: name for name, mount in self._hierarchies.items() if mount in (*self._v1_mounts(), *self._named)
+        }
         found = []
         for mount, name in sorted(mounts.items()):
             path = paths.get(name, "/").rstrip("/")
             ours = path.startswith(f"/{self.parent}/") or not os.path.isdir(f"{mount}{path}")
             file = "tasks" if name else "cgroup.procs"
-            found.append(list(dict.fromkeys([f"{mount}/{file}" if ours else f"{mount}{path}/{file}", f"{mount}/{file}"])))
+            found.append(
+                list(dict.fromkeys([f"{mount}/{file}" if ours else f"{mount}{path}/{file}", f"{mount}/{file}"]))
+            )
         return found
 
     def create(self, container_id: str, limits: ResourceSpec) -> CgroupPlace:

@@ -56,6 +56,10 @@ class Backend(Protocol):
         """What exists now; of one stack, or of all. `health` is None here: health is the reconciler's knowledge."""
         ...
 
+    async def check_image(self, image: str) -> None:
+        """Raise when no container can be made of this reference, before one that runs is stopped for the sake of it."""
+        ...
+
     async def apply(self, action: Action) -> None:
         """Do one Action and return when it is done. `WaitFor` never comes here: waiting is the reconciler's."""
         ...

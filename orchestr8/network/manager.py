@@ -53,6 +53,7 @@ class NetworkManager:
         self._subnets: Final[dict[str, str]] = {}  # by bridge
         self._ports: Final[dict[ContainerId, dict[HostPort, Target]]] = {}
         self._watch: Final = RulesetWatch(self.links.table, self._ruleset_changed)
+        self._ready = False
         self._repair_waits = False
         self._doomed: Final[collections.deque[str]] = collections.deque()  # links that wait for their deletion
 
@@ -61,6 +62,7 @@ class NetworkManager:
         self._thread.start()
         with _failing("cannot set up networking", "O8-702"):
             await self._thread.run(self._start)
+            self._ready = True
             self._watch.open()
 
     def _start(self) -> None:
@@ -83,11 +85,14 @@ class NetworkManager:
         self._firewall.repair()
 
     async def close(self, *, remove: bool) -> None:
-        """End DNS and the thread; with `remove`, our table, our accept rules and all of our links vanish too."""
+        """End DNS and the thread; with `remove`, our table, our accept rules and all of our links vanish too.
+
+        After a `start` that failed nothing stands, and its own error is the one to be told.
+        """
         self._dns.close_all()
         self._watch.close()
         try:
-            if remove:
+            if remove and self._ready:
                 with _failing("cannot remove the engine's networks", "O8-702"):
                     await self._thread.run(self._remove)
         finally:

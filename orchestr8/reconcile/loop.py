@@ -5,6 +5,7 @@ here runs on a timer of its own: timers exist only for health checks and for res
 """
 
 import dataclasses
+import functools
 import logging
 import time
 from collections.abc import Callable, Mapping
@@ -50,14 +51,15 @@ class Reconciler:
     async def serve(
         self,
         resume: Mapping[StackName, PlanMaker] | None = None,
+        after_crash: bool = False,
         *,
         task_status: anyio.abc.TaskStatus[None] = anyio.TASK_STATUS_IGNORED,
     ) -> None:
         """Adopt what exists and keep it until cancelled.
 
         `resume`: what a stack's last command left undone, as a plan to make first. Other stacks have their restart
-        policies applied, as by an engine that has just started. "Started" means that commands may come; resuming
-        goes on meanwhile, and a command with `preempt` cuts it short.
+        policies applied, as by an engine that has just started; `after_crash`: in the place of one that was killed.
+        "Started" means that commands may come; resuming goes on meanwhile, and a command with `preempt` cuts it short.
         """
         async with anyio.create_task_group() as tasks:
             self._open_tasks = tasks
@@ -66,9 +68,10 @@ class Reconciler:
                 snapshot = await self.observe()
                 for container in snapshot.containers.values():
                     self._watch_health(container, snapshot, at_once=True)
+                apply_policies = functools.partial(_apply_policies, after_crash=after_crash)
                 stacks = {each.stack for each in snapshot.containers.values()} | set(resume or {})
                 for stack in sorted(stacks):
-                    tasks.start_soon(self._resume, stack, (resume or {}).get(stack, _apply_policies))
+                    tasks.start_soon(self._resume, stack, (resume or {}).get(stack, apply_policies))
                 task_status.started()
                 await anyio.Event().wait()  # for ever, and without the timer that anyio.sleep_forever sets
             finally:
@@ -83,12 +86,14 @@ class Reconciler:
         preempt: bool = False,
         yields: bool | None = None,
         beside: bool = False,
+        check_images: bool = True,
     ) -> Plan:
         """Make a plan from a fresh snapshot and carry it out, after those that came before for this stack.
 
         `preempt`: plans that yield (`up` and its like; by default, those that do not preempt) are ended first: they
         begin nothing more and wait for nothing more, which their callers learn as Conflict. `beside`: do not queue at
-        all, for `kill`, which must reach what a stop is still waiting for.
+        all, for `kill`, which must reach what a stop is still waiting for. `check_images`: do nothing at all when a
+        container of the plan cannot be made of its image; else the steps that need it fail, and the others go on.
 
         Raises what `make_plan` raises before anything is done, and the first failure of a step when all have ended.
         """
@@ -104,7 +109,7 @@ class Reconciler:
             room.cease_all(f"interrupted: another command for {stack} took its place")
         async with room.turn(turn):
             try:
-                return await self._perform(room, turn, make_plan, report)
+                return await self._perform(room, turn, make_plan, report, check_images=check_images)
             finally:
                 self._look_again(room)
 
@@ -133,10 +138,16 @@ class Reconciler:
 
     # --- plans ------------------------------------------------------------------------------------------------
 
-    async def _perform(self, room: Room, turn: Turn, make_plan: PlanMaker, report: Reporter) -> Plan:
+    async def _perform(
+        self, room: Room, turn: Turn, make_plan: PlanMaker, report: Reporter, *, check_images: bool
+    ) -> Plan:
         with room.planning():
             await room.policy_starts_done()
             plan = make_plan(await self.observe(room.stack))
+            if check_images:
+                creations = [step.action for step in plan.steps if isinstance(step.action, CreateContainer)]
+                for image in sorted({each.spec.image for each in creations}):
+                    await self._backend.check_image(image)
             execution = room.execution = self._execution(room, plan, report)
             for action in (step.action for step in plan.steps):
                 if isinstance(action, StartContainer) and not action.by_policy:
@@ -158,9 +169,11 @@ class Reconciler:
 
     async def _resume(self, stack: StackName, make_plan: PlanMaker) -> None:
         try:
-            await self.run(stack, make_plan, yields=True)
+            await self.run(stack, make_plan, yields=True, check_images=False)
         except Orchestr8Error as error:
             log.warning("stack %s could not be resumed: %s", stack, error)
+        except Exception:  # what fails at every start of an engine must not keep the other stacks from being served
+            log.exception("stack %s could not be resumed", stack)
 
     # --- looking ----------------------------------------------------------------------------------------------
 
@@ -337,8 +350,8 @@ def _has_check(snapshot: Snapshot, name: ContainerName) -> bool:
     return spec is not None and spec.healthcheck is not None
 
 
-def _apply_policies(snapshot: Snapshot) -> Plan:
-    return plan_reconcile(None, snapshot, due=due_after_engine_start(snapshot))
+def _apply_policies(snapshot: Snapshot, *, after_crash: bool) -> Plan:
+    return plan_reconcile(None, snapshot, due=due_after_engine_start(snapshot, after_crash=after_crash))
 
 
 def _announce(plan: Plan, report: Reporter) -> None:

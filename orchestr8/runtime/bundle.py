@@ -156,7 +156,7 @@ def build_document(request: BundleRequest) -> dict[str, Any]:
 def _mounts(request: BundleRequest) -> list[dict[str, Any]]:
     """Ours first, then covers, then the user's from the root downwards, so that no mount hides a later one's target."""
     wanted = sorted(request.spec.mounts, key=lambda each: (each.target.rstrip("/").count("/"), each.target))
-    taken = {os.path.normpath(each.target) for each in wanted}
+    taken = {"/" + os.path.normpath(each.target).lstrip("/") for each in wanted}  # normpath keeps the "//" of "//proc"
     for target in taken:
         if target == "/proc" or target.startswith("/proc/") or target == "/":
             raise InvalidInput(

@@ -23,6 +23,7 @@ from orchestr8.runtime.messages import Exec, Spawn
 from orchestr8.runtime.poller import READ, Poller
 from orchestr8.runtime.rootfs import open_pty
 from orchestr8.runtime.setup import report, write_oom_score
+from orchestr8.runtime.terminal import set_size
 from orchestr8.runtime.users import read_file, resolve_user
 
 _JOINED: Final = (
@@ -116,7 +117,7 @@ def _run(
         os.setsid()
         program.new_session_keyring()
         if order.tty:
-            _open_terminal(sync)
+            _open_terminal(sync, order)
         process = exec_process(order, config, read_file("/etc/passwd"), read_file("/etc/group"))
         entered = program.try_working_directory(process["cwd"])
         program.raise_walls(program.pack_walls(process, seccomp_program))
@@ -132,10 +133,12 @@ def _run(
         os._exit(code)
 
 
-def _open_terminal(sync: socket.socket) -> None:
+def _open_terminal(sync: socket.socket, order: Exec) -> None:
     pts = os.open("/dev/pts", os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
     master, slave = open_pty(pts)
     os.close(pts)
+    if order.rows and order.columns:
+        set_size(master, order.rows, order.columns)
     sockets.send_packet(sync, b'{"terminal": true}', [master])
     os.close(master)
     for number in (0, 1, 2):

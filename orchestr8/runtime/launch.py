@@ -25,7 +25,7 @@ from orchestr8.kernel.namespaces import CloneFlag
 from orchestr8.runtime import init
 from orchestr8.runtime.messages import Spawn
 from orchestr8.runtime.poller import READ, Poller
-from orchestr8.runtime.terminal import open_slave
+from orchestr8.runtime.terminal import open_slave, set_size
 
 _NAMESPACES: Final = CloneFlag.NEWNS | CloneFlag.NEWPID | CloneFlag.NEWIPC | CloneFlag.NEWUTS
 
@@ -85,13 +85,22 @@ class Ground(NamedTuple):
 
 
 class Launch:
-    """One PID 1 from its clone to the end of the hand-shake. `on_end(error)`: None when the program runs."""
+    """One PID 1 from its clone to the end of the hand-shake. `on_end(error)`: None when the program runs.
+
+    `size`: rows and columns of its terminal, when somebody has given it one.
+    """
 
     def __init__(
-        self, poller: Poller, order: Spawn, ground: Ground, on_end: Callable[[tuple[str, int] | None], None]
+        self,
+        poller: Poller,
+        order: Spawn,
+        ground: Ground,
+        on_end: Callable[[tuple[str, int] | None], None],
+        size: tuple[int, int] | None = None,
     ) -> None:
         self._poller = poller
         self._on_end = on_end
+        self._size = size
         self._error: tuple[str, int] | None = None
         self._ready = False
         self.null = -1  # the container's /dev/null, for what is executed in it later; the owner closes it
@@ -124,6 +133,8 @@ class Launch:
         said = json.loads(packet)
         if "terminal" in said:
             self.stdio.take_terminal(*fds)
+            if self._size:
+                set_size(self.stdio.master, *self._size)
         elif "ready" in said:
             self._ready = True
             (self.null,) = fds

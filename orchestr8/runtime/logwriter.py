@@ -23,7 +23,7 @@ class LogWriter:
         self._max_files = max_files
         self._fd = os.open(path, _OPEN, 0o640)
         self._size = os.fstat(self._fd).st_size
-        self._second = 0
+        self._second = -1
         self._second_text = b""
         self._torn = False  # the file ends within a record
         self.lost_bytes = 0  # what a full disk did not take

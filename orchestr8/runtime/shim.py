@@ -59,6 +59,7 @@ class Shim:
         self._sessions: list[Session] = []
         self._input: Input | None = None
         self._master = -1
+        self._size: tuple[int, int] | None = None  # of the terminal: rows, columns
         self._init_pidfd = -1
         self._oom_before = 0
         self._execs: dict[str, _RunningExec] = {}
@@ -179,12 +180,17 @@ class Shim:
         self._answer(engine, messages.Done(request=message.request))
 
     def _resize(self, engine: socket.socket, message: Message, _fds: list[int]) -> None:
+        """Between two runs the size is kept for the next one."""
         running = self._execs.get(message.exec)
         master = running.master if running else (-1 if message.exec else self._master)
-        if master < 0:
+        waits = not message.exec and self._order.terminal and self._init_pidfd < 0
+        if master < 0 and not waits:
             self._answer(engine, messages.Failed(request=message.request, text="there is no such terminal"))
             return
-        set_size(master, message.rows, message.columns)
+        if not message.exec:
+            self._size = message.rows, message.columns
+        if master >= 0:
+            set_size(master, message.rows, message.columns)
         self._answer(engine, messages.Done(request=message.request))
 
     def _attach(self, engine: socket.socket, message: Message, fds: list[int]) -> None:
@@ -209,7 +215,7 @@ class Shim:
         self._start_requests.append((engine, message.request))
         self._oom_before = self._oom_kills()
         try:
-            self._launch = Launch(self._poller, self._order, self._ground, self._launched)
+            self._launch = Launch(self._poller, self._order, self._ground, self._launched, self._size)
         except OSError as error:
             self._fail_start(str(error), 128)
 
@@ -397,8 +403,6 @@ class _RunningExec:
         stdio = process.stdio
         self.master = stdio.master
         if stdio.master >= 0:
-            if order.rows and order.columns:
-                set_size(stdio.master, order.rows, order.columns)
             self._input = Input(poller, os.dup(stdio.master))
             self._outputs = [Output(poller, stdio.master, STDOUT, None)]
         else:

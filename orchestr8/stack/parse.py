@@ -164,6 +164,8 @@ class Composer:
                 value = resolve(text)
         node = Scalar(value, text, quoted=not plain)
         self._place(node, event)
+        if "\0" in text:
+            self.problems.error("O8-104", "a text cannot hold the character NUL: no program can be given it", node)
         return node
 
     def _sequence(self, event: Any) -> Sequence:

@@ -14,7 +14,7 @@ from orchestr8.errors import InvalidInput, NotFound
 from orchestr8.stack.environment import Environment
 from orchestr8.stack.problems import Problems
 from orchestr8.stack.scalars import parse_flag
-from orchestr8.stack.source import display_path, is_file, read_text
+from orchestr8.stack.source import display_path, exists, is_file, read_text
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -92,7 +92,7 @@ def locate(options: LoadOptions, problems: Problems, *, need_files: bool = True)
     if not files:
         files = search(directory or cwd, problems, cwd)
     for path in files:
-        if path != "-" and not is_file(path):
+        if path != "-" and not exists(path):
             raise NotFound(f"stack file not found: {path}", code="O8-107")
     if not files and need_files:
         raise NotFound(
@@ -172,7 +172,7 @@ def _name_at_a_glance(project: Project) -> str:
     """The name, when every file either has one plain `name: text` line or clearly none; else ""."""
     name = ""
     for path in project.files:
-        if path == "-":
+        if path == "-" or not is_file(path):  # what a pipe holds can be read only once
             return ""
         text = read_text(path, "O8-107", "stack file")
         simple = _GLANCE_NAME.findall(text)

@@ -8,7 +8,7 @@ Checks, the long form, merging and `schema/stack.schema.json` all come from here
 from __future__ import annotations
 
 from orchestr8.stack.mounts import Mount, Tmpfs, mount_target
-from orchestr8.stack.nodes import Mapping, Node, Scalar
+from orchestr8.stack.nodes import Mapping, Node, Scalar, Sequence
 from orchestr8.stack.ports import Port, port_identity
 from orchestr8.stack.services import (
     Command,
@@ -178,7 +178,7 @@ SERVICE: Final = Record("a service", {
     "credential_spec": later(),
     "use_api_socket": later(),
     # tools around it
-    "attach": ignored(Flag()),
+    "attach": ignored(Flag(), usual=True),
     "develop": ignored(),
     "logging": ignored(LOGGING, "logs are kept by the engine, in its own format, rotated"),
     "pull_policy": ignored(Text()),
@@ -246,10 +246,47 @@ class Driver(Text):
         return run.unsupported(node, where, f"`{where}`: the driver `{node.plain()}`", f"{self.known[0]} is")
 
 
+class Subnet(Text):
+    """The addresses of a network, checked here because the engine has no line to show."""
+
+    def __init__(self) -> None:
+        super().__init__("a subnet such as 10.9.0.0/24")
+
+    def settle(self, node: Node, where: str, run: Reading) -> Node | None:
+        from ipaddress import IPv6Network, ip_network  # few stacks say one
+
+        if run.is_template(node):
+            return node
+        text = str(node.plain())
+        try:
+            subnet = ip_network(text, strict=False)
+        except ValueError:
+            return run.wrong(node, where, self.what, code="O8-305")
+        if isinstance(subnet, IPv6Network):
+            return run.unsupported(node, where, f"`{where}`: an IPv6 subnet", "leave it out: networks are IPv4")
+        if text.partition("/")[0] != str(subnet.network_address):
+            return run.bad(node, where, f"{text} is an address inside of its subnet", helps=[f"write {subnet}"])
+        if subnet.prefixlen > 30:
+            return run.bad(node, where, f"{subnet} has no room for a gateway and a container")
+        if subnet.prefixlen < 8 or subnet.is_loopback or subnet.is_multicast:
+            return run.bad(node, where, f"{subnet} is not for machines of a network", helps=["take one inside 10.0.0.0/8"])
+        return node
+
+
+class Pools(ListOf):
+    """One address pool a network."""
+
+    def settle(self, node: Node, where: str, run: Reading) -> Node | None:
+        found = super().settle(node, where, run)
+        for item in found.items[1:] if isinstance(found, Sequence) else ():
+            run.unsupported(item, where, f"`{where}`: a second address pool", "a network has one")
+        return found
+
+
 IPAM: Final = Record("an ipam", {
     "driver": now(Driver("default")),
-    "config": now(ListOf(Record("an address pool", {
-        "subnet": now(Text("a subnet such as 10.9.0.0/24")),
+    "config": now(Pools(Record("an address pool", {
+        "subnet": now(Subnet()),
         "ip_range": ignored(Text()),
         "gateway": ignored(Text()),
         "aux_addresses": ignored(),
@@ -266,7 +303,7 @@ NETWORK: Final = Resource("a network", {
     "driver_opts": ignored(),
     "internal": later(),
     "attachable": ignored(Flag()),
-    "enable_ipv4": ignored(Flag()),
+    "enable_ipv4": ignored(Flag(), usual=True),
     "enable_ipv6": ignored(Flag()),
 }, null=True)  # fmt: skip
 

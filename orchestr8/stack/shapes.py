@@ -25,12 +25,13 @@ IGNORED: Final = "ignored"  # a key of the format that changes neither: a warnin
 class Rule:
     """A key of a record: its kind, its status, and a sentence for whoever used one that is not in effect."""
 
-    __slots__ = ("kind", "reason", "status")
+    __slots__ = ("kind", "reason", "status", "usual")
 
-    def __init__(self, kind: Type = ANYTHING, status: str = NOW, reason: str = "") -> None:
+    def __init__(self, kind: Type = ANYTHING, status: str = NOW, reason: str = "", *, usual: bool = False) -> None:
         self.kind = kind
         self.status = status
         self.reason = reason
+        self.usual = usual  # of a flag that is not in effect: what happens without it
 
 
 def now(kind: Type) -> Rule:
@@ -41,14 +42,14 @@ def later(reason: str = "") -> Rule:
     return Rule(ANYTHING, LATER, reason)
 
 
-def ignored(kind: Type = ANYTHING, reason: str = "") -> Rule:
-    return Rule(kind, IGNORED, reason)
+def ignored(kind: Type = ANYTHING, reason: str = "", *, usual: bool = False) -> Rule:
+    return Rule(kind, IGNORED, reason, usual=usual)
 
 
-def asks_for_nothing(node: Node) -> bool:
-    """A value that asks for what happens anyway: false, null, an empty list. No reason to refuse its key."""
+def asks_for_nothing(node: Node, usual: bool) -> bool:
+    """A value that asks for what happens anyway: the usual flag, null, an empty list. No reason to refuse its key."""
     if isinstance(node, Scalar):
-        return node.value is None or node.value is False
+        return node.value is None or node.value is usual
     return isinstance(node, (Mapping, Sequence)) and not node.items
 
 
@@ -117,10 +118,10 @@ class Record(Type):
                 result.set(key, value, key_node)
                 continue
             if rule.status == LATER:
-                if not asks_for_nothing(value):
+                if not asks_for_nothing(value, rule.usual):
                     run.unsupported(key_node, place, f"`{place}`", rule.reason)
                 continue
-            if rule.status == IGNORED and not asks_for_nothing(value):
+            if rule.status == IGNORED and not asks_for_nothing(value, rule.usual):
                 run.ignored.setdefault(_pattern(place, rule.reason), []).append(key_node)
             found = rule.kind.settle(value, place, run)
             if found is not None:
@@ -304,6 +305,9 @@ class Pairs(Type):
         if isinstance(node, Mapping):
             for key, value in node.items.items():
                 place = f"{where}.{key}"
+                if not key.strip():
+                    run.bad(node.keys[key], where, "a name is empty")
+                    continue
                 if key != key.strip():
                     run.bad(node.keys[key], place, "the name has a space around it", helps=[f"write `{key.strip()}`"])
                     continue

@@ -35,6 +35,7 @@ def read_text(path: str, code: str, what: str) -> str:
 
 
 def is_file(path: str) -> bool:
+    """A regular file: no directory, no pipe."""
     return os.path.isfile(path)
 
 

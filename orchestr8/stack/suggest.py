@@ -10,8 +10,14 @@ def closest(word: str, candidates: Iterable[str]) -> str:
     from difflib import get_close_matches  # 14 ms, and only errors need it
 
     lowered = {each.lower(): each for each in candidates}
-    found = get_close_matches(word.lower(), lowered, n=1, cutoff=CUTOFF)
+    typed = word.lower()
+    found = [each for each in _swapped(typed) if each in lowered] or get_close_matches(typed, lowered, 1, CUTOFF)
     return lowered[found[0]] if found else ""
+
+
+def _swapped(word: str) -> list[str]:
+    """`word` with two neighbours exchanged: the commonest slip, and in a short word too far off for a ratio."""
+    return [word[:at] + word[at + 1] + word[at] + word[at + 2 :] for at in range(len(word) - 1)]
 
 
 def did_you_mean(word: str, candidates: Iterable[str]) -> list[str]:

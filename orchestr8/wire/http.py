@@ -10,6 +10,7 @@ Sockets are read only when somebody waits for bytes, so there is nothing in a bu
 hands. Routing and errors as JSON are `api`'s business. No timers: an idle connection costs nothing.
 """
 
+import errno
 import logging
 import socket
 from collections.abc import Awaitable, Callable, Mapping
@@ -26,6 +27,8 @@ log = logging.getLogger("orchestr8.http")
 READ_BYTES: Final = 64 * 1024
 MAX_BODY_BYTES: Final = 32 * 1024 * 1024  # a canonical document of thousands of services is below 10 MiB
 ONE_WAY_BUFFER_BYTES: Final = 1024 * 1024
+NO_ROOM: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
+ACCEPT_PAUSE_S: Final = 0.2
 CLOSE_GRACE_S: Final = 1.0  # answers under way get this long once the server is told to close
 
 Send = Callable[[bytes], Awaitable[None]]
@@ -152,6 +155,11 @@ class HttpServer:
                         await anyio.wait_readable(listener)
                     except ConnectionAbortedError:
                         continue
+                    except OSError as error:
+                        if error.errno not in NO_ROOM:
+                            raise
+                        log.warning("a client has to wait: %s", error.strerror)
+                        await anyio.sleep(ACCEPT_PAUSE_S)  # it stays readable, so there is nothing to wait for
                     else:
                         connections.start_soon(self._serve_connection, sock, name="http connection")
             connections.cancel_scope.deadline = anyio.current_time() + CLOSE_GRACE_S

@@ -188,6 +188,10 @@ async def test_remove_is_safe_to_repeat(bench: Bench) -> None:
     assert (await bench.backend.observe(STACK)).containers == {}
 
 
+async def test_an_image_that_containers_are_made_of_is_there(bench: Bench, image: str) -> None:
+    await bench.backend.check_image(image)
+
+
 async def test_two_may_remove_a_container_at_once(bench: Bench) -> None:
     await bench.create()
     async with anyio.create_task_group() as tasks:

@@ -80,18 +80,32 @@ def test_every_key_goes_to_the_program_and_the_terminal_is_itself_again_afterwar
         process.until("exit]")
         assert process.end() == 5
     assert program.heard == b"l\r\x03exit"
-    assert program.sizes[0] == (["90"], ["30"])
     made = program.engine.called("POST /containers/abc/exec").body
-    assert (made["Tty"], made["Env"]) == (True, ["TERM=xterm"])
+    assert (made["Tty"], made["ConsoleSize"], made["Env"]) == (True, [30, 90], ["TERM=xterm"])
 
 
 def test_a_new_size_of_the_terminal_is_passed_on(program: Program) -> None:
     with Process("exec", "web", "sh", terminal=(90, 30)) as process:
         process.until("prompt> ")
-        program.wait_for_sizes(1)
         process.resize(100, 40)
-        program.wait_for_sizes(2)
-        assert program.sizes[1] == (["100"], ["40"])
+        program.wait_for_sizes(1)
+        assert program.sizes[0] == (["100"], ["40"])
+        process.type(b"exit")
+        assert process.end() == 5
+
+
+def test_a_new_size_for_a_program_that_has_just_ended_is_no_failure(program: Program, engine: FakeEngine) -> None:
+    gone = threading.Event()
+
+    def refuse(call: Call) -> None:
+        call.answer({"message": "there is no such terminal"}, status=500)
+        gone.set()
+
+    engine.routes["POST /exec/e1/resize"] = refuse
+    with Process("exec", "web", "sh", terminal=(90, 30)) as process:
+        process.until("prompt> ")
+        process.resize(100, 40)
+        assert gone.wait(PATIENCE_S)
         process.type(b"exit")
         assert process.end() == 5
 

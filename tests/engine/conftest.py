@@ -129,10 +129,10 @@ def start(tmp_path: Path, backend: LivingBackend, monkeypatch: pytest.MonkeyPatc
     monkeypatch.setenv("ORCHESTR8_RUN_DIR", str(tmp_path / "run"))
 
     @asynccontextmanager
-    async def run(environ: dict[str, str] | None = None) -> AsyncIterator[Asker]:
+    async def run(environ: dict[str, str] | None = None, *, after_crash: bool = False) -> AsyncIterator[Asker]:
         paths = EnginePaths.of(str(tmp_path / "root"))
         paths.make()
-        engine = Engine(paths, lambda *_: backend, environ or {})
+        engine = Engine(paths, lambda *_: backend, environ or {}, after_crash=after_crash)
         async with anyio.create_task_group() as tasks:
             await tasks.start(engine.serve)
             try:

@@ -3,9 +3,11 @@
 import anyio
 import pytest
 
-from orchestr8.errors import InvalidInput, OperationFailed
+from orchestr8.errors import InvalidInput, NotFound, OperationFailed
 from orchestr8.model.backend import ProbeResult
+from orchestr8.model.ids import StackName
 from orchestr8.model.observed import ContainerState
+from orchestr8.plan.plan import Plan
 from orchestr8.plan.verbs import (
     plan_down,
     plan_kill,
@@ -39,6 +41,15 @@ async def test_up_tells_its_plan_and_every_step() -> None:
         assert it.starts_of("shop-web-1") == [5.0]  # after the first probe, one interval after the start
 
 
+async def test_a_stack_that_cannot_be_resumed_leaves_the_others_alone() -> None:
+    def broken(_: object) -> Plan:
+        raise KeyError("a bug")
+
+    async with rig(resume={StackName("odd"): broken}) as it:
+        await it.up(desired(web=service()))
+        assert await it.states() == {"web": RUNNING}
+
+
 async def test_up_again_has_nothing_to_do() -> None:
     shop = desired(web=service(depends_on=needs(db="service_healthy")), db=service(healthcheck=check()))
     async with rig() as it:
@@ -47,6 +58,17 @@ async def test_up_again_has_nothing_to_do() -> None:
         assert (await it.up(shop)).empty
         assert it.lines("shop-web-1") == ["Running"]
         assert it.lines("shop-db-1") == ["Running"]
+
+
+async def test_an_image_that_is_missing_leaves_what_runs_alone() -> None:
+    async with rig() as it:
+        await it.up(desired(web=service()))
+        it.reports.clear()
+        it.backend.missing_images.add("rootfs:/wrong")
+        with pytest.raises(NotFound, match="image rootfs:/wrong"):
+            await it.up(desired(web=service(image="rootfs:/wrong")))
+        assert it.reports == []
+        assert await it.states() == {"web": RUNNING}
 
 
 async def test_down_leaves_nothing() -> None:

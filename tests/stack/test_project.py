@@ -1,5 +1,7 @@
+import os
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -84,6 +86,20 @@ def test_without_a_file_the_message_is_composes(tmp_path: Path) -> None:
         find(tmp_path, environ={})
     with pytest.raises(NotFound, match=r"stack file not found: .*/no\.yml"):
         find(tmp_path, files=["no.yml"])
+
+
+def test_a_directory_given_as_a_file_is_called_one(project_dir: Path) -> None:
+    with pytest.raises(InvalidInput, match=f"^stack file is a directory: {project_dir}$"):
+        find(project_dir, files=["."])
+
+
+def test_a_file_may_be_a_pipe_and_is_read_once(project_dir: Path) -> None:
+    pipe = project_dir / "pipe"
+    os.mkfifo(pipe)
+    writer = threading.Thread(target=pipe.write_text, args=("name: piped\nservices: {}\n",))
+    writer.start()
+    assert find(project_dir, files=["pipe"]).name == "piped"
+    writer.join()
 
 
 def test_a_name_is_enough_without_a_file(tmp_path: Path) -> None:

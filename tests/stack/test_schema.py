@@ -86,7 +86,7 @@ def test_the_keys_in_effect_are_these() -> None:
 
 @pytest.mark.parametrize("key", sorted(keys("services") - IN_EFFECT))
 def test_every_other_key_of_a_service_is_refused_or_warned_of_at_its_line(stack, key: str) -> None:
-    value = {"expose": "['1']", "oom_kill_disable": "true", "attach": "true", "shm_size": "1m", "mem_reservation": "1m",
+    value = {"expose": "['1']", "oom_kill_disable": "true", "attach": "false", "shm_size": "1m", "mem_reservation": "1m",
              "memswap_limit": "1m", "mem_swappiness": "1", "oom_score_adj": "1", "logging": "{driver: x}",
              "annotations": "{a: b}"}.get(key, "x")  # fmt: skip
     found = stack(f"services:\n  web:\n    image: rootfs:/\n    {key}: {value}\n")

@@ -5,6 +5,7 @@ many crashes. Beside the stack under test there is another, `rock`, which nobody
 """
 
 import contextlib
+import json
 import os
 import re
 import subprocess
@@ -34,7 +35,7 @@ services:
     healthcheck: {test: [CMD, test, -e, /data/ready], interval: 30s, start_period: 30s, start_interval: 50ms}
   migrate:
     image: rootfs:/
-    command: [sh, -c, "echo begun; cat /data/ready; echo done"]
+    command: [sh, -c, "echo begun; cat /data/ready; sleep 0.1; echo done"]
     volumes: ["data:/data:ro"]
     depends_on: {db: {condition: service_healthy}}
   web:
@@ -65,6 +66,7 @@ volumes:
   rock:
 """
 
+SERVICES: Final = ("db", "migrate", "web")
 AS_ASKED: Final = {
     "shop-db-1": ("running", 0, "healthy"),
     "shop-migrate-1": ("exited", 0, None),
@@ -165,6 +167,20 @@ class CrashLab:
             if each["state"] == "running"
         }
 
+    def shim_pid(self, container: str) -> int:
+        """0 when it has none, or when that is a dead one's."""
+        with open(f"{self.engine.root}/containers/{self.containers()[container]['id']}/state.json", "rb") as file:
+            pid = int(json.load(file)["shim_pid"])
+        return pid if os.path.exists(f"/proc/{pid}") else 0
+
+    def traces(self, container_id: str) -> list[str]:
+        """What the kernel and the run directory have of a container that does not run: nothing."""
+        found = [*cgroups(self.engine.instance), *os.listdir(f"{self.engine.run_dir}/shims")]
+        return [each for each in found if each.endswith(container_id)]
+
+    def ids(self) -> set[str]:
+        return {each["id"] for each in self.containers().values()}
+
     def states(self) -> dict[str, tuple[str, int, str | None]]:
         """What the engine says of each container; {} while none answers."""
         return {
@@ -173,7 +189,7 @@ class CrashLab:
 
     def begun(self) -> dict[str, int]:
         """How often each container's program ran."""
-        return {name: self.shop.logs(name).count("begun\n") for name in ("db", "migrate", "web")}
+        return {name: self.shop.step(f"logs --no-log-prefix {name}").out.count("begun\n") for name in SERVICES}
 
     def footprint(self) -> dict[str, list[str]]:
         """All that the kernel and the disk hold for this engine, apart from what each engine has anew."""

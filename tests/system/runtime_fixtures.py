@@ -6,7 +6,6 @@ is taken down, and the test fails when a cgroup, a mount, a process, a descripto
 
 import contextlib
 import itertools
-import json
 import os
 import select
 import shutil
@@ -17,7 +16,7 @@ import subprocess
 import tempfile
 import threading
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -362,10 +361,10 @@ class Runtime:
         for box in self.boxes:
             self.tree.kill(box.id)
             with contextlib.suppress(OSError):  # it may have ended already
-                box = box if box.shim.open else box.connect()
-                box.shim.release()
+                reached = box if box.shim.open else box.connect()
+                reached.shim.release()
                 with anyio.fail_after(DEADLINE_S):
-                    await box.lost.wait()
+                    await reached.lost.wait()
         for box in [*self.boxes, *self.also]:
             box.shim.close()
         await self.forkserver.close()

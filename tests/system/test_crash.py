@@ -3,19 +3,23 @@
 The Actions are those that `--dry-run` prints, so none is forgotten. `crash_lab` has the stack, the faults, the looks.
 """
 
+import os
+import signal
 from pathlib import Path
 
 import pytest
 
 from e2e.engine import Engine
 from tests.requires import requires
-from tests.system.crash_lab import CrashLab, Fault
+from tests.system.crash_lab import AS_ASKED, CrashLab, Fault
 
 pytestmark = [pytest.mark.system, pytest.mark.timeout(180), requires("root", "overlayfs", "program:nft", "program:busybox")]
 
 UP = "up -d"
 RECREATE = "up -d --force-recreate"
 DOWN = "down -v"
+ONE_SHOT = "shop-migrate-1"
+WEB = "shop-web-1"
 MOMENTS = pytest.mark.parametrize("moment", ["before", "after"])
 
 
@@ -47,3 +51,107 @@ def test_a_down_is_finished_by_the_next_engine(lab: CrashLab, moment: str) -> No
         lab.strike(DOWN, fault)
         lab.check_gone(fault)
     lab.check_rock_log()
+
+
+@MOMENTS
+def test_a_forced_replacement_is_finished_by_the_next_engine(lab: CrashLab, moment: str) -> None:
+    lab.shop.step(UP)
+    for action, target in lab.actions(RECREATE):
+        fault = Fault(moment, action, target)
+        before = lab.ids()
+        lab.strike(RECREATE, fault)
+        lab.check_up(fault)
+        assert not before & lab.ids(), f"{fault}: not every container is made anew"
+        assert lab.begun() == {"db": 1, "migrate": 1, "web": 1}, fault
+    lab.shop.step(DOWN)
+    lab.check_gone("down")
+    lab.check_rock_log()
+
+
+@MOMENTS
+def test_a_restart_is_finished_by_the_next_engine(lab: CrashLab, moment: str) -> None:
+    lab.shop.step(UP)
+    for action, target in lab.actions("restart db web"):
+        fault = Fault(moment, action, target)
+        before = lab.runs()
+        lab.strike("restart db web", fault)
+        lab.check_up(fault)
+        after = lab.runs()
+        assert all(after[name].started_at > before[name].started_at for name in before), fault
+    lab.shop.step(DOWN)
+    lab.check_gone("down")
+
+
+@MOMENTS
+def test_a_stop_is_finished_by_the_next_engine_and_holds(lab: CrashLab, moment: str) -> None:
+    lab.shop.step(UP)
+    for action, target in lab.actions("stop"):
+        fault = Fault(moment, action, target)
+        lab.shop.step(UP)
+        lab.strike("stop", fault)
+        lab.eventually(lambda: set(each[0] for each in lab.states().values()) == {"exited"}, f"{fault}: not stopped")
+    lab.shop.step(DOWN)
+    lab.check_gone("down")
+
+
+@MOMENTS
+def test_the_forkserver_may_be_killed_at_every_creation_and_start(lab: CrashLab, moment: str) -> None:
+    """Nobody notices: the engine starts another, and what was on its way is done by that."""
+    for action, target in lab.actions(UP):
+        if action in {"CreateContainer", "StartContainer"}:
+            fault = Fault(moment, action, target, "forkserver")
+            lab.strike(UP, fault)
+            lab.check_up(fault)
+            assert lab.begun() == {"db": 1, "migrate": 1, "web": 1}, fault
+            lab.shop.step(DOWN)
+            lab.check_gone(fault)
+    lab.check_rock_log()
+
+
+@pytest.mark.parametrize("command", [UP, RECREATE, "restart db web"])
+def test_a_shim_that_is_killed_is_found_dead_and_its_container_started_again(lab: CrashLab, command: str) -> None:
+    if command != UP:
+        lab.shop.step(UP)
+    for action, target in lab.actions(command):
+        if action == "StartContainer" and target != ONE_SHOT:
+            fault = Fault("after", action, target, "shim")
+            assert lab.strike(command, fault).code == 0
+            lab.check_up(fault)
+            assert lab.containers()[target]["restarts"] == 1, fault
+            if command == UP:
+                lab.shop.step(DOWN)
+                lab.check_gone(fault)
+    lab.shop.step(DOWN)
+    lab.check_gone("down")
+
+
+def test_a_killed_shim_of_what_has_no_policy_is_told_and_leaves_nothing(lab: CrashLab) -> None:
+    fault = Fault("after", "StartContainer", ONE_SHOT, "shim")
+    result = lab.strike(UP, fault)
+    assert result.code == 1
+    assert 'service "migrate" didn\'t complete successfully: exit 137' in result.err
+    lab.eventually(lambda: lab.states() == {**AS_ASKED, ONE_SHOT: ("exited", 137, None), WEB: ("created", 0, None)}, "")
+    lost = lab.containers()[ONE_SHOT]["id"]
+    lab.eventually(lambda: not lab.traces(lost), "something of it is left", lambda: lab.traces(lost))
+    lab.shop.step(UP)
+    lab.check_up(fault)
+    lab.shop.step(DOWN)
+    lab.check_gone("down")
+
+
+@pytest.mark.parametrize("seen", [True, False])
+def test_a_shim_that_is_killed_while_all_is_quiet(lab: CrashLab, seen: bool) -> None:
+    """`seen`: while an engine looks; else it is found dead by the next one."""
+    lab.shop.step("up -d web db")
+    for _ in range(2):
+        pids = [lab.shim_pid(name) for name in ("shop-db-1", WEB)]
+        if not seen:
+            lab.shop.step("engine stop")
+        for pid in pids:
+            os.kill(pid, signal.SIGKILL)
+        if not seen:
+            lab.shop.step("engine start")
+        lab.eventually(lambda: lab.shim_pid(WEB) not in {0, *pids}, "not started again")
+        lab.check_up("after the kill of a shim")
+    lab.shop.step(DOWN)
+    lab.check_gone("down")

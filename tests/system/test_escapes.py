@@ -87,7 +87,7 @@ async def test_a_program_that_is_the_runtime_itself_finds_nothing_to_overwrite(
 
     The image is the machine's own tree, as in `rootfs:/`: there the interpreter finds its libraries, and runs.
     """
-    python = str(Path(sys.executable).resolve())  # noqa: ASYNC240
+    python = str(Path(sys.executable).resolve())
     before = fingerprint(python)
     evil = tmp_path / "evil"
     evil.write_text(EVIL)
@@ -286,7 +286,11 @@ async def test_masks_do_not_come_from_the_images_dev_null(runtime: Runtime, fres
 
 async def test_an_exec_with_a_terminal_trusts_no_ptmx_of_the_containers_making(runtime: Runtime) -> None:
     box = await runtime.run("sleep", "1000", mounts=(MountSpec(kind=MountKind.TMPFS, target="/dev/pts"),))
-    for make in ("echo x > /dev/pts/ptmx", "rm /dev/pts/ptmx; mkfifo /dev/pts/ptmx", "rm /dev/pts/ptmx; ln -s /dev/zero /dev/pts/ptmx"):
+    for make in (
+        "echo x > /dev/pts/ptmx",
+        "rm /dev/pts/ptmx; mkfifo /dev/pts/ptmx",
+        "rm /dev/pts/ptmx; ln -s /dev/zero /dev/pts/ptmx",
+    ):
         await box.sh(make)
         with pytest.raises(OperationFailed):
             await box.exec("tty", tty=True)
@@ -304,7 +308,7 @@ async def test_a_kernel_directory_of_the_image_that_is_no_directory_is_refused(
     os.rmdir(f"{fresh_image}/{name}")
     os.makedirs(f"{fresh_image}/elsewhere", exist_ok=True)
     if target == "file":
-        Path(f"{fresh_image}/{name}").write_text("")  # noqa: ASYNC240
+        Path(f"{fresh_image}/{name}").write_text("")
     else:
         os.symlink(target, f"{fresh_image}/{name}")
     before = set(os.listdir("/tmp"))
@@ -321,7 +325,7 @@ async def test_nothing_is_mounted_over_or_below_proc(runtime: Runtime, fresh_ima
     os.symlink("/proc", f"{fresh_image}/alias")
     for target in ("/proc", "//proc", "/./proc/", "/x/../proc", "/proc/sys", "/alias/self/attr", "/alias"):
         wanted = (MountSpec(kind=MountKind.BIND, source=str(tmp_path), target=target),)
-        with pytest.raises((InvalidInput, OperationFailed), match="proc|alias"):
+        with pytest.raises((InvalidInput, OperationFailed), match=r"proc|alias"):
             await (await runtime.create("true", image=fresh_image, mounts=wanted)).start()
 
 
@@ -358,7 +362,7 @@ BAD_USERS = (
 
 @pytest.mark.parametrize("user", BAD_USERS)
 async def test_a_user_that_cannot_be_read_is_an_error_and_never_root(busybox_image: str, user: str) -> None:
-    passwd, group = (Path(f"{busybox_image}/etc/{name}").read_bytes() for name in ("passwd", "group"))  # noqa: ASYNC240
+    passwd, group = (Path(f"{busybox_image}/etc/{name}").read_bytes() for name in ("passwd", "group"))
     with pytest.raises(InvalidInput, match="cannot be used"):
         resolve_user(user, passwd, group)
 
@@ -394,13 +398,15 @@ async def test_a_passwd_file_that_never_ends_or_blocks_holds_nobody_up(runtime: 
 async def test_the_shims_own_pipes_are_not_reachable_and_no_socket_is_abstract(runtime: Runtime) -> None:
     """CVE-2020-15257: a container in the host's network reached abstract control sockets."""
     box = await runtime.run("sleep", "1000")
-    control = [line.split() for line in Path("/proc/net/unix").read_text().splitlines() if runtime.root in line]  # noqa: ASYNC240
+    control = [line.split() for line in Path("/proc/net/unix").read_text().splitlines() if runtime.root in line]
     assert [fields[-1] for fields in control if fields[-1].startswith("/")] == [box.order.socket]
     assert [fields[-1] for fields in control if fields[-1].startswith("@")] == []
     assert stat.S_IMODE(os.stat(os.path.dirname(box.order.socket)).st_mode) == 0o700
 
 
-async def test_a_program_cannot_outlive_its_container_by_holding_the_log_open_from_another(runtime: Runtime, tmp_path: Path) -> None:
+async def test_a_program_cannot_outlive_its_container_by_holding_the_log_open_from_another(
+    runtime: Runtime, tmp_path: Path
+) -> None:
     """A writes to B's stdout by a fifo that both share: B's end is told all the same, and soon."""
     writer_end = tmp_path / "sock"
     writer_end.mkdir()

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from orchestr8.errors import OperationFailed
+from orchestr8.kernel import sockets
 from orchestr8.kernel.libc import libc
 from orchestr8.model.specs import MountKind, MountSpec, ResourceSpec
 from tests.requires import requires
@@ -66,9 +67,9 @@ async def test_writes_go_to_its_layer_and_never_to_the_image(runtime: Runtime) -
     script = "echo x > /new; echo y >> /etc/passwd; rm -r /home; ls -d /home"
     box = await runtime.run("sh", "-c", script)
     assert await box.wait() == 1
-    assert Path(f"{box.bundle}/upper/new").read_text() == "x\n"  # noqa: ASYNC240
+    assert Path(f"{box.bundle}/upper/new").read_text() == "x\n"
     assert os.path.exists(f"{runtime.image}/home/app")
-    assert "y" not in Path(f"{runtime.image}/etc/passwd").read_text().splitlines()  # noqa: ASYNC240
+    assert "y" not in Path(f"{runtime.image}/etc/passwd").read_text().splitlines()
     await box.start()
     assert await box.wait(run=2) == 1, "the layer outlives the run"
 
@@ -155,7 +156,9 @@ async def test_its_devices_are_the_harmless_ones_and_others_cannot_be_opened(run
     assert await box.sh("head -c 3 /dev/zero | wc -c; head -c 3 /dev/urandom | wc -c; echo x > /dev/null") == "3\n3\n"
     # Nodes may be made (Docker allows it), not opened: memory, a disk.
     for kind, major, minor in (("c", 1, 1), ("c", 10, 232), ("b", 7, 0)):
-        code, text = await box.run("sh", "-c", f"mknod /tmp/n {kind} {major} {minor} && head -c 1 /tmp/n; rm /tmp/n; exit 0")
+        code, text = await box.run(
+            "sh", "-c", f"mknod /tmp/n {kind} {major} {minor} && head -c 1 /tmp/n; rm /tmp/n; exit 0"
+        )
         assert (code, "Operation not permitted" in text) == (0, True), text
 
 
@@ -206,12 +209,20 @@ async def test_cgroup_files_cannot_be_written_to_from_inside(runtime: Runtime) -
 
 
 async def test_a_restart_stays_in_the_network_namespace_and_renews_the_others(runtime: Runtime) -> None:
-    box = await runtime.create("sh", "-c", "ls -l /proc/self/ns; echo $(ls /tmp); touch /tmp/was-here")
+    box = await runtime.create("sh", "-c", "ls /tmp; touch /tmp/was-here; echo made; sleep 1000; true")
+    before: dict[str, int] = {}  # held open, so that no number is used again
     for run in range(1, 4):
         await box.start()
-        assert await box.wait(run=run) == 0
-    assert [len(set(re.findall(rf" {name} -> (\S+)", box.log()))) for name in NAMESPACES] == [3, 3, 1, 3, 3, 3]
-    assert box.log().count("\nwas-here\n") == 2
+        await eventually(lambda run=run: box.log().count("made") == run, "its output")
+        now = {name: os.open(f"/proc/{box.pid}/ns/{name}", os.O_RDONLY | os.O_CLOEXEC) for name in NAMESPACES}
+        kept = {name for name, fd in before.items() if os.path.sameopenfile(fd, now[name])}
+        sockets.close_all(list(before.values()))
+        before = now
+        assert kept == ({"net"} if run > 1 else set())
+        await box.kill()
+        assert await box.wait(run=run) == 137
+    sockets.close_all(list(before.values()))
+    assert box.log() == "made\nwas-here\nmade\nwas-here\nmade\n"
     assert box.state()["runs"] == 3
 
 
@@ -301,12 +312,15 @@ async def test_a_file_is_bound_where_the_image_has_a_dangling_symlink(runtime: R
 @pytest.mark.parametrize("user", ["", "app", "1000:6", "4242"])
 async def test_ids_and_home_are_read_from_the_images_own_files(runtime: Runtime, user: str) -> None:
     text = await runtime.output("sh", "-c", "id -u; id -g; id -G; echo $HOME", user=user)
-    assert text == {
-        "": "0\n0\n0 2000\n/root\n",
-        "app": "1000\n1000\n1000 6 2000\n/home/app\n",
-        "1000:6": "1000\n6\n6\n/home/app\n",
-        "4242": "4242\n0\n0\n/\n",
-    }[user]
+    assert (
+        text
+        == {
+            "": "0\n0\n0 2000\n/root\n",
+            "app": "1000\n1000\n1000 6 2000\n/home/app\n",
+            "1000:6": "1000\n6\n6\n/home/app\n",
+            "4242": "4242\n0\n0\n/\n",
+        }[user]
+    )
 
 
 async def test_a_user_may_start_in_a_directory_that_is_closed_to_it(runtime: Runtime, fresh_image: str) -> None:

@@ -93,7 +93,9 @@ async def test_environment_and_directory(runtime: Runtime) -> None:
 )
 async def test_as_another_user(runtime: Runtime, base: str, user: str, ids: str, capabilities: int) -> None:
     box = await runtime.run("sleep", "1000", user=base)
-    text = await box.sh("echo $(id -u) $(id -g) $(id -G) $HOME; grep CapEff /proc/self/status; echo > /dev/stdout", user=user)
+    text = await box.sh(
+        "echo $(id -u) $(id -g) $(id -G) $HOME; grep CapEff /proc/self/status; echo > /dev/stdout", user=user
+    )
     assert text.splitlines()[0] == ids
     assert int(text.splitlines()[1].split()[1], 16) == capabilities
 

@@ -129,7 +129,9 @@ async def test_a_program_killed_by_a_signal_exits_with_128_and_its_number(
     assert box.log() == ""
 
 
-@pytest.mark.parametrize(("signal_number", "code"), [(signal.SIGTERM, 143), (signal.SIGKILL, 137), (signal.SIGHUP, 129)])
+@pytest.mark.parametrize(
+    ("signal_number", "code"), [(signal.SIGTERM, 143), (signal.SIGKILL, 137), (signal.SIGHUP, 129)]
+)
 async def test_a_program_that_handles_nothing_ends_by_the_stop_signal(
     runtime: Runtime, signal_number: int, code: int
 ) -> None:
@@ -155,14 +157,18 @@ async def test_the_program_ignores_and_blocks_nothing(runtime: Runtime) -> None:
         (("/etc/passwd",), 126, "cannot execute /etc/passwd: Permission denied"),
         (("/etc",), 126, "cannot execute /etc: Permission denied"),
         (("/bin/half",), 126, "cannot execute /bin/half: Exec format error"),
-        (("/bin/orphan",), 127, "cannot execute /bin/orphan: its interpreter (the `#!` line or the loader) was not found"),
+        (
+            ("/bin/orphan",),
+            127,
+            "cannot execute /bin/orphan: its interpreter (the `#!` line or the loader) was not found",
+        ),
     ],
 )
 async def test_a_program_that_cannot_be_executed_fails_its_start_and_says_why(
     runtime: Runtime, fresh_image: str, command: tuple[str, ...], code: int, text: str, init: bool
 ) -> None:
     for name, content in (("half", "no program"), ("orphan", "#!/nowhere\n")):
-        with open(f"{fresh_image}/bin/{name}", "w", encoding="ascii") as file:  # noqa: ASYNC230
+        with open(f"{fresh_image}/bin/{name}", "w", encoding="ascii") as file:
             file.write(content)
         os.chmod(f"{fresh_image}/bin/{name}", 0o755)
     box = await runtime.create(*command, image=fresh_image, init=init)
@@ -188,7 +194,7 @@ async def test_without_init_the_program_is_pid_1(runtime: Runtime) -> None:
 async def test_programs_that_are_an_init_are_pid_1_themselves(runtime: Runtime, fresh_image: str) -> None:
     os.symlink("busybox", f"{fresh_image}/bin/tini")
     os.unlink(f"{fresh_image}/bin/tini")
-    with open(f"{fresh_image}/init", "w", encoding="ascii") as file:  # noqa: ASYNC230
+    with open(f"{fresh_image}/init", "w", encoding="ascii") as file:
         file.write("#!/bin/sh\necho pid $$\n")
     os.chmod(f"{fresh_image}/init", 0o755)
     assert await runtime.output("/init", image=fresh_image) == "pid 1\n"
@@ -217,7 +223,7 @@ async def test_a_program_killed_for_lack_of_memory_is_told_as_such(runtime: Runt
 async def test_pid_1_is_a_less_likely_victim_than_the_program(runtime: Runtime) -> None:
     box = await runtime.run("sleep", "1000")
     (program,) = children_of(box.pid)
-    adjusted = {pid: int(Path(f"/proc/{pid}/oom_score_adj").read_text()) for pid in (box.pid, program)}  # noqa: ASYNC240
+    adjusted = {pid: int(Path(f"/proc/{pid}/oom_score_adj").read_text()) for pid in (box.pid, program)}
     may_lower = int(status_of("self")["CapEff"], 16) >> 24 & 1  # CAP_SYS_RESOURCE
     assert adjusted == {box.pid: -500 if may_lower else 0, program: 0}
     if may_lower:

@@ -60,12 +60,12 @@ async def test_every_process_runs_from_a_sealed_memfd_that_nobody_can_write_to(r
         assert os.readlink(f"/proc/{pid}/exe").startswith("/memfd:orchestr8-"), pid
         assert seals_of_executable(pid) & SEALED == SEALED
         for mode in (os.O_WRONLY, os.O_RDWR, os.O_WRONLY | os.O_TRUNC):
-            with pytest.raises(OSError, match="Text file busy|Operation not permitted"):
+            with pytest.raises(OSError, match=r"Text file busy|Operation not permitted"):
                 os.close(os.open(f"/proc/{pid}/exe", mode))
 
 
 async def test_the_interpreter_of_the_machine_is_as_it_was(runtime: Runtime) -> None:
-    interpreter = Path(sys.executable).resolve()  # noqa: ASYNC240
+    interpreter = Path(sys.executable).resolve()
     before = hashlib.sha256(interpreter.read_bytes()).digest()
     await runtime.output("sh", "-c", "echo x > /proc/1/exe || echo x > /proc/self/exe || true")
     assert hashlib.sha256(interpreter.read_bytes()).digest() == before
@@ -138,8 +138,8 @@ async def test_no_secret_of_the_engine_is_in_the_memory_of_what_is_forked(runtim
         pages = list(writable_memory(pid))
         assert any(b"orchestr8" in each for each in pages), "the search itself works"
         assert not any(secret.encode() in each for each in pages)
-    assert secret not in Path(f"/proc/{runtime.forkserver.pid}/environ").read_text()  # noqa: ASYNC240
-    environment = Path(f"/proc/{box.shim_pid}/environ").read_bytes().split(b"\0")  # noqa: ASYNC240
+    assert secret not in Path(f"/proc/{runtime.forkserver.pid}/environ").read_text()
+    environment = Path(f"/proc/{box.shim_pid}/environ").read_bytes().split(b"\0")
     assert {each.split(b"=")[0] for each in environment if each} == {b"PATH", b"LANG"}
 
 
@@ -174,7 +174,7 @@ async def test_the_shim_has_a_session_and_a_cgroup_of_its_own_and_is_not_the_con
     box = await runtime.run("sleep", "1000")
     assert os.getsid(box.shim_pid) == box.shim_pid
     assert os.getsid(runtime.forkserver.pid) == runtime.forkserver.pid
-    groups = Path(f"/proc/{box.shim_pid}/cgroup").read_text()  # noqa: ASYNC240
+    groups = Path(f"/proc/{box.shim_pid}/cgroup").read_text()
     assert f"/orchestr8-{runtime.instance}/shims" in groups
     assert box.id not in groups
     (program,) = children_of(box.pid)
@@ -193,7 +193,7 @@ async def test_a_second_engine_adopts_a_shim_by_its_name(runtime: Runtime) -> No
         try:
             assert status.protocol == messages.PROTOCOL == 1
             assert (status.container, status.state, status.pid) == (box.id, "running", box.pid)
-            assert status.boot_id == Path("/proc/sys/kernel/random/boot_id").read_text().strip()  # noqa: ASYNC240
+            assert status.boot_id == Path("/proc/sys/kernel/random/boot_id").read_text().strip()
             assert (status.shim_pid, status.runs) == (box.shim_pid, 1)
             # As Spawn brought them: the network namespace, then what is merely kept.
             network, socket_kept = fds
@@ -207,7 +207,9 @@ async def test_a_second_engine_adopts_a_shim_by_its_name(runtime: Runtime) -> No
 
 
 async def test_a_shim_goes_on_without_any_engine_and_tells_the_next_one(runtime: Runtime) -> None:
-    box = await runtime.run("sh", "-c", "i=0; while [ $i -lt 50 ]; do i=$((i+1)); echo line $i; done; sleep 0.1; exit 7")
+    box = await runtime.run(
+        "sh", "-c", "i=0; while [ $i -lt 50 ]; do i=$((i+1)); echo line $i; done; sleep 0.1; exit 7"
+    )
     box.shim.close()
     await eventually(lambda: box.state().get("exit_code") == 7, "the exit in state.json")
     assert box.log() == "".join(f"line {number + 1}\n" for number in range(50))
@@ -234,7 +236,12 @@ async def test_a_message_that_a_shim_does_not_know_is_answered_and_harms_nothing
     box = await runtime.run("sleep", "1000")
     with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as stranger:
         stranger.connect(box.order.socket)
-        for packet in (b'Invented {"request": 5}', b"rubbish", b'Signal {"request": 5, "signal": "x"}', b'Attach {"request": 5}'):
+        for packet in (
+            b'Invented {"request": 5}',
+            b"rubbish",
+            b'Signal {"request": 5, "signal": "x"}',
+            b'Attach {"request": 5}',
+        ):
             stranger.send(packet)
             answer = messages.decode(sockets.receive_packet(stranger)[0])
             assert isinstance(answer, messages.Failed)
@@ -246,6 +253,7 @@ async def test_a_message_that_a_shim_does_not_know_is_answered_and_harms_nothing
 async def test_two_shims_of_one_name_do_not_take_each_others_socket_away(runtime: Runtime) -> None:
     """A shim that is about to end must not unlink the name of the one that came after it."""
     box = await runtime.create("sleep", "1000")
+    await box.status()  # it listens
     network = os.open("/proc/self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     with ours, theirs:
@@ -358,7 +366,9 @@ async def test_the_forkserver_starts_the_next_engine_when_the_engine_dies(runtim
     assert said["session"]
     blocked, ignored = sorted(said["signals"])
     assert int(blocked.split()[1], 16) == 0
-    assert int(ignored.split()[1], 16) & ~(1 << (signal.SIGPIPE - 1) | 1 << (signal.SIGXFSZ - 1)) == 0, "Python's own two"
+    assert int(ignored.split()[1], 16) & ~(1 << (signal.SIGPIPE - 1) | 1 << (signal.SIGXFSZ - 1)) == 0, (
+        "Python's own two"
+    )
     await eventually(lambda: not alive(forkserver), "Shutdown ends it")
     assert client._process is not None
     assert client._process.wait() == 0

@@ -2,8 +2,6 @@
 
 import hashlib
 import os
-import signal
-from pathlib import Path
 
 import pytest
 
@@ -46,7 +44,9 @@ async def test_a_client_sees_the_same_as_the_log_in_dockers_frames(runtime: Runt
 
 async def test_what_a_program_wrote_before_it_died_is_never_lost(runtime: Runtime) -> None:
     """Fifty times, since it is a race between the last output and the end."""
-    box = await runtime.create("sh", "-c", "echo first; head -c 70000 /dev/zero | tr '\\0' x; echo last >&2; kill -9 $$")
+    box = await runtime.create(
+        "sh", "-c", "echo first; head -c 70000 /dev/zero | tr '\\0' x; echo last >&2; kill -9 $$"
+    )
     for run in range(1, 51):
         client = await box.attach()
         await box.start()
@@ -190,8 +190,10 @@ async def test_two_clients_type_and_one_of_them_leaves(runtime: Runtime) -> None
     terminals = len([fd for fd in os.listdir(f"/proc/{pid}/fd") if "ptmx" in os.readlink(f"/proc/{pid}/fd/{fd}")])
     first.close()
     await eventually(
-        lambda: len([1 for fd in os.listdir(f"/proc/{pid}/fd") if "ptmx" in os.readlink(f"/proc/{pid}/fd/{fd}")])
-        == terminals - 1,
+        lambda: (
+            len([1 for fd in os.listdir(f"/proc/{pid}/fd") if "ptmx" in os.readlink(f"/proc/{pid}/fd/{fd}")])
+            == terminals - 1
+        ),
         "its descriptor to be closed",
     )
     second.socket.sendall(b"echo from-$((1+1)); exit 3\n")
@@ -215,7 +217,9 @@ async def test_a_client_of_one_run_gets_nothing_of_the_next(runtime: Runtime) ->
 
 
 async def test_a_terminal_is_the_programs_controlling_terminal(runtime: Runtime) -> None:
-    box = await runtime.create("sh", "-c", "tty; tty < /dev/tty; test -c /dev/console && echo console; sleep 1000; echo no", tty=True)
+    box = await runtime.create(
+        "sh", "-c", "tty; tty < /dev/tty; test -c /dev/console && echo console; sleep 1000; echo no", tty=True
+    )
     client = await box.attach(stdin=True)
     await box.start()
     await client.until_text(b"console\r\n")
@@ -239,6 +243,14 @@ async def test_a_terminal_is_resized_and_tells_its_program(runtime: Runtime) -> 
         await plain.shim.resize(1, 1)
 
 
+async def test_a_program_begins_with_the_size_that_its_terminal_was_given_before(runtime: Runtime) -> None:
+    box = await runtime.create("stty", "size", tty=True)
+    client = await box.attach()
+    await box.shim.resize(31, 97)
+    await box.start()
+    assert await client.until_end() == b"31 97\r\n"
+
+
 async def test_a_terminal_belongs_to_the_user(runtime: Runtime) -> None:
     box = await runtime.create("sh", "-c", "stat -c %u $(tty); echo written > /dev/pts/0; exit 4", tty=True, user="app")
     client = await box.attach()
@@ -250,7 +262,9 @@ async def test_a_terminal_belongs_to_the_user(runtime: Runtime) -> None:
 @pytest.mark.parametrize("init", [True, False])
 async def test_a_terminal_outlives_a_program_that_closes_it_for_a_moment(runtime: Runtime, init: bool) -> None:
     """As an init with its gettys does: no process has it open in between."""
-    script = "exec </dev/null >/dev/null 2>&1; usleep 50000; exec </dev/console >/dev/console; echo back; read x; echo $x"
+    script = (
+        "exec </dev/null >/dev/null 2>&1; usleep 50000; exec </dev/console >/dev/console; echo back; read x; echo $x"
+    )
     box = await runtime.create("sh", "-c", f"echo first; {script}", tty=True, init=init)
     client = await box.attach(stdin=True)
     await box.start()

@@ -1,5 +1,6 @@
 """The server against real sockets: each test speaks the bytes that a client would."""
 
+import errno
 import json
 import socket
 from collections.abc import AsyncIterator
@@ -9,6 +10,7 @@ from pathlib import Path
 import anyio
 import pytest
 
+from orchestr8.wire import http
 from orchestr8.wire.http import Answer, Handler, Hijacked, HttpServer, Request, Response, Send, Stream, Takeover
 
 pytestmark = pytest.mark.anyio
@@ -330,3 +332,31 @@ async def test_closing_does_not_wait_for_what_has_no_end(tmp_path: Path, monkeyp
         server.close()
         await first.rest()
         await second.rest()
+
+
+async def test_a_client_that_comes_when_no_descriptor_is_left_is_served_later(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Crowded(socket.socket):
+        full = True
+
+        def accept(self) -> tuple[socket.socket, object]:
+            if self.full:
+                self.full = False
+                raise OSError(errno.EMFILE, "Too many open files")
+            return super().accept()
+
+    async def answer(_: Request) -> Answer:
+        return Response(body=b"{}")
+
+    monkeypatch.setattr(http, "ACCEPT_PAUSE_S", 0)
+    with Crowded(socket.AF_UNIX) as listener:
+        listener.bind(str(tmp_path / "s"))
+        listener.listen()
+        server = HttpServer(answer)
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(server.serve, listener)
+            async with await anyio.connect_unix(tmp_path / "s") as stream:
+                await stream.send(b"GET / HTTP/1.1\r\nHost: e\r\n\r\n")
+                assert (await stream.receive()).startswith(b"HTTP/1.1 200")
+            server.close()

@@ -1,5 +1,8 @@
 """/containers/{id or name}: one container, as Docker's routes of the same names."""
 
+from collections.abc import Mapping
+from typing import Any
+
 from orchestr8.api.router import Route
 from orchestr8.api.services import ContainerService, ExecService
 from orchestr8.api.values import json_body, json_line, json_response, member, texts, whole_number
@@ -58,6 +61,7 @@ def routes(containers: ContainerService, execs: ExecService) -> list[Route]:
         argv = texts(body, "Cmd")
         if not argv:
             raise InvalidInput("Cmd: no exec command specified")
+        rows, columns = _console_size(body)
         spec = ExecSpec(
             argv=argv,
             environment=_environment(texts(body, "Env") or ()),
@@ -65,6 +69,8 @@ def routes(containers: ContainerService, execs: ExecService) -> list[Route]:
             working_dir=member(body, "WorkingDir", str, ""),
             tty=member(body, "Tty", bool, default=False),
             stdin=member(body, "AttachStdin", bool, default=False),
+            rows=rows,
+            columns=columns,
         )
         container = (await containers.find(reference)).container
         return json_response({"Id": execs.create(container, spec)}, status=201)
@@ -86,6 +92,14 @@ def terminal_size(request: Request) -> tuple[int, int]:
     if not (0 < rows < 65536 and 0 < columns < 65536):
         raise InvalidInput("h and w: a terminal has between 1 and 65535 rows and columns")
     return rows, columns
+
+
+def _console_size(body: Mapping[str, Any]) -> tuple[int, int]:
+    """(rows, columns) of Docker's `"ConsoleSize": [24, 80]`; zeros: not known."""
+    size = member(body, "ConsoleSize", list, [0, 0])
+    if len(size) != 2 or not all(isinstance(each, int) and 0 <= each < 65536 for each in size):
+        raise InvalidInput(f"ConsoleSize: expected rows and columns, found {size!r:.60}")
+    return size[0], size[1]
 
 
 def _environment(pairs: tuple[str, ...]) -> Pairs:

@@ -7,6 +7,7 @@ last a sweep of what is ours and belongs to no record.
 import contextlib
 import logging
 import os
+import re
 import shutil
 import socket
 import subprocess
@@ -18,11 +19,14 @@ import anyio.abc
 
 from orchestr8.backends.native import probes
 from orchestr8.backends.native.containers import Container, new_record
-from orchestr8.backends.native.making import Surroundings
+from orchestr8.backends.native.making import Surroundings, last_state
 from orchestr8.backends.native.networks import Networks
 from orchestr8.errors import Conflict, NotFound, OperationFailed
+from orchestr8.image.reference import parse_image
+from orchestr8.image.resolve import resolve
 from orchestr8.kernel import seccomp
 from orchestr8.kernel.cgroup import CgroupTree
+from orchestr8.kernel.rlimit import limit_descriptors, raise_descriptors
 from orchestr8.model import actions
 from orchestr8.model.actions import Action
 from orchestr8.model.backend import ExecHandle, ExecSpec, ProbeResult
@@ -39,6 +43,7 @@ from orchestr8.storage.trash import Trash
 from orchestr8.storage.volumes import VolumeStore
 
 _log: Final = logging.getLogger(__name__)
+_ANONYMOUS: Final = re.compile(r"[0-9a-f]{64}")
 
 
 class NativeBackend:
@@ -76,8 +81,12 @@ class NativeBackend:
         )
         engine = (engine_argv, engine_environment or {}) if engine_argv else None
 
+        before = raise_descriptors()  # each container takes two, DNS up to a thousand
+
         def start() -> tuple[socket.socket, subprocess.Popen[bytes]]:
-            return start_forkserver(log_fd)
+            sock, process = start_forkserver(log_fd)
+            limit_descriptors(process.pid, before)  # else programs would inherit what few of them expect
+            return sock, process
 
         self._around = Surroundings(
             root=root,
@@ -123,19 +132,25 @@ class NativeBackend:
         boot_id = _boot_id()
         for record in list(self._registry.containers.values()):
             container = self._containers[record.name] = Container(self._around, record)
-            state = await anyio.to_thread.run_sync(read_state, container.bundle)
+            state = await anyio.to_thread.run_sync(last_state, container.bundle)
             await container.adopt(state, boot_id)
+            await container.release_if_idle()  # it ended while no engine looked
 
     async def _sweep(self) -> None:
         """Remove what carries our marks and no record owns: the leavings of an engine that died half-way."""
+        assert self._tasks is not None
         live = {record.id for record in self._registry.containers.values()}
         await self._networks.sweep(live)
         await anyio.to_thread.run_sync(self._sweep_files, live)
+        self._tasks.start_soon(anyio.to_thread.run_sync, self._empty_trash, name="empty the trash")
 
     def _sweep_files(self, live: set[ContainerId]) -> None:
         for container_id in self._cgroups.containers() - live:
-            self._cgroups.kill(container_id)
-            self._cgroups.remove(container_id)
+            try:
+                self._cgroups.kill(container_id)
+                self._cgroups.remove(container_id)
+            except OperationFailed as error:  # a process is stuck in the kernel: the next engine tries again
+                _log.warning("%s", error)
         with contextlib.suppress(FileNotFoundError):
             for name in os.listdir(f"{self._root}/containers"):
                 if name not in live:
@@ -144,15 +159,17 @@ class NativeBackend:
             if name not in live:
                 os.unlink(f"{self._run_dir}/shims/{name}")
         for name in self._volumes.names():
-            if name not in self._registry.volumes and len(name) == 64:  # anonymous, of a creation that never ended
+            if name not in self._registry.volumes and _ANONYMOUS.fullmatch(name):  # of a creation that never ended
                 self._volumes.remove(name)
-        self._empty_trash()
 
     def _empty_trash(self) -> None:
+        """What cannot be deleted is left for another time: nobody waits for it."""
         try:
             self._trash.empty()
         except OperationFailed as error:
             _log.warning("%s: %s", error.message, "; ".join(error.notes))
+        except OSError as error:
+            _log.warning("cannot empty the trash: %s", error)
 
     async def close(self, *, remove: bool) -> None:
         """End the forkserver and let go; containers go on. `remove`: nothing runs, so take firewall and cgroups too."""
@@ -161,13 +178,24 @@ class NativeBackend:
         if self._tasks is not None:
             self._tasks.cancel_scope.cancel()
         await self._exits.aclose()
+        for container in self._containers.values():
+            container.let_go()
         with anyio.CancelScope(shield=True):
             await anyio.to_thread.run_sync(self._empty_trash)
-            await self._manager.close(remove=remove)
-            if remove:
-                await anyio.to_thread.run_sync(self._cgroups.remove_parent)
-                shutil.rmtree(f"{self._run_dir}/shims")  # with the socket of a shim that was killed
-            self._cgroups.close()
+            try:
+                await self._manager.close(remove=remove)
+            finally:
+                if remove:
+                    await anyio.to_thread.run_sync(self._remove_all)
+                self._cgroups.close()
+
+    def _remove_all(self) -> None:
+        """What there is once for all containers. A shim may still wait for a client that reads slowly."""
+        try:
+            self._cgroups.remove_parent()
+        except OperationFailed as error:
+            _log.warning("%s", error)
+        shutil.rmtree(f"{self._run_dir}/shims", ignore_errors=True)  # with the socket of a shim that was killed
 
     @property
     def forkserver_pid(self) -> int:
@@ -234,6 +262,9 @@ class NativeBackend:
         return container
 
     # --- doing ----------------------------------------------------------------------------------------------------
+
+    async def check_image(self, image: str) -> None:
+        await anyio.to_thread.run_sync(resolve, parse_image(image), self._around.root)
 
     async def apply(self, action: Action) -> None:
         self._acting += 1

@@ -71,6 +71,7 @@ class Container:
         self.run = RunState()
         self._lock = anyio.Lock()
         self._shim: ShimClient | None = None
+        self._holds = False  # a cgroup, names, perhaps ports: what a run has and `_release` takes away
         self._shim_gone = anyio.Event()
         self._exited = anyio.Event()
         self._start_kind = EventKind.START
@@ -209,6 +210,8 @@ class Container:
     async def _ensure_shim(self) -> ShimClient:
         if self._shim is not None and self._shim.open:
             return self._shim
+        if self._holds:
+            await self._release()
         async with AsyncExitStack() as undo:
             try:
                 return await self._make_shim(undo)
@@ -266,7 +269,9 @@ class Container:
 
     async def leave(self, network: NetworkName) -> None:
         """The network goes away, unless the container runs by now."""
-        async with self._alone():
+        async with self._lock:
+            if self._removed:
+                return
             if self.running:
                 raise Conflict(f"network {network} is in use by {self.record.name}", code="O8-706")
             await self._release()
@@ -274,6 +279,7 @@ class Container:
 
     def _use(self, shim: ShimClient) -> ShimClient:
         self._shim = shim
+        self._holds = True
         self._shim_gone = anyio.Event()
         return shim
 
@@ -303,20 +309,20 @@ class Container:
 
     def on_lost(self) -> None:
         """The shim is gone: as told, or killed, and then PID 1 died with it."""
+        self._shim = None
+        self._shim_gone.set()
         if self.running:
             _log.warning("%s: its shim was killed; the container died with it", self.record.name)
             self._record_exit(128 + signal.SIGKILL, oom_killed=False, finished_at=time.time())
-        self._shim = None
-        self._shim_gone.set()
 
     @property
     def idle(self) -> bool:
-        """Whether a shim is kept that no restart by policy will need."""
+        """Whether something of the last run is kept that no restart by policy will need."""
         restart = self.record.spec.restart.mode
-        if self._shim is None or self.run.state is not ContainerState.EXITED:
+        if not self._holds or self.run.state is not ContainerState.EXITED:
             return False
         finished = restart is RestartMode.ON_FAILURE and self.run.exit_code == 0
-        return restart is RestartMode.NO or self.record.stopped_by_user or finished
+        return self._shim is None or restart is RestartMode.NO or self.record.stopped_by_user or finished
 
     async def release_if_idle(self) -> None:
         async with self._lock:
@@ -333,10 +339,13 @@ class Container:
                 await self._shim_gone.wait()
         await around.networks.unpublish(container_id)
         await around.networks.close_namespace(container_id)
-        await anyio.to_thread.run_sync(self._remove_cgroup)
+        await anyio.to_thread.run_sync(self._remove_traces)
+        self._holds = False
 
-    def _remove_cgroup(self) -> None:
-        """Kill what is left in it: nothing, unless the shim was killed."""
+    def _remove_traces(self) -> None:
+        """The socket of a shim that was killed, and the cgroup: nothing is left in it, unless that happened just now."""
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(self._around.shim_socket(self.record.id))
         cgroups, container_id = self._around.cgroups, self.record.id
         try:
             cgroups.place(container_id)
@@ -354,7 +363,7 @@ class Container:
             if self.running:
                 await self._stop_program(self.record.spec.stop_timeout_s if timeout_s is None else timeout_s)
                 self._emit(EventKind.STOP)
-            if self._shim is not None:
+            if self._holds:
                 await self._release()
 
     async def _stop_program(self, timeout_s: float) -> None:
@@ -435,6 +444,8 @@ class Container:
             return
         try:
             await self._around.networks.adopt(self.record, dns_udp=fds[1], dns_tcp=fds[2])
+        except Orchestr8Error as error:  # it is served worse; the other containers still are to be served at all
+            _log.warning("%s runs on without names and new ports: %s", self.record.name, error)
         finally:
             sockets.close_all(fds)
         if self.running:  # and did not end meanwhile
@@ -448,7 +459,12 @@ class Container:
             self.run = RunState(ContainerState.EXITED, 0, 128 + signal.SIGKILL, False, self.run.started_at, time.time())
             why = "the machine was restarted" if state["boot_id"] != boot_id else "its shim was killed"
             _log.warning("%s ended while no engine looked: %s", self.record.name, why)
-        await anyio.to_thread.run_sync(self._remove_cgroup)
+        await anyio.to_thread.run_sync(self._remove_traces)
+
+    def let_go(self) -> None:
+        """The engine ends, the container goes on: hear nothing more from its shim."""
+        if self._shim is not None:
+            self._shim.close()
 
     # --- talking --------------------------------------------------------------------------------------------------
 
@@ -463,7 +479,10 @@ class Container:
         await shim.attach(stream_fd, base64.b64encode(early).decode(), stdin=stdin)
 
     async def resize(self, rows: int, columns: int) -> None:
-        await self._live_shim().resize(rows, columns)
+        """Before a start too: somebody who attaches gives the size that the program is to begin with."""
+        if self._shim is None:
+            raise Conflict(f"{self.record.name} is not running")
+        await self._shim.resize(rows, columns)
 
     async def exec(self, spec: ExecSpec, stream_fd: int, early: bytes) -> "RunningExec":
         shim = self._live_shim()

@@ -8,8 +8,10 @@ import dataclasses
 import hashlib
 import logging
 import os
+import signal
+import time
 from collections.abc import Callable
-from typing import Final
+from typing import Any, Final
 
 from orchestr8.backends.native.networks import Networks
 from orchestr8.errors import NotFound
@@ -22,7 +24,7 @@ from orchestr8.model.ids import ContainerId, ContainerName, VolumeName
 from orchestr8.model.records import ContainerRecord, Registry
 from orchestr8.model.specs import MountKind
 from orchestr8.runtime import bundle
-from orchestr8.runtime.client import ForkserverClient
+from orchestr8.runtime.client import ForkserverClient, read_state
 from orchestr8.runtime.users import User, read_file, resolve_user
 from orchestr8.storage.covers import CoverKind
 from orchestr8.storage.snapshots import SnapshotStore
@@ -159,3 +161,17 @@ def command_line(bundle_path: str) -> tuple[str, ...]:
         return tuple(bundle.read(bundle_path)["process"]["args"])
     except FileNotFoundError:
         return ()
+    except ValueError:  # a power cut took what was in it: without it the bundle is made again at the next start
+        _log.warning("%s/config.json is damaged, and is made anew", bundle_path)
+        os.unlink(f"{bundle_path}/config.json")
+        return ()
+
+
+def last_state(bundle_path: str) -> dict[str, Any]:
+    """What the shim wrote of its last run; {} when it never did. What a power cut took ended by that."""
+    try:
+        return read_state(bundle_path)
+    except ValueError:
+        _log.warning("%s: the state of its last run is damaged", bundle_path)
+        ended = {"state": "exited", "pid": 0, "exit_code": 128 + signal.SIGKILL, "oom_killed": False}
+        return {**ended, "started_at": 0.0, "finished_at": time.time()}

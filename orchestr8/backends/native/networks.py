@@ -3,6 +3,8 @@
 from collections.abc import Iterable, Mapping
 from typing import Final
 
+import anyio
+
 from orchestr8.errors import NotFound
 from orchestr8.model.ids import ContainerId, NetworkName, StackName
 from orchestr8.model.records import ContainerRecord, NetworkRecord, Registry
@@ -25,16 +27,20 @@ class Networks:
         self._manager = manager
         self._registry = registry
         self._allotted: dict[NetworkName, set[str]] = {}  # addresses of containers whose rows are being written
-        self._subnets: set[str] = set()
+        self._creating = anyio.Lock()
 
     async def create(self, stack: StackName, spec: NetworkSpec) -> None:
         """Make the network, or make again what is missing of it."""
+        async with self._creating:  # two stacks may name the same one
+            record = await self._recorded(stack, spec)
+        await self._manager.create_network(record.name, record.subnet, record.bridge)
+
+    async def _recorded(self, stack: StackName, spec: NetworkSpec) -> NetworkRecord:
         record = self._registry.networks.get(spec.name)
         if record is None:
             routes = await self._manager.host_routes()
-            used = [*(each.subnet for each in self._registry.networks.values()), *self._subnets]
+            used = [each.subnet for each in self._registry.networks.values()]
             subnet = allot_subnet(used, routes, requested=spec.subnet)
-            self._subnets.add(subnet)
             record = NetworkRecord(
                 name=spec.name,
                 stack=stack,
@@ -44,11 +50,8 @@ class Networks:
                 bridge=self._manager.links.bridge(spec.name),
                 labels=dict(spec.labels),
             )
-            try:
-                await self._registry.save(record)
-            finally:
-                self._subnets.discard(subnet)
-        await self._manager.create_network(record.name, record.subnet, record.bridge)
+            await self._registry.save(record)
+        return record
 
     async def remove(self, name: NetworkName) -> None:
         record = self._registry.networks.get(name)
@@ -65,15 +68,15 @@ class Networks:
             if attachment.network in present:
                 continue
             network = self._record(attachment.network)
-            pending = self._allotted.setdefault(network.name, set())
             used = {
                 address
                 for container in self._registry.containers.values()
                 for address in container.addresses.get(network.name, ())
             }
-            address = allot_address(network.subnet, used | pending)
-            pending.add(address)
+            address = allot_address(network.subnet, used | self._allotted.get(network.name, set()))
             addresses[network.name] = (address,)
+        for name, each in addresses.items():  # only now: a network that is full keeps no address of another one
+            self._allotted.setdefault(name, set()).update(each)
         return addresses
 
     def settled(self, addresses: dict[NetworkName, tuple[str, ...]]) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from orchestr8.cli.containers import running_container
 from orchestr8.cli.parser import UsageError
-from orchestr8.cli.terminal import environment_list, interact, wants_terminal
+from orchestr8.cli.terminal import environment_list, interact, terminal_size, wants_terminal
 
 TYPE_CHECKING = False  # `typing` costs 4 ms at start
 if TYPE_CHECKING:
@@ -26,6 +26,7 @@ def run(context: Context, options: Options) -> int:
             "User": options.user or "",
             "WorkingDir": options.workdir or "",
             "Tty": tty,
+            "ConsoleSize": terminal_size(1) if tty else None,
             "AttachStdin": True,
         },
     )

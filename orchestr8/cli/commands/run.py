@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 
 from orchestr8.cli.documents import sent_document
-from orchestr8.cli.terminal import environment_list, interact, wants_terminal
+from orchestr8.cli.terminal import environment_list, interact, resize, wants_terminal
 from orchestr8.cli.work import do_work
 from orchestr8.errors import NotFound
 
@@ -62,6 +62,8 @@ def _attached(client: Client, there: str, *, tty: bool, removed: bool) -> int:
         client.upgrade("POST", f"{there}/attach", query={"stdin": 1}) as stream,
         client.open("POST", f"{there}/wait", query={"condition": "removed" if removed else "next-exit"}) as end,
     ):
+        if tty:
+            resize(client, there)  # so that the program never sees another size
         client.request("POST", f"{there}/start", timeout_s=None)
         left = interact(client, stream, there, tty=tty, stdin=True, forward=forward)
         if left is None:

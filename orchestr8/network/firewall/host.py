@@ -72,6 +72,7 @@ class HostFirewall:
             changes.append(self._queue.popleft())
         if not changes:
             return
+        before = self._known.copy()
         for change in changes:
             self._remember(change)
         text = "".join(
@@ -86,6 +87,8 @@ class HostFirewall:
             except NftError as error:
                 for change in changes:
                     change.error = error
+                    before.subtract(change.remove)
+                self._known = before  # what its owner is told was not added must not come with the next rewriting
 
     def settle(self) -> None:
         """From now on nothing stands in the table but what is known here."""

@@ -44,6 +44,9 @@ class Elements:
     subnets: set[str] = field(default_factory=set)
     ports: dict[HostPort, Target] = field(default_factory=dict)
 
+    def copy(self) -> "Elements":
+        return Elements(set(self.bridges), set(self.subnets), dict(self.ports))
+
     def update(self, other: "Elements") -> None:
         self.bridges |= other.bridges
         self.subnets |= other.subnets

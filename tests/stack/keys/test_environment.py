@@ -41,3 +41,9 @@ def test_labels_without_a_value_are_empty(service) -> None:
 )  # fmt: skip
 def test_what_is_no_pair_is_an_error(service, value: str, error: str) -> None:
     assert service(f"environment: {value}").errors == [f"stack.yml:4:{error}"]
+
+
+def test_a_variable_has_a_name(service) -> None:
+    assert service('environment: {"": a}').errors == [
+        "stack.yml:4:19: error[O8-305] `services.web.environment`: a name is empty"
+    ]

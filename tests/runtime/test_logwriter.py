@@ -1,0 +1,210 @@
+"""The log's writer, against its reader: any bytes in any chunks come back, through rotation and full disks."""
+
+import errno
+import os
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from orchestr8.runtime import logwriter
+from orchestr8.runtime.logs import LogReader
+from orchestr8.runtime.logwriter import LogWriter
+
+NAMES = {1: b"stdout", 2: b"stderr"}
+LINE = re.compile(rb"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{9}Z) (stdout|stderr) ([FP]) (.*)")
+PIECES = st.lists(
+    st.tuples(
+        st.sampled_from([1, 2]),
+        st.one_of(st.binary(max_size=50), st.lists(st.sampled_from([b"\n", b"a", b"\r", b"\0", b" F "]), max_size=12).map(b"".join)),
+    ),
+    max_size=20,
+)
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> str:
+    return str(tmp_path / "current.log")
+
+
+def read_back(path: str) -> dict[int, bytes]:
+    reader = LogReader(path)
+    found = {1: b"", 2: b""}
+    while (batches := reader.read()) is not None:
+        for batch in batches:
+            found[batch.stream] += batch.data
+    for batch in reader.finish():
+        found[batch.stream] += batch.data
+    reader.close()
+    return found
+
+
+def records(path: str) -> list[tuple[bytes, bytes, bytes]]:
+    found = []
+    for line in Path(path).read_bytes().split(b"\n")[:-1]:
+        match = LINE.fullmatch(line)
+        assert match, line
+        found.append((match[2], match[3], match[4]))
+    return found
+
+
+@given(PIECES)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_the_reader_gives_back_exactly_what_was_written(tmp_path: Path, pieces: list[tuple[int, bytes]]) -> None:
+    path = str(tmp_path / "round-trip.log")
+    Path(path).unlink(missing_ok=True)
+    writer = LogWriter(path)
+    for stream, chunk in pieces:
+        if chunk:
+            writer.write(NAMES[stream], chunk)
+    writer.close()
+    assert read_back(path) == {
+        stream: b"".join(chunk for each, chunk in pieces if each == stream) for stream in NAMES
+    }
+
+
+@given(st.lists(st.binary(min_size=1, max_size=300), max_size=60))
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_what_rotation_keeps_is_the_end_of_what_was_written(tmp_path: Path, chunks: list[bytes]) -> None:
+    path = str(tmp_path / "rotation.log")
+    for name in (path, f"{path}.1", f"{path}.2"):
+        Path(name).unlink(missing_ok=True)
+    writer = LogWriter(path, max_bytes=1000, max_files=3)
+    for chunk in chunks:
+        writer.write(b"stdout", chunk)
+    writer.close()
+    written = b"".join(chunks)
+    assert written.endswith(read_back(path)[1])
+    assert not os.path.exists(f"{path}.3")
+
+
+def test_lines_are_records_and_a_tail_is_a_part(path: str) -> None:
+    writer = LogWriter(path)
+    for chunk in (b"one\ntwo\nthr", b"ee", b"\n", b"\n\n"):
+        writer.write(b"stdout", chunk)
+    writer.write(b"stderr", b"x\n")
+    assert records(path) == [
+        (b"stdout", b"F", b"one"),
+        (b"stdout", b"F", b"two"),
+        (b"stdout", b"P", b"thr"),
+        (b"stdout", b"P", b"ee"),
+        (b"stdout", b"F", b""),
+        (b"stdout", b"F", b""),
+        (b"stdout", b"F", b""),
+        (b"stderr", b"F", b"x"),
+    ]
+    writer.close()
+
+
+def test_times_are_utc_with_nanoseconds(path: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    moments = iter([0, 999_999_999, 1_000_000_000, 1_700_000_000_000_000_001, 1_700_000_000_500_000_000])
+    monkeypatch.setattr(logwriter.time, "time_ns", lambda: next(moments))
+    writer = LogWriter(path)
+    for _ in range(5):
+        writer.write(b"stdout", b"x\n")
+    writer.close()
+    assert [line.split(b" ")[0].decode() for line in Path(path).read_bytes().splitlines()] == [
+        "1970-01-01T00:00:00.000000000Z",
+        "1970-01-01T00:00:00.999999999Z",
+        "1970-01-01T00:00:01.000000000Z",
+        "2023-11-14T22:13:20.000000001Z",
+        "2023-11-14T22:13:20.500000000Z",
+    ]
+
+
+def test_a_later_writer_goes_on_where_the_file_ends_and_counts_what_is_there(path: str) -> None:
+    for number in range(3):
+        writer = LogWriter(path, max_bytes=100, max_files=2)
+        writer.write(b"stdout", b"line %d\n" % number)
+        writer.close()
+    assert [text for _, _, text in records(f"{path}.1")] == [b"line 0", b"line 1"]
+    assert [text for _, _, text in records(path)] == [b"line 2"]
+
+
+def test_a_chunk_larger_than_a_file_is_written_whole(path: str) -> None:
+    writer = LogWriter(path, max_bytes=100, max_files=3)
+    writer.write(b"stdout", b"y" * 500 + b"\n")
+    writer.write(b"stdout", b"z\n")
+    writer.close()
+    assert read_back(path)[1] == b"y" * 500 + b"\nz\n"
+
+
+def test_the_log_is_not_readable_for_everybody(path: str) -> None:
+    LogWriter(path).close()
+    assert os.stat(path).st_mode & 0o777 == 0o640
+
+
+def test_a_symlink_in_the_logs_place_is_not_followed(path: str, tmp_path: Path) -> None:
+    os.symlink(tmp_path / "elsewhere", path)
+    with pytest.raises(OSError, match="symbolic links"):
+        LogWriter(path)
+
+
+def test_a_full_disk_loses_bytes_and_counts_them() -> None:
+    writer = LogWriter("/dev/full")
+    writer.write(b"stdout", b"some text\n")
+    assert writer.lost_bytes == 50
+    writer.close()
+
+
+@pytest.fixture
+def narrow(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[int]]:
+    """os.write takes as many bytes a call as the list says, then fails as a full disk does; empty: as usual."""
+    room: list[int] = []
+    real = os.write
+
+    def write(fd: int, data: Any) -> int:
+        if not room:
+            return real(fd, data)
+        count = room.pop(0)
+        if count == 0:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return real(fd, data[:count])
+
+    monkeypatch.setattr(logwriter.os, "write", write)
+    yield room
+
+
+def test_a_short_write_is_continued(path: str, narrow: list[int]) -> None:
+    writer = LogWriter(path)
+    narrow += [7, 3]
+    writer.write(b"stdout", b"a line\n")
+    writer.close()
+    assert read_back(path)[1] == b"a line\n"
+    assert writer.lost_bytes == 0
+
+
+def test_after_a_full_disk_the_next_record_begins_a_line(path: str, narrow: list[int]) -> None:
+    writer = LogWriter(path)
+    narrow += [45, 0]
+    writer.write(b"stdout", b"lost in part\n")
+    narrow += [0]
+    writer.write(b"stdout", b"lost\n")
+    writer.write(b"stdout", b"whole\n")
+    writer.write(b"stdout", b"again\n")
+    writer.close()
+    assert [text for _, _, text in records(path)] == [b"lost ", b"whole", b"again"]
+    assert writer.lost_bytes == 53 - 45 + 46
+
+
+def test_when_no_new_file_can_be_made_the_log_goes_on_in_the_old_one(
+    path: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    writer = LogWriter(path, max_bytes=60, max_files=2)
+    writer.write(b"stdout", b"one\n")
+
+    def refuse(*_arguments: Any) -> int:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(logwriter.os, "open", refuse)
+    writer.write(b"stdout", b"two\n")
+    monkeypatch.undo()
+    writer.write(b"stdout", b"three\n")
+    writer.close()
+    text = b"".join(Path(name).read_bytes() for name in (f"{path}.1", path) if os.path.exists(name))
+    assert [line.split(b" ")[3] for line in text.splitlines()][-1] == b"three"
+    assert writer.lost_bytes == 0

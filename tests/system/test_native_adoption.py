@@ -1,0 +1,153 @@
+"""What a former engine of the same root left: a living shim, a dying one, an end that nobody saw, damaged files."""
+
+import os
+import select
+import shutil
+import signal
+import socket
+import subprocess
+import threading
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import anyio
+import pytest
+
+from orchestr8.backends.native import NativeBackend
+from orchestr8.engine.store import Store
+from orchestr8.kernel.namespaces import CloneFlag, setns, unshare
+from orchestr8.model.actions import RemoveContainer, StopContainer
+from orchestr8.model.observed import ContainerState
+from tests.backends.bench import WEB, Bench
+
+pytestmark = [pytest.mark.anyio, pytest.mark.system]
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+@pytest.fixture(autouse=True)
+def network_namespace() -> Iterator[None]:
+    before = os.open("/proc/thread-self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
+    unshare(CloneFlag.NEWNET)
+    subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
+    yield
+    setns(before, CloneFlag.NEWNET)
+    os.close(before)
+
+
+class Place:
+    """A root and its engines, one after the other."""
+
+    def __init__(self, path: Path) -> None:
+        self.root, self.run_dir = path / "root", path / "run"
+        self.root.mkdir()
+        self.run_dir.mkdir()
+        self.instance = os.urandom(4).hex()
+        tree = path / "tree"
+        for folder in ("bin", "etc", "tmp"):
+            (tree / folder).mkdir(parents=True)
+        shutil.copy("/bin/busybox", tree / "bin" / "busybox")
+        for name in ("sh", "sleep", "true"):
+            (tree / "bin" / name).symlink_to("busybox")
+        (tree / "etc" / "passwd").write_text("root:x:0:0:root:/root:/bin/sh\n")
+        self.image = f"rootfs:{tree}"
+
+    @asynccontextmanager
+    async def engine(self, *, last: bool = False) -> AsyncIterator[Bench]:
+        async with Store.open(str(self.root / "state.db")) as store:
+            backend = NativeBackend(
+                root=str(self.root), run_dir=str(self.run_dir), instance=self.instance, registry=store
+            )
+            try:
+                await backend.start()
+                yield Bench(backend, self.image)
+                if last:
+                    await backend.apply(StopContainer(name=WEB, timeout_s=0))
+                    await backend.apply(RemoveContainer(name=WEB))
+            finally:
+                await backend.close(remove=last)
+
+    def shims(self) -> list[str]:
+        return os.listdir(self.run_dir / "shims")
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Place:
+    return Place(tmp_path)
+
+
+def wait_for_end(pid: int) -> None:
+    """Of a process that is nobody's child here."""
+    try:
+        fd = os.pidfd_open(pid)
+    except ProcessLookupError:
+        return
+    try:
+        select.select([fd], [], [])
+    finally:
+        os.close(fd)
+
+
+async def test_an_end_that_nobody_saw_is_seen_and_its_shim_let_go(place: Place) -> None:
+    async with place.engine() as bench:
+        await bench.create("sleep", "1000")
+        await bench.start()
+        pid = (await bench.see()).pid
+    os.kill(pid, signal.SIGKILL)
+    await anyio.to_thread.run_sync(wait_for_end, pid)
+    async with place.engine(last=True) as bench:
+        seen = await bench.until_exited()
+        assert seen.exit_code == 137
+        assert place.shims() == []
+
+
+async def test_a_shim_that_ends_while_it_is_adopted_is_a_dead_one(place: Place) -> None:
+    async with place.engine() as bench:
+        await bench.create("true")
+        container_id = (await bench.see()).id
+    with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as listener:
+        listener.bind(str(place.run_dir / "shims" / container_id))
+        listener.listen()
+
+        def accept_and_die() -> None:
+            listener.accept()[0].close()
+
+        dying = threading.Thread(target=accept_and_die)
+        dying.start()
+        async with place.engine(last=True) as bench:
+            assert (await bench.see()).state is ContainerState.CREATED
+            await bench.start()
+            assert (await bench.until_exited()).exit_code == 0
+        dying.join()
+
+
+async def test_files_that_a_power_cut_emptied_keep_no_engine_from_starting(place: Place) -> None:
+    async with place.engine() as bench:
+        await bench.create("true")
+        await bench.start()
+        await bench.until_exited()
+        container_id = (await bench.see()).id
+    bundle = place.root / "containers" / container_id
+    (bundle / "state.json").write_bytes(b"")
+    (bundle / "config.json").write_bytes(b"")
+    async with place.engine(last=True) as bench:
+        seen = await bench.see()
+        assert (seen.state, seen.exit_code) == (ContainerState.EXITED, 137)
+        await bench.start()
+        assert (await bench.until_exited()).exit_code == 0
+
+
+async def test_a_shim_that_was_killed_a_moment_ago_can_be_stopped(place: Place) -> None:
+    """The engine has not read the end of its connection yet when the order comes."""
+    async with place.engine(last=True) as bench:
+        await bench.create("sleep", "1000")
+        await bench.start()
+        shim = bench.backend.shim_pid(WEB)
+        os.kill(shim, signal.SIGKILL)
+        wait_for_end(shim)
+        await bench.stop()
+        assert (await bench.see()).exit_code == 137
