@@ -480,9 +480,11 @@ class Container:
 
     async def resize(self, rows: int, columns: int) -> None:
         """Before a start too: somebody who attaches gives the size that the program is to begin with."""
-        if self._shim is None:
-            raise Conflict(f"{self.record.name} is not running")
-        await self._shim.resize(rows, columns)
+        shim = self._shim
+        if shim is None:
+            async with self._alone():
+                shim = await self._ensure_shim()
+        await shim.resize(rows, columns)
 
     async def exec(self, spec: ExecSpec, stream_fd: int, early: bytes) -> "RunningExec":
         shim = self._live_shim()

@@ -17,19 +17,17 @@ def run(context: Context, options: Options) -> int:
         raise UsageError("`exec` needs a command to run", helps=[f"orchestr8 exec {options.service} sh"])
     tty = wants_terminal(no_tty=options.no_tty)
     container = running_container(context, options.service, options.index)
-    made = context.client.request(
-        "POST",
-        f"/containers/{container['id']}/exec",
-        body={
-            "Cmd": options.command,
-            "Env": environment_list(options.env, context.environ, tty=tty),
-            "User": options.user or "",
-            "WorkingDir": options.workdir or "",
-            "Tty": tty,
-            "ConsoleSize": terminal_size(1) if tty else None,
-            "AttachStdin": True,
-        },
-    )
+    body = {
+        "Cmd": options.command,
+        "Env": environment_list(options.env, context.environ, tty=tty),
+        "User": options.user or "",
+        "WorkingDir": options.workdir or "",
+        "Tty": tty,
+        "AttachStdin": True,
+    }
+    if tty:
+        body["ConsoleSize"] = terminal_size(1)
+    made = context.client.request("POST", f"/containers/{container['id']}/exec", body=body)
     there = f"/exec/{made['Id']}"
     with context.client.upgrade("POST", f"{there}/start", body={"Tty": tty}) as stream:
         ended_by = interact(context.client, stream, there, tty=tty, stdin=True, forward=None)
