@@ -106,11 +106,15 @@ class Engine:
         results = [(words, self.run(*words)) for words in commands]
         return [f"`{' '.join(words)}` failed: {result.err}" for words, result in results if result.code]
 
-    def stacks(self) -> list[str]:
-        """The names of all stacks that this engine has."""
+    def ask(self, path: str, **query: object) -> Any:
+        """What the engine's HTTP interface tells. Raises OSError or Orchestr8Error; starts nothing."""
         from orchestr8.wire.client import Client
 
-        return [each["name"] for each in Client(f"{self.run_dir}/engine.sock").request("GET", "/stacks")]
+        return Client(f"{self.run_dir}/engine.sock").request("GET", path, query=query)
+
+    def stacks(self) -> list[str]:
+        """The names of all stacks that this engine has."""
+        return [each["name"] for each in self.ask("/stacks")]
 
     def destroy(self) -> None:
         """By force, after a failure, so that the next test finds a clean machine."""

@@ -12,6 +12,7 @@ import time
 from orchestr8.cli.output import Output, is_true
 from orchestr8.cli.parser import UsageError
 from orchestr8.cli.progress import JsonProgress, PlainProgress, Progress
+from orchestr8.errors import InvalidInput
 from orchestr8.wire.client import Client
 from orchestr8.wire.paths import engine_root, socket_path
 
@@ -109,7 +110,7 @@ class Context:
             profiles=list(options.profiles),
             services=list(services),
             environ=self.environ,
-            working_dir=os.getcwd(),
+            working_dir=_working_dir(),
             strict=options.strict,
             stdin=_read_stdin,
             interpolate=interpolate,
@@ -135,6 +136,13 @@ def _chosen(environ: Mapping[str, str], variable: str, choices: tuple[str, ...])
     if value not in choices:
         raise UsageError(f"{variable} is `{value}`", helps=[f"set it to one of: {', '.join(choices)}"])
     return value
+
+
+def _working_dir() -> str:
+    try:
+        return os.getcwd()
+    except OSError as error:
+        raise InvalidInput("the directory you stand in is not there any more", helps=["cd to another one"]) from error
 
 
 def _read_stdin() -> str:

@@ -7,6 +7,7 @@ lines. A million lines pass here, so a frame's lines get their prefix by one `re
 from __future__ import annotations
 
 import json
+import time
 
 from orchestr8.cli.output import RESET
 from orchestr8.errors import error_from_json
@@ -24,11 +25,14 @@ _COLOURS: Final = tuple(f"\x1b[{code}m" for code in (36, 33, 32, 35, 34, "36;1",
 
 
 class LogView:
-    """Reads a log stream and writes what it holds. `ended` is set when the engine has nothing more to send."""
+    """Reads a log stream and writes what it holds. `ended` is set when the engine has nothing more to send; `last_at` is
+    the Unix time at which something came last: whatever is written later has not been shown.
+    """
 
     def __init__(self, stream: Stream, write: Callable[[bytes], None], *, colour: bool, prefix: bool) -> None:
         self.stream = stream
         self.ended = False
+        self.last_at = time.time()
         self._write = write
         self._colour = colour
         self._prefix = prefix
@@ -51,6 +55,7 @@ class LogView:
             if self._reader.pending:
                 raise cut_off()
             return
+        self.last_at = time.time()
         pieces: list[bytes] = []
         for kind, payload, source in self._reader.feed(data):
             if kind == ANNOUNCEMENT:

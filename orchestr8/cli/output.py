@@ -10,6 +10,8 @@ import os
 import select
 import sys
 
+from orchestr8.errors import OperationFailed
+
 TYPE_CHECKING = False  # `typing` costs 4 ms at start
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -53,7 +55,10 @@ class Output:
 
 
 def write_all(fd: int, data: bytes) -> None:
-    """Write everything, waiting where a descriptor shared with another program was made non-blocking."""
+    """Write everything, waiting where a descriptor shared with another program was made non-blocking.
+
+    Raises BrokenPipeError when the reader has left, OperationFailed when what is written cannot be kept.
+    """
     view = memoryview(data)
     while view:
         try:
@@ -62,6 +67,10 @@ def write_all(fd: int, data: bytes) -> None:
             poll = select.poll()
             poll.register(fd, select.POLLOUT)
             poll.poll()
+        except BrokenPipeError:
+            raise
+        except OSError as error:
+            raise OperationFailed(f"the output cannot be written: {error.strerror}") from error
 
 
 def can_colour(environ: Mapping[str, str]) -> bool:

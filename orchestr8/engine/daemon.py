@@ -84,8 +84,10 @@ class Engine:
                         self._crash()
             finally:
                 # Not in a scope of this task's: what the backend entered at its start lies around that, and ends first.
-                await backend.close(remove=not store.containers and not store.networks)
-                leave(self._paths)
+                try:
+                    await backend.close(remove=not store.containers and not store.networks)
+                finally:
+                    leave(self._paths)
         log.info("engine ended")
 
     def stop(self, *, containers: bool = False) -> None:

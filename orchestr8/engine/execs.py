@@ -26,6 +26,7 @@ log = logging.getLogger("orchestr8.engine")
 
 KEPT_S: Final = 300.0  # Docker's: daemon/exec.go
 ENGINE_FAILED: Final = 125
+EXIT_CODES: Final = {"O8-626": 126, "O8-627": 127}  # a program that is not executable, that is not found: as a shell's
 
 
 @dataclass(slots=True, kw_only=True)
@@ -74,7 +75,7 @@ class Execs:
             found.handle = await self._backend.exec(found.container, found.spec, connection.fileno(), connection.early)
         except Exception as failure:  # noqa: BLE001 - the border: the answer has begun, so it is told in the stream
             found.error = as_error(failure)
-            self._end(found, ENGINE_FAILED)
+            self._end(found, EXIT_CODES.get(found.error.code, ENGINE_FAILED))
             await connection.send(error_bytes(found.error, tty=found.spec.tty))
         else:
             self._tasks.start_soon(self._await_end, found, found.handle, name=f"exec in {found.container}")

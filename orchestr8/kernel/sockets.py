@@ -17,7 +17,7 @@ _FD_SIZE: Final = array.array("i").itemsize
 
 def send_packet(sock: socket.socket, payload: bytes, fds: Sequence[int] = ()) -> None:
     """Send one packet; the descriptors are duplicated by the kernel, the caller's stay open."""
-    if len(payload) <= MAX_PACKET:
+    if len(payload) <= MAX_PACKET and payload != _IN_MEMFD:
         _send(sock, payload, fds)
         return
     memfd = os.memfd_create("packet", os.MFD_CLOEXEC)
@@ -38,7 +38,7 @@ def _send(sock: socket.socket, payload: bytes, fds: Sequence[int]) -> None:
 def receive_packet(sock: socket.socket) -> tuple[bytes, list[int]]:
     """One packet and its descriptors, close-on-exec and the caller's to close; b"" at the end of the stream."""
     payload, fds = _receive(sock)
-    if payload != _IN_MEMFD:
+    if payload != _IN_MEMFD or not fds:
         return payload, fds
     memfd = fds.pop(0)
     try:

@@ -10,7 +10,7 @@ import errno
 import os
 import socket
 import struct
-from collections.abc import Container, Iterable, Iterator, Sequence
+from collections.abc import Container, Iterator, Sequence
 from contextlib import ExitStack, suppress
 from typing import Final
 
@@ -23,10 +23,13 @@ BPF_RET: Final = 0x06  # <linux/bpf_common.h>; with constant 0: take nothing of 
 DROP_ALL: Final = struct.pack("=HBBI", BPF_RET, 0, 0, 0)  # struct sock_filter
 TCP_LISTEN: Final = "0A"  # a state in /proc/net/tcp
 HOLDERS_SHOWN: Final = 3
+PORTS_MAX: Final = 240  # a message of the kernel's carries 253 descriptors (SCM_MAX_FD), some of which are no ports
 
 
-def check_requests(requests: Iterable[PublishRequest]) -> None:
+def check_requests(requests: Sequence[PublishRequest]) -> None:
     """Say what is not possible before anything is reserved."""
+    if len(requests) > PORTS_MAX:
+        raise Unsupported(f"one container cannot publish {len(requests)} ports: {PORTS_MAX} at most", code="O8-701")
     for request in requests:
         if request.protocol != "tcp":
             raise Unsupported(

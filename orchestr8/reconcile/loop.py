@@ -27,7 +27,7 @@ from orchestr8.reconcile.faults import NO_FAULTS, Faults
 from orchestr8.reconcile.health import HealthMonitor
 from orchestr8.reconcile.report import PlanReport, Reporter, Status, StepReport, WarningReport, ignore
 from orchestr8.reconcile.room import Room, Turn
-from orchestr8.reconcile.waits import Look, Verdict, judge, timed_out
+from orchestr8.reconcile.waits import Look, Verdict, judge, missing_proof_s, timed_out
 
 PlanMaker = Callable[[Snapshot], Plan]
 
@@ -312,13 +312,22 @@ class Reconciler:
         with room.waiter() as waiter:
             self._look_again(room)
             with anyio.move_on_after(action.timeout_s):
-                while unmet:
-                    snapshot = await waiter.next()
+                snapshot = await waiter.next()
+                while True:
+                    proof_s = 0.0
                     for name in list(unmet):
                         unmet[name] = self._look_of(room, snapshot, name)
-                        if judge(action, name, unmet[name]) is Verdict.MET:
-                            del unmet[name]
-                            met(name)
+                        if judge(action, name, unmet[name]) is Verdict.PENDING:
+                            continue
+                        if missing_s := missing_proof_s(action, unmet[name], self._now()):
+                            proof_s = max(proof_s, missing_s)
+                            continue
+                        del unmet[name]
+                        met(name)
+                    if not unmet:
+                        break
+                    with anyio.move_on_after(proof_s or None):
+                        snapshot = await waiter.next()
         if unmet:
             raise timed_out(action, *next(iter(unmet.items())))
 

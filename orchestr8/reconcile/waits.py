@@ -3,6 +3,7 @@
 import enum
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Final
 
 from orchestr8.errors import OperationFailed
 from orchestr8.model.actions import WaitFor
@@ -10,6 +11,8 @@ from orchestr8.model.ids import ContainerName
 from orchestr8.model.observed import ContainerState, Health, ObservedContainer
 from orchestr8.model.specs import Condition
 from orchestr8.reconcile.execute import WaitFailed
+
+PROOF_S: Final = 0.5
 
 
 class Verdict(enum.Enum):
@@ -42,6 +45,19 @@ def judge(action: WaitFor, name: ContainerName, look: Look) -> Verdict:
     if look.restarts_soon:
         return Verdict.PENDING
     raise _ended(action, container)
+
+
+def missing_proof_s(action: WaitFor, look: Look, now: float) -> float:
+    """How much longer a program that `--wait` finds running must go on before that is believed.
+
+    It cannot say by itself that it works; compose looks for the first time after as long. Without this, one that fails
+    at once would pass or not as the machine is fast. Who needs it only started (`depends_on`) does not wait for it.
+    """
+    if action.condition is not Condition.STARTED or not action.required or look.container is None:
+        return 0.0
+    if look.container.state is not ContainerState.RUNNING:
+        return 0.0
+    return min(PROOF_S, max(0.0, look.container.started_at + PROOF_S - now))
 
 
 def _judge_running(action: WaitFor, container: ObservedContainer, look: Look) -> Verdict:

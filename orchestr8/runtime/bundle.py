@@ -96,12 +96,12 @@ def command_of(request: BundleRequest) -> list[str]:
 
 
 def environment_of(request: BundleRequest) -> list[str]:
-    """The image's, what every container has, the user's; the last one wins."""
-    values = {"PATH": DEFAULT_PATH, **request.image_environment}
-    values["HOSTNAME"] = request.spec.hostname or request.container_id
+    """What every container has, the image's, the user's; the last one wins, as with Docker."""
+    values = {"PATH": DEFAULT_PATH, "HOSTNAME": request.spec.hostname or request.container_id}
     if request.spec.tty:
         values["TERM"] = "xterm"
     values["HOME"] = request.user.home
+    values.update(request.image_environment)
     values.update(request.spec.environment)
     for name in request.spec.unset_environment:
         values.pop(name, None)

@@ -276,7 +276,8 @@ class ForkserverClient:
 
     async def _ensure(self) -> Channel:
         if self._channel is None:
-            sock, process = await anyio.to_thread.run_sync(self._start)
+            with anyio.CancelScope(shield=True):  # or a process would be left that nobody knows
+                sock, process = await anyio.to_thread.run_sync(self._start)
             self._process = process
             self.pid = process.pid
             self._open(sock)

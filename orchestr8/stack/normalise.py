@@ -105,7 +105,8 @@ def _service(
         check.pop("disable", None)
     if values.get("init") is None:
         values.pop("init", None)
-    for key in [key for key, value in values.items() if value in ([], {}) and key not in ("command", "entrypoint")]:
+    unsaid = [key for key, value in values.items() if value in ([], {}, "") and not key.startswith("x-")]
+    for key in {*unsaid} - {"command", "entrypoint"}:
         del values[key]
     return dict(sorted(values.items()))
 

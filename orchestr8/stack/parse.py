@@ -74,6 +74,8 @@ class Composer:
             problem, helps = "a tab is used for indentation", ["indent with spaces"]
         elif "mapping values are not allowed" in problem:
             helps = ["quote a value that holds `: `, and check the indentation of this line and the one above"]
+        elif "${" in self.lines[line][: column + 1]:
+            helps = ['between { } and [ ] a value with a variable is quoted: "${...}"']
         spans = [Span(self.file, line + 1, column + 1, label=problem)]
         if error.context and error.context_mark and error.context_mark.line != line:
             context = error.context_mark

@@ -112,7 +112,7 @@ SERVICE: Final = Record("a service", {
     "post_start": later(),
     "pre_stop": later(),
     # what it is called
-    "container_name": now(Text("a container's name", "[a-zA-Z0-9][a-zA-Z0-9_.-]+",
+    "container_name": now(Text("a container's name", "[a-zA-Z0-9][a-zA-Z0-9_.-]+", empty=False,
                                hint="letters, digits and _ . - make up a name of two or more")),
     "labels": now(_LABELS),
     "label_file": ignored(),
@@ -141,7 +141,7 @@ SERVICE: Final = Record("a service", {
     "storage_opt": ignored(),
     "shm_size": ignored(Size()),
     # limits
-    "mem_limit": now(Size()),
+    "mem_limit": now(Size(least=-1)),
     "cpus": now(Processors()),
     "pids_limit": now(Number(least=-1)),
     "mem_reservation": ignored(Size()),

@@ -220,13 +220,13 @@ class Restart(Type):
             return run.wrong(node, where, self.what, helps=['write "no"'])
         if not isinstance(node, Scalar) or not isinstance(node.value, str):
             return run.wrong(node, where, self.what)
-        if not self.pattern.fullmatch(text):
+        if text and not self.pattern.fullmatch(text):
             words = ("no", "always", "unless-stopped", "on-failure")
             return run.wrong(node, where, self.what, helps=did_you_mean(text.partition(":")[0], words), code="O8-305")
         return node
 
     def schema(self) -> Schema:
-        return {"type": "string", "pattern": f"^(?:{self.pattern.pattern})$|\\$"}
+        return {"type": "string", "pattern": f"^(?:{self.pattern.pattern})?$|\\$"}
 
 
 class Mounts(ListOf):

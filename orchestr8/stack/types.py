@@ -142,8 +142,8 @@ class Text(Type):
             return run.wrong(node, where, self.what, helps=helps)
         if run.is_template(node):
             return node
-        if not node.value and not self.empty:
-            return run.wrong(node, where, self.what)
+        if not node.value:  # as an unset variable gives: nothing is said
+            return node if self.empty else run.wrong(node, where, self.what)
         if self.pattern and not self.pattern.fullmatch(node.value):
             return run.wrong(node, where, self.what, helps=[self.hint] if self.hint else [], code="O8-305")
         return node
@@ -151,7 +151,8 @@ class Text(Type):
     def schema(self) -> Schema:
         schema: Schema = {"type": "string"}
         if self.pattern:
-            schema["pattern"] = f"^(?:{self.pattern.pattern})$|\\$"  # or a variable
+            optional = "?" if self.empty else ""
+            schema["pattern"] = f"^(?:{self.pattern.pattern}){optional}$|\\$"  # or a variable
         return schema
 
 

@@ -310,7 +310,7 @@ def logs_route(call: Call) -> None:
 
 
 def test_logs_are_merged_under_aligned_names(cli: Cli, engine: FakeEngine) -> None:
-    engine.routes["GET /stacks/shop/logs"] = logs_route
+    engine.routes |= {"GET /stacks/shop/logs": logs_route, "GET /stacks/shop/containers": []}
     assert cli("logs", "-f", "-n", "5", "-t", "web", "db") == (
         0,
         (
@@ -325,6 +325,35 @@ def test_logs_are_merged_under_aligned_names(cli: Cli, engine: FakeEngine) -> No
     assert engine.calls[0].query == {
         "service": ["web", "db"], "follow": ["1"], "until": ["exit"], "tail": ["5"], "timestamps": ["1"],
     }  # fmt: skip
+
+
+def test_logs_are_followed_from_one_engine_to_the_next(cli: Cli, engine: FakeEngine) -> None:
+    """The first stream ends while a container runs, which only an engine's death can make it do."""
+    said = iter([b"before\n", b"meanwhile\n"])
+    running = iter([[{"name": "shop-web-1"}], []])
+    engine.routes |= {
+        "GET /stacks/shop/logs": lambda call: call.upgrade().sendall(encode(1, next(said))),
+        "GET /stacks/shop/containers": lambda call: call.answer(next(running)),
+    }
+    begun = time.time()
+    assert cli("logs", "-f", "-n", "5", "--no-log-prefix", "web") == (0, "before\nmeanwhile\n", "")
+    first, asked, again, _ = engine.calls
+    assert first.query == {"service": ["web"], "follow": ["1"], "until": ["exit"], "tail": ["5"]}
+    assert asked.query == {"service": ["web"]}
+    assert again.query.keys() == {"service", "follow", "until", "since"}
+    assert begun <= float(again.query["since"][0]) <= time.time()
+
+
+def test_an_engine_that_ended_in_order_is_not_started_again_for_who_follows(cli: Cli, engine: FakeEngine) -> None:
+    def last(call: Call) -> None:
+        call.upgrade().sendall(encode(1, b"before\n"))
+        os.rename(engine.path, f"{engine.path}.away")
+
+    engine.routes["GET /stacks/shop/logs"] = last
+    code, out, err = cli("logs", "-f", "--no-log-prefix")
+    os.rename(f"{engine.path}.away", engine.path)
+    assert (code, out) == (1, "before\n")
+    assert "the engine ended; containers go on without it" in err
 
 
 def test_logs_without_names_are_as_they_were_written(cli: Cli, engine: FakeEngine) -> None:

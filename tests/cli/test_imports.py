@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.fake_engine import FakeEngine
+from tests.cli.fake_engine import Call, FakeEngine
 from tests.cli.process import ROOT
 
 STANDARD_LIBRARY = {
@@ -22,7 +22,7 @@ OURS = {
     "errors",
     *("wire", "wire.client", "wire.body", "wire.paths", "wire.frames", "wire.durations"),
     *("cli", "cli.main", "cli.parser", "cli.table", "cli.context", "cli.output", "cli.progress", "cli.times"),
-    *("cli.render", "cli.documents", "cli.containers", "cli.logview", "cli.loop", "cli.terminal"),
+    *("cli.render", "cli.documents", "cli.containers", "cli.follow", "cli.logview", "cli.loop", "cli.terminal"),
     *("cli.commands", "cli.commands.ps", "cli.commands.logs", "cli.commands.exec", "cli.commands.version"),
     *("stack", "stack.project", "stack.environment", "stack.dotenv", "stack.interpolate", "stack.nodes"),
     *("stack.problems", "stack.scalars", "stack.source", "stack.suggest"),
@@ -63,9 +63,14 @@ def reading(engine: FakeEngine) -> None:
         "id": "abc", "name": "shop-web-1", "stack": "shop", "service": "web", "number": 1, "oneoff": False, "image": "x",
         "command": [], "state": "running", "status": "Up", "created_at": 0, "ports": [], "addresses": {},
     }  # fmt: skip
+
+    def logs(call: Call) -> None:
+        call.upgrade()
+        engine.routes["GET /stacks/shop/containers"] = []  # it has ended, and so does who follows
+
     engine.routes |= {
         "GET /stacks/shop/containers": [found],
-        "GET /stacks/shop/logs": lambda call: call.upgrade(),
+        "GET /stacks/shop/logs": logs,
         "POST /containers/abc/exec": {"Id": "e1"},
         "POST /exec/e1/start": lambda call: call.upgrade(),
         "GET /exec/e1/json": {"ExitCode": 0},

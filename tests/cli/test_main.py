@@ -76,6 +76,26 @@ def test_a_reader_who_leaves_ends_it_as_a_broken_pipe_does() -> None:
     assert (done.returncode, done.stderr) == (141, b"")
 
 
+def test_a_full_disk_is_told_as_such() -> None:
+    argv = [sys.executable, "-m", "orchestr8", "--help"]
+    environ = {**os.environ, "PYTHONPATH": str(ROOT)}
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(argv, stdout=full, stderr=subprocess.PIPE, env=environ, check=False)
+    assert (done.returncode, done.stderr) == (
+        1, b"error[O8-600]: the output cannot be written: No space left on device\n",
+    )  # fmt: skip
+
+
+def test_a_directory_that_was_removed_is_told_as_such(cli: Cli, tmp_path: Path) -> None:
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    os.chdir(gone)
+    gone.rmdir()
+    assert cli("ps") == (
+        1, "", "error[O8-300]: the directory you stand in is not there any more\n  = help: cd to another one\n",
+    )  # fmt: skip
+
+
 def test_a_closed_standard_input_is_an_empty_one(engine: FakeEngine) -> None:
     """Else the engine's socket would get number 0, and be read as the standard input."""
 

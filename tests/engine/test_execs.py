@@ -81,6 +81,18 @@ async def test_a_program_that_cannot_be_started_is_told_in_the_stream(
         assert (state["ExitCode"], state["Error"]["code"]) == (125, "O8-409")
 
 
+async def test_a_program_that_is_not_there_exits_as_a_shell_says(start: Any, make_document: Make) -> None:
+    async with start() as engine:
+        await up(engine, make_document(web=["sleep", "infinity"]))
+        made = await engine.ask("POST", "/containers/shop-web-1/exec", {"Cmd": ["nosuch"], "ConsoleSize": [24, 80]})
+        async with engine.upgraded("POST", f"/exec/{made['Id']}/start") as talk:
+            await talk.rest()
+        state = await engine.ask("GET", f"/exec/{made['Id']}/json", wait=1)
+        assert (state["ExitCode"], state["Error"]["code"]) == (127, "O8-627")
+        with pytest.raises(InvalidInput, match="ConsoleSize"):
+            await engine.ask("POST", "/containers/shop-web-1/exec", {"Cmd": ["true"], "ConsoleSize": [24]})
+
+
 async def test_a_program_is_started_once(start: Any, make_document: Make) -> None:
     async with start() as engine:
         await up(engine, make_document(web=["sleep", "infinity"]))

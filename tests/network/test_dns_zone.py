@@ -138,3 +138,9 @@ def test_a_container_has_our_server_and_the_hosts_search_domains() -> None:
     )
     assert resolv.container_text("options ndots:2\n", "127.0.0.11") == "nameserver 127.0.0.11\noptions ndots:2\n"
     assert resolv.container_text("", "127.0.0.11") == "nameserver 127.0.0.11\noptions ndots:0\n"
+
+
+def test_who_is_attached_nowhere_has_no_names(zone: Zone) -> None:
+    zone.detach(WEB1)
+    zone.set_names(WEB1, {FRONT: ["again"]})
+    assert zone.addresses(DB, "again") == []

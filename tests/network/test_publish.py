@@ -78,6 +78,12 @@ def test_only_tcp_on_ipv4_can_be_published() -> None:
     publish.check_requests([wanted(1)])
 
 
+def test_more_ports_than_one_message_can_carry_are_refused_at_once() -> None:
+    publish.check_requests([wanted(0)] * 240)
+    with pytest.raises(Unsupported, match="one container cannot publish 241 ports: 240 at most"):
+        publish.check_requests([wanted(0)] * 241)
+
+
 def test_any_port_is_a_port_of_the_kernels_choice_and_stays_reserved() -> None:
     reserved = publish.reserve([wanted(0), wanted(0)])
     try:

@@ -15,6 +15,7 @@ from orchestr8.plan.verbs import (
 )
 from orchestr8.reconcile.report import PlanReport
 from tests.reconcile.rigs import SHOP, rig
+from tests.virtual_time import virtual_now
 from tests.worlds import check, desired, name, needs, service
 
 pytestmark = pytest.mark.anyio
@@ -58,6 +59,22 @@ async def test_up_again_has_nothing_to_do() -> None:
         assert (await it.up(shop)).empty
         assert it.lines("shop-web-1") == ["Running"]
         assert it.lines("shop-db-1") == ["Running"]
+
+
+async def test_a_program_that_fails_at_once_fails_the_wait_for_it() -> None:
+    async with rig() as it:
+        with pytest.raises(OperationFailed, match=r"container shop-web-1 exited \(1\)"):
+            await it.up(desired(web=service(command=crashing(after_s=0.2))), wait=True)
+
+
+async def test_a_program_that_goes_on_for_a_moment_is_taken_for_running() -> None:
+    async with rig() as it:
+        began = virtual_now()
+        await it.up(desired(web=service()), wait=True)
+        assert it.lines("shop-web-1")[-2:] == ["Waiting", "Started"]
+        assert round(virtual_now() - began, 3) == 0.5
+        await it.up(desired(web=service()), wait=True)  # it has run for long enough
+        assert round(virtual_now() - began, 3) == 0.5
 
 
 async def test_an_image_that_is_missing_leaves_what_runs_alone() -> None:

@@ -11,14 +11,37 @@ ALLOWED: Final = {
     *("abc", "builtins", "codecs", "encodings", "errno", "genericpath", "io", "itertools", "marshal", "os", "posix"),
     *("posixpath", "stat", "sys", "time", "zipimport", "ntpath", "importlib"),
     # the standard library as far as forked processes need it
-    *("array", "binascii", "collections", "contextlib", "copyreg", "ctypes", "enum", "fcntl", "functools", "gc", "json"),
+    *(
+        "array",
+        "binascii",
+        "collections",
+        "contextlib",
+        "copyreg",
+        "ctypes",
+        "enum",
+        "fcntl",
+        "functools",
+        "gc",
+        "json",
+    ),
     *("keyword", "math", "operator", "re", "reprlib", "select", "selectors", "signal", "socket", "struct", "termios"),
     *("types", "typing", "warnings"),
     # ours
     "orchestr8",
 }
 HEAVY: Final = {
-    *("asyncio", "anyio", "yaml", "dataclasses", "inspect", "networkx", "pyroute2", "subprocess", "logging", "threading"),
+    *(
+        "asyncio",
+        "anyio",
+        "yaml",
+        "dataclasses",
+        "inspect",
+        "networkx",
+        "pyroute2",
+        "subprocess",
+        "logging",
+        "threading",
+    ),
     *("traceback", "linecache", "tokenize", "pathlib", "tempfile", "base64", "random", "pwd", "grp", "email"),
     *("http", "urllib", "h11", "dnslib", "site", "sysconfig"),
 }

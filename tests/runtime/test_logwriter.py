@@ -3,7 +3,6 @@
 import errno
 import os
 import re
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +19,10 @@ LINE = re.compile(rb"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{9}Z) (stdout|stderr) ([
 PIECES = st.lists(
     st.tuples(
         st.sampled_from([1, 2]),
-        st.one_of(st.binary(max_size=50), st.lists(st.sampled_from([b"\n", b"a", b"\r", b"\0", b" F "]), max_size=12).map(b"".join)),
+        st.one_of(
+            st.binary(max_size=50),
+            st.lists(st.sampled_from([b"\n", b"a", b"\r", b"\0", b" F "]), max_size=12).map(b"".join),
+        ),
     ),
     max_size=20,
 )
@@ -62,9 +64,7 @@ def test_the_reader_gives_back_exactly_what_was_written(tmp_path: Path, pieces: 
         if chunk:
             writer.write(NAMES[stream], chunk)
     writer.close()
-    assert read_back(path) == {
-        stream: b"".join(chunk for each, chunk in pieces if each == stream) for stream in NAMES
-    }
+    assert read_back(path) == {stream: b"".join(chunk for each, chunk in pieces if each == stream) for stream in NAMES}
 
 
 @given(st.lists(st.binary(min_size=1, max_size=300), max_size=60))
@@ -152,7 +152,7 @@ def test_a_full_disk_loses_bytes_and_counts_them() -> None:
 
 
 @pytest.fixture
-def narrow(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[int]]:
+def narrow(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """os.write takes as many bytes a call as the list says, then fails as a full disk does; empty: as usual."""
     room: list[int] = []
     real = os.write
@@ -166,7 +166,7 @@ def narrow(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[int]]:
         return real(fd, data[:count])
 
     monkeypatch.setattr(logwriter.os, "write", write)
-    yield room
+    return room
 
 
 def test_a_short_write_is_continued(path: str, narrow: list[int]) -> None:

@@ -38,7 +38,17 @@ def test_fields_of_a_newer_side_are_ignored_and_missing_ones_are_their_defaults(
 
 @pytest.mark.parametrize(
     "packet",
-    [b"", b"rubbish", b"Invented {}", b"Signal", b"Signal [1]", b"Signal {", b"Signal 5", b"\xff\xfe {}", b'Signal {"v": 1} {}'],
+    [
+        b"",
+        b"rubbish",
+        b"Invented {}",
+        b"Signal",
+        b"Signal [1]",
+        b"Signal {",
+        b"Signal 5",
+        b"\xff\xfe {}",
+        b'Signal {"v": 1} {}',
+    ],
 )
 def test_what_is_no_message_is_an_error_and_not_a_crash(packet: bytes) -> None:
     with pytest.raises(OperationFailed, match="not a message of protocol 1") as caught:

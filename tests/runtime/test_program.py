@@ -3,7 +3,7 @@
 import os
 import signal
 import struct
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -34,14 +34,18 @@ def outcome(function: Callable[[], None]) -> tuple[int, str]:
 
 
 @pytest.fixture
-def folder(tmp_path: Path) -> Iterator[Path]:
-    for name, content in (("greet", "#!/bin/sh\necho $0 $1 $GREETING $#\n"), ("plain", "no magic\n"), ("orphan", "#!/nowhere\n")):
+def folder(tmp_path: Path) -> Path:
+    for name, content in (
+        ("greet", "#!/bin/sh\necho $0 $1 $GREETING $#\n"),
+        ("plain", "no magic\n"),
+        ("orphan", "#!/nowhere\n"),
+    ):
         (tmp_path / name).write_text(content)
         (tmp_path / name).chmod(0o755)
     (tmp_path / "closed").write_text("#!/bin/sh\n")
     (tmp_path / "folder").mkdir()
     (tmp_path / "loop").symlink_to("loop")
-    yield tmp_path
+    return tmp_path
 
 
 def test_a_name_is_looked_up_in_the_environments_path(folder: Path) -> None:
@@ -87,7 +91,9 @@ def test_what_cannot_be_executed_is_told_with_a_shells_exit_code(folder: Path, n
     assert outcome(lambda: execute([name], [f"PATH={folder}"])) == (int(told[:3]), told)
 
 
-def test_one_that_may_not_be_executed_does_not_hide_one_that_may(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
+def test_one_that_may_not_be_executed_does_not_hide_one_that_may(
+    folder: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
     first = tmp_path_factory.mktemp("first")
     (first / "greet").write_text("#!/bin/sh\n")
     assert outcome(lambda: execute(["greet"], [f"PATH={first}:{folder}"]))[0] == 0

@@ -18,7 +18,11 @@ from orchestr8.runtime.rootfs import Rootfs, open_pty, split_options
         (["nosuid", "nodev", "noexec"], MountAttr.NOSUID | MountAttr.NODEV | MountAttr.NOEXEC, []),
         (["ro", "noatime", "strictatime"], MountAttr.RDONLY | MountAttr.NOATIME | MountAttr.STRICTATIME, []),
         (["rw", "rbind", "rprivate", "relatime", "defaults", "exec", "suid", "dev"], MountAttr(0), []),
-        (["mode=755", "size=64k", "newinstance"], MountAttr(0), [("mode", "755"), ("size", "64k"), ("newinstance", None)]),
+        (
+            ["mode=755", "size=64k", "newinstance"],
+            MountAttr(0),
+            [("mode", "755"), ("size", "64k"), ("newinstance", None)],
+        ),
         (["context=a=b", "empty="], MountAttr(0), [("context", "a=b"), ("empty", "")]),
         (["nosuid", "uid=5"], MountAttr.NOSUID, [("uid", "5")]),
     ],

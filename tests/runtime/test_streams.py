@@ -55,7 +55,9 @@ class Bench:
         self._open.append(program_input)
         return program_input, reader
 
-    def session(self, *, raw: bool = False, wants_input: bool = False, early: bytes = b"") -> tuple[Session, socket.socket]:
+    def session(
+        self, *, raw: bool = False, wants_input: bool = False, early: bytes = b""
+    ) -> tuple[Session, socket.socket]:
         """(session, the client's socket)."""
         ours, theirs = socket.socketpair()
         theirs.setblocking(False)

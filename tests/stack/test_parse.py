@@ -71,6 +71,12 @@ def test_what_is_wrong_is_told_with_its_place(text: str, error: str) -> None:
     assert parse(text)[1] == [error]
 
 
+def test_a_variable_that_ends_a_mapping_is_to_be_quoted() -> None:
+    problems = Problems()
+    parse_documents("a: {b: ${C}}\n", "f.yml", problems)
+    assert problems.errors[0].helps == ['between { } and [ ] a value with a variable is quoted: "${...}"']
+
+
 def test_an_alias_bomb_is_refused() -> None:
     text = "a: &a [x, x, x, x, x, x, x, x, x, x]\n"
     text += "".join(

@@ -16,6 +16,7 @@ services:
         ({}, ["one"]),
         ({"profiles": ["foo"]}, ["one", "two"]),
         ({"environ": {"COMPOSE_PROFILES": "foo, more"}}, ["five", "one", "two"]),
+        ({"environ": {"COMPOSE_PROFILES": "more"}, "profiles": ["foo"]}, ["one", "two"]),  # a flag beats the variable
         ({"profiles": ["*"]}, ["five", "four", "one", "three", "two"]),
         ({"services": ["two"]}, ["one", "two"]),
         ({"services": ["four"]}, ["five", "four", "one"]),

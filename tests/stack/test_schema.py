@@ -26,7 +26,7 @@ def test_the_schema_names_every_key_of_a_service() -> None:
     assert service["additionalProperties"] is False
     assert service["properties"]["build"]["description"] == "not supported yet (O8-110)"
     assert service["properties"]["logging"]["description"] == "has no effect yet (O8-111)"
-    assert service["properties"]["restart"]["pattern"] == "^(?:no|always|unless-stopped|on-failure(:\\d+)?)$|\\$"
+    assert service["properties"]["restart"]["pattern"] == "^(?:no|always|unless-stopped|on-failure(:\\d+)?)?$|\\$"
 
 
 def keys(name: str) -> set[str]:

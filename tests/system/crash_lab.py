@@ -18,7 +18,6 @@ from e2e.engine import Engine, Result
 from e2e.residue import cgroups, mounts, processes
 from e2e.scenario import Scenario
 from orchestr8.errors import Orchestr8Error
-from orchestr8.wire.client import Client
 
 WITHIN_S: Final = 20.0
 CRASHES_A_LIFE: Final = 4  # the forkserver starts engines that keep dying later and later: begin anew before that
@@ -143,21 +142,18 @@ class CrashLab:
     def _engine_pids(self) -> tuple[int, int]:
         """(engine, forkserver), each 0 while there is none; starts an engine only when none was to be there."""
         try:
-            found = self.ask("/engine")
+            found = self.engine.ask("/engine")
         except (OSError, Orchestr8Error):
             if self._crashes:
                 return 0, 0
             self.shop.step("engine start")
-            found = self.ask("/engine")
+            found = self.engine.ask("/engine")
         return found["pid"], found["forkserver_pid"]
 
     # --- looking --------------------------------------------------------------------------------------------------
 
-    def ask(self, path: str, **query: object) -> Any:
-        return Client(f"{self.engine.run_dir}/engine.sock").request("GET", path, query=query)
-
     def containers(self, stack: str = "shop") -> dict[str, dict[str, Any]]:
-        return {each["name"]: each for each in self.ask(f"/stacks/{stack}/containers", all=1)}
+        return {each["name"]: each for each in self.engine.ask(f"/stacks/{stack}/containers", all=1)}
 
     def runs(self, stack: str = "shop") -> dict[str, Run]:
         """The containers that run."""
@@ -205,7 +201,7 @@ class CrashLab:
             "processes": [str(len(processes(root, instance)))],
             "shims": sorted(os.listdir(f"{self.engine.run_dir}/shims")),
             **{name: _listed(f"{root}/{name}") for name in ("containers", "volumes", "trash")},
-            "stacks": sorted(each["name"] for each in self.ask("/stacks")),
+            "stacks": sorted(each["name"] for each in self.engine.ask("/stacks")),
         }
 
     # --- checks ---------------------------------------------------------------------------------------------------

@@ -1,5 +1,6 @@
 """What a former engine of the same root left: a living shim, a dying one, an end that nobody saw, damaged files."""
 
+import asyncio
 import os
 import select
 import shutil
@@ -14,8 +15,10 @@ from pathlib import Path
 import anyio
 import pytest
 
-from orchestr8.backends.native import NativeBackend
+from orchestr8.backends.native import NativeBackend, containers
 from orchestr8.engine.store import Store
+from orchestr8.errors import OperationFailed
+from orchestr8.kernel.cgroup import CgroupTree
 from orchestr8.kernel.namespaces import CloneFlag, setns, unshare
 from orchestr8.model.actions import RemoveContainer, StopContainer
 from orchestr8.model.observed import ContainerState
@@ -151,3 +154,41 @@ async def test_a_shim_that_was_killed_a_moment_ago_can_be_stopped(place: Place) 
         wait_for_end(shim)
         await bench.stop()
         assert (await bench.see()).exit_code == 137
+
+
+async def test_an_end_that_cannot_be_cleaned_up_is_no_end_of_the_engine(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tried = anyio.Event()
+    async with place.engine(last=True) as bench:
+        loop = asyncio.get_running_loop()
+
+        def remove(_tree: CgroupTree, _container: str) -> None:
+            loop.call_soon_threadsafe(tried.set)
+            raise OperationFailed("it is busy")
+
+        with monkeypatch.context() as patch:
+            patch.setattr(CgroupTree, "remove", remove)
+            await bench.create("true")
+            await bench.start()
+            await tried.wait()
+            await anyio.wait_all_tasks_blocked()
+        assert (await bench.until_exited()).exit_code == 0
+        await bench.start()
+
+
+async def test_a_shim_that_says_nothing_keeps_no_engine_from_starting(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(containers, "_ANSWER_S", 0.05)
+    async with place.engine() as bench:
+        await bench.create("sleep", "1000")
+        await bench.start()
+        shim = bench.backend.shim_pid(WEB)
+    os.kill(shim, signal.SIGSTOP)
+    try:
+        async with place.engine(last=True) as bench:
+            assert (await bench.see()).exit_code == 137
+    finally:
+        os.kill(shim, signal.SIGKILL)
+        await anyio.to_thread.run_sync(wait_for_end, shim)

@@ -21,7 +21,7 @@ from orchestr8.backends.native import probes
 from orchestr8.backends.native.containers import Container, new_record
 from orchestr8.backends.native.making import Surroundings, last_state
 from orchestr8.backends.native.networks import Networks
-from orchestr8.errors import Conflict, NotFound, OperationFailed
+from orchestr8.errors import Conflict, NotFound, OperationFailed, Orchestr8Error
 from orchestr8.image.reference import parse_image
 from orchestr8.image.resolve import resolve
 from orchestr8.kernel import seccomp
@@ -134,7 +134,7 @@ class NativeBackend:
             container = self._containers[record.name] = Container(self._around, record)
             state = await anyio.to_thread.run_sync(last_state, container.bundle)
             await container.adopt(state, boot_id)
-            await container.release_if_idle()  # it ended while no engine looked
+            await self._release(container)  # if it ended while no engine looked
 
     async def _sweep(self) -> None:
         """Remove what carries our marks and no record owns: the leavings of an engine that died half-way."""
@@ -217,7 +217,14 @@ class NativeBackend:
         if event.kind is EventKind.DIE and self._tasks is not None:
             container = self._containers.get(event.container)
             if container is not None and container.idle:
-                self._tasks.start_soon(container.release_if_idle, name=f"release {event.container}")
+                self._tasks.start_soon(self._release, container, name=f"release {event.container}")
+
+    async def _release(self, container: Container) -> None:
+        """Nobody waits for it, and whoever stops or removes the container does it again: a failure is only told."""
+        try:
+            await container.release_if_idle()
+        except (Orchestr8Error, OSError) as error:
+            _log.warning("%s has ended, but not all that it had could be taken back: %s", container.record.name, error)
 
     # --- looking --------------------------------------------------------------------------------------------------
 

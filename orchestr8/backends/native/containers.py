@@ -39,6 +39,7 @@ from orchestr8.runtime.client import ShimClient, control_pair
 from orchestr8.runtime.signals import signal_number
 
 _log: Final = logging.getLogger(__name__)
+_ANSWER_S: Final = 10.0  # in which a shim says how its container is
 _KILL_GRACE_S: Final = 10.0  # Docker's: how long a SIGKILL may take before that is an error
 
 
@@ -438,8 +439,11 @@ class Container:
             return
         self._use(shim)
         try:
-            _, fds = await shim.query()
-        except Unavailable:  # it was about to end, and took the connection with it
+            with anyio.fail_after(_ANSWER_S):
+                _, fds = await shim.query()
+        except (Unavailable, TimeoutError):  # it was about to end; or it is stopped, which must not stop the engine
+            shim.close()
+            self._shim = None
             await self._bury(state, boot_id)
             return
         try:

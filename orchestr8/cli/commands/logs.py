@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 
+from orchestr8.cli.follow import FollowedLogs
 from orchestr8.cli.logview import LogView
 from orchestr8.cli.loop import Loop
 from orchestr8.cli.parser import UsageError
@@ -19,28 +20,44 @@ if TYPE_CHECKING:
 
 def run(context: Context, options: Options) -> int:
     query: dict[str, Any] = {"service": options.services}
-    if options.follow:
-        query |= {"follow": 1, "until": "exit"}
     if options.tail is not None:
         query["tail"] = tail(options.tail)
     if options.since is not None:
         query["since"] = f"{_since(options.since):.6f}"
     if options.timestamps:
         query["timestamps"] = 1
+    if options.follow:
+        _follow(context, query, prefix=not options.no_log_prefix)
+        return 0
     with context.client.upgrade("GET", f"/stacks/{context.stack}/logs", query=query) as stream:
         view = LogView(
             stream, context.out.write_bytes, colour=context.colour_logs(), prefix=not options.no_log_prefix
         )  # fmt: skip
-        loop = Loop()
-
-        def take() -> None:
-            view.take()
-            if view.ended:
-                loop.stop()
-
-        loop.watch(view, take)
-        loop.run(lambda: None)
+        _show(view)
     return 0
+
+
+def _follow(context: Context, query: dict[str, Any], *, prefix: bool) -> None:
+    logs = FollowedLogs(context, context.stack, query, context.out.write_bytes, prefix=prefix)
+    try:
+        _show(logs.view)
+        while logs.go_on():
+            _show(logs.view)
+    finally:
+        logs.close()
+
+
+def _show(view: LogView) -> None:
+    """Until it ends."""
+    loop = Loop()
+
+    def take() -> None:
+        view.take()
+        if view.ended:
+            loop.stop()
+
+    loop.watch(view, take)
+    loop.run(lambda: None)
 
 
 def tail(text: str) -> str:

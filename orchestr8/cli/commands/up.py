@@ -9,7 +9,7 @@ import signal
 import time
 
 from orchestr8.cli.documents import check_recreate, sent_document, up_options
-from orchestr8.cli.logview import LogView
+from orchestr8.cli.follow import FollowedLogs
 from orchestr8.cli.loop import Loop, Signals
 from orchestr8.cli.parser import UsageError
 from orchestr8.cli.work import Work, do_work
@@ -62,7 +62,7 @@ class _Attached:
         self._progress = progress
         self._loop = Loop()
         self._since = time.time()
-        self._logs: LogView | None = None
+        self._logs: FollowedLogs | None = None
         self._work: Work | None = None  # what the engine is doing for us now
         self._interrupts = 0
         self._exit_code = 0
@@ -105,7 +105,7 @@ class _Attached:
         self._progress.close()
         if not self._interrupts:
             tell_addresses(self._progress, work.result)
-        elif self._something_runs():
+        elif self._logs is not None and self._logs.something_runs():
             self._loop.stop()  # a one-off of `run`, say: not ours to wait for; else the logs end after the last line
         self._end_with_the_logs()
 
@@ -113,46 +113,41 @@ class _Attached:
 
     def _follow_logs(self) -> None:
         """From when the engine knows the stack; what was written before `up` was called is history."""
-        query: dict[str, Any] = {"follow": 1, "until": "exit", "since": f"{self._since:.6f}"}
+        query: dict[str, Any] = {"since": f"{self._since:.6f}"}
         if self._options.services:
             query["service"] = self._options.services
         if self._options.timestamps:
             query["timestamps"] = 1
-        self._logs = LogView(
-            self._context.client.upgrade("GET", f"/stacks/{self._stack}/logs", query=query),
+        self._logs = FollowedLogs(
+            self._context,
+            self._stack,
+            query,
             lambda data: self._progress.above(self._context.out, data),
-            colour=self._context.colour_logs(),
             prefix=not self._options.no_log_prefix,
         )
-        self._loop.watch(self._logs, self._logged)
+        self._loop.watch(self._logs.view, self._logged)
 
     def _drop_logs(self) -> None:
         if self._logs is not None:
-            self._loop.forget(self._logs)
-            self._logs.stream.close()
+            self._loop.forget(self._logs.view)
+            self._logs.close()
             self._logs = None
 
     def _logged(self) -> None:
         assert self._logs is not None
-        self._logs.take()
-        if self._logs.ended:
-            self._loop.forget(self._logs)
+        self._logs.view.take()
+        if self._logs.view.ended:
+            self._loop.forget(self._logs.view)
         self._end_with_the_logs()
 
     def _end_with_the_logs(self) -> None:
         """Leave when the log has ended. An engine that died ended it too: then follow the next one's."""
-        if self._work is not None or self._logs is None or not self._logs.ended:
+        if self._work is not None or self._logs is None or not self._logs.view.ended:
             return
-        self._drop_logs()
-        if not self._interrupts and self._something_runs():
-            self._since = time.time()
-            self._follow_logs()
+        if not self._interrupts and self._logs.go_on():
+            self._loop.watch(self._logs.view, self._logged)
         else:
             self._loop.stop()
-
-    def _something_runs(self) -> bool:
-        query = {"service": self._options.services} if self._options.services else {}
-        return bool(self._context.client.request("GET", f"/stacks/{self._stack}/containers", query=query))
 
     # --- the signals ------------------------------------------------------------------------------------------
 

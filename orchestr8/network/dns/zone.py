@@ -49,7 +49,9 @@ class Zone:
     def set_names(self, container_id: ContainerId, names: Mapping[NetworkName, Sequence[str]]) -> None:
         """Replace the container's names. In a network that it is not attached to it has none."""
         self.drop_names(container_id)
-        member = self._members[container_id]
+        member = self._members.get(container_id)
+        if member is None:
+            return
         member.names = {
             network: tuple(dict.fromkeys(name.lower() for name in given))
             for network, given in names.items()

@@ -15,6 +15,8 @@ import pytest
         ("stop_grace_period: 1m30s", "1m30s"), ("mem_limit: 512m", "536870912"), ("mem_limit: 64000000", "64000000"),
         ("cpus: 0.5", 0.5), ("cpus: '1.5'", 1.5), ("cpus: 2", 2), ("pids_limit: 100", 100), ("pids_limit: -1", -1),
         ("scale: 3", 3), ("scale: 0", 0), ("container_name: c-1", "c-1"), ("profiles: []", None),
+        ("restart: ''", None), ("hostname: ''", None), ("stop_signal: ''", None), ("user: ''", None),
+        ("mem_limit: -1", "-1"),
     ],
 )  # fmt: skip
 def test_a_value_is_taken(stack, line: str, value: object) -> None:

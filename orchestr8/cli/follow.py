@@ -1,0 +1,78 @@
+"""Logs that are followed from one engine to the next: what `logs -f` and an attached `up` share.
+
+The engine ends the stream when nothing of the selection runs any more. An engine that is killed ends it too; the
+forkserver starts another within a second, and what was written meanwhile is stored, so following goes on from the
+moment at which the last lines came. An engine that was told to end is not started again for this.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+
+from orchestr8.cli.logview import LogView
+from orchestr8.errors import Unavailable
+from orchestr8.wire.client import Client
+
+TYPE_CHECKING = False  # `typing` costs 4 ms at start
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any, Final
+
+    from orchestr8.cli.context import Context
+
+NEXT_ENGINE_S: Final = 15.0  # the forkserver starts engines that keep dying later and later, up to 10 s apart
+GONE_S: Final = 0.2  # for so long an engine that begins to listen may have no socket
+
+
+class FollowedLogs:
+    """`view` is what to watch; once that has ended, `go_on` says whether there is another one to watch."""
+
+    def __init__(
+        self, context: Context, stack: str, query: dict[str, Any], write: Callable[[bytes], None], *, prefix: bool
+    ) -> None:
+        self._path = f"/stacks/{stack}"
+        self._query = {**query, "follow": 1, "until": "exit"}
+        self._write = write
+        self._colour = context.colour_logs()
+        self._prefix = prefix
+        self._next = Client(context.client.path, self._await_engine)
+        self.view = self._open(context.client)
+
+    def _open(self, client: Client) -> LogView:
+        stream = client.upgrade("GET", f"{self._path}/logs", query=self._query)
+        return LogView(stream, self._write, colour=self._colour, prefix=self._prefix)
+
+    def go_on(self) -> bool:
+        """Raises Unavailable when the engine has ended for good."""
+        self.view.stream.close()
+        if not self.something_runs():
+            return False
+        self._query.pop("tail", None)
+        self._query["since"] = f"{self.view.last_at:.6f}"
+        self.view = self._open(self._next)
+        return True
+
+    def something_runs(self) -> bool:
+        query = {"service": self._query["service"]} if self._query.get("service") else {}
+        return bool(self._next.request("GET", f"{self._path}/containers", query=query))
+
+    def close(self) -> None:
+        self.view.stream.close()
+
+    def _await_engine(self) -> None:
+        """One that was killed has left its socket behind; one that ended in order has taken it away."""
+        path = self._next.path
+        deadline = time.monotonic() + NEXT_ENGINE_S
+        gone_since = 0.0
+        while (now := time.monotonic()) < deadline and (not gone_since or now < gone_since + GONE_S):
+            gone_since = 0.0 if os.path.exists(path) else gone_since or now
+            try:
+                self._next.connect().close()
+                return
+            except (FileNotFoundError, ConnectionRefusedError):
+                time.sleep(0.02)  # nothing tells when somebody listens
+        raise Unavailable(
+            "the engine ended; containers go on without it",
+            helps=["the next command starts it again: orchestr8 logs -f"],
+        )

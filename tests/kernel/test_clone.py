@@ -1,0 +1,99 @@
+"""clone3 as fork: a child with a pidfd, whose Python goes on as after os.fork. Namespaces are tried in tests/system."""
+
+import errno
+import os
+import select
+import signal
+import subprocess
+import sys
+import threading
+
+import pytest
+
+from orchestr8.kernel.clone import clone, exit_code
+from orchestr8.kernel.libc import SyscallError
+from orchestr8.kernel.namespaces import CloneFlag
+
+
+def ended(pid: int, pidfd: int) -> int:
+    assert select.select([pidfd], [], [], 10)[0], "a pidfd is readable when its process has ended"
+    os.close(pidfd)
+    return exit_code(os.waitpid(pid, 0)[1])
+
+
+def test_the_child_is_a_python_process_of_its_own() -> None:
+    marker = ["parent"]
+    pid, pidfd = clone()
+    if pid == 0:
+        marker[0] = "child"
+        os._exit(0 if threading.main_thread() is threading.current_thread() and os.getpid() != os.getppid() else 1)
+    assert not os.get_inheritable(pidfd)
+    assert ended(pid, pidfd) == 0
+    assert marker == ["parent"]
+
+
+def test_the_child_may_fork_and_clone_again() -> None:
+    pid, pidfd = clone()
+    if pid == 0:
+        try:
+            inner = os.fork()
+            if inner == 0:
+                deeper, fd = clone()
+                if deeper == 0:
+                    os._exit(4)
+                os._exit(ended(deeper, fd) + 1)
+            os._exit(exit_code(os.waitpid(inner, 0)[1]) + 1)
+        finally:
+            os._exit(99)
+    assert ended(pid, pidfd) == 6
+
+
+def test_hooks_of_fork_are_run_on_both_sides() -> None:
+    code = """
+import os, sys
+sys.path.insert(0, sys.argv[1])
+from orchestr8.kernel.clone import clone
+def tell(text): os.write(1, text.encode() + b"\\n")
+os.register_at_fork(before=lambda: tell("before"), after_in_parent=lambda: tell("parent"), after_in_child=lambda: tell("child"))
+pid, pidfd = clone()
+if pid == 0:
+    import fractions  # the import lock is free in the child
+    os._exit(0)
+os.waitpid(pid, 0)
+import decimal  # and in the parent
+tell("end")
+"""
+    here = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+    done = subprocess.run([sys.executable, "-c", code, here], capture_output=True, text=True, check=True)
+    lines = done.stdout.splitlines()
+    assert sorted(lines) == ["before", "child", "end", "parent"]
+    assert (lines[0], lines[-1]) == ("before", "end")
+
+
+def test_a_pidfd_signals_its_process() -> None:
+    pid, pidfd = clone()
+    if pid == 0:
+        signal.pause()
+    signal.pidfd_send_signal(pidfd, signal.SIGKILL)
+    assert ended(pid, pidfd) == 137
+
+
+def test_a_clone_that_is_refused_says_so_and_leaves_one_process() -> None:
+    reader, writer = os.pipe()
+    with pytest.raises(SyscallError) as caught:
+        clone(CloneFlag.NEWNS | CloneFlag(0x00000200))  # CLONE_FS: not together with a mount namespace
+    assert caught.value.errno == errno.EINVAL
+    assert caught.value.call == "clone3"
+    with pytest.raises(SyscallError) as caught:
+        clone(cgroup_fd=reader)
+    assert caught.value.errno == errno.EBADF
+    os.close(writer)
+    assert os.read(reader, 1) == b"", "nobody else holds the other end"
+    os.close(reader)
+
+
+@pytest.mark.parametrize(
+    ("status", "code"), [(0, 0), (1 << 8, 1), (255 << 8, 255), (9, 137), (15 | 0x80, 143), (64, 192)]
+)
+def test_a_wait_status_is_a_shells_code(status: int, code: int) -> None:
+    assert exit_code(status) == code

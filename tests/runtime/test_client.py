@@ -1,0 +1,428 @@
+"""The engine's side of the runtime's sockets, against peers that the tests play: orderly ones, dead ones, odd ones."""
+
+import json
+import os
+import socket
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import anyio
+import pytest
+
+from orchestr8.errors import OperationFailed, Unavailable
+from orchestr8.kernel import sockets
+from orchestr8.runtime import messages
+from orchestr8.runtime.client import ForkserverClient, ShimClient, process_start_ticks, read_state
+from orchestr8.runtime.messages import Message
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+class Shim:
+    """The other side of a ShimClient, and who listens to it."""
+
+    def __init__(self) -> None:
+        self.ours, self.socket = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self.socket.setblocking(False)
+        self.told: list[str] = []
+
+    def on_started(self, started: messages.Started) -> None:
+        self.told.append(f"started {started.pid}")
+
+    def on_status(self, status: messages.Status) -> None:
+        self.told.append(f"status {status.state}")
+
+    def on_exit(self, exited: messages.Exited) -> None:
+        self.told.append(f"exited {exited.exit_code}")
+
+    def on_lost(self) -> None:
+        self.told.append("lost")
+
+    async def receive(self) -> tuple[Message, list[int]]:
+        with anyio.fail_after(5):
+            await anyio.wait_readable(self.socket)
+        packet, fds = sockets.receive_packet(self.socket)
+        return messages.decode(packet), fds
+
+    def send(self, message: Message, fds: list[int] | None = None) -> None:
+        sockets.send_packet(self.socket, messages.encode(message), fds or [])
+
+
+@pytest.fixture
+def shim() -> Iterator[Shim]:
+    shim = Shim()
+    yield shim
+    shim.socket.close()
+    shim.ours.close()
+
+
+async def until(look: Callable[[], Any]) -> None:
+    with anyio.fail_after(5):
+        while not look():
+            await anyio.sleep(0)
+
+
+def open_descriptors() -> int:
+    return len(os.listdir("/proc/self/fd"))
+
+
+# --- a shim ------------------------------------------------------------------------------------------------------------
+
+
+async def test_answers_find_their_requests_in_any_order(shim: Shim) -> None:
+    client = ShimClient(shim.ours, shim)
+    order: list[str] = []
+
+    async def signal(name: str, number: int) -> None:
+        await client.signal(number)
+        order.append(name)
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(signal, "first", 1)
+        first, _ = await shim.receive()
+        tasks.start_soon(signal, "second", 2)
+        second, _ = await shim.receive()
+        assert [first, second] == [messages.Signal(request=1, signal=1), messages.Signal(request=2, signal=2)]
+        shim.send(messages.Done(request=2))
+        await until(lambda: order)
+        shim.send(messages.Done(request=1))
+    assert order == ["second", "first"]
+    client.close()
+
+
+@pytest.mark.parametrize(("exit_code", "code"), [(126, "O8-626"), (127, "O8-627"), (128, "O8-601"), (1, "O8-601")])
+async def test_a_failure_is_an_error_whose_code_says_what_a_shell_would(shim: Shim, exit_code: int, code: str) -> None:
+    client = ShimClient(shim.ours, shim)
+    shim.send(messages.Failed(request=1, text="cannot execute x", exit_code=exit_code))
+    with pytest.raises(OperationFailed, match="cannot execute x") as caught:
+        await client.start()
+    assert caught.value.code == code
+    client.close()
+
+
+async def test_news_come_in_the_order_in_which_they_were_sent(shim: Shim) -> None:
+    """A program that ends at once: started, then exited, though nobody has taken the answer yet."""
+    client = ShimClient(shim.ours, shim)
+    shim.send(messages.Started(request=1, pid=5))
+    shim.send(messages.Exited(exit_code=3))
+    assert (await client.start()).pid == 5
+    await until(lambda: len(shim.told) == 2)
+    assert shim.told == ["started 5", "exited 3"]
+    client.close()
+
+
+async def test_a_query_brings_descriptors_that_are_the_callers(shim: Shim) -> None:
+    client = ShimClient(shim.ours, shim)
+    reader, writer = os.pipe()
+    shim.send(messages.Status(request=1, state="running"), [reader, writer])
+    status, fds = await client.query()
+    assert status.state == "running"
+    assert [os.fstat(fd).st_ino for fd in fds] == [os.fstat(fd).st_ino for fd in (reader, writer)]
+    sockets.close_all([reader, writer, *fds])
+    client.close()
+
+
+async def test_a_shim_that_dies_ends_every_request_and_says_so_once(shim: Shim) -> None:
+    client = ShimClient(shim.ours, shim)
+    failures: list[str] = []
+
+    async def start() -> None:
+        try:
+            await client.start()
+        except Unavailable as error:
+            failures.append(error.message)
+
+    async with anyio.create_task_group() as tasks:
+        for _ in range(3):
+            tasks.start_soon(start)
+            await shim.receive()
+        shim.socket.close()
+    assert failures == ["the process behind this container died"] * 3
+    assert shim.told == ["lost"]
+    assert not client.open
+    with pytest.raises(Unavailable, match="cannot reach the process behind this container"):
+        await client.signal(9)
+    client.release()
+    client.close()
+    assert shim.told == ["lost"]
+
+
+async def test_letting_go_of_a_shim_ends_requests_and_is_no_loss(shim: Shim) -> None:
+    client = ShimClient(shim.ours, shim)
+
+    async def start() -> None:
+        with pytest.raises(Unavailable):
+            await client.start()
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(start)
+        await shim.receive()
+        client.close()
+    assert shim.told == []
+
+
+async def test_an_answer_to_a_request_that_was_given_up_leaks_no_descriptor(shim: Shim) -> None:
+    client = ShimClient(shim.ours, shim)
+    before = open_descriptors()
+    with anyio.move_on_after(0.01):
+        await client.query()
+    reader, writer = os.pipe()
+    shim.send(messages.Status(request=1), [reader, writer])
+    sockets.close_all([reader, writer])
+    await until(lambda: shim.told)
+    assert open_descriptors() == before
+    client.close()
+
+
+async def test_an_answer_that_comes_while_its_request_is_being_cancelled_leaks_none_either(shim: Shim) -> None:
+    client = ShimClient(shim.ours, shim)
+    before = open_descriptors()
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(client.query)
+        await shim.receive()
+        pending = client._pending[1]
+        reader, writer = os.pipe()
+        shim.send(messages.Status(request=1), [reader, writer])
+        sockets.close_all([reader, writer])
+        client._channel._readable()  # the answer is there, the task has not run yet
+        assert pending.fds
+        tasks.cancel_scope.cancel()
+    assert open_descriptors() == before
+    client.close()
+
+
+async def test_what_a_newer_shim_says_is_not_understood_and_does_no_harm(shim: Shim) -> None:
+    client = ShimClient(shim.ours, shim)
+    null = os.open("/dev/null", os.O_RDONLY)
+    before = open_descriptors()
+    sockets.send_packet(shim.socket, b'Invented {"v": 2}', [null])
+    sockets.send_packet(shim.socket, b"rubbish")
+    shim.send(messages.Done(request=99))
+    shim.send(messages.Started(request=1, pid=7))
+    assert (await client.start()).pid == 7
+    assert open_descriptors() == before
+    os.close(null)
+    client.close()
+
+
+async def test_an_execs_end_is_told_before_and_after_somebody_asks(shim: Shim) -> None:
+    client = ShimClient(shim.ours, shim)
+    for exec_id, code in (("early", 3), ("late", 4)):
+        shim.send(messages.ExecStarted(request=1 if exec_id == "early" else 2, exec=exec_id, pid=9))
+        reader, writer = os.pipe()
+        assert await client.exec(messages.Exec(exec=exec_id, argv=["x"]), writer) == 9
+        order, fds = await shim.receive()
+        assert order.exec == exec_id
+        sockets.close_all([*fds, reader, writer])
+        if exec_id == "early":
+            shim.send(messages.ExecExited(exec=exec_id, exit_code=code))
+            await until(lambda: client._exec_codes)
+            assert await client.exec_ended(exec_id) == code
+        else:
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(client.exec_ended, exec_id)
+                await anyio.sleep(0)
+                shim.send(messages.ExecExited(exec=exec_id, exit_code=code))
+    assert client._execs == client._exec_codes == {}
+    client.close()
+
+
+async def test_an_exec_ends_with_its_shim(shim: Shim) -> None:
+    client = ShimClient(shim.ours, shim)
+    shim.send(messages.ExecStarted(request=1, exec="x", pid=9))
+    assert await client.exec(messages.Exec(exec="x"), shim.socket.fileno()) == 9
+    shim.socket.close()
+    assert await client.exec_ended("x") == 137
+
+
+async def test_an_exec_that_fails_is_forgotten(shim: Shim) -> None:
+    client = ShimClient(shim.ours, shim)
+    shim.send(messages.Failed(request=1, text="no", exit_code=127))
+    with pytest.raises(OperationFailed):
+        await client.exec(messages.Exec(exec="x"), shim.socket.fileno())
+    assert client._execs == {}
+    client.close()
+
+
+async def test_nobody_listens_at_a_name_that_is_not_there(shim: Shim, tmp_path: Any) -> None:
+    before = open_descriptors()
+    with pytest.raises(FileNotFoundError):
+        ShimClient.connect(str(tmp_path / "none"), shim)
+    assert open_descriptors() == before
+
+
+# --- the forkserver ------------------------------------------------------------------------------------------------------
+
+
+class Process:
+    """As much of Popen as the client uses."""
+
+    def __init__(self, pid: int) -> None:
+        self.pid = pid
+        self.waited = 0
+
+    def wait(self) -> int:
+        self.waited += 1
+        return 0
+
+
+class Forkservers:
+    """Starts them on demand, and keeps the other sides."""
+
+    def __init__(self) -> None:
+        self.sockets: list[socket.socket] = []
+        self.processes: list[Process] = []
+        self.failing = 0
+
+    def start(self) -> tuple[socket.socket, Any]:
+        if self.failing:
+            self.failing -= 1
+            raise OSError(12, "Cannot allocate memory")
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        theirs.settimeout(5)
+        self.sockets.append(theirs)
+        self.processes.append(Process(100 + len(self.processes)))
+        return ours, self.processes[-1]
+
+    def receive(self, index: int = -1) -> tuple[Message, list[int]]:
+        packet, fds = sockets.receive_packet(self.sockets[index])
+        return messages.decode(packet), fds
+
+
+@pytest.fixture
+def forkservers() -> Iterator[Forkservers]:
+    made = Forkservers()
+    yield made
+    for each in made.sockets:
+        each.close()
+
+
+CONFIGURE = messages.Configure(cgroup_files=["/sys/a/tasks"])
+
+
+async def test_it_is_configured_first_and_its_engine_travels_as_a_file(forkservers: Forkservers) -> None:
+    engine = (["/usr/bin/python3", "-m", "x"], {"PASSWORD": "secret"})
+    client = ForkserverClient(forkservers.start, CONFIGURE, engine=engine)
+    await client.start()
+    message, (launch,) = forkservers.receive()
+    assert message == CONFIGURE
+    assert "secret" not in repr(message)
+    assert json.loads(os.pread(launch, 10_000, 0)) == {"argv": engine[0], "environment": engine[1]}
+    os.close(launch)
+    assert client.pid == 100
+    await client.close()
+    assert forkservers.receive()[0] == messages.Shutdown()
+    assert forkservers.processes[0].waited == 1
+
+
+async def test_without_an_engine_to_start_again_there_is_no_file(forkservers: Forkservers) -> None:
+    client = ForkserverClient(forkservers.start, CONFIGURE)
+    await client.start()
+    assert forkservers.receive() == (CONFIGURE, [])
+    await client.close()
+
+
+async def test_many_at_once_start_one(forkservers: Forkservers) -> None:
+    client = ForkserverClient(forkservers.start, CONFIGURE)
+    async with anyio.create_task_group() as tasks:
+        for number in range(10):
+            tasks.start_soon(client.spawn, messages.Spawn(container=str(number)), [])
+    assert len(forkservers.sockets) == 1
+    forkservers.receive()
+    assert {forkservers.receive()[0].container for _ in range(10)} == {str(number) for number in range(10)}
+    await client.close()
+
+
+async def test_more_orders_than_the_socket_holds_wait_for_their_turn(forkservers: Forkservers) -> None:
+    client = ForkserverClient(forkservers.start, CONFIGURE)
+    await client.start()
+    forkservers.receive()
+    found: list[str] = []
+    async with anyio.create_task_group() as tasks:
+        for number in range(300):
+            tasks.start_soon(client.spawn, messages.Spawn(container=str(number), bundle="x" * 4000), [])
+        while len(found) < 300:
+            await anyio.sleep(0)
+            forkservers.sockets[0].setblocking(False)
+            try:
+                found.append(forkservers.receive()[0].container)
+            except BlockingIOError:
+                continue
+    assert found == [str(number) for number in range(300)]
+    await client.close()
+
+
+async def test_one_that_died_is_replaced_for_the_next_order(forkservers: Forkservers) -> None:
+    client = ForkserverClient(forkservers.start, CONFIGURE)
+    await client.start()
+    forkservers.sockets[0].close()  # noticed or not
+    await client.spawn(messages.Spawn(container="x"), [])
+    assert client.pid == 101
+    assert forkservers.receive()[0] == CONFIGURE
+    assert forkservers.receive()[0].container == "x"
+    assert forkservers.processes[0].waited == 1
+    await client.close()
+
+
+async def test_an_order_that_the_kernel_refuses_is_no_reason_to_start_another(forkservers: Forkservers) -> None:
+    client = ForkserverClient(forkservers.start, CONFIGURE)
+    await client.start()
+    null = os.open("/dev/null", os.O_RDONLY)
+    with pytest.raises(Unavailable, match="Invalid argument"):
+        await client.spawn(messages.Spawn(), [null] * 300)
+    os.close(null)
+    assert len(forkservers.sockets) == 1
+    assert forkservers.processes[0].waited == 0
+    await client.spawn(messages.Spawn(container="next"), [])
+    await client.close()
+
+
+async def test_it_is_kept_running(forkservers: Forkservers, monkeypatch: pytest.MonkeyPatch) -> None:
+    pauses: list[float] = []
+    sleep = anyio.sleep
+
+    async def note(seconds: float) -> None:
+        pauses.append(seconds)
+        await sleep(0)
+
+    monkeypatch.setattr("orchestr8.runtime.client.anyio.sleep", note)
+    client = ForkserverClient(forkservers.start, CONFIGURE)
+    await client.start()
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(client.keep_running)
+        await sleep(0)
+        forkservers.failing = 2
+        forkservers.sockets[0].close()
+        with anyio.fail_after(5):
+            while client.pid != 101:
+                await sleep(0)
+        tasks.cancel_scope.cancel()
+    assert pauses == [0.1, 0.2, 0.4], "later and later while it does not work"
+    await client.close()
+
+
+async def test_one_that_is_already_dead_can_be_closed(forkservers: Forkservers) -> None:
+    client = ForkserverClient(forkservers.start, CONFIGURE)
+    await client.start()
+    forkservers.sockets[0].close()
+    await client.close()
+    await client.close()
+
+
+# --- what is left of a shim ----------------------------------------------------------------------------------------------
+
+
+def test_a_process_is_named_by_its_start(tmp_path: Any) -> None:
+    assert process_start_ticks(os.getpid()) > 0
+    assert process_start_ticks(2**22 + 1) == 0
+
+
+def test_the_last_state_is_read_or_empty(tmp_path: Any) -> None:
+    assert read_state(str(tmp_path)) == {}
+    (tmp_path / "state.json").write_text('{"state": "exited"}')
+    assert read_state(str(tmp_path)) == {"state": "exited"}

@@ -1,0 +1,279 @@
+"""Engines come, go and are killed; stacks, logs, ports and names go on. Told from outside, by commands."""
+
+import contextlib
+import itertools
+import os
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from e2e.checks import containers, err, exit_code, out, page, state
+from e2e.engine import Engine
+from e2e.residue import processes
+from e2e.scenario import Check, Scenario, eventually
+from tests.requires import requires
+
+pytestmark = [pytest.mark.system, requires("root", "overlayfs", "program:nft", "program:busybox")]
+
+Tell = Callable[..., Scenario]
+STACK = """
+services:
+  count:
+    image: rootfs:/
+    command: [sh, -c, "n=0; while sleep 0.02; do n=$$((n + 1)); echo line $$n; done"]
+    stop_grace_period: 0s
+  web:
+    image: rootfs:/
+    command: [sh, -c, "echo hello > /tmp/index.html; exec busybox httpd -f -p 80 -h /tmp"]
+    ports: ["8080:80"]
+  short:
+    image: rootfs:/
+    command: [sh, -c, "while ! test -e /flags/end; do sleep 0.02; done; exit 7"]
+    volumes: ["./flags:/flags"]
+    stop_grace_period: 0s
+"""
+PAGE = "http://127.0.0.1:8080/"
+
+
+def killed(story: Scenario) -> int:
+    """SIGKILL the engine, and return its pid."""
+    pid = int(story.engine.status()["pid"])
+    os.kill(pid, signal.SIGKILL)
+    return pid
+
+
+def another_engine(before: int) -> Check:
+    """It was started again, by nobody's command."""
+
+    def check(scenario: Scenario, _result: Any) -> str:
+        status = scenario.engine.status()
+        if status["state"] == "stopped":
+            return "no engine runs"
+        return "" if status["pid"] != before else "it is the same engine"
+
+    return check
+
+
+def runs(story: Scenario) -> dict[str, tuple[int, float]]:
+    listed = story.engine.ask("/stacks/shop/containers")
+    return {each["name"]: (each["pid"], each["started_at"]) for each in listed}
+
+
+def whole(lines: list[str]) -> None:
+    """`count` has lost no line and shown none twice."""
+    assert lines == [f"line {number}" for number in range(1, len(lines) + 1)]
+
+
+def test_a_killed_engine_is_followed_by_another_that_adopts_everything(scenario: Tell) -> None:
+    story = scenario(STACK)
+    story.step("up -d", page(PAGE, "hello"))
+    before = runs(story)
+    for _ in range(3):
+        pid = killed(story)
+        story.check(page(PAGE, "hello"), eventually(another_engine(pid), within_s=10))
+        assert runs(story) == before
+    story.check(page(PAGE, "hello"))
+    whole(story.logs("count").splitlines())
+
+
+def test_whoever_follows_the_logs_goes_on_with_the_next_engine(scenario: Tell) -> None:
+    story = scenario(STACK)
+    commands = (["up", "--no-log-prefix", "count"], ["logs", "-f", "--no-log-prefix", "count"])
+    with contextlib.ExitStack() as ends:
+        followers = []
+        for words in commands:
+            followers.append(ends.enter_context(story.engine.start(*words, cwd=story.directory)))
+            assert next(_reader(followers[-1])).startswith("line ")
+        pid = killed(story)
+        story.check(eventually(another_engine(pid)))
+        last = int(story.logs("count").split()[-1])
+        for follower in followers:
+            numbers = [int(line.split()[1]) for line in itertools.takewhile(_before(last), _reader(follower))]
+            assert numbers == list(range(numbers[0], numbers[-1] + 1)), "none is lost, and none comes twice"
+        followers[0].send_signal(signal.SIGINT)
+        assert [follower.communicate(timeout=20)[1] and follower.returncode for follower in followers] == [130, ""]
+        assert followers[1].returncode == 0, "it ends with what it follows"
+    story.check(state("count", "exited"))
+
+
+def _before(last: int) -> Callable[[str], bool]:
+    return lambda line: int(line.split()[1]) <= last
+
+
+def _reader(process: subprocess.Popen[str]) -> Iterator[str]:
+    assert process.stdout is not None
+    return (line.rstrip("\n") for line in process.stdout)
+
+
+def test_what_ends_while_no_engine_looks_is_known_to_the_next(scenario: Tell) -> None:
+    story = scenario(STACK)
+    story.step("up -d", page(PAGE, "hello"))
+    before = runs(story)
+    story.step("engine stop", err("3 containers go on"), page(PAGE, "hello"))
+    Path(story.directory, "flags/end").touch()
+    _until(lambda: not os.path.exists(f"/proc/{before['shop-short-1'][0]}"))
+    story.step("ps -a", out("Exited (7)"), state("short", "exited"), exit_code("short", 7), page(PAGE, "hello"))
+    del before["shop-short-1"]
+    assert runs(story) == before
+    whole(story.logs("count").splitlines())
+
+
+def test_the_death_of_engine_and_forkserver_together_is_mended_by_the_next_command(scenario: Tell) -> None:
+    story = scenario(STACK)
+    story.step("up -d", page(PAGE, "hello"))
+    before = runs(story)
+    status = story.engine.status()
+    for name in ("forkserver_pid", "pid"):
+        os.kill(status[name], signal.SIGKILL)
+    story.check(page(PAGE, "hello"))
+    story.step("ps", state("web", "running"))
+    assert runs(story) == before
+
+
+def test_a_command_right_after_a_crash_leaves_one_engine_and_one_forkserver(scenario: Tell) -> None:
+    """The command and the forkserver both start an engine: one of the two gives way, and its forkserver with it."""
+    story = scenario(STACK)
+    story.step("up -d count")
+    steady = len(processes(story.engine.root, story.engine.instance))
+    for _ in range(3):
+        killed(story)
+        story.step("ps", out("shop-count-1"))
+        _until(lambda: len(processes(story.engine.root, story.engine.instance)) == steady)
+
+
+def _until(holds: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 15
+    while not holds():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)  # between two looks
+
+
+def test_names_are_resolved_after_a_crash_and_a_question_waits_for_the_next_engine(scenario: Tell) -> None:
+    asking = "import socket; print(socket.gethostbyname('web'))"
+    story = scenario("""
+services:
+  web: {image: "rootfs:/", command: sleep infinity, stop_grace_period: 0s}
+  client:
+    image: rootfs:/
+    command:
+      - python3
+      - -c
+      - |
+        import socket, time, sys
+        while True:
+            print(socket.gethostbyname("web"), flush=True)
+            time.sleep(0.01)
+    stop_grace_period: 0s
+    depends_on: [web]
+""")
+    story.step("up -d", eventually(lambda scenario, _: "" if scenario.logs("client") else "nothing resolved"))
+    pid = killed(story)
+    story.check(eventually(another_engine(pid)))
+    address = story.step(f'exec client python3 -c "{asking}"').out
+    story.check(state("client", "running"))
+    assert set(story.logs("client").splitlines()) == {address.strip()}
+
+
+def test_a_second_engine_on_a_root_is_refused(scenario: Tell) -> None:
+    story = scenario(STACK)
+    story.step("up -d count")
+    words = [os.path.realpath("/proc/self/exe"), "-m", "orchestr8.engine", "--root", story.engine.root]
+    import sys
+
+    words[0] = sys.executable
+    second = subprocess.run(words, env=story.engine.environment, capture_output=True, text=True, timeout=20, check=False)
+    assert second.returncode == 1
+    assert f"another engine (pid {story.engine.status()['pid']}) runs on {story.engine.root}" in second.stderr
+    story.check(state("count", "running"))
+
+
+def test_two_engines_side_by_side_do_not_see_each_other(scenario: Tell, tmp_path: Path) -> None:
+    story = scenario(STACK)
+    story.step("up -d count web", page(PAGE, "hello"))
+    (tmp_path / "second").mkdir()
+    with own_engine_beside(story.engine, str(tmp_path / "second")) as second:
+        other = Scenario(second, story.directory)
+        other.step("up -d count", containers("shop-count-1"))
+        other.step("up -d web", err("8080", "in use", "process"), code=1)
+        assert second.stacks() == ["shop"]
+        pid = int(second.status()["pid"])
+        story.step("engine stop")
+        other.check(state("count", "running"))
+        assert second.status()["pid"] == pid
+        other.step("down -v", containers())
+        story.step("ps", state("count", "running"), page(PAGE, "hello"))
+    story.check(state("count", "running"), page(PAGE, "hello"))
+
+
+@contextlib.contextmanager
+def own_engine_beside(first: Engine, directory: str) -> Iterator[Engine]:
+    """In the same network namespace: what is left in it may be the first one's."""
+    second = Engine(directory)
+    try:
+        yield second
+    finally:
+        left = [each for each in second.close() if not each.startswith(("link:", "nft:", "engine.log:"))]
+        assert not left, left
+    assert first.instance != second.instance
+
+
+def test_an_engine_can_be_asked_started_stopped_and_read(scenario: Tell) -> None:
+    story = scenario(STACK)
+    story.step("engine status", out("not running"), code=1)
+    story.step("engine logs", err("no engine has run"), code=1)
+    story.step("engine start", err("engine running, pid"))
+    story.step("up -d count")
+    story.step("engine status", out("running", "stacks      1", "containers  1, 1 running", story.engine.root))
+    story.step("engine logs --tail 1", out("up shop: done"))
+    with story.engine.start("engine", "logs", "-f") as follower:
+        lines = _reader(follower)
+        assert "started" in next(lines)
+        story.step("stop")
+        assert any("stop shop: done" in line for line in lines)
+        story.step("engine stop --containers", err("engine stopped"))
+        assert "stopp" in follower.communicate(timeout=20)[0]
+    story.step("engine stop", err("no engine runs"))
+    story.step("engine logs --tail 1", out("engine ended"))
+    story.step("ps -a", containers())
+
+
+def test_an_engine_that_is_told_to_end_in_the_midst_of_an_up_is_followed_by_one_that_ends_it(scenario: Tell) -> None:
+    story = scenario("""
+services:
+  slow:
+    image: rootfs:/
+    command: sleep infinity
+    stop_grace_period: 0s
+    healthcheck: {test: [CMD, test, -e, /flags/healthy], start_interval: 50ms, start_period: 60s, interval: 50ms}
+    volumes: ["./flags:/flags"]
+  last:
+    image: rootfs:/
+    command: sleep infinity
+    stop_grace_period: 0s
+    depends_on: {slow: {condition: service_healthy}}
+""")
+    with story.engine.start("up", "-d", cwd=story.directory) as up:
+        assert up.stderr is not None
+        while "Waiting" not in up.stderr.readline():
+            pass
+        story.step("engine stop")
+        assert "the next one goes on with this" in up.communicate(timeout=20)[1]
+    Path(story.directory, "flags/healthy").touch()
+    story.step("ps -a", eventually(state("last", "running")), state("slow", "running"))
+
+
+def test_a_port_stays_taken_while_no_engine_runs(scenario: Tell) -> None:
+    story = scenario(STACK)
+    story.step("up -d web")
+    story.step("engine stop")
+    with pytest.raises(OSError, match="in use"), socket.create_server(("0.0.0.0", 8080)):
+        pass
+    story.step("stop web")
+    with socket.create_server(("0.0.0.0", 8080)):
+        pass
