@@ -44,6 +44,7 @@ from orchestr8.model.observed import (
     ObservedNetwork,
     ObservedVolume,
     Snapshot,
+    guests,
 )
 from orchestr8.model.specs import ContainerSpec, MountKind, PortSpec
 from orchestr8.wire.frames import STDERR
@@ -90,10 +91,14 @@ class MemoryBackend:
         mine = {name: each for name, each in self._containers.items() if stack in {None, each.seen.stack}}
         networks = {name: each for name, each in self._networks.items() if stack in {None, each.stack}}
         volumes = {name: each for name, each in self._volumes.items() if stack in {None, each.stack}}
+        others = [(name, each) for name, each in sorted(self._containers.items()) if name not in mine]
+        running = [(name, each) for name, each in others if each.seen.state is ContainerState.RUNNING]
         return Snapshot(
             containers={name: each.seen for name, each in mine.items()},
             networks=networks,
             volumes=volumes,
+            network_guests=guests(networks, {name: [on.network for on in each.spec.networks] for name, each in running}),
+            volume_guests=guests(volumes, {name: [on.source for on in each.spec.mounts] for name, each in others}),
             specs={name: each.spec for name, each in mine.items()},
             foreign_networks=frozenset(self._networks.keys() - networks.keys()),
             foreign_volumes=frozenset(self._volumes.keys() - volumes.keys()),

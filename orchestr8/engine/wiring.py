@@ -1,5 +1,6 @@
 """Which backend an engine has: the only place that names concrete ones."""
 
+import contextlib
 import os
 import signal
 import socket
@@ -109,7 +110,7 @@ def dismiss_forkserver(fd: int) -> None:
     from orchestr8.kernel import sockets
     from orchestr8.runtime import messages
 
-    with socket.socket(fileno=fd) as forkserver:
+    with socket.socket(fileno=fd) as forkserver, contextlib.suppress(ConnectionError):  # it is gone already
         sockets.send_packet(forkserver, messages.encode(messages.Shutdown()))
 
 

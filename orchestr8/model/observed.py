@@ -1,10 +1,15 @@
 """What a backend saw: one frozen snapshot, never a live handle."""
 
 import enum
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 from orchestr8.model.ids import ContainerId, ContainerName, NetworkName, ServiceName, StackName, VolumeName
 from orchestr8.model.specs import ContainerSpec
+
+
+Name = TypeVar("Name", bound=str)
 
 
 class ContainerState(enum.StrEnum):
@@ -76,7 +81,9 @@ class ObservedVolume:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Snapshot:
-    """A stack's things by name, and the names of other stacks' networks and volumes for `external`."""
+    """A stack's things by name, and what has to do with other stacks: the names of their networks and volumes, for
+    `external`; and their containers that run on this stack's networks, or mount its volumes.
+    """
 
     containers: dict[ContainerName, ObservedContainer] = field(default_factory=dict)
     networks: dict[NetworkName, ObservedNetwork] = field(default_factory=dict)
@@ -84,3 +91,11 @@ class Snapshot:
     specs: dict[ContainerName, ContainerSpec] = field(default_factory=dict)  # what each container was made from
     foreign_networks: frozenset[NetworkName] = frozenset()
     foreign_volumes: frozenset[VolumeName] = frozenset()
+    network_guests: dict[NetworkName, tuple[ContainerName, ...]] = field(default_factory=dict)
+    volume_guests: dict[VolumeName, tuple[ContainerName, ...]] = field(default_factory=dict)
+
+
+def guests(names: Iterable[Name], uses: Mapping[ContainerName, Collection[str]]) -> dict[Name, tuple[ContainerName, ...]]:
+    """Which containers use each of `names`, for `Snapshot`; those that nobody uses are left out."""
+    found = {name: tuple(sorted(container for container, used in uses.items() if name in used)) for name in names}
+    return {name: users for name, users in found.items() if users}

@@ -90,7 +90,7 @@ def _stop_one_offs(plan: Plan, one_offs: list[ObservedContainer], assembly: Asse
 
 def _remove_networks(plan: Plan, snapshot: Snapshot, assembly: Assembly) -> None:
     users: dict[NetworkName, list[Step]] = {}
-    busy: dict[NetworkName, list[str]] = {}
+    busy: dict[NetworkName, list[str]] = {name: list(guests) for name, guests in snapshot.network_guests.items()}
     for name in sorted(snapshot.containers):
         for network in networks_of(name, snapshot):
             if name in assembly.removed:
@@ -106,17 +106,17 @@ def _remove_networks(plan: Plan, snapshot: Snapshot, assembly: Assembly) -> None
 
 def _remove_volumes(plan: Plan, snapshot: Snapshot, assembly: Assembly) -> None:
     users: dict[VolumeName, list[Step]] = {}
-    busy: set[VolumeName] = set()
+    busy: dict[VolumeName, list[str]] = {name: list(guests) for name, guests in snapshot.volume_guests.items()}
     for name, spec in snapshot.specs.items():
         for mount in spec.mounts:
             if mount.kind is MountKind.VOLUME and mount.source and name in snapshot.containers:
                 if name in assembly.removed:
                     users.setdefault(VolumeName(mount.source), []).append(assembly.removed[name])
                 else:
-                    busy.add(VolumeName(mount.source))
+                    busy.setdefault(VolumeName(mount.source), []).append(name)
     for volume in sorted(snapshot.volumes):
         if volume in busy:
-            plan.warnings.append(f"volume {volume} is still in use and stays")
+            plan.warnings.append(f"volume {volume} is still in use by {', '.join(busy[volume])} and stays")
         else:
             # Who mounts an anonymous volume does not stand in a spec.
             plan.add(RemoveVolume(volume), "--volumes", *(users.get(volume) or assembly.removed.values()))

@@ -83,6 +83,7 @@ def bring_up(
     for network, reason in changed.items():
         attached = containers_on(network, snapshot)
         _check_one_offs(network, attached, snapshot)
+        _check_guests(network, snapshot)
         for some in everything.values():
             restart_attached(some, attached, f"network {network}: {reason}")
     restart_dependents(graph, everything)
@@ -123,6 +124,17 @@ def _check_one_offs(network: NetworkName, attached: Collection[ContainerName], s
             f"network {network} must be replaced, but {', '.join(running)} runs on it",
             code="O8-209",
             helps=[f"end it first: orchestr8 kill or exit the program in {running[0]}"],
+        )
+
+
+def _check_guests(network: NetworkName, snapshot: Snapshot) -> None:
+    """Containers of other stacks are not ours to stop."""
+    guests = snapshot.network_guests.get(network, ())
+    if guests:
+        raise Conflict(
+            f"network {network} must be replaced, but {', '.join(guests)} of another stack runs on it",
+            code="O8-209",
+            helps=[f"stop {guests[0]} first"],
         )
 
 

@@ -1,8 +1,8 @@
-"""PID 1 of a container: forks the process that becomes the program, then reaps and forwards signals until it ends.
+"""PID 1 of a container: builds it from inside, forks the program's process, and reaps until that ends.
 
 It is the forkserver's image, so what `/proc/1` leads to must be harmless: the executable is a sealed memfd or a
 read-only mount, the heap holds no secret, and before the program runs it has the program's own ids, capabilities and
-seccomp filter, is dumpable (`> /proc/1/fd/1` must work) and keeps descriptors 0 to 2 only. Then it executes
+seccomp filter, is dumpable (`> /proc/1/fd/1` must work) and keeps descriptors 0 to 2 only. By then it has executed
 `runtime.reaper`, a few hundred bytes of code that do what `_reap_until` says; where that cannot be, it does it itself.
 
 Behaviour as PID 1: tini's and catatonit's. Every signal that Python can wait for goes to the program, except SIGCHLD
@@ -16,7 +16,7 @@ import signal
 import socket
 from typing import Final, NoReturn
 
-from orchestr8.kernel import cgroup_enter, prctl, sockets
+from orchestr8.kernel import cgroup_enter, prctl
 from orchestr8.kernel.clone import exit_code
 from orchestr8.kernel.namespaces import CloneFlag, setns, unshare
 from orchestr8.runtime import program, setup
@@ -29,6 +29,7 @@ _FAULTS: Final = frozenset(
 WAITED: Final = frozenset(map(int, signal.valid_signals() - _FAULTS - {signal.SIGKILL, signal.SIGSTOP}))
 # In a cgroup that runs out of memory the kernel kills what scores highest; PID 1's death is the whole container's.
 _OOM_SCORE: Final = b"-500"
+_PROGRAM_OOM_SCORE: Final = b"0"
 _FD_MAX: Final = os.sysconf("SC_OPEN_MAX")
 
 
@@ -60,37 +61,35 @@ def run(
         unshare(CloneFlag.NEWCGROUP)
         os.setsid()
         program.new_session_keyring()
+        built = setup.build(order, sync)
         if order.reaper:
-            code = _supervise(order, sync, reaper_fd)
+            code = _supervise(order, built, sync, reaper_fd)
         else:  # the program is an init itself, and wants to be PID 1
-            setup.run(order, sync, None)
+            setup.execute(order, built, sync)
     except BaseException as error:  # noqa: BLE001 - the shim must hear of it, whatever it was: nobody else can
-        setup.report(sync, error)
+        code = getattr(error, "exit_code", 128)
+        setup.report(sync, error, code)
     finally:
         os._exit(code)
 
 
-def _supervise(order: Spawn, sync: socket.socket, reaper_fd: int) -> int:
-    """Fork the program's process, take its rights once the container stands, and become its reaper."""
+def _supervise(order: Spawn, built: setup.Built, sync: socket.socket, reaper_fd: int) -> int:
+    """Fork the program's process and become its reaper; the program runs when that is done."""
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    prctl.set_dumpable(True)  # no descriptor of the host is left but the two sockets, and nothing else runs in here yet
     setup.write_oom_score(_OOM_SCORE)  # where that is refused, its size alone makes it an unlikely victim
     child = os.fork()
     if child == 0:
         ours.close()
-        setup.run(order, sync, theirs)
+        setup.write_oom_score(_PROGRAM_OOM_SCORE)
+        os.setsid()
+        theirs.recv(1)  # b"": PID 1 has let go of its socket, being the reaper by now
+        setup.execute(order, built, sync)
     theirs.close()
-    walls, stdio = sockets.receive_packet(ours)
-    if walls:
-        for number, fd in enumerate(stdio):
-            os.dup2(fd, number, inheritable=True)
-            os.close(fd)
-        program.raise_walls(walls)
-    sync.close()  # not earlier: where the walls cannot be raised, the shim must hear of it
-    if walls:
-        prctl.set_parent_death_signal(signal.SIGKILL)  # again: a change of ids clears it
-        prctl.set_dumpable(True)
-        _execute_reaper(reaper_fd, child)
-    ours.close()  # as the execve above does: the program may run now
+    sync.close()
+    _execute_reaper(reaper_fd, child)
+    os.close(built.null)
+    ours.close()  # as the execve above does
     return _reap_until(child)
 
 

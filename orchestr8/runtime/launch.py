@@ -143,7 +143,6 @@ class Launch:
         elif "text" in said:
             self._error = (said["text"], said["exit_code"])
 
-
     def close(self) -> None:
         """Nothing runs: let go of its process and of what nobody has taken over."""
         os.close(self.pidfd)

@@ -329,7 +329,9 @@ def open_pty(pts_fd: int) -> tuple[int, int]:
     flags = os.O_RDWR | os.O_NOCTTY | os.O_CLOEXEC
     master = os.open("ptmx", flags | os.O_NOFOLLOW | os.O_NONBLOCK, dir_fd=pts_fd)
     status = os.fstat(master)
-    if not stat.S_ISCHR(status.st_mode) or status.st_rdev != _PTMX_DEVICE:  # a container may have put another file there
+    if (
+        not stat.S_ISCHR(status.st_mode) or status.st_rdev != _PTMX_DEVICE
+    ):  # a container may have put another file there
         os.close(master)
         raise OperationFailed("/dev/pts/ptmx of the container is not a terminal multiplexer", code="O8-623")
     fcntl.ioctl(master, _TIOCSPTLCK, struct.pack("i", 0))

@@ -1,7 +1,8 @@
-"""The process that builds the container from inside and then becomes its program.
+"""What PID 1 does while it is still privileged, and what the program's process does last.
 
-It reads the bundle's OCI document, mounts, opens the terminal, pivots, and waits for two words before the program
-runs: PID 1's, that it has given up its rights, and the shim's, that it is alive to be PID 1's parent.
+`build` makes the container from inside, after the bundle's OCI document: file system, terminal, host name, working
+directory; then it raises the walls, which the program's process inherits. `execute` waits for the shim's word, that it
+is alive to be PID 1's parent, and becomes the program.
 """
 
 import contextlib
@@ -9,7 +10,7 @@ import json
 import os
 import signal
 import socket
-from typing import Any, Final, NoReturn
+from typing import Any, NamedTuple, NoReturn
 
 from orchestr8.errors import Orchestr8Error
 from orchestr8.kernel import prctl, sockets
@@ -17,45 +18,43 @@ from orchestr8.runtime import program
 from orchestr8.runtime.messages import Spawn
 from orchestr8.runtime.rootfs import Rootfs
 
-_OOM_SCORE: Final = b"0"
+
+class Built(NamedTuple):
+    process: dict[str, Any]  # OCI's
+    null: int  # the container's /dev/null
 
 
-def run(order: Spawn, sync: socket.socket, init: socket.socket | None) -> NoReturn:
-    """Set up and execute. `init`: PID 1, None when this is PID 1 itself."""
+def build(order: Spawn, sync: socket.socket) -> Built:
+    """Everything up to the walls, those included: the caller has the program's rights afterwards, and its stdio."""
+    with open(os.path.join(order.bundle, "config.json"), "rb") as document:
+        config = json.load(document)
+    process = config["process"]
+    walls = program.pack_walls(process, program.read_filter(order.seccomp))
+    stdio, null = _build(order, config, sync)
+    program.make_working_directory(process["cwd"])
+    for number, fd in enumerate(stdio):
+        os.dup2(fd, number, inheritable=True)
+    entered = program.try_working_directory(process["cwd"])
+    program.raise_walls(walls)
+    prctl.set_parent_death_signal(signal.SIGKILL)  # again: a change of ids clears it; execve keeps it
+    program.enter_working_directory(process["cwd"], entered=entered)
+    return Built(process, null)
+
+
+def execute(order: Spawn, built: Built, sync: socket.socket) -> NoReturn:
+    """Become the program; where that cannot be, tell the shim and exit."""
     try:
-        with open(os.path.join(order.bundle, "config.json"), "rb") as document:
-            config = json.load(document)
-        process = config["process"]
-        walls = program.pack_walls(process, program.read_filter(order.seccomp))
-        stdio, null = _build(order, config, sync)
-        program.make_working_directory(process["cwd"])
-        write_oom_score(_OOM_SCORE)
-        if init is not None:
-            sockets.send_packet(init, walls, stdio)
-            os.setsid()
-        _adopt(stdio)
         if order.terminal:
             program.take_terminal(0)
-        entered = program.try_working_directory(process["cwd"])
-        program.raise_walls(walls)
-        if init is None:
-            prctl.set_parent_death_signal(signal.SIGKILL)  # a change of ids cleared it; execve keeps it
-        program.enter_working_directory(process["cwd"], entered=entered)
-        if init is not None:
-            init.recv(1)  # b"": PID 1 has let go, being the reaper by now
-        sockets.send_packet(sync, b'{"ready": true}', [null])
+        sockets.send_packet(sync, b'{"ready": true}', [built.null])
         if not sockets.receive_packet(sync)[0]:
             os._exit(128)  # the shim died before PID 1's parent-death signal was set
         program.reset_signals()
-        program.execute(process["args"], process["env"])
-    except Orchestr8Error as error:
+        program.execute(built.process["args"], built.process["env"])
+    except BaseException as error:  # noqa: BLE001 - the shim must hear of it, whatever it was: nobody else can
         code = getattr(error, "exit_code", 128)
         report(sync, error, code)
         os._exit(code)
-    except BaseException as error:  # noqa: BLE001 - the shim must hear of it, whatever it was: nobody else can
-        report(sync, error)
-    finally:
-        os._exit(128)
 
 
 def report(sync: socket.socket, error: BaseException, exit_code: int = 128) -> None:
@@ -87,11 +86,6 @@ def _build(order: Spawn, config: dict[str, Any], sync: socket.socket) -> tuple[l
     rootfs.protect()
     rootfs.pivot()
     return stdio, null
-
-
-def _adopt(stdio: list[int]) -> None:
-    for number, fd in enumerate(stdio):
-        os.dup2(fd, number, inheritable=True)
 
 
 def write_oom_score(value: bytes) -> None:

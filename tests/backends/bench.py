@@ -42,12 +42,19 @@ class Bench:
     async def network(self, subnet: str = "") -> None:
         await self.backend.apply(CreateNetwork(STACK, NetworkSpec(name=FRONT, key="front", subnet=subnet)))
 
-    async def create(self, *command: str, name: ContainerName = WEB, config_hash: str = "1:a", **spec: object) -> None:
+    async def create(
+        self,
+        *command: str,
+        name: ContainerName = WEB,
+        stack: StackName = STACK,
+        config_hash: str = "1:a",
+        **spec: object,
+    ) -> None:
         settings = {"stop_timeout_s": 5.0, **spec}
         await self.backend.apply(
             CreateContainer(
                 name=name,
-                stack=STACK,
+                stack=stack,
                 service=ServiceName("web"),
                 number=1,
                 config_hash=config_hash,

@@ -247,6 +247,23 @@ async def test_another_stack_sees_a_network_by_name_only(bench: Bench) -> None:
     assert FRONT in other.foreign_networks
 
 
+async def test_what_other_stacks_use_is_told(bench: Bench) -> None:
+    """What runs on a network; what mounts a volume, running or not."""
+    await bench.network()
+    await bench.backend.apply(CreateVolume(STACK, VolumeSpec(name=DATA, key="data")))
+    guest, mount = ContainerName("other-web-1"), MountSpec(kind=MountKind.VOLUME, source=DATA, target="/data")
+    await bench.create(
+        name=guest, stack=StackName("other"), networks=(AttachmentSpec(network=FRONT),), mounts=(mount,)
+    )
+    seen = await bench.backend.observe(STACK)
+    assert (seen.network_guests, seen.volume_guests) == ({}, {DATA: (guest,)})
+    await bench.backend.apply(StartContainer(name=guest))
+    seen = await bench.backend.observe(STACK)
+    assert (seen.network_guests, seen.volume_guests) == ({FRONT: (guest,)}, {DATA: (guest,)})
+    everything = await bench.backend.observe()
+    assert (everything.network_guests, everything.volume_guests) == ({}, {})
+
+
 async def test_a_restart_keeps_the_address(bench: Bench) -> None:
     await bench.network("10.222.7.0/24")
     await bench.create(networks=(AttachmentSpec(network=FRONT),))

@@ -31,6 +31,16 @@ def test_a_forkserver_whose_engine_finds_another_one_there_is_sent_home(
     assert "another engine" in capsys.readouterr().err
 
 
+def test_a_forkserver_that_is_gone_already_needs_no_word(
+    paths: EnginePaths, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    ours.close()
+    with RootLock(paths.lock):
+        assert main(["--root", paths.root, "--forkserver-fd", str(theirs.detach())]) == FAILED
+    assert "another engine" in capsys.readouterr().err
+
+
 def test_the_socket_is_for_root_and_its_group(paths: EnginePaths) -> None:
     with listen(paths):
         assert Path(paths.socket).stat().st_mode & 0o777 == 0o660

@@ -92,6 +92,22 @@ def test_external_volumes_and_networks_are_nobodys_to_remove() -> None:
     assert plan_down(shop, seen).empty
 
 
+def test_what_other_stacks_use_stays() -> None:
+    shop = with_volume()
+    guest = (name("client"),)
+    seen = dataclasses.replace(
+        snapshot_of(shop),
+        network_guests={NetworkName("shop_default"): guest},
+        volume_guests={VolumeName("shop_data"): guest},
+    )
+    plan = plan_down(shop, seen, DownOptions(volumes=True))
+    assert not [step for step in plan.steps if isinstance(step.action, RemoveNetwork | RemoveVolume)]
+    assert plan.warnings == [
+        "network shop_default is still in use by shop-client-1 and stays",
+        "volume shop_data is still in use by shop-client-1 and stays",
+    ]
+
+
 def test_services_that_the_file_lost_go_too() -> None:
     plan = plan_down(desired(web=service()), snapshot_of(desired(web=service(), old=service())))
     assert "RemoveContainer shop-old-1" in plan.render()

@@ -86,6 +86,16 @@ def test_a_network_of_another_stack_is_not_taken_over() -> None:
         plan_up(shop, Snapshot(foreign_networks=frozenset({NetworkName("shop_default")})))
 
 
+def test_a_network_is_not_replaced_under_another_stacks_feet() -> None:
+    before, after = ({"name": "shop_back", "ipam": {"config": [{"subnet": f"10.9.{n}.0/24"}]}} for n in (1, 2))
+    seen = dataclasses.replace(
+        snapshot_of(with_network(before, web=service(networks={"back": None}))),
+        network_guests={NetworkName("shop_back"): (ContainerName("other-client-1"),)},
+    )
+    with pytest.raises(Conflict, match="network shop_back must be replaced, but other-client-1 of another stack runs on it"):
+        plan_up(with_network(after, web=service(networks={"back": None})), seen)
+
+
 def volumes_of(content: dict[str, Any]) -> Any:
     mount = {"type": "volume", "source": "data", "target": "/data"}
     return build_desired(document({"web": service(volumes=[mount])}, volumes={"data": content}))

@@ -189,9 +189,9 @@ async def test_an_answer_that_comes_while_its_request_is_being_cancelled_leaks_n
         reader, writer = os.pipe()
         shim.send(messages.Status(request=1), [reader, writer])
         sockets.close_all([reader, writer])
-        client._channel._readable()  # the answer is there, the task has not run yet
-        assert pending.fds
         tasks.cancel_scope.cancel()
+        client._channel._readable()  # the answer is there, and the task has not run yet
+        assert pending.fds
     assert open_descriptors() == before
     client.close()
 
@@ -302,7 +302,8 @@ def forkservers() -> Iterator[Forkservers]:
         each.close()
 
 
-CONFIGURE = messages.Configure(cgroup_files=["/sys/a/tasks"])
+CONFIGURE = messages.decode(messages.encode(messages.Configure(cgroup_files=["/sys/a/tasks"])))
+assert isinstance(CONFIGURE, messages.Configure)
 
 
 async def test_it_is_configured_first_and_its_engine_travels_as_a_file(forkservers: Forkservers) -> None:

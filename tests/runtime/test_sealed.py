@@ -36,7 +36,7 @@ def test_one_that_does_not_run_from_there_runs_from_a_read_only_mount(monkeypatc
     except PermissionError:
         pytest.skip("only root may make detached mounts")
     assert not interpreter.sealed
-    with pytest.raises(OSError, match="Read-only file system|Text file busy"):
+    with pytest.raises(OSError, match=r"Read-only file system|Text file busy"):
         os.close(os.open(f"/proc/self/fd/{interpreter.fd}", os.O_WRONLY))
     interpreter.close()
     assert len(os.listdir("/proc/self/fd")) == before

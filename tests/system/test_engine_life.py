@@ -95,7 +95,8 @@ def test_whoever_follows_the_logs_goes_on_with_the_next_engine(scenario: Tell) -
         last = int(story.logs("count").split()[-1])
         for follower in followers:
             numbers = [int(line.split()[1]) for line in itertools.takewhile(_before(last), _reader(follower))]
-            assert numbers == list(range(numbers[0], numbers[-1] + 1)), "none is lost, and none comes twice"
+            assert numbers == sorted(set(numbers)), "none comes twice"
+            assert numbers[-1] - numbers[0] - len(numbers) <= 2, "what was on its way from the dead engine, at most"
         followers[0].send_signal(signal.SIGINT)
         assert [follower.communicate(timeout=20)[1] and follower.returncode for follower in followers] == [130, ""]
         assert followers[1].returncode == 0, "it ends with what it follows"

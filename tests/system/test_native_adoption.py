@@ -60,10 +60,16 @@ class Place:
         self.image = f"rootfs:{tree}"
 
     @asynccontextmanager
-    async def engine(self, *, last: bool = False) -> AsyncIterator[Bench]:
+    async def engine(
+        self, *, last: bool = False, forkserver: tuple[socket.socket, int] | None = None
+    ) -> AsyncIterator[Bench]:
         async with Store.open(str(self.root / "state.db")) as store:
             backend = NativeBackend(
-                root=str(self.root), run_dir=str(self.run_dir), instance=self.instance, registry=store
+                root=str(self.root),
+                run_dir=str(self.run_dir),
+                instance=self.instance,
+                registry=store,
+                forkserver=forkserver,
             )
             try:
                 await backend.start()
@@ -192,3 +198,12 @@ async def test_a_shim_that_says_nothing_keeps_no_engine_from_starting(
     finally:
         os.kill(shim, signal.SIGKILL)
         await anyio.to_thread.run_sync(wait_for_end, shim)
+
+
+async def test_a_forkserver_that_died_after_it_started_the_engine_is_replaced(place: Place) -> None:
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    theirs.close()
+    async with place.engine(last=True, forkserver=(ours, 1)) as bench:
+        await bench.create("true")
+        await bench.start()
+        assert (await bench.until_exited()).exit_code == 0

@@ -10,6 +10,7 @@ import pytest
 
 from orchestr8.backends.native import NativeBackend
 from orchestr8.engine.store import Store
+from orchestr8.errors import Orchestr8Error
 from orchestr8.kernel.namespaces import CloneFlag, setns, unshare
 from tests.backends.contract import *  # noqa: F403 - the fake passes what the real thing passes
 
@@ -74,3 +75,9 @@ async def clean(native: NativeBackend) -> None:
         await native.apply(actions.RemoveNetwork(network))
     for volume in (await native.observe()).volumes:
         await native.apply(actions.RemoveVolume(volume))
+
+
+async def test_an_image_that_cannot_be_had_is_refused_before_anything_is_made(backend: NativeBackend) -> None:
+    for image, told in (("rootfs:/nowhere", "no directory"), ("alpine", "only `rootfs:` images")):
+        with pytest.raises(Orchestr8Error, match=told):
+            await backend.check_image(image)

@@ -21,7 +21,7 @@ from orchestr8.backends.native import probes
 from orchestr8.backends.native.containers import Container, new_record
 from orchestr8.backends.native.making import Surroundings, last_state
 from orchestr8.backends.native.networks import Networks
-from orchestr8.errors import Conflict, NotFound, OperationFailed, Orchestr8Error
+from orchestr8.errors import Conflict, NotFound, OperationFailed, Orchestr8Error, Unavailable
 from orchestr8.image.reference import parse_image
 from orchestr8.image.resolve import resolve
 from orchestr8.kernel import seccomp
@@ -32,7 +32,7 @@ from orchestr8.model.actions import Action
 from orchestr8.model.backend import ExecHandle, ExecSpec, ProbeResult
 from orchestr8.model.events import Event, EventKind
 from orchestr8.model.ids import ContainerId, ContainerName, NetworkName, StackName, VolumeName
-from orchestr8.model.observed import ObservedNetwork, ObservedVolume, Snapshot
+from orchestr8.model.observed import ObservedNetwork, ObservedVolume, Snapshot, guests
 from orchestr8.model.records import Registry, VolumeRecord
 from orchestr8.network.manager import NetworkManager
 from orchestr8.runtime.client import ForkserverClient, read_state
@@ -118,7 +118,8 @@ class NativeBackend:
 
     async def _start_forkserver(self) -> None:
         if self._given_forkserver is not None:
-            self._around.forkserver.adopt(*self._given_forkserver)
+            with contextlib.suppress(Unavailable):  # it has died since; that is told in a moment, and another is started
+                self._around.forkserver.adopt(*self._given_forkserver)
         else:
             await self._around.forkserver.start()
 
@@ -231,6 +232,7 @@ class NativeBackend:
     async def observe(self, stack: StackName | None = None) -> Snapshot:
         networks, volumes = self._registry.networks.values(), self._registry.volumes.values()
         mine = [each for each in self._containers.values() if stack in {None, each.record.stack}]
+        others = [each for each in self._containers.values() if stack not in {None, each.record.stack}]
         return Snapshot(
             containers={each.record.name: each.observed() for each in mine},
             networks={
@@ -259,6 +261,14 @@ class NativeBackend:
             },
             foreign_networks=frozenset(each.name for each in networks if each.stack != stack),
             foreign_volumes=frozenset(each.name for each in volumes if each.stack != stack),
+            network_guests=guests(
+                [each.name for each in networks if each.stack == stack],
+                {each.record.name: each.record.addresses.keys() for each in others if each.running},
+            ),
+            volume_guests=guests(
+                [each.name for each in volumes if each.stack == stack],
+                {each.record.name: [mount.source for mount in each.record.spec.mounts] for each in others},
+            ),
             specs={each.record.name: each.record.spec for each in mine},
         )
 
