@@ -8,7 +8,6 @@ from typing import TypeVar
 from orchestr8.model.ids import ContainerId, ContainerName, NetworkName, ServiceName, StackName, VolumeName
 from orchestr8.model.specs import ContainerSpec
 
-
 Name = TypeVar("Name", bound=str)
 
 
@@ -95,7 +94,9 @@ class Snapshot:
     volume_guests: dict[VolumeName, tuple[ContainerName, ...]] = field(default_factory=dict)
 
 
-def guests(names: Iterable[Name], uses: Mapping[ContainerName, Collection[str]]) -> dict[Name, tuple[ContainerName, ...]]:
+def guests(
+    names: Iterable[Name], uses: Mapping[ContainerName, Collection[str]]
+) -> dict[Name, tuple[ContainerName, ...]]:
     """Which containers use each of `names`, for `Snapshot`; those that nobody uses are left out."""
     found = {name: tuple(sorted(container for container, used in uses.items() if name in used)) for name in names}
     return {name: users for name, users in found.items() if users}

@@ -140,9 +140,8 @@ def main(engine_fd: int) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     signal.pthread_sigmask(signal.SIG_SETMASK, init.WAITED)  # inherited by PID 1s, which wait for them
-    prctl.set_dumpable(
-        False
-    )  # inherited: nobody but root looks into a shim, nor into what it forks, until that executes
+    # Inherited: nobody but root looks into a shim, nor into what it forks, until that executes something.
+    prctl.set_dumpable(False)
     os.closerange(3, engine_fd)
     os.closerange(engine_fd + 1, _FD_MAX)
     os.set_inheritable(engine_fd, False)

@@ -9,7 +9,7 @@ import fcntl
 import os
 import signal
 import struct
-from typing import Any, Final
+from typing import Any, Final, NoReturn
 
 from orchestr8.errors import OperationFailed
 from orchestr8.kernel import capabilities, prctl, seccomp_install
@@ -148,7 +148,7 @@ def reset_signals() -> None:
     signal.pthread_sigmask(signal.SIG_SETMASK, ())
 
 
-def execute(argv: list[str], environment: list[str]) -> None:
+def execute(argv: list[str], environment: list[str]) -> NoReturn:
     """execve(2) after a look-up in the environment's PATH. Returns only by raising ProgramError.
 
     Not os.execvpe: that imports `warnings` on a miss, from a file system that is the image's by now.

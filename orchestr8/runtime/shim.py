@@ -10,6 +10,7 @@ Nothing is imported after the fork. Idle, it sleeps in one epoll call.
 
 import binascii
 import contextlib
+import errno
 import functools
 import gc
 import json
@@ -33,6 +34,7 @@ from orchestr8.runtime.streams import STDERR, STDOUT, Input, Output, Session
 from orchestr8.runtime.terminal import set_size
 
 STATE_FILE: Final = "state.json"
+_STATE_SIZE: Final = 2048  # several times what it takes
 LOG_FILE: Final = "log/current.log"
 
 
@@ -49,6 +51,9 @@ class Shim:
             shim_pid=os.getpid(),
             shim_start_ticks=int(_read("/proc/self/stat").rpartition(")")[2].split()[19]),
             kept=len(self._kept),
+        )
+        self._state_fd = os.open(
+            os.path.join(self._bundle, STATE_FILE), os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600
         )
         self._poller = Poller()
         self._engines: dict[int, socket.socket] = {}
@@ -73,10 +78,8 @@ class Shim:
 
     def _listen(self) -> socket.socket:
         listener = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        if os.path.lexists(self._socket_path):
-            os.unlink(
-                self._socket_path
-            )  # of a shim that was killed; two shims of one container cannot be: the engine asks
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(self._socket_path)  # of a shim that was killed: the engine asks for a second one only then
         listener.bind(self._socket_path)
         self._socket_identity = _identity(self._socket_path)
         listener.setblocking(False)
@@ -226,7 +229,7 @@ class Shim:
         launch = self._launch
         assert launch is not None
         if error is not None:
-            os.waitid(os.P_PIDFD, launch.pidfd, os.WEXITED)
+            _bury(launch.pidfd)
             launch.close()
             self._launch = None
             self._fail_start(*error)
@@ -329,17 +332,15 @@ class Shim:
         return 0
 
     def _save(self) -> None:
-        """state.json, complete or as it was; no fsync: after a power cut no container runs anyway."""
-        path = os.path.join(self._bundle, STATE_FILE)
+        """state.json in place, one write of always the same length: whole or as it was, and no new inode each time.
+
+        No fsync: after a power cut no container runs anyway.
+        """
+        text = json.dumps(self._status.__dict__).encode()
         try:
-            fd = os.open(path + ".new", os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
-            try:
-                os.write(fd, json.dumps(self._status.__dict__).encode())
-            finally:
-                os.close(fd)
-            os.rename(path + ".new", path)
+            os.pwrite(self._state_fd, text.ljust(_STATE_SIZE), 0)
         except OSError as error:  # a full disk: the engine still hears it by message
-            print(f"shim {self._status.container}: cannot write {path}: {error}", file=sys.stderr, flush=True)
+            print(f"shim {self._status.container}: cannot write its state: {error}", file=sys.stderr, flush=True)
 
     # --- exec -----------------------------------------------------------------------------------------------------
 
@@ -357,8 +358,13 @@ class Shim:
             self._answer(engine, messages.Failed(request=message.request, text="the container is not running"))
             return
         assert isinstance(message, messages.Exec)
-        self._execs[message.exec] = _RunningExec(self, engine, message, fds[0], self._launch.null)
-        fds.pop(0)
+        try:
+            self._execs[message.exec] = _RunningExec(self, engine, message, fds[0], self._launch.null)
+        except OSError as error:
+            text = "the container is not running" if error.errno == errno.ESRCH else str(error)
+            self._answer(engine, messages.Failed(request=message.request, text=text))
+        else:
+            fds.pop(0)
 
     _HANDLERS: Final = {
         messages.Query: _query,
@@ -392,7 +398,7 @@ class _RunningExec:
     def _launched(self, error: tuple[str, int] | None) -> None:
         process, order, poller = self._process, self._order, self._shim._poller
         if error is not None:
-            os.waitid(os.P_PIDFD, process.pidfd, os.WEXITED)
+            _bury(process.pidfd)
             os.close(process.pidfd)
             process.stdio.close()
             os.close(self._client_fd)
@@ -433,6 +439,13 @@ class _RunningExec:
         code = ended.si_status if ended.si_code == os.CLD_EXITED else 128 + ended.si_status
         del self._shim._execs[self._order.exec]
         self._shim._tell_all(messages.ExecExited(exec=self._order.exec, exit_code=code))
+
+
+def _bury(pidfd: int) -> None:
+    """The end of a process that has failed: it is ending by itself, or has to be made to."""
+    with contextlib.suppress(ProcessLookupError):
+        signal.pidfd_send_signal(pidfd, signal.SIGKILL)
+    os.waitid(os.P_PIDFD, pidfd, os.WEXITED)
 
 
 def _identity(path: str) -> tuple[int, int]:

@@ -252,9 +252,7 @@ async def test_what_other_stacks_use_is_told(bench: Bench) -> None:
     await bench.network()
     await bench.backend.apply(CreateVolume(STACK, VolumeSpec(name=DATA, key="data")))
     guest, mount = ContainerName("other-web-1"), MountSpec(kind=MountKind.VOLUME, source=DATA, target="/data")
-    await bench.create(
-        name=guest, stack=StackName("other"), networks=(AttachmentSpec(network=FRONT),), mounts=(mount,)
-    )
+    await bench.create(name=guest, stack=StackName("other"), networks=(AttachmentSpec(network=FRONT),), mounts=(mount,))
     seen = await bench.backend.observe(STACK)
     assert (seen.network_guests, seen.volume_guests) == ({}, {DATA: (guest,)})
     await bench.backend.apply(StartContainer(name=guest))

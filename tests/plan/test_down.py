@@ -4,7 +4,8 @@ from typing import Any
 import pytest
 
 from orchestr8.errors import NotFound
-from orchestr8.model.actions import RemoveContainer, StopContainer
+from orchestr8.model.actions import RemoveContainer, RemoveNetwork, RemoveVolume, StopContainer
+from orchestr8.model.ids import NetworkName, VolumeName
 from orchestr8.model.observed import ContainerState, Snapshot
 from orchestr8.plan.desired import build_desired
 from orchestr8.plan.verbs import DownOptions, plan_down

@@ -1,11 +1,12 @@
 """`up` and what containers need beside themselves: networks, volumes, labels; and what is left over."""
 
+import dataclasses
 from typing import Any
 
 import pytest
 
 from orchestr8.errors import Conflict, InvalidInput
-from orchestr8.model.ids import NetworkName, VolumeName
+from orchestr8.model.ids import ContainerName, NetworkName, VolumeName
 from orchestr8.model.observed import Snapshot
 from orchestr8.plan.desired import build_desired
 from orchestr8.plan.verbs import UpOptions, plan_up
@@ -92,7 +93,9 @@ def test_a_network_is_not_replaced_under_another_stacks_feet() -> None:
         snapshot_of(with_network(before, web=service(networks={"back": None}))),
         network_guests={NetworkName("shop_back"): (ContainerName("other-client-1"),)},
     )
-    with pytest.raises(Conflict, match="network shop_back must be replaced, but other-client-1 of another stack runs on it"):
+    with pytest.raises(
+        Conflict, match="network shop_back must be replaced, but other-client-1 of another stack runs on it"
+    ):
         plan_up(with_network(after, web=service(networks={"back": None})), seen)
 
 

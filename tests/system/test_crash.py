@@ -13,7 +13,11 @@ from e2e.engine import Engine
 from tests.requires import requires
 from tests.system.crash_lab import AS_ASKED, CrashLab, Fault
 
-pytestmark = [pytest.mark.system, pytest.mark.timeout(180), requires("root", "overlayfs", "program:nft", "program:busybox")]
+pytestmark = [
+    pytest.mark.system,
+    pytest.mark.timeout(180),
+    requires("root", "overlayfs", "program:nft", "program:busybox"),
+]
 
 UP = "up -d"
 RECREATE = "up -d --force-recreate"

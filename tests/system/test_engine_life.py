@@ -188,7 +188,9 @@ def test_a_second_engine_on_a_root_is_refused(scenario: Tell) -> None:
     import sys
 
     words[0] = sys.executable
-    second = subprocess.run(words, env=story.engine.environment, capture_output=True, text=True, timeout=20, check=False)
+    second = subprocess.run(
+        words, env=story.engine.environment, capture_output=True, text=True, timeout=20, check=False
+    )
     assert second.returncode == 1
     assert f"another engine (pid {story.engine.status()['pid']}) runs on {story.engine.root}" in second.stderr
     story.check(state("count", "running"))

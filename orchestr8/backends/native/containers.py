@@ -76,6 +76,7 @@ class Container:
         self._shim_gone = anyio.Event()
         self._exited = anyio.Event()
         self._start_kind = EventKind.START
+        self._start_follows = False
         self._removed = False
 
     # --- looking --------------------------------------------------------------------------------------------------
@@ -190,6 +191,7 @@ class Container:
             if self.running:
                 return
             self._start_kind = EventKind.RESTART if by_policy else EventKind.START
+            self._start_follows = False
             await self.update(restarts=self.record.restarts + 1 if by_policy else 0, stopped_by_user=False, error="")
             try:
                 await self._start_program()
@@ -320,7 +322,7 @@ class Container:
     def idle(self) -> bool:
         """Whether something of the last run is kept that no restart by policy will need."""
         restart = self.record.spec.restart.mode
-        if not self._holds or self.run.state is not ContainerState.EXITED:
+        if not self._holds or self._start_follows or self.run.state is not ContainerState.EXITED:
             return False
         finished = restart is RestartMode.ON_FAILURE and self.run.exit_code == 0
         return self._shim is None or restart is RestartMode.NO or self.record.stopped_by_user or finished
@@ -357,14 +359,19 @@ class Container:
         cgroups.remove(container_id)
 
     async def stop(self, timeout_s: float | None, *, by_user: bool) -> None:
-        """The stop signal, then SIGKILL; returns when the program is gone and its shim too."""
+        """The stop signal, then SIGKILL; returns when the program is gone.
+
+        The shim goes too when the user wants it stopped. Else a start or a removal follows, and a start finds network
+        namespace, address and ports as they were.
+        """
         async with self._alone():
+            self._start_follows = not by_user
             if by_user:
                 await self.update(stopped_by_user=True)
             if self.running:
                 await self._stop_program(self.record.spec.stop_timeout_s if timeout_s is None else timeout_s)
                 self._emit(EventKind.STOP)
-            if self._holds:
+            if self._holds and by_user:
                 await self._release()
 
     async def _stop_program(self, timeout_s: float) -> None:

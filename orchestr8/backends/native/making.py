@@ -27,6 +27,7 @@ from orchestr8.runtime import bundle
 from orchestr8.runtime.client import ForkserverClient, read_state
 from orchestr8.runtime.users import User, read_file, resolve_user
 from orchestr8.storage.covers import CoverKind
+from orchestr8.storage.skeleton import with_skeleton
 from orchestr8.storage.snapshots import SnapshotStore
 from orchestr8.storage.volumes import VolumeStore
 
@@ -59,7 +60,7 @@ def make_bundle(around: Surroundings, record: ContainerRecord) -> tuple[str, ...
     """In a thread: everything of a container on disk. Returns the command line."""
     folder = around.bundle(record.id)
     image = resolve(parse_image(record.spec.image), around.root)
-    overlay = around.snapshots.prepare(record.id, image.lowerdirs, image.covers)
+    overlay = around.snapshots.prepare(record.id, with_skeleton(image.lowerdirs, around.root), image.covers)
     volume_paths = _fill_volumes(around, record, image)
     _make_bind_sources(record)
     request = bundle.BundleRequest(
