@@ -75,13 +75,14 @@ class Engine:
                 with DirectoryWatcher() as self._watcher:
                     await backend.start()
                     log.info("engine %s started: pid %d, root %s", __version__, os.getpid(), self._paths.root)
-                    try:
-                        await self._serve(store, backend, task_status)
-                    except Exception:
-                        if not self._answering:
-                            raise
-                        log.critical("the engine crashed", exc_info=True)
-                        self._crash()
+                    await self._serve(store, backend, task_status)
+            except Exception:
+                # A first start says why it failed and ends in order; later nobody is there to read it, and a rough end
+                # is what makes the forkserver try again.
+                if not self._answering and not self._after_crash:
+                    raise
+                log.critical("the engine crashed", exc_info=True)
+                self._crash()
             finally:
                 # Not in a scope of this task's: what the backend entered at its start lies around that, and ends first.
                 try:
