@@ -106,7 +106,7 @@ class Engine:
         results = [(words, self.run(*words)) for words in commands]
         return [f"`{' '.join(words)}` failed: {result.err}" for words, result in results if result.code]
 
-    def ask(self, path: str, **query: object) -> Any:
+    def ask(self, path: str, **query: str | int) -> Any:
         """What the engine's HTTP interface tells. Raises OSError or Orchestr8Error; starts nothing."""
         from orchestr8.wire.client import Client
 

@@ -9,8 +9,10 @@ import subprocess
 from collections.abc import Iterator
 from typing import Final
 
-# What stays in a root whose engine has ended and which holds no stack: its memory of that, its log, its lock.
+# What stays in a root whose engine has ended and which holds no stack: its memory of that, its log, its lock, and what
+# it made once for all containers.
 _STATE_FILES: Final = frozenset({"state.db", "state.db-wal", "state.db-shm", "engine.log", "lock", "seccomp.bpf"})
+_STATE_FOLDERS: Final = ("skeleton/",)
 
 
 def residue(root: str, instance: str, run_dir: str) -> list[str]:
@@ -22,7 +24,7 @@ def residue(root: str, instance: str, run_dir: str) -> list[str]:
         *(f"nft: {line}" for line in _ruleset()),
         *(f"cgroup: {directory}" for directory in cgroups(instance)),
         *([f"file: {run_dir}"] if os.path.exists(run_dir) else []),
-        *(f"file: {path}" for path in _files(root, _STATE_FILES)),
+        *(f"file: {path}" for path in _files(root)),
     ]
 
 
@@ -72,13 +74,13 @@ def _ruleset() -> list[str]:
     return [line for line in result.stdout.splitlines() if line.startswith("table")]
 
 
-def _files(directory: str, allowed: frozenset[str]) -> Iterator[str]:
+def _files(root: str) -> Iterator[str]:
     """Every file below that may not be there; folders without files are none."""
-    for parent, _, names in os.walk(directory):
+    for parent, _, names in os.walk(root):
         for name in names:
-            path = os.path.join(parent, name)
-            if os.path.relpath(path, directory) not in allowed:
-                yield path
+            path = os.path.relpath(os.path.join(parent, name), root)
+            if path not in _STATE_FILES and not path.startswith(_STATE_FOLDERS):
+                yield f"{root}/{path}"
 
 
 def _command_line(pid: int) -> str:

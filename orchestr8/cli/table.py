@@ -93,7 +93,9 @@ ENVIRONMENT: Final = Flag(
 )
 USER: Final = Flag("-u", "--user", kind="text", metavar="USER", help="run as this user: name, uid or uid:gid")
 WORKDIR: Final = Flag("-w", "--workdir", kind="text", metavar="DIR", help="working directory in the container")
+TTY: Final = Flag("-t", "--tty", help="a terminal, even if this is none")
 NO_TTY: Final = Flag("-T", "--no-tty", help="no terminal, even if this is one")
+INTERACTIVE: Final = Flag("-i", "--interactive", help="pass input on; so it is without -i too")
 NO_COLOUR: Final = Flag("--no-color", help="log lines without colour")
 NO_PREFIX: Final = Flag("--no-log-prefix", help="log lines without the container's name")
 REMOVE_ORPHANS: Final = Flag("--remove-orphans", help="remove containers of services that the file no longer has")
@@ -159,6 +161,8 @@ _COMMANDS: Final = (
         "run a further program in a running container",
         arguments=[Argument("SERVICE", "service", "one"), Argument("COMMAND", "command", "rest")],
         flags=[
+            INTERACTIVE,
+            TTY,
             NO_TTY,
             ENVIRONMENT,
             USER,
@@ -175,6 +179,8 @@ _COMMANDS: Final = (
         flags=[
             Flag("--rm", help="remove the container at its end"),
             Flag("-d", "--detach", help="leave it running and print its name"),
+            INTERACTIVE,
+            TTY,
             NO_TTY,
             ENVIRONMENT,
             USER,

@@ -15,6 +15,7 @@ import tty
 
 from orchestr8.cli.loop import Signals
 from orchestr8.cli.output import write_all
+from orchestr8.cli.parser import UsageError
 from orchestr8.errors import Orchestr8Error, error_from_json
 from orchestr8.wire.frames import ERROR, STDERR, FrameReader
 
@@ -71,9 +72,11 @@ def resize(client: Client, there: str) -> None:
         client.request("POST", f"{there}/resize", query={"h": rows, "w": columns})
 
 
-def wants_terminal(*, no_tty: bool) -> bool:
+def wants_terminal(*, wanted: bool, no_tty: bool) -> bool:
     """A program gets a terminal when both ends of ours are one, unless told otherwise."""
-    return not no_tty and is_terminal(0) and is_terminal(1)
+    if wanted and no_tty:
+        raise UsageError("-t asks for a terminal and -T for none")
+    return wanted or (not no_tty and is_terminal(0) and is_terminal(1))
 
 
 def environment_list(given: Iterable[str], environ: Mapping[str, str], *, tty: bool) -> list[str]:
@@ -116,7 +119,7 @@ def interact(
 
     asked: list[int] = []
     numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT, *((signal.SIGWINCH,) if tty else ()))
-    with Signals(numbers) as signals, RawTerminal(0 if tty else None):
+    with Signals(numbers) as signals, RawTerminal(0 if tty and is_terminal(0) else None):
         pump = Pump(stream, signals, on_signal, raw=tty, stdin=stdin)
         pump.run()
     if pump.error:

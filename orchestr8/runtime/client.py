@@ -372,6 +372,7 @@ def read_state(bundle: str) -> dict[str, Any]:
     """The shim's last state.json, {} when it never wrote one."""
     try:
         with open(os.path.join(bundle, "state.json"), "rb") as state:
-            return dict(json.load(state))
+            text = state.read()
     except FileNotFoundError:
         return {}
+    return dict(json.loads(text)) if text.strip() else {}  # empty: a shim that died over its first write

@@ -13,7 +13,7 @@ import socket
 from collections.abc import Callable
 from typing import Any, Final, NoReturn
 
-from orchestr8.errors import InvalidInput, Orchestr8Error
+from orchestr8.errors import InvalidInput, OperationFailed, Orchestr8Error
 from orchestr8.kernel import cgroup_enter, prctl, sockets
 from orchestr8.kernel.clone import clone
 from orchestr8.kernel.namespaces import CloneFlag, setns
@@ -76,19 +76,19 @@ class ExecProcess:
     def _receive(self, _events: int) -> None:
         try:
             packet, fds = sockets.receive_packet(self._sync)
-        except OSError as error:
-            packet, fds = b"", []
+            if packet:
+                said = json.loads(packet)
+                if "terminal" in said:
+                    self.stdio.take_terminal(*fds)
+                else:
+                    self._error = (said["text"], said["exit_code"])
+                return
+        except (OSError, OperationFailed) as error:  # e.g. no descriptor is left for what came
             self._error = self._error or (f"lost contact with the new process: {error}", 128)
-        if not packet:  # closed by execve, or by the end of a child that has said why
-            self._poller.forget(self._sync.fileno())
-            self._sync.close()
-            self._on_end(self._error)
-            return
-        said = json.loads(packet)
-        if "terminal" in said:
-            self.stdio.take_terminal(*fds)
-        else:
-            self._error = (said["text"], said["exit_code"])
+        # Closed by execve, or by the end of a child that has said why.
+        self._poller.forget(self._sync.fileno())
+        self._sync.close()
+        self._on_end(self._error)
 
 
 def _run(

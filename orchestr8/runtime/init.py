@@ -27,9 +27,6 @@ _FAULTS: Final = frozenset(
 )
 # Blocked by the forkserver already, so that none can end this process before it waits for them.
 WAITED: Final = frozenset(map(int, signal.valid_signals() - _FAULTS - {signal.SIGKILL, signal.SIGSTOP}))
-# In a cgroup that runs out of memory the kernel kills what scores highest; PID 1's death is the whole container's.
-_OOM_SCORE: Final = b"-500"
-_PROGRAM_OOM_SCORE: Final = b"0"
 _FD_MAX: Final = os.sysconf("SC_OPEN_MAX")
 
 
@@ -55,6 +52,7 @@ def run(
         prctl.set_name(b"orchestr8-init")
         for number, fd in enumerate(stdio):
             os.dup2(fd, number, inheritable=True)
+        setup.write_oom_score(b"0")  # whatever the engine has; `launch` makes PID 1 a less likely victim later
         setns(network_fd, CloneFlag.NEWNET)
         _keep_only(sync.fileno(), reaper_fd)
         cgroup_enter.enter(order.cgroup_files)
@@ -77,19 +75,17 @@ def _supervise(order: Spawn, built: setup.Built, sync: socket.socket, reaper_fd:
     """Fork the program's process and become its reaper; the program runs when that is done."""
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     prctl.set_dumpable(True)  # no descriptor of the host is left but the two sockets, and nothing else runs in here yet
-    setup.write_oom_score(_OOM_SCORE)  # where that is refused, its size alone makes it an unlikely victim
     child = os.fork()
     if child == 0:
         ours.close()
-        setup.write_oom_score(_PROGRAM_OOM_SCORE)
         os.setsid()
         theirs.recv(1)  # b"": PID 1 has let go of its socket, being the reaper by now
         setup.execute(order, built, sync)
     theirs.close()
     sync.close()
     _execute_reaper(reaper_fd, child)
-    os.close(built.null)
-    ours.close()  # as the execve above does
+    _keep_only(ours.fileno())
+    ours.close()  # as the execve above does: the program runs now
     return _reap_until(child)
 
 

@@ -17,16 +17,19 @@ import json
 import os
 import socket
 from collections.abc import Callable
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
+from orchestr8.errors import OperationFailed
 from orchestr8.kernel import prctl, sockets
 from orchestr8.kernel.clone import clone
 from orchestr8.kernel.namespaces import CloneFlag
-from orchestr8.runtime import init
+from orchestr8.runtime import init, setup
 from orchestr8.runtime.messages import Spawn
 from orchestr8.runtime.poller import READ, Poller
 from orchestr8.runtime.terminal import open_slave, set_size
 
+# In a cgroup that runs out of memory the kernel kills what scores highest; PID 1's death is the whole container's.
+_OOM_SCORE: Final = b"-500"
 _NAMESPACES: Final = CloneFlag.NEWNS | CloneFlag.NEWPID | CloneFlag.NEWIPC | CloneFlag.NEWUTS
 
 
@@ -101,6 +104,7 @@ class Launch:
         self._poller = poller
         self._on_end = on_end
         self._size = size
+        self._reaper = order.reaper
         self._error: tuple[str, int] | None = None
         self._ready = False
         self.null = -1  # the container's /dev/null, for what is executed in it later; the owner closes it
@@ -120,17 +124,18 @@ class Launch:
     def _receive(self, _events: int) -> None:
         try:
             packet, fds = sockets.receive_packet(self._sync)
-        except OSError as error:
-            packet, fds = b"", []
-            self._error = self._error or (f"lost contact with init: {error}", 128)
-        if not packet:
-            self._poller.forget(self._sync.fileno())
-            self._sync.close()
-            if not self._ready:  # killed: by the OOM killer, or by hand
-                self._error = self._error or ("PID 1 died while it set the container up", 128)
-            self._on_end(self._error)
-            return
-        said = json.loads(packet)
+            if packet:
+                self._hear(json.loads(packet), fds)
+                return
+        except (OSError, OperationFailed) as error:  # e.g. no descriptor is left for what came
+            self._error = self._error or (f"lost contact with PID 1: {error}", 128)
+        self._poller.forget(self._sync.fileno())
+        self._sync.close()
+        if not self._ready:  # killed: by the OOM killer, or by hand
+            self._error = self._error or ("PID 1 died while it set the container up", 128)
+        self._on_end(self._error)
+
+    def _hear(self, said: dict[str, Any], fds: list[int]) -> None:
         if "terminal" in said:
             self.stdio.take_terminal(*fds)
             if self._size:
@@ -138,6 +143,9 @@ class Launch:
         elif "ready" in said:
             self._ready = True
             (self.null,) = fds
+            if self._reaper:
+                # From outside, since PID 1 has no right to it any more; and now, since what it forks would inherit it.
+                setup.write_oom_score(_OOM_SCORE, self.pid)
             with contextlib.suppress(OSError):  # killed just now: the end of the stream tells
                 sockets.send_packet(self._sync, b"go")
         elif "text" in said:

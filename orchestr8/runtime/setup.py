@@ -88,9 +88,10 @@ def _build(order: Spawn, config: dict[str, Any], sync: socket.socket) -> tuple[l
     return stdio, null
 
 
-def write_oom_score(value: bytes) -> None:
-    """How likely a victim of the OOM killer this process is; it stays what it was without CAP_SYS_RESOURCE, which
-    lowering it needs (proc_pid_oom_score_adj(5)).
+def write_oom_score(value: bytes, pid: int | str = "self") -> None:
+    """How likely a victim of the OOM killer a process is, and the least that it may make of that itself.
+
+    It stays what it was without CAP_SYS_RESOURCE, which lowering it needs (proc_pid_oom_score_adj(5)).
     """
-    with contextlib.suppress(PermissionError), open("/proc/self/oom_score_adj", "wb", buffering=0) as score:
+    with contextlib.suppress(PermissionError), open(f"/proc/{pid}/oom_score_adj", "wb", buffering=0) as score:
         score.write(value)

@@ -281,6 +281,18 @@ async def test_a_network_in_use_is_not_removed(bench: Bench) -> None:
         await bench.backend.apply(RemoveNetwork(FRONT))
 
 
+async def test_what_had_to_be_killed_starts_again_at_its_address(bench: Bench) -> None:
+    await bench.network()
+    await bench.create("sh", "-c", "trap '' TERM; while true; do sleep 1000; done", networks=(AttachmentSpec(network=FRONT),))
+    await bench.start()
+    before = await bench.see()
+    for by_user in (False, True):
+        await bench.stop(by_user=by_user, timeout_s=0)
+        await bench.start()
+        seen = await bench.see()
+        assert (seen.state, seen.addresses) == (ContainerState.RUNNING, before.addresses)
+
+
 async def test_a_container_moves_to_the_new_subnet_of_a_replaced_network(bench: Bench) -> None:
     await bench.network("10.222.7.0/24")
     await bench.create(networks=(AttachmentSpec(network=FRONT),))

@@ -11,7 +11,8 @@ from typing import Any
 
 import pytest
 
-from orchestr8.cli.terminal import environment_list
+from orchestr8.cli.parser import UsageError
+from orchestr8.cli.terminal import environment_list, wants_terminal
 from orchestr8.wire.frames import encode
 from tests.cli.fake_engine import Call, FakeEngine
 from tests.cli.process import PATIENCE_S, ROOT, Process
@@ -228,6 +229,13 @@ def test_a_third_signal_gives_up_on_a_program_that_does_not_listen(program: Prog
         assert process.end() == 130
     assert program.signals == ["SIGINT", "SIGTERM"]
     assert "DELETE /containers/abc" in program.engine.names
+
+
+def test_a_terminal_is_there_when_asked_for_or_when_both_ends_are_one() -> None:
+    assert wants_terminal(wanted=True, no_tty=False)
+    assert not wants_terminal(wanted=False, no_tty=True)
+    with pytest.raises(UsageError, match="-t asks for a terminal and -T for none"):
+        wants_terminal(wanted=True, no_tty=True)
 
 
 def test_variables_are_given_taken_from_the_caller_or_left_out() -> None:

@@ -383,8 +383,10 @@ class Container:
             await self._exited.wait()
             return
         self._emit(EventKind.KILL, signal=str(int(signal.SIGKILL)))
-        await anyio.to_thread.run_sync(self._around.cgroups.kill, self.record.id)
         with anyio.move_on_after(_KILL_GRACE_S):
+            # PID 1 alone: with it everything of its namespace dies. Not `cgroup.kill`: since Linux 6.14 (kill_seq in
+            # kernel/cgroup/cgroup.c) what is cloned into a group that was killed once is born dead.
+            await self._signal(signal.SIGKILL)
             await self._exited.wait()
             return
         raise OperationFailed(f"{self.record.name} does not die of SIGKILL; is it stuck in the kernel?", code="O8-602")

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 def run(context: Context, options: Options) -> int:
     if not options.command:
         raise UsageError("`exec` needs a command to run", helps=[f"orchestr8 exec {options.service} sh"])
-    tty = wants_terminal(no_tty=options.no_tty)
+    tty = wants_terminal(wanted=options.tty, no_tty=options.no_tty)
     container = running_container(context, options.service, options.index)
     body = {
         "Cmd": options.command,

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 def run(context: Context, options: Options) -> int:
-    tty = not options.detach and wants_terminal(no_tty=options.no_tty)
+    tty = not options.detach and wants_terminal(wanted=options.tty, no_tty=options.no_tty)
     document = sent_document(context.load([options.service]))
     stack = document["name"]
     wanted = {
