@@ -283,7 +283,7 @@ async def test_a_network_in_use_is_not_removed(bench: Bench) -> None:
 
 async def test_what_had_to_be_killed_starts_again_at_its_address(bench: Bench) -> None:
     await bench.network()
-    await bench.create("sh", "-c", "trap '' TERM; while true; do sleep 1000; done", networks=(AttachmentSpec(network=FRONT),))
+    await bench.create("sh", "-c", "trap '' TERM; sleep 1000", networks=(AttachmentSpec(network=FRONT),))
     await bench.start()
     before = await bench.see()
     for by_user in (False, True):

@@ -65,13 +65,17 @@ def test_it_starts_with_a_bare_environment_and_ends_when_told() -> None:
     before = len(os.listdir("/proc/self/fd"))
     sock, process = start_forkserver(writer)
     with sock:
-        with open(f"/proc/{process.pid}/environ", "rb") as environ:
-            names = {each.partition(b"=")[0] for each in environ.read().split(b"\0") if each}
-        assert names == {b"PATH", b"LANG"}
-        assert os.getsid(process.pid) == process.pid
-        sockets.send_packet(sock, messages.encode(messages.Configure()))
-        sockets.send_packet(sock, messages.encode(messages.Shutdown()))
-        assert process.wait(10) == 0
+        try:
+            sockets.send_packet(sock, messages.encode(messages.Configure()))
+            environment = b""
+            while not environment:  # the kernel is still at the execve
+                with open(f"/proc/{process.pid}/environ", "rb") as environ:
+                    environment = environ.read()
+            assert {each.partition(b"=")[0] for each in environment.split(b"\0") if each} == {b"PATH", b"LANG"}
+            assert os.getsid(process.pid) == process.pid
+        finally:
+            sockets.send_packet(sock, messages.encode(messages.Shutdown()))
+            assert process.wait(10) == 0
     os.close(writer)
     assert os.read(reader, 100) == b"", "nothing was complained of"
     os.close(reader)

@@ -336,3 +336,21 @@ async def test_a_fresh_umask_and_file_modes(runtime: Runtime) -> None:
         os.umask(before)
     assert text.split() == ["0022", "755", "666", "1777", "555"]
     assert stat.S_IMODE(os.stat(runtime.boxes[0].order.socket).st_mode) & 0o077 in {0o000, 0o055}
+
+
+async def test_a_bundle_of_somebody_else_runs(runtime: Runtime, fresh_image: str) -> None:
+    """An OCI document without our annotations: the root is a directory, and there is no filter and no overlay."""
+
+    def plain(document: dict[str, Any]) -> None:
+        document["annotations"] = {}
+        document["root"] = {"path": fresh_image, "readonly": True}
+        document["process"]["noNewPrivileges"] = True
+        document["process"]["user"]["umask"] = 0o077
+        document["mounts"] = [each for each in document["mounts"] if each["destination"] in {"/proc", "/dev"}]
+
+    script = "grep -E 'NoNewPrivs|Seccomp:' /proc/self/status; umask; touch /x; ls /dev; exit 7"
+    box = await runtime.run("sh", "-c", script, change=plain)
+    assert await box.wait() == 7
+    assert box.log().split()[:5] == ["NoNewPrivs:", "1", "Seccomp:", "0", "0077"]
+    assert {"null", "fd", "tty"} <= set(box.log().split()[5:])
+    assert "Read-only file system" in box.log("stderr")

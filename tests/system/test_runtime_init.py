@@ -2,6 +2,9 @@
 
 import os
 import signal
+import socket
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -9,12 +12,15 @@ import pytest
 from orchestr8.errors import OperationFailed
 from orchestr8.kernel.capabilities import DEFAULT, mask
 from orchestr8.model.specs import ResourceSpec
+from orchestr8.runtime import messages
+from orchestr8.runtime.client import ForkserverClient
 from orchestr8.runtime.init import WAITED
 from tests.requires import requires
 from tests.system.runtime_fixtures import Runtime, alive, children_of, eventually, needs_busybox, status_of
 
 pytestmark = [pytest.mark.system, pytest.mark.anyio, requires("root", "overlayfs"), needs_busybox]
 
+PACKAGE_PARENT = str(Path(__file__).parent.parent.parent)
 RIGHTS = ("Uid", "Gid", "Groups", "CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb", "NoNewPrivs", "Seccomp")
 
 
@@ -220,14 +226,39 @@ async def test_a_program_killed_for_lack_of_memory_is_told_as_such(runtime: Runt
     assert not box.exits[0].oom_killed
 
 
+def oom_score(pid: int) -> int:
+    return int(Path(f"/proc/{pid}/oom_score_adj").read_text())
+
+
+MAY_LOWER = int(status_of("self")["CapEff"], 16) >> 24 & 1  # CAP_SYS_RESOURCE
+
+
 async def test_pid_1_is_a_less_likely_victim_than_the_program(runtime: Runtime) -> None:
     box = await runtime.run("sleep", "1000")
     (program,) = children_of(box.pid)
-    adjusted = {pid: int(Path(f"/proc/{pid}/oom_score_adj").read_text()) for pid in (box.pid, program)}
-    may_lower = int(status_of("self")["CapEff"], 16) >> 24 & 1  # CAP_SYS_RESOURCE
-    assert adjusted == {box.pid: -500 if may_lower else 0, program: 0}
-    if may_lower:
-        assert "Permission denied" in (await box.run("sh", "-c", "echo -1 > /proc/self/oom_score_adj"))[1]
+    running = await box.exec("sleep", "1000")
+    assert oom_score(box.pid) == (-500 if MAY_LOWER else 0)
+    assert oom_score(program) == oom_score(running.pid) == 0
+    itself = await runtime.run("sleep", "1000", init=False)
+    assert oom_score(itself.pid) == 0, "this one is the program"
+
+
+async def test_what_the_engine_has_does_not_pass_on_to_programs(runtime: Runtime) -> None:
+    """A service manager may make the engine an unlikely victim, or a likely one."""
+    Path(f"/proc/{runtime.forkserver.pid}/oom_score_adj").write_text("300")
+    for init in (True, False):
+        box = await runtime.run("sleep", "1000", init=init)
+        running = await box.exec("sleep", "1000")
+        scores = {oom_score(pid) for pid in (*children_of(box.pid), running.pid)}
+        assert scores == {0}
+
+
+async def test_a_program_cannot_make_itself_a_less_likely_victim(runtime: Runtime) -> None:
+    box = await runtime.run("sleep", "1000")
+    for score in (-1, -500):
+        code, text = await box.run("sh", "-c", f"echo {score} > /proc/self/oom_score_adj")
+        assert (code, "Permission denied" in text) == (1, True)
+    assert await box.run("sh", "-c", "echo 100 > /proc/self/oom_score_adj") == (0, "")
 
 
 async def test_pid_1_that_is_killed_takes_all_with_it(runtime: Runtime) -> None:
@@ -237,6 +268,53 @@ async def test_pid_1_that_is_killed_takes_all_with_it(runtime: Runtime) -> None:
     await box.kill(signal.SIGKILL)
     assert await box.wait() == 137
     assert not any(map(alive, pids))
+
+
+@pytest.fixture
+async def without_reaper(runtime: Runtime) -> Runtime:
+    """As on a machine for which there is no machine code, or which executes no memfd: PID 1 stays a Python process."""
+
+    def start() -> tuple[socket.socket, subprocess.Popen[bytes]]:
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        code = (
+            f"import sys; sys.path.append({PACKAGE_PARENT!r}); from orchestr8.runtime import forkserver, reaper\n"
+            f"reaper.open_image = lambda: -1\nforkserver.main({theirs.fileno()})"
+        )
+        with theirs:
+            argv = [sys.executable, "-I", "-S", "-c", code]
+            log = runtime.log_fd
+            return ours, subprocess.Popen(argv, pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL, stderr=log)
+
+    await runtime.forkserver.close()
+    configure = messages.Configure(cgroup_files=list(runtime.tree.prepare().files))
+    runtime.forkserver = ForkserverClient(start, configure)
+    await runtime.forkserver.start()
+    return runtime
+
+
+async def test_without_machine_code_pid_1_does_the_same_in_python(without_reaper: Runtime) -> None:
+    for tty in (False, True):
+        box = await without_reaper.run("sh", "-c", "sleep 1000; true", user="app", tty=tty)
+        assert "python" in os.readlink(f"/proc/{box.pid}/exe")
+        (program,) = children_of(box.pid)
+        mine, theirs = status_of(box.pid), status_of(program)
+        assert {key: mine[key] for key in RIGHTS} == {key: theirs[key] for key in RIGHTS}
+        await eventually(lambda box=box: sorted(os.listdir(f"/proc/{box.pid}/fd")) == ["0", "1", "2"])
+        assert os.stat(f"/proc/{box.pid}/fd").st_uid == 1000, "dumpable"
+        await box.kill(signal.SIGTERM)
+        assert await box.wait() == 143
+    traps = "".join(f"trap 'echo signal {number}.' {number}; " for number in (1, 10, 28, 40, 64))
+    box = await without_reaper.run("sh", "-c", f"{traps}(true &); sleep 1000 & echo ready; while :; do wait; done")
+    await box.until_log("ready")
+    for number in (1, 10, 28, 40, 64):
+        await box.kill(number)
+        await box.until_log(f"signal {number}.")
+    assert await box.sh("echo well > /proc/1/fd/1; echo fine") == "fine\n"
+    await box.until_log("well")
+    await eventually(lambda: len(without_reaper.tree.pids(box.id)) == 3, "no orphan is left")
+    box = await without_reaper.run("sh", "-c", "exit 42")
+    assert await box.wait() == 42
+    assert without_reaper.said() == ""
 
 
 async def test_programs_in_the_container_cannot_kill_or_stop_pid_1(runtime: Runtime) -> None:
