@@ -30,6 +30,15 @@ class Result(NamedTuple):
     err: str
 
 
+class Started(subprocess.Popen[str]):
+    """A command that runs. As a context it is waited for, unless the test has failed: then it is killed."""
+
+    def __exit__(self, kind: type[BaseException] | None, *rest: object) -> None:
+        if kind is not None:
+            self.kill()
+        super().__exit__(kind, *rest)
+
+
 class Engine:
     """`directory` is where the root goes. Nothing runs until a command is given."""
 
@@ -60,9 +69,9 @@ class Engine:
                 err += f"[killed: it took longer than {COMMAND_S:.0f} s]\n"
         return Result(process.returncode, out, err)
 
-    def start(self, *words: str, cwd: str = "/", environment: Mapping[str, str] | None = None) -> subprocess.Popen[str]:
+    def start(self, *words: str, cwd: str = "/", environment: Mapping[str, str] | None = None) -> "Started":
         """One command, running: for what stays (`up`, `logs -f`) and for what gets signals."""
-        return subprocess.Popen(
+        return Started(
             [sys.executable, "-m", "orchestr8", *words],
             cwd=cwd,
             env={**self.environment, **(environment or {})},

@@ -97,7 +97,9 @@ class MemoryBackend:
             containers={name: each.seen for name, each in mine.items()},
             networks=networks,
             volumes=volumes,
-            network_guests=guests(networks, {name: [on.network for on in each.spec.networks] for name, each in running}),
+            network_guests=guests(
+                networks, {name: [on.network for on in each.spec.networks] for name, each in running}
+            ),
             volume_guests=guests(volumes, {name: [on.source for on in each.spec.mounts] for name, each in others}),
             specs={name: each.spec for name, each in mine.items()},
             foreign_networks=frozenset(self._networks.keys() - networks.keys()),

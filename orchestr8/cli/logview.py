@@ -39,6 +39,7 @@ class LogView:
         self._reader = FrameReader()
         self._names: dict[int, str] = {}
         self._prefixes: dict[int, bytes] = {}
+        self._unfinished: int | None = None  # the source whose last line, shown without a prefix, has no newline yet
 
     def fileno(self) -> int:
         return self.stream.fileno()
@@ -64,10 +65,18 @@ class LogView:
                 raise error_from_json(500, json.loads(payload))
             elif self._prefix and payload:
                 pieces.append(self._marked(source, payload))
-            else:
+            elif payload:
+                self._finish_line(pieces, source)
+                self._unfinished = None if payload.endswith(b"\n") else source
                 pieces.append(payload)
         if pieces:
             self._write(b"".join(pieces))
+
+    def _finish_line(self, pieces: list[bytes], source: int | None = None) -> None:
+        """Nobody else's words are to stand in the line that somebody has left open."""
+        if self._unfinished not in (None, source):
+            pieces.append(b"\n")
+            self._unfinished = None
 
     def _announced(self, news: dict[str, Any], pieces: list[bytes]) -> None:
         source = int(news.get("source", 0))
@@ -77,6 +86,7 @@ class LogView:
         if "exited" in news:
             name = self._names.get(source, "a container")
             again = " (restarting)" if news.get("restarting") else ""
+            self._finish_line(pieces)
             pieces.append(f"{self._painted(source, name)} exited with code {news['exited']}{again}\n".encode())
 
     def _align(self) -> None:

@@ -75,9 +75,10 @@ class Stacks:
         self._working: Counter[StackName] = Counter()
 
     async def all(self) -> list[dict[str, Any]]:
-        """Stacks that have containers, or that a user brought up."""
-        containers = (await self._reconciler.observe()).containers.values()
-        names = {each.stack for each in containers}
+        """Stacks that have containers or networks, or that a user brought up."""
+        snapshot = await self._reconciler.observe()
+        containers = snapshot.containers.values()
+        names = {each.stack for each in (*containers, *snapshot.networks.values())}
         names |= {intent.stack for intent in self._store.intents.values() if intent.goal is Goal.UP}
         found = []
         for name in sorted(names):
@@ -156,9 +157,9 @@ class Stacks:
 
     async def bring_all_down(self) -> None:
         """Every stack, volumes kept. One that fails does not keep the others up."""
-        names = {each.stack for each in (await self._reconciler.observe()).containers.values()} | set(
-            self._store.intents
-        )
+        snapshot = await self._reconciler.observe()
+        names = {each.stack for each in (*snapshot.containers.values(), *snapshot.networks.values())}
+        names |= set(self._store.intents)
         async with anyio.create_task_group() as tasks:
             for name in sorted(names):
                 order = Order(stack=name, verb="down", options=down_options(None))

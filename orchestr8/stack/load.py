@@ -184,7 +184,9 @@ def _check_services(root: Mapping, named: list[str], run: Reading) -> None:
 
 def _disabled(root: Mapping, project: Project, options: LoadOptions) -> dict[str, list[str]]:
     services = _section(root, "services")
-    wanted = options.profiles or (project.environment.get("COMPOSE_PROFILES") or "").split(",")  # a flag beats a variable
+    wanted = options.profiles or (project.environment.get("COMPOSE_PROFILES") or "").split(
+        ","
+    )  # a flag beats a variable
     active = active_profiles(services, filter(None, map(str.strip, wanted)), options.services)
     return disabled_services(services, active)
 

@@ -269,7 +269,9 @@ class Subnet(Text):
         if subnet.prefixlen > 30:
             return run.bad(node, where, f"{subnet} has no room for a gateway and a container")
         if subnet.prefixlen < 8 or subnet.is_loopback or subnet.is_multicast:
-            return run.bad(node, where, f"{subnet} is not for machines of a network", helps=["take one inside 10.0.0.0/8"])
+            return run.bad(
+                node, where, f"{subnet} is not for machines of a network", helps=["take one inside 10.0.0.0/8"]
+            )
         return node
 
 

@@ -365,6 +365,16 @@ def test_logs_without_names_are_as_they_were_written(cli: Cli, engine: FakeEngin
     assert engine.calls[0].query == {}
 
 
+def test_a_line_without_an_end_is_ended_before_somebody_elses(cli: Cli, engine: FakeEngine) -> None:
+    def route(call: Call) -> None:
+        stream = call.upgrade()
+        stream.sendall(encode(1, b"one, ", 0) + encode(1, b"unfinished", 0) + encode(1, b"two\nlast", 1))
+        stream.sendall(encode(0, b'{"source":1,"exited":0}', 1) + encode(1, b"end", 0))
+
+    engine.routes["GET /stacks/shop/logs"] = route
+    assert cli("logs", "--no-log-prefix")[1] == "one, unfinished\ntwo\nlast\na container exited with code 0\nend"
+
+
 def test_logs_have_colours_only_where_they_are_welcome(cli: Cli, engine: FakeEngine) -> None:
     engine.routes["GET /stacks/shop/logs"] = logs_route
     assert cli("--ansi", "always", "logs")[1].startswith("\x1b[36mweb-1       | \x1b[0mhello\n")

@@ -191,6 +191,8 @@ async def test_a_one_off_that_is_to_be_removed_is_removed_without_its_client(
         assert await anyio.to_thread.run_sync(response.value) == {"StatusCode": 0}
         response.close()
         await eventually(lambda: f"RemoveContainer {done['name']}" in backend.applied)
+        left = await engine.ask("GET", "/stacks")  # its network, until `down`
+        assert left == [{"name": "shop", "services": 0, "containers": 0, "running": 0}]
 
 
 async def test_stopping_the_engine_with_containers_brings_all_stacks_down(

@@ -6,6 +6,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
@@ -61,6 +62,9 @@ os.execve({image}, [b'orchestr8-init', b'%d' % child], {{}})
         os.close(image)
     with running:
         try:
+            deadline = time.monotonic() + 10
+            while Path(f"/proc/{running.pid}/comm").read_text() != "orchestr8-init\n" and running.poll() is None:
+                assert time.monotonic() < deadline
             yield running
         finally:
             with contextlib.suppress(ProcessLookupError):
@@ -86,7 +90,6 @@ def test_it_forwards_signals_and_is_called_what_it_is() -> None:
     with reaped(script) as running:
         assert running.stdout is not None
         assert running.stdout.readline() == "ready\n"
-        assert Path(f"/proc/{running.pid}/comm").read_text() == "orchestr8-init\n"
         running.send_signal(signal.SIGUSR1)
         assert running.stdout.readline() == "usr1\n"
         running.send_signal(signal.SIGSTOP)

@@ -63,7 +63,10 @@ def test_a_duplicate_key_is_an_error_that_shows_both() -> None:
         ("# nothing\n", "error[O8-102]: the stack file is empty --> f.yml:1:1"),
         ("{1: a}\n", "error[O8-104]: a key must be text; `1` is not --> f.yml:1:2"),
         ("{[a]: b}\n", "error[O8-104]: a key must be text, not a list or a mapping --> f.yml:1:2"),
-        ('a: "x\\0y"\n', "error[O8-104]: a text cannot hold the character NUL: no program can be given it --> f.yml:1:4"),
+        (
+            'a: "x\\0y"\n',
+            "error[O8-104]: a text cannot hold the character NUL: no program can be given it --> f.yml:1:4",
+        ),
         ("{<<: 5}\n", "error[O8-104]: `<<` takes a mapping, or a list of mappings --> f.yml:1:6"),
     ],
 )

@@ -239,5 +239,5 @@ def resolve(fd: int, name: str, kind: str = "A", *, tcp: bool = False) -> list[s
 async def eventually(holds: Callable[[], bool]) -> None:
     """For what the manager does by itself when it is told of a change: there is nothing else to wait for."""
     with anyio.fail_after(5):
-        while not await thread(holds):  # noqa: ASYNC110
+        while not await thread(holds):
             await anyio.sleep(0.01)

@@ -52,9 +52,7 @@ async def backend(tmp_path: Path, network_namespace: None) -> AsyncIterator[Nati
     root.mkdir()
     run_dir.mkdir()
     async with Store.open(str(root / "state.db")) as store:
-        native = NativeBackend(
-            root=str(root), run_dir=str(run_dir), instance=os.urandom(4).hex(), registry=store
-        )
+        native = NativeBackend(root=str(root), run_dir=str(run_dir), instance=os.urandom(4).hex(), registry=store)
         await native.start()
         try:
             yield native

@@ -118,7 +118,9 @@ class NativeBackend:
 
     async def _start_forkserver(self) -> None:
         if self._given_forkserver is not None:
-            with contextlib.suppress(Unavailable):  # it has died since; that is told in a moment, and another is started
+            with contextlib.suppress(
+                Unavailable
+            ):  # it has died since; that is told in a moment, and another is started
                 self._around.forkserver.adopt(*self._given_forkserver)
         else:
             await self._around.forkserver.start()

@@ -1,0 +1,144 @@
+"""What containers write, read back: stored, followed, cut, across restarts, replicas and rotation."""
+
+import itertools
+import re
+import signal
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from e2e.checks import log, out, state
+from e2e.scenario import Scenario, eventually
+from tests.requires import requires
+
+pytestmark = [pytest.mark.system, requires("root", "overlayfs", "program:nft")]
+
+Tell = Callable[..., Scenario]
+IDLE = 'image: "rootfs:/", stop_grace_period: 0s'
+
+
+def lines_of(process: subprocess.Popen[str]) -> Iterator[str]:
+    assert process.stdout is not None
+    return (line.rstrip("\n") for line in process.stdout)
+
+
+def test_followed_logs_go_on_through_restarts_and_take_up_what_comes_later(scenario: Tell) -> None:
+    story = scenario(f"""
+services:
+  web: {{{IDLE}, command: [sh, -c, "echo begun; exec sleep infinity"]}}
+  late: {{{IDLE}, command: [sh, -c, "echo late"]}}
+""")
+    story.step("up -d web")
+    with story.engine.start("logs", "-f", cwd=story.directory) as follower:
+        lines = lines_of(follower)
+        assert next(lines) == "web-1  | begun"
+        story.step("restart -t 0 web")
+        assert next(lines).startswith("web-1 exited with code 1")
+        assert next(lines) == "web-1  | begun"
+        story.step("up -d --scale web=2 web")
+        assert next(lines) == "web-2  | begun"
+        story.step("up -d late --no-recreate")
+        assert sorted([next(lines), next(lines)]) == ["late-1  | late", "late-1 exited with code 0"]
+        story.step("up -d --force-recreate --scale web=1 web")
+        seen = list(itertools.islice(lines, 3))
+        assert "web-1   | begun" in [line.replace("web-1  |", "web-1   |") for line in seen]
+        story.step("stop -t 0")
+        assert list(lines)[-1].startswith("web-1 exited with code 1")
+    assert follower.returncode == 0, "nothing runs any more"
+
+
+def test_each_run_and_each_replica_is_told_apart(scenario: Tell) -> None:
+    story = scenario(f"""
+services:
+  web: {{{IDLE}, command: [sh, -c, "echo out; echo err >&2; printf unfinished"], scale: 2}}
+  longer-name: {{{IDLE}, command: echo hello}}
+""")
+    story.step("up -d", eventually(state("web", "exited")), eventually(state("longer-name", "exited")))
+    said = story.step("logs").out
+    assert sorted(said.splitlines()) == sorted(
+        [f"web-{number}          | {text}" for number in (1, 2) for text in ("out", "err", "unfinished")]
+        + ["longer-name-1  | hello"]
+    )
+    assert story.step("logs --no-log-prefix longer-name").out == "hello\n"
+    assert story.step("logs --no-log-prefix --tail 1 web").out == "unfinished\nunfinished"
+    assert story.step("logs --tail 0").out == ""
+    story.step("logs nosuchservice", code=1)
+    story.step("logs --tail many", code=2)
+    story.step("start", eventually(log("web", "out", "out", "out", "out")))
+
+
+def test_times_are_those_of_the_lines(scenario: Tell) -> None:
+    story = scenario(f"services: {{web: {{{IDLE}, command: [sh, -c, 'echo one; sleep 0.3; echo two']}}}}")
+    story.step("up -d", eventually(state("web", "exited")))
+    found = [line.split(" ", 1) for line in story.step("logs --timestamps --no-log-prefix").out.splitlines()]
+    assert [text for _, text in found] == ["one", "two"]
+    assert all(re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{9}Z", time) for time, _ in found)
+    assert story.step(f"logs --no-log-prefix --since {found[1][0]}").out == "two\n"
+    assert story.step("logs --no-log-prefix --since 1h").out == "one\ntwo\n"
+    assert story.step("logs --no-log-prefix --since 0s").out == ""
+
+
+def test_logs_rotate_and_are_followed_and_read_across_the_files(scenario: Tell) -> None:
+    """25 MB: two files are full, and a third has the rest."""
+    count, width = 250_000, 100
+    story = scenario(f"""
+services:
+  web:
+    {{{IDLE}, volumes: ["./flags:/flags"], command: [sh, -c, "until test -e /flags/go; do sleep 0.02; done; seq -f '%0{width - 1}.0f' {count}"]}}
+""")
+    story.step("up -d")
+    with story.engine.start("logs", "-f", "--no-log-prefix", cwd=story.directory) as follower:
+        Path(story.directory, "flags/go").touch()
+        followed = follower.communicate(timeout=50)[0].splitlines()
+    assert len(followed) == count + 1
+    assert followed[-1] == "web-1 exited with code 0"
+    assert [int(line) for line in followed[:-1]] == list(range(1, count + 1))
+    stored = [int(line) for line in story.step("logs --no-log-prefix").out.splitlines()]
+    assert stored == list(range(stored[0], count + 1)), "what is still there is whole"
+    assert len(stored) * width > 10 * 2**20, "and more than one file"
+    folder = Path(story.engine.root, "containers", story.engine.ask("/stacks/shop/containers", all=1)[0]["id"], "log")
+    sizes = {file.name: file.stat().st_size for file in folder.iterdir()}
+    assert sizes.keys() == {"current.log", "current.log.1", "current.log.2"}
+    assert max(sizes.values()) <= 10 * 2**20
+    assert [int(line) for line in story.step("logs --no-log-prefix --tail 3").out.splitlines()] == stored[-3:]
+
+
+def test_colours_are_for_terminals_and_on_demand(scenario: Tell) -> None:
+    story = scenario(f"services: {{web: {{{IDLE}, command: echo hello}}}}")
+    story.step("up -d", eventually(log("web", "hello")))
+    assert story.step("logs").out == "web-1  | hello\n"
+    assert story.step("--ansi always logs").out == "\x1b[36mweb-1  | \x1b[0mhello\n"
+    assert story.step("--ansi always logs --no-color").out == "web-1  | hello\n"
+
+
+def test_an_attached_up_merges_the_logs_and_ends_with_the_last_program(scenario: Tell) -> None:
+    story = scenario(f"""
+services:
+  first: {{{IDLE}, command: [sh, -c, "echo one; exit 3"]}}
+  second: {{{IDLE}, command: [sh, -c, "echo two"], depends_on: {{first: {{condition: service_started}}}}}}
+""")
+    with story.engine.start("up", "--timestamps", cwd=story.directory) as up:
+        said = up.communicate(timeout=20)[0].splitlines()
+    assert up.returncode == 0
+    shown = [re.sub(r"\d{4}-\S+Z ", "", line) for line in said]
+    assert sorted(shown) == [
+        "first-1   | one", "first-1 exited with code 3", "second-1  | two", "second-1 exited with code 0",
+    ]  # fmt: skip
+    with story.engine.start("up", "--no-log-prefix", "second", cwd=story.directory) as up:
+        assert up.communicate(timeout=20)[0] == "two\nsecond-1 exited with code 0\n", "those that were named"
+
+
+def test_who_leaves_a_followed_log_leaves_the_stack_as_it_is(scenario: Tell) -> None:
+    story = scenario(f"services: {{web: {{{IDLE}, command: [sh, -c, 'echo begun; exec sleep infinity']}}}}")
+    with story.engine.start("up", cwd=story.directory) as up:
+        assert next(lines_of(up)) == "web-1  | begun"
+        with story.engine.start("logs", "-f", cwd=story.directory) as follower:
+            assert next(lines_of(follower)) == "web-1  | begun"
+            follower.send_signal(signal.SIGINT)
+            assert follower.wait(20) == 130
+        up.send_signal(signal.SIGQUIT)
+        assert "detached: shop goes on" in up.communicate(timeout=20)[1]
+        assert up.returncode == 0
+    story.step("ps", out("Up"))
