@@ -13,6 +13,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator, Mapping
+from types import TracebackType
 from typing import Any, Final, NamedTuple
 
 import orchestr8
@@ -33,10 +34,12 @@ class Result(NamedTuple):
 class Started(subprocess.Popen[str]):
     """A command that runs. As a context it is waited for, unless the test has failed: then it is killed."""
 
-    def __exit__(self, kind: type[BaseException] | None, *rest: object) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, place: TracebackType | None
+    ) -> None:
         if kind is not None:
             self.kill()
-        super().__exit__(kind, *rest)
+        super().__exit__(kind, error, place)
 
 
 class Engine:

@@ -78,7 +78,7 @@ class Stacks:
         """Stacks that have containers or networks, or that a user brought up."""
         snapshot = await self._reconciler.observe()
         containers = snapshot.containers.values()
-        names = {each.stack for each in (*containers, *snapshot.networks.values())}
+        names = {each.stack for each in containers} | {each.stack for each in snapshot.networks.values()}
         names |= {intent.stack for intent in self._store.intents.values() if intent.goal is Goal.UP}
         found = []
         for name in sorted(names):
@@ -158,7 +158,8 @@ class Stacks:
     async def bring_all_down(self) -> None:
         """Every stack, volumes kept. One that fails does not keep the others up."""
         snapshot = await self._reconciler.observe()
-        names = {each.stack for each in (*snapshot.containers.values(), *snapshot.networks.values())}
+        names = {each.stack for each in snapshot.containers.values()}
+        names |= {each.stack for each in snapshot.networks.values()}
         names |= set(self._store.intents)
         async with anyio.create_task_group() as tasks:
             for name in sorted(names):
