@@ -61,18 +61,26 @@ class FollowedLogs:
         self.view.stream.close()
 
     def _await_engine(self) -> None:
-        """One that was killed has left its socket behind; one that ended in order has taken it away."""
-        path = self._next.path
-        deadline = time.monotonic() + NEXT_ENGINE_S
-        gone_since = 0.0
-        while (now := time.monotonic()) < deadline and (not gone_since or now < gone_since + GONE_S):
-            gone_since = 0.0 if os.path.exists(path) else gone_since or now
-            try:
-                self._next.connect().close()
-                return
-            except (FileNotFoundError, ConnectionRefusedError):
-                time.sleep(0.02)  # nothing tells when somebody listens
-        raise Unavailable(
-            "the engine ended; containers go on without it",
-            helps=["the next command starts it again: orchestr8 logs -f"],
-        )
+        if not next_engine(self._next, NEXT_ENGINE_S):
+            raise Unavailable(
+                "the engine ended; containers go on without it",
+                helps=["the next command starts it again: orchestr8 logs -f"],
+            )
+
+
+def next_engine(client: Client, within_s: float) -> bool:
+    """Whether an engine answers in a while, after one that was killed: that has left its socket behind, for which the
+    forkserver starts another. One that ended in order has taken its socket away.
+    """
+    deadline = time.monotonic() + within_s
+    gone_since = 0.0
+    while (now := time.monotonic()) < deadline and (not gone_since or now < gone_since + GONE_S):
+        gone_since = 0.0 if os.path.exists(client.path) else gone_since or now
+        try:
+            client.connect().close()
+            return True
+        except PermissionError:
+            return True  # one listens, and the request says what is missing
+        except (FileNotFoundError, ConnectionRefusedError):
+            time.sleep(0.02)  # nothing tells when somebody listens
+    return False

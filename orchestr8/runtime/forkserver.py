@@ -15,7 +15,7 @@ import sys
 import time
 from typing import Final, NoReturn
 
-from orchestr8.kernel import cgroup_enter, prctl, sockets
+from orchestr8.kernel import cgroup_enter, prctl, signals, sockets
 from orchestr8.runtime import init, messages, reaper, shim
 
 _RESTART_DELAY_S: Final = 0.1
@@ -136,6 +136,7 @@ def _warm_up() -> None:
 
 def main(engine_fd: int) -> None:
     """Entry point of `python -I -S -c`; `engine_fd` is a SOCK_SEQPACKET socket."""
+    signals.reset_reserved()
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # the kernel reaps shims: their ends are told by their sockets
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGHUP, signal.SIG_IGN)

@@ -12,7 +12,7 @@ import struct
 from typing import Any, Final, NoReturn
 
 from orchestr8.errors import OperationFailed
-from orchestr8.kernel import capabilities, prctl, seccomp_install
+from orchestr8.kernel import capabilities, prctl, seccomp_install, signals
 from orchestr8.kernel.capabilities import CapabilitySets
 from orchestr8.kernel.libc import libc
 
@@ -145,6 +145,7 @@ def reset_signals() -> None:
     """
     for number in _RESETTABLE:
         signal.signal(number, signal.SIG_DFL)
+    signals.reset_reserved()
     signal.pthread_sigmask(signal.SIG_SETMASK, ())
 
 

@@ -1,5 +1,6 @@
 """The small parts of the engine, each alone."""
 
+import json
 import os
 import random
 from pathlib import Path
@@ -11,15 +12,16 @@ from orchestr8.api.services import Order
 from orchestr8.engine.addresses import url_of
 from orchestr8.engine.bus import MAX_WAITING, Bus
 from orchestr8.engine.containers import signal_name
-from orchestr8.engine.intents import Goal, Intent, after_order
+from orchestr8.engine.intents import Doing, Goal, Intent, after_order
 from orchestr8.engine.logmerge import StoredMerge, block_bytes
 from orchestr8.engine.watch import DirectoryWatcher
 from orchestr8.errors import InvalidInput
+from orchestr8.model.codec import from_json, to_json
 from orchestr8.model.events import Event, EventKind
 from orchestr8.model.ids import ContainerId, ContainerName, ServiceName, StackName
 from orchestr8.model.observed import BoundPort
 from orchestr8.plan.desired import build_desired
-from orchestr8.plan.options import DownOptions, KillOptions, StartOptions, StopOptions, UpOptions
+from orchestr8.plan.options import DownOptions, KillOptions, OneOff, StartOptions, StopOptions, Unfinished, UpOptions
 from orchestr8.runtime.logs import LogReader, time_text
 from orchestr8.wire.frames import FrameReader
 
@@ -201,6 +203,22 @@ def test_down_is_a_goal_of_its_own_unless_it_is_for_some_services() -> None:
     partly = after(up, "down", DownOptions(services=(JOB,)))
     assert partly is not None
     assert (partly.goal, partly.stopped) == (Goal.UP, (JOB,))
+
+
+def test_a_command_under_way_is_stored_with_its_options() -> None:
+    options = UpOptions(services=(WEB,), force_recreate=True, timeout_s=2.5)
+    doing = Doing.of(Order(stack=SHOP, verb="up", options=options), 12.5)
+    intent = Intent(stack=SHOP, goal=Goal.UP, document=DOCUMENT, doing=doing)
+    stored = from_json(Intent, json.loads(json.dumps(to_json(intent))))
+    assert stored == intent
+    assert stored.doing is not None
+    assert stored.doing.unfinished == Unfinished(since=12.5, options=options)
+
+
+def test_a_signal_and_a_one_off_are_not_taken_up_again() -> None:
+    one_off = OneOff(name=ContainerName("run"))
+    assert Doing.of(Order(stack=SHOP, verb="kill", options=KillOptions()), 1.0) is None
+    assert Doing.of(Order(stack=SHOP, verb="run", options=one_off, service=WEB), 1.0) is None
 
 
 def test_of_a_stack_that_was_never_up_nothing_is_remembered() -> None:

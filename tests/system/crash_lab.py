@@ -8,6 +8,7 @@ import contextlib
 import json
 import os
 import re
+import signal
 import subprocess
 import time
 from collections.abc import Callable
@@ -138,6 +139,16 @@ class CrashLab:
         now = self._engine_pids()
         assert now[1 - which] == before[1 - which], f"{fault} took more than the {fault.victim}: {before} -> {now}"
         return result
+
+    def strike_at(self, command: str, after_s: float, *victims: str) -> None:
+        """Give the command and kill after a while, wherever it is by then; returns once the command has ended."""
+        self.shop.step("engine start")
+        pids = dict(zip(("engine", "forkserver"), self._engine_pids(), strict=True))
+        with self.engine.start(*command.split(), cwd=self.shop.directory, environment=self.shop.environment) as process:
+            time.sleep(after_s)  # chance is the point
+            for victim in victims:
+                os.kill(pids[victim], signal.SIGKILL)
+            process.communicate(timeout=WITHIN_S)
 
     def _engine_pids(self) -> tuple[int, int]:
         """(engine, forkserver), each 0 while there is none; starts an engine only when none was to be there."""

@@ -4,6 +4,7 @@ The Actions are those that `--dry-run` prints, so none is forgotten. `crash_lab`
 """
 
 import os
+import random
 import signal
 from pathlib import Path
 
@@ -174,3 +175,19 @@ def test_a_shim_that_is_killed_while_all_is_quiet(lab: CrashLab, seen: bool) -> 
         lab.check_up("after the kill of a shim")
     lab.shop.step(DOWN)
     lab.check_gone("down")
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_engine_and_forkserver_may_be_killed_at_any_moment(lab: CrashLab, seed: int) -> None:
+    """Within Actions, too: at times of chance, over a command of chance."""
+    chance = random.Random(seed)
+    for _ in range(8):
+        command = chance.choice([UP, RECREATE, DOWN, "down", "stop", "start", "restart db web"])
+        victims = chance.choice([["engine"], ["forkserver"], ["forkserver", "engine"]])
+        where = f"{victims} killed over `{command}`"
+        lab.strike_at(command, 0.08 + 0.4 * chance.random() ** 2, *victims)
+        lab.shop.step(UP)
+        lab.check_up(where)
+    lab.shop.step(DOWN)
+    lab.check_gone("down")
+    lab.check_rock_log()

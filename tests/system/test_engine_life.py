@@ -72,7 +72,7 @@ def whole(lines: list[str]) -> None:
 
 def test_a_killed_engine_is_followed_by_another_that_adopts_everything(scenario: Tell) -> None:
     story = scenario(STACK)
-    story.step("up -d", page(PAGE, "hello"))
+    story.step("up -d", eventually(page(PAGE, "hello")))
     before = runs(story)
     for _ in range(3):
         pid = killed(story)
@@ -114,7 +114,7 @@ def _reader(process: subprocess.Popen[str]) -> Iterator[str]:
 
 def test_what_ends_while_no_engine_looks_is_known_to_the_next(scenario: Tell) -> None:
     story = scenario(STACK)
-    story.step("up -d", page(PAGE, "hello"))
+    story.step("up -d", eventually(page(PAGE, "hello")))
     before = runs(story)
     story.step("engine stop", err("3 containers go on"), page(PAGE, "hello"))
     Path(story.directory, "flags/end").touch()
@@ -127,7 +127,7 @@ def test_what_ends_while_no_engine_looks_is_known_to_the_next(scenario: Tell) ->
 
 def test_the_death_of_engine_and_forkserver_together_is_mended_by_the_next_command(scenario: Tell) -> None:
     story = scenario(STACK)
-    story.step("up -d", page(PAGE, "hello"))
+    story.step("up -d", eventually(page(PAGE, "hello")))
     before = runs(story)
     status = story.engine.status()
     for name in ("forkserver_pid", "pid"):
@@ -198,7 +198,7 @@ def test_a_second_engine_on_a_root_is_refused(scenario: Tell) -> None:
 
 def test_two_engines_side_by_side_do_not_see_each_other(scenario: Tell, tmp_path: Path) -> None:
     story = scenario(STACK)
-    story.step("up -d count web", page(PAGE, "hello"))
+    story.step("up -d count web", eventually(page(PAGE, "hello")))
     (tmp_path / "second").mkdir()
     with own_engine_beside(story.engine, str(tmp_path / "second")) as second:
         other = Scenario(second, story.directory)
@@ -269,6 +269,16 @@ services:
         assert "the next one goes on with this" in up.communicate(timeout=20)[1]
     Path(story.directory, "flags/healthy").touch()
     story.step("ps -a", eventually(state("last", "running")), state("slow", "running"))
+
+
+def test_an_engine_that_was_just_killed_can_be_told_to_end(scenario: Tell) -> None:
+    """Else the next one would be there a second after the user has seen that there is none."""
+    story = scenario(STACK)
+    story.step("up -d count")
+    story.step("down")
+    killed(story)
+    story.step("engine stop", err("engine stopped"))
+    assert processes(story.engine.root, story.engine.instance) == []
 
 
 def test_a_port_stays_taken_while_no_engine_runs(scenario: Tell) -> None:

@@ -86,10 +86,11 @@ def test_logs_rotate_and_are_followed_and_read_across_the_files(scenario: Tell) 
     story = scenario(f"""
 services:
   web:
-    {{{IDLE}, volumes: ["./flags:/flags"], command: [sh, -c, "until test -e /flags/go; do sleep 0.02; done; seq -f '%0{width - 1}.0f' {count}"]}}
+    {{{IDLE}, volumes: ["./flags:/flags"], command: [sh, -c, "echo 0; until test -e /flags/go; do sleep 0.02; done; seq -f '%0{width - 1}.0f' {count}"]}}
 """)
     story.step("up -d")
     with story.engine.start("logs", "-f", "--no-log-prefix", cwd=story.directory) as follower:
+        assert next(lines_of(follower)) == "0"
         Path(story.directory, "flags/go").touch()
         followed = follower.communicate(timeout=50)[0].splitlines()
     assert len(followed) == count + 1

@@ -141,7 +141,7 @@ async def test_files_that_a_power_cut_emptied_keep_no_engine_from_starting(place
         await bench.until_exited()
         container_id = (await bench.see()).id
     bundle = place.root / "containers" / container_id
-    (bundle / "state.json").write_bytes(b"")
+    (bundle / "state.json").write_bytes(bytes(2048))  # its length was on the disk, its content not yet
     (bundle / "config.json").write_bytes(b"")
     async with place.engine(last=True) as bench:
         seen = await bench.see()

@@ -12,7 +12,7 @@ import pytest
 
 from e2e.checks import containers, err, out, page, state
 from e2e.engine import Engine
-from e2e.scenario import Scenario, eventually
+from e2e.scenario import Check, Scenario, eventually
 from orchestr8.kernel.namespaces import CloneFlag, setns, unshare
 from tests.requires import requires
 
@@ -46,6 +46,11 @@ def address(story: Scenario, container: str) -> list[str]:
 
 def reaches(story: Scenario, service: str, target: str) -> bool:
     return story.run("exec", service, "python3", "-c", REACH, target).code == 0
+
+
+def reached(service: str, target: str) -> Check:
+    """Soon after the start, that is: the target may not listen yet."""
+    return lambda told, _: "" if reaches(told, service, target) else f"{service} does not reach {target}"
 
 
 def test_a_service_is_found_by_its_name_its_aliases_and_its_containers_names(scenario: Tell) -> None:
@@ -158,10 +163,10 @@ services:
         "up -d",
         err("open  http://127.0.0.1:8080  (on every address of this machine)", "local  http://127.0.0.1:8081\n"),
     )
-    story.check(*(page(f"http://127.0.0.1:{port}/", "hello") for port in (8080, 8081, 9000, 9001)))
+    story.check(*(eventually(page(f"http://127.0.0.1:{port}/", "hello")) for port in (8080, 8081, 9000, 9001)))
     story.check(page("http://198.51.100.1:8080/", "hello"))
     chosen = story.containers("any")[0]["Publishers"][0]["PublishedPort"]
-    story.check(page(f"http://127.0.0.1:{chosen}/", "hello"))
+    story.check(eventually(page(f"http://127.0.0.1:{chosen}/", "hello")))
     assert elsewhere(FETCH, "http://198.51.100.1:8080/", "5") == "hello"
     assert elsewhere(FETCH, "http://198.51.100.1:8081/", "1") == "", "this one is for loopback"
     assert elsewhere(FETCH, f"http://{address(story, 'open-1')[0]}/", "1") == "", "not by the way round the port"
@@ -208,9 +213,8 @@ networks: {{front: , back: }}
     other = Scenario(story.engine, str(tmp_path / "other"))
     story.step("up -d")
     other.step("up -d")
-    assert reaches(story, "front", "both")
-    assert reaches(story, "back", "both")
-    assert reaches(story, "both", "front")
+    for client, server in (("front", "both"), ("back", "both"), ("both", "front"), ("both", "back")):
+        story.check(eventually(reached(client, server)))
     assert not reaches(story, "front", address(story, "back-1")[0])
     assert not reaches(story, "back", address(story, "front-1")[0])
     assert not reaches(other, "web", address(story, "front-1")[0])
@@ -236,7 +240,7 @@ networks: {{commons: {{external: true}}}}
     story.step("up -d")
     other.step("up -d")
     assert address(story, "web-1")[0].startswith("10.99.0.")
-    assert reaches(other, "client", "web")
+    other.check(eventually(reached("client", "web")))
     story.step("down", err("network commons is still in use by other-client-1 and stays"), containers())
     other.step("down")
     story.step("down --dry-run", out("RemoveNetwork commons"))

@@ -129,7 +129,7 @@ def test_run_is_a_container_of_its_own_beside_what_it_needs(story: Scenario) -> 
 
 
 def test_run_on_a_terminal_and_its_signals(terminal: Callable[..., Process], story: Scenario) -> None:
-    script = "trap 'echo caught; exit 3' INT; stty size; echo ready; sleep 1000"
+    script = "trap 'echo caught; exit 3' INT; stty size; echo ready; while :; do sleep 0.05; done"
     with terminal("run", "--rm", "web", "sh", "-c", script) as program:
         program.until("20 70\r\nready")
         program.type(b"\x03")

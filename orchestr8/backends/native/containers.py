@@ -75,6 +75,7 @@ class Container:
         self._holds = False  # a cgroup, names, perhaps ports: what a run has and `_release` takes away
         self._shim_gone = anyio.Event()
         self._exited = anyio.Event()
+        self._fresh: dict[str, Any] | None = None
         self._start_kind = EventKind.START
         self._start_follows = False
         self._removed = False
@@ -161,11 +162,15 @@ class Container:
         if anonymous:
             await self._around.registry.save(*anonymous)
         await self.update(anonymous_volumes=tuple(volume.name for volume in anonymous))
-        self.command = await anyio.to_thread.run_sync(make_bundle, self._around, self.record)
+        self._fresh = await anyio.to_thread.run_sync(make_bundle, self._around, self.record)
+        self.command = tuple(self._fresh["process"]["args"])
         self._emit(EventKind.CREATE)
 
     async def _document(self) -> dict[str, Any]:
         """The bundle's. A container has it unless an engine died while it created this one: its record came first."""
+        if self._fresh is not None:
+            fresh, self._fresh = self._fresh, None  # only the first start is worth the memory
+            return fresh
         try:
             return await anyio.to_thread.run_sync(bundle.read, self.bundle)
         except FileNotFoundError:

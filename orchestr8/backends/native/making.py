@@ -56,8 +56,8 @@ class Surroundings:
         return f"{self.run_dir}/shims/{container_id}"
 
 
-def make_bundle(around: Surroundings, record: ContainerRecord) -> tuple[str, ...]:
-    """In a thread: everything of a container on disk. Returns the command line."""
+def make_bundle(around: Surroundings, record: ContainerRecord) -> dict[str, Any]:
+    """In a thread: everything of a container on disk. Returns the OCI document."""
     folder = around.bundle(record.id)
     image = resolve(parse_image(record.spec.image), around.root)
     overlay = around.snapshots.prepare(record.id, with_skeleton(image.lowerdirs, around.root), image.covers)
@@ -86,7 +86,7 @@ def make_bundle(around: Surroundings, record: ContainerRecord) -> tuple[str, ...
         "resolv.conf": around.networks.resolv_conf(),
     }
     bundle.write(folder, document, files)
-    return tuple(document["process"]["args"])
+    return document
 
 
 def _fill_volumes(around: Surroundings, record: ContainerRecord, image: Image) -> dict[str, str]:

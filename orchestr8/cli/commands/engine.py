@@ -8,17 +8,21 @@ import select
 import time
 
 from orchestr8.cli.commands.logs import tail
+from orchestr8.cli.follow import next_engine
 from orchestr8.cli.parser import UsageError
 from orchestr8.errors import NotFound, Unavailable
 from orchestr8.wire.durations import human_duration
 
 TYPE_CHECKING = False  # `typing` costs 4 ms at start
 if TYPE_CHECKING:
-    from typing import Any
+    from typing import Any, Final
 
     from orchestr8.cli.context import Context
     from orchestr8.cli.parser import Options
     from orchestr8.wire.client import Client
+
+
+RESTART_S: Final = 3.0  # in which the forkserver starts an engine in the place of one that was killed
 
 
 def run(context: Context, options: Options) -> int:
@@ -71,8 +75,7 @@ def _start(context: Context, _options: Options) -> int:
 
 
 def _stop(context: Context, options: Options) -> int:
-    found = _running(context)
-    if not found:
+    if not next_engine(context.running_engine(), RESTART_S) or not (found := _running(context)):
         context.err.write("no engine runs\n")
         return 0
     client, state = found

@@ -1,0 +1,22 @@
+"""rt_sigaction(2) for the two signals that the C library keeps to itself (nptl(7)), so that Python cannot set them.
+
+Whoever started the engine may have ignored them, and what is ignored stays so over fork and execve.
+"""
+
+import ctypes
+import os
+from typing import Final
+
+from orchestr8.kernel.libc import check, syscall
+
+RESERVED: Final = (32, 33)
+_RT_SIGACTION: Final = {"x86_64": 13, "aarch64": 134}[os.uname().machine]
+_DEFAULT: Final = bytes(32)  # struct kernel_sigaction: handler SIG_DFL, no flags, an empty mask
+_SET_SIZE: Final = 8
+
+
+def reset_reserved() -> None:
+    """Give both their default action again."""
+    for number in RESERVED:
+        result = syscall(_RT_SIGACTION, ctypes.c_int(number), _DEFAULT, None, ctypes.c_size_t(_SET_SIZE))
+        check(result, "rt_sigaction", number)
