@@ -130,7 +130,7 @@ def test_a_second_interrupt_kills(scenario: Tell) -> None:
         process.send_signal(signal.SIGINT)
         process.communicate(timeout=30)
     assert process.returncode == 130
-    story.check(state("db", "exited"), exit_code("db", 137))
+    story.check(eventually(state("db", "exited")), exit_code("db", 137))
 
 
 def test_a_stack_outlives_the_command_that_brought_it_up(scenario: Tell) -> None:

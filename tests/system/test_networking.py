@@ -3,12 +3,14 @@
 import os
 import socket
 import subprocess
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+from dnslib import QTYPE, RCODE, RR, A, DNSRecord
 
 from e2e.checks import containers, err, out, page, state
 from e2e.engine import Engine
@@ -182,6 +184,43 @@ def test_a_container_gets_out_by_the_hosts_address(elsewhere: Callable[..., str]
         heard = pool.submit(elsewhere, ANSWER)
         assert story.run("exec", "web", "python3", "-c", CALL).code == 0
         assert heard.result() == "198.51.100.1"
+
+
+@pytest.fixture
+def name_server(own_network: None) -> Iterator[None]:
+    """On this host's loopback: it knows shop.example, and no more."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as server:
+        server.bind(("127.0.0.1", 53))
+
+        def serve() -> None:
+            while (packet := server.recvfrom(4096))[0] != b"end":
+                question = DNSRecord.parse(packet[0])
+                answer = question.reply()
+                if question.q.qname != "shop.example":
+                    answer.header.rcode = RCODE.NXDOMAIN
+                elif question.q.qtype == QTYPE.A:
+                    answer.add_answer(RR("shop.example", QTYPE.A, rdata=A("203.0.113.7")))
+                server.sendto(answer.pack(), packet[1])
+
+        thread = threading.Thread(target=serve)
+        thread.start()
+        yield
+        server.sendto(b"end", ("127.0.0.1", 53))
+        thread.join()
+
+
+@pytest.mark.usefixtures("name_server")
+def test_names_outside_are_asked_of_the_hosts_name_server(scenario: Tell, tmp_path: Path) -> None:
+    story = scenario(f"services: {{web: {{{IDLE}, command: sleep infinity}}}}")
+    resolv = tmp_path / "resolv.conf"
+    resolv.write_text("nameserver 127.0.0.1\nsearch example\n")
+    start = f"mount --bind {resolv} /etc/resolv.conf && exec {sys.executable} -m orchestr8 engine start"
+    subprocess.run(["unshare", "-m", "sh", "-c", start], env=story.engine.environment, check=True, capture_output=True)
+    story.step("up -d")
+    assert look_up(story, "web", "shop.example") == "203.0.113.7"
+    assert look_up(story, "web", "shop") == "203.0.113.7", "by the host's search domain"
+    assert look_up(story, "web", "nothing.example") == ""
+    assert look_up(story, "web", "web") == address(story, "web-1")[0]
 
 
 def test_a_port_that_is_taken_is_named_with_who_has_it(scenario: Tell) -> None:

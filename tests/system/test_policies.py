@@ -34,6 +34,11 @@ def more_starts(service: str, number: int) -> Check:
     return check
 
 
+def told_by_ps(*texts: str) -> Check:
+    """All at one moment."""
+    return lambda scenario, _: out(*texts)(scenario, scenario.run("ps"))
+
+
 ENDING = f"""
 services:
   always: {{{IDLE}, command: sh -c 'echo begun; exit 0', restart: always}}
@@ -52,7 +57,7 @@ def test_each_restart_policy_does_as_it_says(scenario: Tell) -> None:
         eventually(state("failing", "exited")), state("content", "exited"), state("plain", "exited"),
         exit_code("failing", 1), exit_code("content", 0), exit_code("plain", 1),
     )  # fmt: skip
-    story.step("ps", out("Restarting (0)", "Restarting (1)"))
+    story.check(eventually(told_by_ps("Restarting (0)", "Restarting (1)")))
     story.step("stop", state("always", "exited"), state("unless", "exited"))
     assert "Restarting" not in story.step("ps -a", out("Exited (0)", "Exited (1)")).out, "a stop by hand holds"
     story.step("start failing", eventually(starts("failing", 6)))
