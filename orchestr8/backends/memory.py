@@ -94,6 +94,7 @@ class MemoryBackend:
         others = [(name, each) for name, each in sorted(self._containers.items()) if name not in mine]
         running = [(name, each) for name, each in others if each.seen.state is ContainerState.RUNNING]
         return Snapshot(
+            stack=stack or StackName(""),
             containers={name: each.seen for name, each in mine.items()},
             networks=networks,
             volumes=volumes,

@@ -84,6 +84,7 @@ class Snapshot:
     `external`; and their containers that run on this stack's networks, or mount its volumes.
     """
 
+    stack: StackName = StackName("")  # "": all stacks
     containers: dict[ContainerName, ObservedContainer] = field(default_factory=dict)
     networks: dict[NetworkName, ObservedNetwork] = field(default_factory=dict)
     volumes: dict[VolumeName, ObservedVolume] = field(default_factory=dict)

@@ -58,7 +58,7 @@ def _stack_of(snapshot: Snapshot) -> StackName:
         *(each.stack for each in snapshot.networks.values()),
         *(each.stack for each in snapshot.volumes.values()),
     )
-    return next(iter(names), StackName(""))
+    return snapshot.stack or next(iter(names), StackName(""))
 
 
 def _one_offs(snapshot: Snapshot) -> list[ObservedContainer]:

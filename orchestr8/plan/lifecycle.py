@@ -136,7 +136,7 @@ def _assembly(
 
 
 def _stack_of(snapshot: Snapshot) -> StackName:
-    return next((each.stack for each in snapshot.containers.values()), StackName(""))
+    return snapshot.stack or next((each.stack for each in snapshot.containers.values()), StackName(""))
 
 
 def _all(decisions: Decisions) -> list[Decision]:

@@ -143,6 +143,19 @@ def test_files_and_names_are_found_as_compose_finds_them(engine: Engine, tmp_pat
     assert engine.stacks() == []
 
 
+def test_what_is_not_there_is_named(scenario: Tell) -> None:
+    story = scenario(f"services: {{web: {{{IDLE}, command: sleep infinity}}}}")
+    for command in ("start", "restart"):
+        story.step(command, err('no container found for project "shop"', "`up` creates and starts it"), code=1)
+    story.step("stop")
+    story.step("kill")
+    story.step("logs")
+    story.step("ps", out("NAME"))
+    story.step("down")
+    story.step("exec web true", err('service "web" is not running'), code=125)
+    story.step("start nosuchservice", err("no such service: nosuchservice"), code=1)
+
+
 def test_strict_makes_warnings_errors_and_unset_variables_warn(scenario: Tell) -> None:
     story = scenario(f"services: {{web: {{{IDLE}, command: echo $UNSET}}}}")
     story.step("up -d", err("warning", "UNSET"))

@@ -236,6 +236,7 @@ class NativeBackend:
         mine = [each for each in self._containers.values() if stack in {None, each.record.stack}]
         others = [each for each in self._containers.values() if stack not in {None, each.record.stack}]
         return Snapshot(
+            stack=stack or StackName(""),
             containers={each.record.name: each.observed() for each in mine},
             networks={
                 each.name: ObservedNetwork(
