@@ -3,7 +3,7 @@
 import enum
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import TypeVar
+from typing import Final, TypeVar
 
 from orchestr8.model.ids import ContainerId, ContainerName, NetworkName, ServiceName, StackName, VolumeName
 from orchestr8.model.specs import ContainerSpec
@@ -78,13 +78,16 @@ class ObservedVolume:
     labels: dict[str, str] = field(default_factory=dict)
 
 
+ALL_STACKS: Final = StackName("")
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Snapshot:
     """A stack's things by name, and what has to do with other stacks: the names of their networks and volumes, for
     `external`; and their containers that run on this stack's networks, or mount its volumes.
     """
 
-    stack: StackName = StackName("")  # "": all stacks
+    stack: StackName = ALL_STACKS
     containers: dict[ContainerName, ObservedContainer] = field(default_factory=dict)
     networks: dict[NetworkName, ObservedNetwork] = field(default_factory=dict)
     volumes: dict[VolumeName, ObservedVolume] = field(default_factory=dict)
