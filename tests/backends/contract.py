@@ -420,7 +420,8 @@ async def _exec(
     with ours, theirs:
         handle = await bench.backend.exec(WEB, spec, theirs.fileno(), early)
         theirs.close()
-        ours.sendall(sent)
+        if sent:  # else the program may have ended, and the connection with it
+            ours.sendall(sent)
         ours.shutdown(socket.SHUT_WR)
         frames = await _read_frames(ours)
         return await handle.wait(), frames
