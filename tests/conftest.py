@@ -1,6 +1,7 @@
 """What tests of several packages share: a network of one's own, an engine of one's own, and stories told with it."""
 
 import shutil
+import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Final
@@ -10,6 +11,9 @@ import pytest
 from e2e.engine import Engine, own_engine
 from e2e.network import own_network as enter_own_network
 from e2e.scenario import Scenario
+
+# What runs tests in the background may have them ignore Ctrl-C, and every program that they start with them.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 EXAMPLES: Final = Path(__file__).parent.parent / "examples" / "stacks"
 
