@@ -60,7 +60,7 @@ def test_exec_on_a_terminal_is_a_terminal_inside(terminal: Callable[..., Process
         shell.resize(100, 30)
         shell.type(b"until test \"$(stty size)\" = '30 100'; do sleep 0.01; done; echo res''ized\n")
         shell.until("resized\r\n# ")
-        shell.type(b"echo wai''ting; sleep 1000\n")
+        shell.type(b"sh -c 'echo wai\"\"ting; exec sleep 1000'\n")  # said by what is to be interrupted
         shell.until("waiting")
         shell.output = b""
         shell.type(b"\x03")
