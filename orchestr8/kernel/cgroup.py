@@ -146,6 +146,10 @@ class CgroupTree:
             raise
         return place._replace(warnings=tuple(warnings))
 
+    def planned(self, container_id: str) -> CgroupPlace:
+        """Where `create` will make the group."""
+        return self._place(container_id)
+
     def place(self, container_id: str) -> CgroupPlace:
         """The place of a group that exists."""
         place = self._place(container_id)

@@ -200,6 +200,10 @@ class ShimClient:
         assert isinstance(answer, messages.Status)
         return answer, fds
 
+    def equip(self, network_fd: int, cgroup_fd: int, kept: Sequence[int]) -> None:
+        """Give it duplicates of what every run stands on (messages.Equip). Raises Unavailable."""
+        self._channel.send(messages.Equip(), [network_fd, cgroup_fd, *kept])
+
     async def start(self) -> messages.Started:
         """Run the program; returns once it has been executed. Raises OperationFailed: O8-626 not executable, O8-627 not found."""
         answer, _ = await self._request(messages.Start())
@@ -321,21 +325,21 @@ class ForkserverClient:
             except (OSError, Orchestr8Error) as error:
                 _log.warning("cannot start a forkserver: %s", error)
 
-    async def spawn(self, order: messages.Spawn, fds: Sequence[int]) -> None:
-        """Have a shim forked. `fds`: its control socket, the network namespace, PID 1's cgroup, what it keeps.
+    async def spawn(self, order: messages.Spawn, control_fd: int) -> None:
+        """Have a shim forked, which talks on the socket behind `control_fd`.
 
         Nobody answers but the shim, on its control socket; that the forkserver died over it shows as that socket's end.
         """
         async with self._turn:
             channel = await self._ensure()
             try:
-                await channel.send_in_turn(order, fds)
+                await channel.send_in_turn(order, [control_fd])
             except Unavailable as error:
                 if not isinstance(error.__cause__, ConnectionError):
                     raise
                 channel.close()  # it is dead, only that has not been noticed yet
                 self._lost()
-                await (await self._ensure()).send_in_turn(order, fds)
+                await (await self._ensure()).send_in_turn(order, [control_fd])
 
     async def close(self) -> None:
         """End it, for good. Shims and containers go on."""

@@ -16,11 +16,10 @@ import time
 from typing import Final, NoReturn
 
 from orchestr8.kernel import cgroup_enter, prctl, signals, sockets
-from orchestr8.runtime import init, messages, reaper, shim
+from orchestr8.runtime import init, messages, reaper, rehearsal, shim
 
 _RESTART_DELAY_S: Final = 0.1
 _RESTART_DELAY_MAX_S: Final = 10.0
-_WARM_RUNS: Final = 64
 _FD_MAX: Final = os.sysconf("SC_OPEN_MAX")
 _STEADY_S: Final = 10.0  # an engine that lived this long starts the delays anew
 
@@ -125,17 +124,8 @@ def _execute_engine(launch_fd: int, cgroup_files: list[list[str]], theirs: socke
         os._exit(1)
 
 
-def _warm_up() -> None:
-    """Run what every shim will run, until the interpreter has specialised it (PEP 659): it writes into code objects
-    while it does, and what is written here, before the fork, is not written in each shim.
-    """
-    for _ in range(_WARM_RUNS):
-        messages.decode(messages.encode(messages.Spawn()))
-        messages.decode(messages.encode(messages.Status()))
-
-
-def main(engine_fd: int) -> None:
-    """Entry point of `python -I -S -c`; `engine_fd` is a SOCK_SEQPACKET socket."""
+def main(engine_fd: int, scratch: str) -> None:
+    """Entry point of `python -I -S -c`; `engine_fd` is a SOCK_SEQPACKET socket, `scratch` a folder not there yet."""
     signals.reset_reserved()
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # the kernel reaps shims: their ends are told by their sockets
     signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -148,10 +138,10 @@ def main(engine_fd: int) -> None:
     os.set_inheritable(engine_fd, False)
     title = prctl.ArgumentArea()
     server = Forkserver(socket.socket(fileno=engine_fd), title)
-    title.write(title.prepared("orchestr8-forkserver"))
     prctl.set_name(b"orchestr8-fork")
     sys.path_importer_cache.clear()
-    _warm_up()
+    rehearsal.rehearse(scratch, title)
+    title.write(title.prepared("orchestr8-forkserver"))
     gc.disable()
     gc.collect()
     gc.freeze()

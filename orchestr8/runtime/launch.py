@@ -17,7 +17,7 @@ import json
 import os
 import socket
 from collections.abc import Callable
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, NoReturn
 
 from orchestr8.errors import OperationFailed
 from orchestr8.kernel import prctl, sockets
@@ -85,6 +85,7 @@ class Ground(NamedTuple):
     cgroup_fd: int  # the cgroup v2 directory in which PID 1 is born; -1: none
     reaper_fd: int  # what PID 1 turns into; -1: it stays what it is
     title: prctl.ArgumentArea
+    become_init: Callable[[Spawn, socket.socket, int, int, list[int], prctl.ArgumentArea], NoReturn] = init.run
 
 
 class Launch:
@@ -114,7 +115,9 @@ class Launch:
             with theirs:
                 self.pid, self.pidfd = clone(_NAMESPACES, cgroup_fd=ground.cgroup_fd)
                 if self.pid == 0:
-                    init.run(order, theirs, ground.network_fd, ground.reaper_fd, self.stdio.child, ground.title)
+                    ground.become_init(
+                        order, theirs, ground.network_fd, ground.reaper_fd, self.stdio.child, ground.title
+                    )
         except OSError:
             self.stdio.close()  # a socket closes itself
             raise

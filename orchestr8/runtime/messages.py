@@ -57,10 +57,7 @@ class Configure(Message):
 
 
 class Spawn(Message):
-    """Fork a shim; it answers on its control socket.
-
-    Descriptors: that control socket, the network namespace, the cgroup v2 directory in which PID 1 is born (or, where
-    there is none, /dev/null), then those that the shim merely keeps.
+    """Fork a shim; it answers on its control socket, which is the descriptor.
 
     `seccomp`: path of the compiled filter, "" for none. `oom_file`: the cgroup file with a line "oom_kill N".
     """
@@ -76,6 +73,16 @@ class Shutdown(Message):
 
 
 # --- engine → shim: each carries a number that its answer repeats --------------------------------------------------
+
+
+class Equip(Message):
+    """What every run stands on, made while the shim was: it comes once, before the first Start. No answer.
+
+    Descriptors: the network namespace, the cgroup v2 directory in which PID 1 is born (or, where there is none,
+    /dev/null), then those that the shim merely keeps.
+    """
+
+    fields: ClassVar = {"request": 0}
 
 
 class Start(Message):
@@ -173,7 +180,7 @@ class ExecExited(Message):
 _KINDS: Final[dict[str, type[Message]]] = {
     kind.__name__: kind
     for kind in (
-        *(Configure, Spawn, Shutdown, Start, Signal, Exec, Attach, Resize, Query, Release),
+        *(Configure, Spawn, Shutdown, Equip, Start, Signal, Exec, Attach, Resize, Query, Release),
         *(Done, Failed, Started, ExecStarted, Status, Exited, ExecExited),
     )
 }

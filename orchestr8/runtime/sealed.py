@@ -61,14 +61,15 @@ class Interpreter:
         os.close(self.fd)
 
 
-def start_forkserver(log_fd: int) -> tuple[socket.socket, subprocess.Popen[bytes]]:
-    """Start it: (its socket, its process). Its environment is bare: `/proc/1/environ` of a container shows it."""
+def start_forkserver(log_fd: int, run_dir: str) -> tuple[socket.socket, subprocess.Popen[bytes]]:
+    """Start it: (its socket, its process). It may use `run_dir` for a moment. Its environment is bare: `/proc/1/environ` of a container shows it."""
     interpreter = Interpreter()
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     package_parent = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+    scratch = os.path.join(run_dir, f"rehearsal-{theirs.fileno()}-{os.getpid()}")
     code = (
         f"import sys; sys.path.append({package_parent!r}); sys.dont_write_bytecode = True; "
-        f"from orchestr8.runtime.forkserver import main; main({theirs.fileno()})"
+        f"from orchestr8.runtime.forkserver import main; main({theirs.fileno()}, {scratch!r})"
     )
     try:
         process = subprocess.Popen(

@@ -20,6 +20,7 @@ import socket
 import stat
 import sys
 import time
+from collections.abc import Callable
 from typing import Final
 
 from orchestr8.errors import OperationFailed
@@ -39,18 +40,21 @@ LOG_FILE: Final = "log/current.log"
 
 
 class Shim:
-    def __init__(self, order: messages.Spawn, control: socket.socket, kept: list[int], ground: Ground) -> None:
+    def __init__(
+        self, order: messages.Spawn, control: socket.socket, make_ground: Callable[[int, int], Ground]
+    ) -> None:
+        """`make_ground(network_fd, cgroup_fd)`: what every run stands on, once an engine has brought these."""
         self._bundle = order.bundle
         self._socket_path = order.socket
         self._order = order
-        self._kept = kept
-        self._ground = ground
+        self._kept: list[int] = []
+        self._make_ground = make_ground
+        self._ground: Ground | None = None
         self._status = messages.Status(
             container=order.container,
             boot_id=_read("/proc/sys/kernel/random/boot_id"),
             shim_pid=os.getpid(),
             shim_start_ticks=int(_read("/proc/self/stat").rpartition(")")[2].split()[19]),
-            kept=len(self._kept),
         )
         self._state_fd = os.open(
             os.path.join(self._bundle, STATE_FILE), os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600
@@ -89,10 +93,14 @@ class Shim:
 
     def run(self) -> None:
         while not (self._released and self._launch is None):
-            self._poller.wait()
+            self.step()
         self._let_go()
         while self._sessions or self._unread:
             self._poller.wait()
+
+    def step(self) -> None:
+        """Sleep until something happens, and do what it asks for."""
+        self._poller.wait()
 
     def _let_go(self) -> None:
         """Give everything of the container back, and tell the engines by the end of their connections."""
@@ -102,6 +110,7 @@ class Shim:
         self._listener.close()
         sockets.close_all(self._kept)
         self._log.close()
+        os.close(self._state_fd)
         for session in list(self._sessions):
             session.finish()
         for engine in list(self._engines.values()):
@@ -208,7 +217,19 @@ class Shim:
 
     # --- the program ----------------------------------------------------------------------------------------------
 
+    def _equip(self, _engine: socket.socket, _message: Message, fds: list[int]) -> None:
+        network_fd, cgroup_fd, *kept = fds
+        fds.clear()
+        if not stat.S_ISDIR(os.fstat(cgroup_fd).st_mode):
+            os.close(cgroup_fd)
+            cgroup_fd = -1
+        self._ground = self._make_ground(network_fd, cgroup_fd)
+        self._kept = [network_fd, *kept]
+        self._status.kept = len(self._kept)
+
     def _start(self, engine: socket.socket, message: Message, _fds: list[int]) -> None:
+        if self._ground is None:
+            raise OperationFailed("a shim cannot start anything before it has a network", code="O8-902")
         if self._launch is not None:
             if self._init_pidfd >= 0:
                 self._answer(engine, self._started(message.request))
@@ -372,6 +393,7 @@ class Shim:
         messages.Signal: _signal,
         messages.Resize: _resize,
         messages.Attach: _attach,
+        messages.Equip: _equip,
         messages.Start: _start,
         messages.Exec: _exec,
     }
@@ -469,7 +491,7 @@ def _read(path: str) -> str:
 def main(packet: bytes, fds: list[int], reaper_fd: int, title: prctl.ArgumentArea) -> None:
     """The life of a shim, in the child that the forkserver has just forked.
 
-    `packet`: a Spawn, with its descriptors; `reaper_fd`: what PID 1 turns into, or -1.
+    `packet`: a Spawn, with its descriptor; `reaper_fd`: what PID 1 turns into, or -1.
     """
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     gc.enable()  # the forkserver's heap is frozen; what a client or an exec leaves here has cycles
@@ -478,7 +500,7 @@ def main(packet: bytes, fds: list[int], reaper_fd: int, title: prctl.ArgumentAre
     assert isinstance(order, messages.Spawn)
     title.write(title.prepared(f"orchestr8-shim {order.container}"))
     prctl.set_name(b"orchestr8-shim")
-    control_fd, network_fd, cgroup_fd, *kept = fds
-    has_cgroup = stat.S_ISDIR(os.fstat(cgroup_fd).st_mode)
-    ground = Ground(network_fd, cgroup_fd if has_cgroup else -1, reaper_fd, title)
-    Shim(order, socket.socket(fileno=control_fd), [network_fd, *kept], ground).run()
+    (control_fd,) = fds
+    Shim(
+        order, socket.socket(fileno=control_fd), lambda network, cgroup: Ground(network, cgroup, reaper_fd, title)
+    ).run()

@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -60,10 +61,10 @@ def test_where_memfds_may_not_be_executed_that_is_no_crash(monkeypatch: pytest.M
     assert not sealed._runs(0, [sys.executable])
 
 
-def test_it_starts_with_a_bare_environment_and_ends_when_told() -> None:
+def test_it_starts_with_a_bare_environment_and_ends_when_told(tmp_path: Path) -> None:
     reader, writer = os.pipe()
     before = len(os.listdir("/proc/self/fd"))
-    sock, process = start_forkserver(writer)
+    sock, process = start_forkserver(writer, str(tmp_path))
     with sock:
         try:
             sockets.send_packet(sock, messages.encode(messages.Configure()))

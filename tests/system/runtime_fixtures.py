@@ -278,7 +278,8 @@ class Runtime:
         self.seccomp_path = f"{root}/seccomp.bpf"
         Path(self.seccomp_path).write_bytes(seccomp.compile_default())
         self.forkserver = ForkserverClient(
-            lambda: start_forkserver(self.log_fd), messages.Configure(cgroup_files=list(self.tree.prepare().files))
+            lambda: start_forkserver(self.log_fd, self.root),
+            messages.Configure(cgroup_files=list(self.tree.prepare().files)),
         )
 
     def said(self) -> str:
@@ -331,7 +332,9 @@ class Runtime:
         cgroup = os.open(place.leaf or os.devnull, os.O_PATH | os.O_CLOEXEC)
         ours, theirs = control_pair()
         try:
-            await self.forkserver.spawn(order, [theirs.fileno(), network, cgroup, *kept])
+            await self.forkserver.spawn(order, theirs.fileno())
+            box.shim = ShimClient(ours, box)
+            box.shim.equip(network, cgroup, kept)
         except BaseException:
             ours.close()
             raise
@@ -339,7 +342,6 @@ class Runtime:
             theirs.close()
             os.close(network)
             os.close(cgroup)
-        box.shim = ShimClient(ours, box)
         self.boxes.append(box)
         return box
 

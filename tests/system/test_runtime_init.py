@@ -278,7 +278,7 @@ async def without_reaper(runtime: Runtime) -> Runtime:
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         code = (
             f"import sys; sys.path.append({PACKAGE_PARENT!r}); from orchestr8.runtime import forkserver, reaper\n"
-            f"reaper.open_image = lambda: -1\nforkserver.main({theirs.fileno()})"
+            f"reaper.open_image = lambda: -1\nforkserver.main({theirs.fileno()}, {runtime.root + '/rehearsal'!r})"
         )
         with theirs:
             argv = [sys.executable, "-I", "-S", "-c", code]

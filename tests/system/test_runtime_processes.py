@@ -71,19 +71,37 @@ async def test_the_interpreter_of_the_machine_is_as_it_was(runtime: Runtime) -> 
     assert hashlib.sha256(interpreter.read_bytes()).digest() == before
 
 
-def test_the_heap_is_frozen_before_the_first_fork() -> None:
+def start_in_vain(scratch: str) -> subprocess.CompletedProcess[str]:
+    """A forkserver that serves nobody: it prints what it has become, and ends."""
     code = (
         f"import sys; sys.path.append({PACKAGE_PARENT!r})\n"
         "import gc, socket\n"
         "from orchestr8.runtime import forkserver\n"
-        "forkserver.Forkserver.serve = lambda server: print(gc.get_freeze_count(), gc.isenabled())\n"
+        "def serve(server):\n"
+        "    import os, signal\n"
+        "    print(gc.get_freeze_count(), gc.isenabled(), signal.getsignal(signal.SIGCHLD).name, *os.listdir('/proc/self/fd'))\n"
+        "forkserver.Forkserver.serve = serve\n"
         "ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)\n"
-        "forkserver.main(theirs.detach())\n"
+        f"forkserver.main(theirs.detach(), {scratch!r})\n"
     )
-    done = subprocess.run([sys.executable, "-I", "-S", "-c", code], capture_output=True, text=True, check=True)
-    count, enabled = done.stdout.split()
+    return subprocess.run([sys.executable, "-I", "-S", "-c", code], capture_output=True, text=True, check=True)
+
+
+def test_the_heap_is_frozen_before_the_first_fork_and_a_rehearsal_leaves_nothing(tmp_path: Path) -> None:
+    done = start_in_vain(str(tmp_path / "rehearsal"))
+    count, enabled, children, *fds = done.stdout.split()
     assert int(count) > 10_000
     assert enabled == "False"
+    assert children == "SIG_IGN", "the kernel buries shims"
+    assert len(fds) == 6, "stdio, the engine, the reaper, and the folder that is being listed"
+    assert done.stderr == ""
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_where_no_rehearsal_can_be_held_it_serves_all_the_same(tmp_path: Path) -> None:
+    done = start_in_vain(str(tmp_path / "missing" / "rehearsal"))
+    assert done.stdout.split()[2] == "SIG_IGN"
+    assert "the rehearsal failed: [Errno 2]" in done.stderr
 
 
 async def test_nothing_is_imported_or_compiled_after_the_fork(runtime: Runtime) -> None:
@@ -96,7 +114,7 @@ async def test_nothing_is_imported_or_compiled_after_the_fork(runtime: Runtime) 
             "def tell(event, arguments):\n"
             "    if event in ('import', 'compile'): os.write(2, f'{event} {arguments[0]}\\n'.encode())\n"
             "sys.addaudithook(tell)\n"
-            f"forkserver.main({theirs.fileno()})"
+            f"forkserver.main({theirs.fileno()}, {runtime.root + '/rehearsal'!r})"
         )
         with theirs:
             argv = [sys.executable, "-I", "-S", "-c", code]
@@ -128,7 +146,7 @@ async def test_no_secret_of_the_engine_is_in_the_memory_of_what_is_forked(runtim
     secret = os.urandom(20).hex()
     await runtime.forkserver.close()
     runtime.forkserver = ForkserverClient(
-        lambda: start_forkserver(runtime.log_fd),
+        lambda: start_forkserver(runtime.log_fd, runtime.root),
         messages.Configure(cgroup_files=list(runtime.tree.prepare().files)),
         engine=(["/bin/true"], {"REGISTRY_PASSWORD": secret}),
     )
@@ -254,11 +272,9 @@ async def test_two_shims_of_one_name_do_not_take_each_others_socket_away(runtime
     """A shim that is about to end must not unlink the name of the one that came after it."""
     box = await runtime.create("sleep", "1000")
     await box.status()  # it listens
-    network = os.open("/proc/self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     with ours, theirs:
-        await runtime.forkserver.spawn(box.order, [theirs.fileno(), network, network])
-        os.close(network)
+        await runtime.forkserver.spawn(box.order, theirs.fileno())
         theirs.close()
         ours.settimeout(5)
         sockets.send_packet(ours, messages.encode(messages.Query(request=1)))
@@ -350,7 +366,7 @@ async def test_the_forkserver_starts_the_next_engine_when_the_engine_dies(runtim
     script = tmp_path / "engine.py"
     script.write_text(FAKE_ENGINE)
     client = ForkserverClient(
-        lambda: start_forkserver(runtime.log_fd),
+        lambda: start_forkserver(runtime.log_fd, runtime.root),
         messages.Configure(cgroup_files=list(runtime.tree.prepare().files)),
         engine=([sys.executable, "-I", str(script), str(told)], {"LIFE": "long", "SECRET": "s" * 100_000}),
     )
@@ -379,7 +395,7 @@ async def test_an_engine_that_keeps_dying_is_started_again_and_again(runtime: Ru
     script = tmp_path / "engine.py"
     script.write_text(FAKE_ENGINE)
     client = ForkserverClient(
-        lambda: start_forkserver(runtime.log_fd),
+        lambda: start_forkserver(runtime.log_fd, runtime.root),
         messages.Configure(cgroup_files=list(runtime.tree.prepare().files)),
         engine=([sys.executable, "-I", str(script), str(told)], {"LIFE": "short"}),
     )

@@ -84,7 +84,7 @@ class NativeBackend:
         before = raise_descriptors()  # each container takes two, DNS up to a thousand
 
         def start() -> tuple[socket.socket, subprocess.Popen[bytes]]:
-            sock, process = start_forkserver(log_fd)
+            sock, process = start_forkserver(log_fd, run_dir)
             limit_descriptors(process.pid, before)  # else programs would inherit what few of them expect
             return sock, process
 

@@ -229,10 +229,15 @@ class Container:
                 raise
 
     async def _make_shim(self, undo: AsyncExitStack) -> ShimClient:
-        """Cgroup, network namespace, ports, and the process that holds them; `undo` is emptied when all is well."""
+        """Cgroup, network namespace, ports, and the process that holds them; `undo` is emptied when all is well.
+
+        The process comes first: it gets ready while the others are made.
+        """
         around = self._around
         await self._complete_addresses()
         record = self.record
+        shim = await self._spawn()
+        undo.callback(shim.close)  # one that was never equipped ends with its connection
         place = await anyio.to_thread.run_sync(around.cgroups.create, record.id, record.spec.resources)
         undo.callback(around.cgroups.remove, record.id)
         for warning in place.warnings:
@@ -244,26 +249,32 @@ class Container:
         published = await around.networks.publish(record)
         undo.callback(sockets.close_all, published.fds)
         await self.update(ports=published.ports)
-        document = await self._document()
+        cgroup_fd = os.open(place.leaf or os.devnull, os.O_PATH | os.O_CLOEXEC)
+        undo.callback(os.close, cgroup_fd)
+        kept = [namespace.dns_udp, namespace.dns_tcp, *published.fds]
+        shim.equip(namespace.netns, cgroup_fd, kept)
+        undo.pop_all()
+        sockets.close_all([namespace.netns, cgroup_fd, *kept])
+        return self._use(shim)
+
+    async def _spawn(self) -> ShimClient:
+        around, record = self._around, self.record
         order = bundle.spawn_order(
-            document,
+            await self._document(),
             container_id=record.id,
             bundle=self.bundle,
             socket_path=around.shim_socket(record.id),
-            place=place,
+            place=around.cgroups.planned(record.id),
             oom_file=around.cgroups.oom_file(record.id),
         )
         ours, theirs = control_pair()
-        undo.callback(ours.close)
         with theirs:
-            cgroup_fd = os.open(place.leaf or os.devnull, os.O_PATH | os.O_CLOEXEC)
-            undo.callback(os.close, cgroup_fd)
-            kept = [namespace.dns_udp, namespace.dns_tcp, *published.fds]
-            await around.forkserver.spawn(order, [theirs.fileno(), namespace.netns, cgroup_fd, *kept])
-        shim = self._use(ShimClient(ours, self))
-        sockets.close_all([namespace.netns, namespace.dns_udp, namespace.dns_tcp, *published.fds, cgroup_fd])
-        undo.pop_all()
-        return shim
+            try:
+                await around.forkserver.spawn(order, theirs.fileno())
+            except BaseException:
+                ours.close()
+                raise
+        return ShimClient(ours, self)
 
     async def _complete_addresses(self) -> None:
         """An address for each network that was made anew since the container was created."""

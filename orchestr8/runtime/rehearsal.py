@@ -1,0 +1,125 @@
+"""A shim's life acted out in the forkserver before it freezes its heap, with a child that only plays PID 1.
+
+CPython writes into code objects while it counts their runs and specialises them (PEP 659), and into caches as they
+fill. What has settled before the fork is not written in each shim: each page left alone is 4 KiB that all shims share,
+and a fault less at every start. How a shim behaves is not changed by it, so a rehearsal that cannot be held is no loss.
+"""
+
+import contextlib
+import os
+import signal
+import socket
+import sys
+from typing import Final, NoReturn
+
+from orchestr8.kernel import prctl, sockets
+from orchestr8.runtime import messages
+from orchestr8.runtime.launch import Ground
+from orchestr8.runtime.shim import LOG_FILE, STATE_FILE, Shim
+
+_TIMES: Final = 12  # eight runs until a function is specialised at all, some more for what depends on others
+_FOLDERS: Final = (os.path.dirname(LOG_FILE),)
+
+
+def rehearse(folder: str, title: prctl.ArgumentArea) -> None:
+    """Act `_TIMES` lives, with files in `folder`, which must not exist and is gone afterwards.
+
+    The caller has its children reaped by the kernel (SIGCHLD ignored), and has so again when this returns.
+    """
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # as in a shim, which waits for PID 1
+    try:
+        _make(folder)
+        try:
+            for _ in range(_TIMES):
+                _live(folder, title)
+        finally:
+            _remove(folder)
+    except OSError as error:  # a full or read-only /run: the engine itself will soon say so with a place
+        print(
+            f"forkserver: shims will be a little larger, for the rehearsal failed: {error}", file=sys.stderr, flush=True
+        )
+    finally:
+        signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+
+
+def _make(folder: str) -> None:
+    os.mkdir(folder, 0o700)
+    for name in _FOLDERS:
+        os.mkdir(f"{folder}/{name}")
+
+
+def _remove(folder: str) -> None:
+    for name in (STATE_FILE, LOG_FILE):
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(f"{folder}/{name}")
+    for name in _FOLDERS:
+        os.rmdir(f"{folder}/{name}")
+    os.rmdir(folder)
+
+
+def _live(folder: str, title: prctl.ArgumentArea) -> None:
+    """What an engine asks of a shim from its first breath to its last: start, query, signal, release."""
+    order = messages.decode(
+        messages.encode(
+            messages.Spawn(container="rehearsal", bundle=folder, socket=f"{folder}/socket", cgroup_files=(folder,))
+        )
+    )
+    assert isinstance(order, messages.Spawn)
+    engine, control = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    with engine:
+        shim = Shim(order, control, lambda network, cgroup: Ground(network, cgroup, -1, title, _play))
+        here, null = (os.open(path, os.O_RDONLY | os.O_CLOEXEC) for path in ("/proc/self/ns/net", os.devnull))
+        sockets.send_packet(engine, messages.encode(messages.Equip()), [here, null])
+        sockets.close_all([here, null])
+        _ask(shim, engine, messages.Start(request=1))
+        _ask(shim, engine, messages.Query(request=2))
+        _ask(shim, engine, messages.Signal(request=3, signal=signal.SIGTERM))
+        _hear(shim, engine)  # Exited
+        sockets.send_packet(engine, messages.encode(messages.Release()))
+        shim.run()
+
+
+def _ask(shim: Shim, engine: socket.socket, request: messages.Message) -> None:
+    sockets.send_packet(engine, messages.encode(request))
+    _hear(shim, engine)
+
+
+def _hear(shim: Shim, engine: socket.socket) -> None:
+    """Let the shim do what it wants to do until it has said something."""
+    while True:
+        try:
+            packet, fds = _receive_now(engine)
+        except BlockingIOError:
+            shim.step()
+            continue
+        sockets.close_all(fds)
+        if not packet:
+            raise ConnectionResetError("the shim let go of its engine")
+        messages.decode(packet)
+        return
+
+
+def _receive_now(engine: socket.socket) -> tuple[bytes, list[int]]:
+    engine.setblocking(False)
+    return sockets.receive_packet(engine)
+
+
+def _play(
+    _order: messages.Spawn,
+    sync: socket.socket,
+    _network_fd: int,
+    _reaper_fd: int,
+    _stdio: list[int],
+    _title: prctl.ArgumentArea,
+) -> NoReturn:
+    """PID 1's part, without a container: it is ready, says a line, and waits for the signal that ends it."""
+    try:
+        prctl.set_parent_death_signal(signal.SIGKILL)
+        null = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
+        sockets.send_packet(sync, b'{"ready": true}', [null])
+        sockets.receive_packet(sync)
+        os.write(_stdio[1], b"a line\n")
+        sync.close()
+        signal.sigwaitinfo({signal.SIGTERM})
+    finally:
+        os._exit(0)
