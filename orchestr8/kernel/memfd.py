@@ -23,6 +23,11 @@ def sealed(name: str, content: bytes) -> int:
     return fd
 
 
+def seal_data(fd: int) -> None:
+    """The same for a memfd that is written already, and is nothing to execute."""
+    fcntl.fcntl(fd, fcntl.F_ADD_SEALS, _SEALS)
+
+
 def sealed_copy(name: str, path: str) -> int:
     """The same with the content of the file at `path`."""
     fd = _create(name)

@@ -9,6 +9,7 @@ engine, with its environment, stays in a memfd that only the child which becomes
 import gc
 import json
 import os
+import select
 import signal
 import socket
 import sys
@@ -17,10 +18,12 @@ from typing import Final, NoReturn
 
 from orchestr8.kernel import cgroup_enter, prctl, signals, sockets
 from orchestr8.runtime import init, messages, reaper, rehearsal, shim
+from orchestr8.runtime.template import Template, make_template
 
 _RESTART_DELAY_S: Final = 0.1
 _RESTART_DELAY_MAX_S: Final = 10.0
 _FD_MAX: Final = os.sysconf("SC_OPEN_MAX")
+_QUIET_S: Final = 1.0
 _STEADY_S: Final = 10.0  # an engine that lived this long starts the delays anew
 
 
@@ -28,6 +31,8 @@ class Forkserver:
     def __init__(self, engine: socket.socket, title: prctl.ArgumentArea) -> None:
         self._engine = engine
         self._title = title
+        self.template: Template | None = None
+        self._forked = False  # since memory was last given back
         self._reaper_fd = reaper.open_image()
         self._engine_launch_fd = -1
         self._engine_cgroup_files: list[list[str]] = []
@@ -37,6 +42,7 @@ class Forkserver:
     def serve(self) -> None:
         """Until Shutdown: fork on request; at the end of the engine's stream start the next engine."""
         while True:
+            self._settle()
             try:
                 packet, fds = sockets.receive_packet(self._engine)
             except ConnectionError:
@@ -54,6 +60,16 @@ class Forkserver:
                     self._configure(message, fds)
             sockets.close_all(fds)
 
+    def _settle(self) -> None:
+        """After forks, once it has been quiet for a while: give memory back, which the next shims then share too."""
+        if self.template is None or not self._forked:
+            return
+        waiting = select.poll()
+        waiting.register(self._engine, select.POLLIN)
+        if not waiting.poll(_QUIET_S * 1000):
+            self.template.share_again()
+            self._forked = False
+
     def _configure(self, message: messages.Configure, fds: list[int]) -> None:
         cgroup_enter.enter(message.cgroup_files)  # every shim is born there
         self._engine_cgroup_files = message.engine_cgroup_files
@@ -66,6 +82,7 @@ class Forkserver:
         is memory that the shim before has for itself alone.
         """
         try:
+            self._forked = True
             if os.fork():
                 return
         except OSError as error:  # EAGAIN, ENOMEM: the control socket's end tells the engine
@@ -77,7 +94,7 @@ class Forkserver:
             for low, high in zip(kept, [*kept[1:], _FD_MAX], strict=True):
                 os.closerange(low + 1, high)
             self._engine.detach()
-            shim.main(packet, fds, self._reaper_fd, self._title)
+            shim.main(packet, fds, self._reaper_fd, self._title, self.template)
         except BaseException:  # noqa: BLE001 - the last frame of this process: its log is the only listener
             code = 1
             sys.__excepthook__(*sys.exc_info())
@@ -145,4 +162,8 @@ def main(engine_fd: int, scratch: str) -> None:
     gc.disable()
     gc.collect()
     gc.freeze()
+    try:
+        server.template = make_template()
+    except OSError as error:
+        print(f"forkserver: shims will be larger, for they cannot share its heap: {error}", file=sys.stderr, flush=True)
     server.serve()

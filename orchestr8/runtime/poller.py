@@ -38,15 +38,17 @@ class Poller:
         if self._masks.pop(fd, 0):
             self._epoll.unregister(fd)
 
-    def wait(self) -> None:
-        """Sleep until something happens, then call what it concerns."""
+    def wait(self, quiet_s: float = -1) -> bool:
+        """Sleep until something happens, then call what it concerns. False: nothing did for `quiet_s` seconds."""
         self._fresh.clear()
-        for fd, events in self._epoll.poll():
+        happened = self._epoll.poll(quiet_s)
+        for fd, events in happened:
             callback = self._callbacks.get(fd)
             # An earlier callback of this round forgot it, and perhaps another file has its number by now.
             if callback is None or not self._masks.get(fd) or fd in self._fresh:
                 continue
             callback((READ | WRITE) if events & _ALWAYS else events)
+        return bool(happened)
 
     def close(self) -> None:
         self._epoll.close()

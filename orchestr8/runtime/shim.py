@@ -32,16 +32,22 @@ from orchestr8.runtime.logwriter import LogWriter
 from orchestr8.runtime.messages import Message
 from orchestr8.runtime.poller import READ, Poller
 from orchestr8.runtime.streams import STDERR, STDOUT, Input, Output, Session
+from orchestr8.runtime.template import Template
 from orchestr8.runtime.terminal import set_size
 
 STATE_FILE: Final = "state.json"
 _STATE_SIZE: Final = 2048  # several times what it takes
 LOG_FILE: Final = "log/current.log"
+_QUIET_S: Final = 1.0
 
 
 class Shim:
     def __init__(
-        self, order: messages.Spawn, control: socket.socket, make_ground: Callable[[int, int], Ground]
+        self,
+        order: messages.Spawn,
+        control: socket.socket,
+        make_ground: Callable[[int, int], Ground],
+        template: Template | None = None,
     ) -> None:
         """`make_ground(network_fd, cgroup_fd)`: what every run stands on, once an engine has brought these."""
         self._bundle = order.bundle
@@ -74,6 +80,8 @@ class Shim:
         self._execs: dict[str, _RunningExec] = {}
         self._unread: list[Session] = []  # of execs that have ended; their clients have not read everything yet
         self._released = False
+        self._template = template
+        self._stirred = False  # by a request since memory was last given back
         self._listener = self._listen()
         self._welcome(control)
         self._save()
@@ -99,7 +107,12 @@ class Shim:
             self._poller.wait()
 
     def step(self) -> None:
-        """Sleep until something happens, and do what it asks for."""
+        """Sleep until something happens, and do what it asks for. After a quiet while give memory back, once."""
+        if self._stirred and self._template is not None:
+            if self._poller.wait(_QUIET_S):
+                return
+            self._template.share_again()
+            self._stirred = False
         self._poller.wait()
 
     def _let_go(self) -> None:
@@ -137,6 +150,7 @@ class Shim:
 
     def _receive(self, engine: socket.socket) -> None:
         """One request. Its handler takes out of `fds` what it keeps."""
+        self._stirred = True
         try:
             packet, fds = sockets.receive_packet(engine)
         except BlockingIOError:
@@ -488,10 +502,11 @@ def _read(path: str) -> str:
         os.close(fd)
 
 
-def main(packet: bytes, fds: list[int], reaper_fd: int, title: prctl.ArgumentArea) -> None:
+def main(packet: bytes, fds: list[int], reaper_fd: int, title: prctl.ArgumentArea, template: Template | None) -> None:
     """The life of a shim, in the child that the forkserver has just forked.
 
-    `packet`: a Spawn, with its descriptor; `reaper_fd`: what PID 1 turns into, or -1.
+    `packet`: a Spawn, with its descriptor; `reaper_fd`: what PID 1 turns into, or -1; `template`: what the
+    forkserver's heap was.
     """
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     gc.enable()  # the forkserver's heap is frozen; what a client or an exec leaves here has cycles
@@ -501,6 +516,5 @@ def main(packet: bytes, fds: list[int], reaper_fd: int, title: prctl.ArgumentAre
     title.write(title.prepared(f"orchestr8-shim {order.container}"))
     prctl.set_name(b"orchestr8-shim")
     (control_fd,) = fds
-    Shim(
-        order, socket.socket(fileno=control_fd), lambda network, cgroup: Ground(network, cgroup, reaper_fd, title)
-    ).run()
+    control = socket.socket(fileno=control_fd)
+    Shim(order, control, lambda network, cgroup: Ground(network, cgroup, reaper_fd, title), template).run()

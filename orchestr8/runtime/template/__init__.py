@@ -1,0 +1,130 @@
+"""The forkserver's heap as a sealed file that all shims map, so that pages which are alike again can be shared again.
+
+Every object that a forked Python looks at has its reference count written, which makes the page a private copy; and
+when the shim has settled the count is often what it was. An anonymous page cannot be given back for the original. A
+private copy of a file's page can (madvise(2), MADV_DONTNEED), and so the forkserver's memory is moved onto a file once
+it is frozen. Moving memory from under a running interpreter takes code that is no part of it: 140 bytes, x86_64.S
+beside this file. Where there is none for the machine, shims just stay larger.
+"""
+
+import array
+import ctypes
+import os
+from typing import Any, Final, NamedTuple
+
+from orchestr8.kernel.libc import check, libc
+from orchestr8.kernel.memfd import seal_data
+
+_CODE: Final = {
+    "x86_64": bytes.fromhex(
+        "4189d031c04989f95648832c2401783457498b39498b51084d8b511057564889fe4489c7b8120000000f055e5f4885c07e4b4801c74901"
+        "c24829c275df5f4983c118ebc54889342448832c2401782a574c8b4f10488b7708488b3fba0300000041ba12000000b8090000000f0548"
+        "39f8750b5f4883c718ebcf5f31c0c35f5f4885c0750748c7c0fbffffffc3"
+    ),
+}
+_PAGE: Final = os.sysconf("SC_PAGE_SIZE")
+_LEAST: Final = 1 << 20  # bytes; what is smaller may be the C library's own: thread state, a chunk that grows by mremap
+_PRESENT: Final = 1 << 63  # values: Documentation/admin-guide/mm/pagemap.rst
+_OF_FILE: Final = 1 << 61
+_PROT_READ, _PROT_WRITE, _PROT_EXEC = 1, 2, 4  # values: <linux/mman.h>
+_MAP_SHARED, _MAP_PRIVATE, _MAP_ANONYMOUS = 1, 2, 0x20
+_MADV_DONTNEED: Final = 4
+
+# Prototypes of their own: plain numbers are converted without an object of ctypes for each.
+_library: Final[Any] = ctypes.PyDLL(None, use_errno=True)
+_mmap: Final[Any] = _library.mmap
+_mmap.restype = ctypes.c_ssize_t
+_mmap.argtypes = (ctypes.c_size_t, ctypes.c_size_t, ctypes.c_int, ctypes.c_int, ctypes.c_int, ctypes.c_long)
+_memcmp: Final[Any] = _library.memcmp
+_memcmp.argtypes = (ctypes.c_size_t, ctypes.c_size_t, ctypes.c_size_t)
+_madvise: Final[Any] = libc.madvise
+_madvise.argtypes = (ctypes.c_size_t, ctypes.c_size_t, ctypes.c_int)
+
+
+class Region(NamedTuple):
+    start: int
+    size: int
+    offset: int  # in the file
+
+
+class Template:
+    """Memory on a file: `original` is where the whole file can be read, to compare."""
+
+    def __init__(self, regions: tuple[Region, ...], original: int) -> None:
+        self._regions = regions
+        self._original = original
+
+    def share_again(self) -> None:
+        """Give back, for the file's, each page of this process that is to the letter what the file has."""
+        pagemap = os.open("/proc/self/pagemap", os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            for start, size, offset in self._regions:
+                _share_region(pagemap, start, size, self._original + offset)
+                check(_madvise(self._original + offset, size, _MADV_DONTNEED), "madvise")  # looked at, and done with
+        finally:
+            os.close(pagemap)
+
+
+def _share_region(pagemap: int, start: int, size: int, original: int) -> None:
+    entries = memoryview(os.pread(pagemap, size // _PAGE * 8, start // _PAGE * 8)).cast("Q")
+    for number, entry in enumerate(entries):
+        if entry & _PRESENT and not entry & _OF_FILE:
+            page = number * _PAGE
+            if _memcmp(start + page, original + page, _PAGE) == 0:
+                check(_madvise(start + page, _PAGE, _MADV_DONTNEED), "madvise")
+
+
+def make_template() -> Template | None:
+    """Move the large writable mappings of the calling process, which has one thread, onto a sealed file.
+
+    None where there is no code for this machine, or nothing to move. Raises OSError when memory is short; nothing is
+    moved then, or all that is moved reads as before.
+    """
+    code = _CODE.get(os.uname().machine)
+    regions = _regions()
+    if code is None or not regions:
+        return None
+    fd = os.memfd_create("orchestr8-heap", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
+    try:
+        end = regions[-1].offset + regions[-1].size
+        os.ftruncate(fd, end)
+        moved = _run(code, regions, fd)
+        if moved < 0:
+            raise OSError(-moved, os.strerror(-moved))
+        seal_data(fd)
+        original = _mmap(0, end, _PROT_READ, _MAP_SHARED, fd, 0)
+        check(-1 if original == -1 else 0, "mmap", "the heap's template")
+    finally:
+        os.close(fd)
+    return Template(regions, original)
+
+
+def _regions() -> tuple[Region, ...]:
+    """Interpreter data, C heap and Python's arenas, as proc_pid_maps(5) lists them."""
+    found: list[Region] = []
+    offset = 0
+    with open("/proc/self/maps", encoding="utf-8", errors="surrogateescape") as maps:
+        lines = maps.readlines()
+    for line in lines:
+        span, permissions, *_ = line.split(maxsplit=2)
+        first, _, last = span.partition("-")
+        start, size = int(first, 16), int(last, 16) - int(first, 16)
+        if permissions == "rw-p" and size >= _LEAST and not line.rstrip().endswith("[stack]"):
+            found.append(Region(start, size, offset))
+            offset += size
+    return tuple(found)
+
+
+def _run(code: bytes, regions: tuple[Region, ...], fd: int) -> int:
+    """Call the machine code: 0, or a negative errno."""
+    place = _mmap(0, _PAGE, _PROT_READ | _PROT_WRITE, _MAP_PRIVATE | _MAP_ANONYMOUS, -1, 0)
+    check(-1 if place == -1 else 0, "mmap", "a page for code")
+    table = array.array("q", [number for region in regions for number in region])
+    table_address, _ = table.buffer_info()
+    try:
+        ctypes.memmove(place, code, len(code))
+        check(libc.mprotect(ctypes.c_size_t(place), _PAGE, _PROT_READ | _PROT_EXEC), "mprotect", "a page of code")
+        move = ctypes.PYFUNCTYPE(ctypes.c_long, ctypes.c_size_t, ctypes.c_long, ctypes.c_int)(place)
+        return int(move(table_address, len(regions), fd))
+    finally:
+        libc.munmap(ctypes.c_size_t(place), _PAGE)

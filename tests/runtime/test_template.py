@@ -1,0 +1,108 @@
+"""Memory on a file, and pages that are shared again: in processes of their own, for the memory that is moved is theirs."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+from orchestr8.runtime import template
+
+SOURCE: Final = Path(template.__file__).parent / "x86_64.S"
+PACKAGE_PARENT: Final = str(Path(__file__).parent.parent.parent)
+pytestmark = pytest.mark.skipif(os.uname().machine not in template._CODE, reason="no code for this machine")
+PREPARED: Final = f"""
+import gc, os, sys
+sys.path.append({PACKAGE_PARENT!r})
+from orchestr8.runtime.template import make_template
+values = [str(number) * 3 for number in range(200_000)]
+gc.collect(); gc.freeze()
+def private_kib():
+    with open('/proc/self/smaps_rollup') as rollup:
+        return sum(int(line.split()[1]) for line in rollup if line.startswith('Private_Dirty'))
+"""
+
+
+def run(code: str) -> str:
+    done = subprocess.run(
+        [sys.executable, "-I", "-S", "-c", PREPARED + code], capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    return done.stdout
+
+
+def test_the_bytes_are_what_the_source_says(tmp_path: Path) -> None:
+    if shutil.which("as") is None:
+        pytest.skip("needs an assembler for x86_64 (binutils)")
+    built = tmp_path / "template.o"
+    subprocess.run(["as", "-o", built, SOURCE], check=True)
+    subprocess.run(["objcopy", "-O", "binary", "-j", ".text", built, tmp_path / "code"], check=True)
+    assert (tmp_path / "code").read_bytes() == template._CODE["x86_64"]
+
+
+def test_a_process_does_not_notice_and_cannot_change_the_file() -> None:
+    assert (
+        run("""
+before = hash(tuple(values))
+fds = os.listdir('/proc/self/fd')
+made = make_template()
+assert made is not None
+assert hash(tuple(values)) == before and len({*values}) == 200_000
+assert os.listdir('/proc/self/fd') == fds
+values[:] = [value + '!' for value in values]      # its own copy from here on
+assert values[-1] == '199999' * 3 + '!'
+maps = [line for line in open('/proc/self/maps') if 'orchestr8-heap' in line]
+assert {line.split()[1] for line in maps} == {'rw-p', 'r--s'}, maps
+fd = os.open('/proc/self/map_files/' + '-'.join(part.lstrip('0') for part in maps[0].split()[0].split('-')), os.O_RDONLY)
+try:
+    os.write(os.open(f'/proc/self/fd/{fd}', os.O_RDWR), b'x')
+except PermissionError:
+    print('sealed')
+""")
+        == "sealed\n"
+    )
+
+
+def test_what_is_alike_again_is_shared_again_and_what_is_not_stays() -> None:
+    """Sorting touches every reference count and leaves it as it was; a child's own value must survive."""
+    before, touched, after = map(
+        int,
+        run("""
+made = make_template()
+if os.fork() == 0:
+    kept = [object() for _ in range(1000)]
+    before = private_kib()
+    ordered = sorted(values, key=len)
+    same = ordered is values
+    del ordered
+    touched = private_kib()
+    made.share_again()
+    print(before, touched, private_kib())
+    assert len({*map(id, kept)}) == 1000 and values[777] == '777' * 3
+    sys.stdout.flush()
+    os._exit(0)
+assert os.wait()[1] == 0
+""").split(),
+    )
+    assert touched > before + 8_000, "reference counts were written all over"
+    assert after - before < (touched - before) / 3
+
+
+def test_a_machine_without_code_keeps_its_memory_where_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(template, "_CODE", {})
+    assert template.make_template() is None
+
+
+def test_a_file_that_cannot_be_written_is_an_error_that_moves_nothing() -> None:
+    assert (
+        run("""
+from orchestr8.runtime import template
+reading = os.open('/dev/null', os.O_RDONLY)
+print(template._run(template._CODE['x86_64'], template._regions(), reading))
+assert not [line for line in open('/proc/self/maps') if 'orchestr8-heap' in line or '/dev/null' in line]
+""")
+        == "-9\n"
+    )
