@@ -33,13 +33,18 @@ OPTIONS: Final[dict[str, type[Any]]] = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Order:
-    """One verb for one stack. `document`: canonical; None where the engine is to use the one it has."""
+    """One verb for one stack. `document`: canonical; None where the engine is to use the one it has.
+
+    `since`: of an order that an engine died over, the Unix time at which it was given; what has been done since then is
+    not done again.
+    """
 
     stack: StackName
     verb: str
     options: Options
     document: dict[str, Any] | None = None
     service: ServiceName | None = None  # of `run`
+    since: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from orchestr8.cli.context import Context
 
 NEXT_ENGINE_S: Final = 15.0  # the forkserver starts engines that keep dying later and later, up to 10 s apart
+_PING: Final = b"GET /_ping HTTP/1.1\r\nHost: engine\r\nConnection: close\r\n\r\n"
 GONE_S: Final = 0.2  # for so long an engine that begins to listen may have no socket
 
 
@@ -46,6 +47,7 @@ class FollowedLogs:
     def go_on(self) -> bool:
         """Raises Unavailable when the engine has ended for good."""
         self.view.stream.close()
+        self._await_engine()
         if not self.something_runs():
             return False
         self._query.pop("tail", None)
@@ -77,10 +79,19 @@ def next_engine(client: Client, within_s: float) -> bool:
     while (now := time.monotonic()) < deadline and (not gone_since or now < gone_since + GONE_S):
         gone_since = 0.0 if os.path.exists(client.path) else gone_since or now
         try:
-            client.connect().close()
-            return True
+            if _answers(client, deadline - now):
+                return True
         except PermissionError:
             return True  # one listens, and the request says what is missing
-        except (FileNotFoundError, ConnectionRefusedError):
-            time.sleep(0.02)  # nothing tells when somebody listens
+        except (FileNotFoundError, ConnectionError, TimeoutError):
+            pass
+        time.sleep(0.02)  # nothing tells when somebody listens
     return False
+
+
+def _answers(client: Client, within_s: float) -> bool:
+    """To be let in is not enough: one that is being killed still lets in whom it will not answer."""
+    with client.connect() as connection:
+        connection.settimeout(within_s)
+        connection.sendall(_PING)
+        return bool(connection.recv(1))

@@ -6,10 +6,12 @@ from orchestr8.cli.work import do_work
 
 TYPE_CHECKING = False  # `typing` costs 4 ms at start
 if TYPE_CHECKING:
-    from typing import Any
+    from typing import Any, Final
 
     from orchestr8.cli.context import Context
     from orchestr8.cli.parser import Options
+
+RESUMABLE: Final = frozenset({"start", "stop", "restart"})  # a signal is sent once
 
 
 def change(context: Context, options: Options, verb: str, **further: Any) -> int:
@@ -21,5 +23,6 @@ def change(context: Context, options: Options, verb: str, **further: Any) -> int
 
         show_plan(context, stack, verb, None, wanted)
     else:
-        do_work(context, f"{verb} {stack}", f"/stacks/{stack}/{verb}", {**wanted, "document": None})
+        body = {**wanted, "document": None}
+        do_work(context, f"{verb} {stack}", f"/stacks/{stack}/{verb}", body, resumable=verb in RESUMABLE)
     return 0

@@ -2,31 +2,49 @@
 
 from __future__ import annotations
 
+import time
+
+from orchestr8.cli.follow import NEXT_ENGINE_S, next_engine
 from orchestr8.cli.loop import Loop
 from orchestr8.cli.output import YELLOW
-from orchestr8.errors import Diagnostic, Orchestr8Error, error_from_json
+from orchestr8.errors import Diagnostic, Orchestr8Error, Unavailable, error_from_json
 from orchestr8.wire.body import cut_off
 from orchestr8.wire.client import Lines
 
 TYPE_CHECKING = False  # `typing` costs 4 ms at start
 if TYPE_CHECKING:
-    from typing import Any, Self
+    from typing import Any, Final, Self
 
     from orchestr8.cli.context import Context
     from orchestr8.cli.progress import Progress
     from orchestr8.wire.client import Response
 
+ENGINES: Final = 4  # that may die over a piece of work before the work is to blame
+
 
 class Work:
-    """A request that answers with progress lines. `take` reads once; `result` is the last line, once it has come."""
+    """A request that answers with progress lines. `take` reads once; `result` is the last line, once it has come.
 
-    def __init__(self, context: Context, progress: Progress, path: str, body: Any) -> None:
+    An engine that was killed over it is followed by one that goes on with the work. Where that is so (`resumable`), it is
+    asked for what is left, and tells of it; else the engine's death is an error.
+    """
+
+    def __init__(
+        self, context: Context, progress: Progress, path: str, body: dict[str, Any], *, resumable: bool = True
+    ) -> None:
         self._context = context
         self._progress = progress
-        self._response: Response = context.client.open("POST", path, body=body)
-        self._lines = Lines(self._response)
+        self._path = path
+        self._engines_left = ENGINES if resumable else 1
+        self._again = {**body, "since": time.time()}
+        self._open(body)
         self.planned = False  # whether the engine has made its plan, and so knows the stack
         self.result: dict[str, Any] | None = None
+
+    def _open(self, body: Any) -> None:
+        self._response: Response = self._context.client.open("POST", self._path, body=body)
+        self._lines = Lines(self._response)
+        self.lost = False  # the engine died; `go_on` asks the next one
 
     def __enter__(self) -> Self:
         return self
@@ -47,10 +65,27 @@ class Work:
 
     def take(self) -> None:
         """Tell what one read brings. Raises the error that made the work fail."""
-        for line in self._lines.take():
+        try:
+            lines = self._lines.take()
+        except Unavailable as error:
+            self._lose(error)
+            return
+        for line in lines:
             self._line(line)
         if self._lines.ended and self.result is None:
-            raise cut_off()
+            self._lose(cut_off())
+
+    def _lose(self, error: Unavailable) -> None:
+        self._engines_left -= 1
+        if not self._engines_left:
+            raise error
+        self.lost = True
+
+    def go_on(self) -> None:
+        """Wait for the engine after the one that died, and ask it: on another connection, so watch this anew."""
+        self.close()
+        next_engine(self._context.client, NEXT_ENGINE_S)  # where none comes by itself, the request starts one
+        self._open(self._again)
 
     def _line(self, line: dict[str, Any]) -> None:
         kind = line.get("type")
@@ -85,11 +120,11 @@ def failure(line: dict[str, Any]) -> Orchestr8Error:
     return error_from_json(int(line.get("status", 500)), line)
 
 
-def do_work(context: Context, title: str, path: str, body: Any) -> dict[str, Any]:
+def do_work(context: Context, title: str, path: str, body: dict[str, Any], *, resumable: bool = True) -> dict[str, Any]:
     """Have it done, telling its progress, and return the last line. Raises the error that made it fail."""
     with context.progress() as progress:
         progress.begin(title)
-        with Work(context, progress, path, body) as work:
+        with Work(context, progress, path, body, resumable=resumable) as work:
             try:
                 finish(work, progress)
             except KeyboardInterrupt:
@@ -105,7 +140,11 @@ def finish(work: Work, progress: Progress) -> None:
 
     def take() -> None:
         work.take()
-        if work.result is not None:
+        if work.lost:
+            loop.forget(work)
+            work.go_on()
+            loop.watch(work, take)
+        elif work.result is not None:
             loop.stop()
 
     loop.watch(work, take)

@@ -200,14 +200,33 @@ class Stacks:
             assert order.service is not None, "`run` has a service"
             service, one_off = order.service, order.options
             return lambda snapshot: plan_run(desired, service, one_off, snapshot)
+        doing = Doing.of(order, order.since) if order.since is not None else None
+        if doing is not None:
+            return self._finishing(order.stack, desired, doing)
         planner = PLANNERS[order.verb]
         return lambda snapshot: planner(desired, snapshot, order.options)
+
+    def _finishing(self, stack: StackName, desired: Desired | None, doing: Doing) -> PlanMaker:
+        """What is left of an order that an engine died over."""
+
+        def make(snapshot: Snapshot) -> Plan:
+            intent = self._store.intents.get(stack)  # as this order has left it
+            return plan_reconcile(
+                desired,
+                snapshot,
+                stopped=intent.stopped if intent is not None else (),
+                services=intent.services if intent is not None else None,
+                no_recreate=intent.no_recreate if intent is not None else False,
+                unfinished=doing.unfinished,
+            )
+
+        return make
 
     async def _work(self, order: Order, desired: Desired | None, progress: Progress) -> None:
         stack, verb = order.stack, order.verb
         log.info("%s %s: begun", verb, stack)
         self._working[stack] += 1
-        doing = Doing.of(order, time.time())
+        doing = Doing.of(order, time.time() if order.since is None else order.since)
         try:
             await self._remember(order, desired, doing)
             await self._reconciler.run(

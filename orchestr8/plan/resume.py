@@ -112,7 +112,11 @@ def _finish(
     for decision in (each for some in decisions.values() for each in some if each.name in gone):
         decision.fate, decision.reason = Fate.REMOVE, "its service is not in the stack file"
     return UpOptions(
-        no_recreate=options.no_recreate, renew_anon_volumes=options.renew_anon_volumes, timeout_s=options.timeout_s
+        no_recreate=options.no_recreate,
+        renew_anon_volumes=options.renew_anon_volumes,
+        timeout_s=options.timeout_s,
+        wait=options.wait,
+        wait_timeout_s=options.wait_timeout_s,
     )
 
 

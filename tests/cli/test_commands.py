@@ -167,12 +167,19 @@ def test_work_that_fails_is_an_error_with_its_notes(cli: Cli, engine: FakeEngine
 
 
 def test_work_that_breaks_off_is_an_engine_that_went_away(cli: Cli, engine: FakeEngine) -> None:
+    """What one dies over the next one goes on with; what all of them die over is to blame itself."""
     engine.routes["POST /stacks/shop/up"] = lambda call: call.line(type="plan", steps=1, text="")
     code, _, err = cli("up", "-d")
     assert code == 1
     assert err.startswith("error[O8-400]: the engine went away before it had answered\n")
-    engine.routes["POST /stacks/shop/up"] = lambda call: (call.line(type="plan", steps=1, text=""), call.end())
-    assert cli("up", "-d")[0] == 1
+    first, *others = (call.body for call in engine.calls if call.name == "POST /stacks/shop/up")
+    assert len(others) == 3
+    assert all(each == {**first, "since": others[0]["since"]} for each in others)
+    answers = iter([lambda call: call.end(), steps(("Container", "shop-web-1", "Started"))])
+    engine.routes["POST /stacks/shop/up"] = lambda call: (call.line(type="plan", steps=1, text=""), next(answers)(call))
+    assert cli("up", "-d")[0] == 0
+    engine.routes["POST /stacks/shop/kill"] = lambda call: call.end()
+    assert cli("kill")[0] == 1, "a signal is sent once"
 
 
 def test_up_wait_is_the_engines_to_do(cli: Cli, engine: FakeEngine) -> None:
@@ -337,7 +344,7 @@ def test_logs_are_followed_from_one_engine_to_the_next(cli: Cli, engine: FakeEng
     }
     begun = time.time()
     assert cli("logs", "-f", "-n", "5", "--no-log-prefix", "web") == (0, "before\nmeanwhile\n", "")
-    first, asked, again, _ = engine.calls
+    first, asked, again, _ = (call for call in engine.calls if call.name != "GET /_ping")
     assert first.query == {"service": ["web"], "follow": ["1"], "until": ["exit"], "tail": ["5"]}
     assert asked.query == {"service": ["web"]}
     assert again.query.keys() == {"service", "follow", "until", "since"}

@@ -1,6 +1,7 @@
 """Engines come, go and are killed; stacks, logs, ports and names go on. Told from outside, by commands."""
 
 import contextlib
+import itertools
 import os
 import signal
 import socket
@@ -84,6 +85,53 @@ def test_a_killed_engine_is_followed_by_another_that_adopts_everything(scenario:
 def _reader(process: subprocess.Popen[str]) -> Iterator[str]:
     assert process.stdout is not None
     return (line.rstrip("\n") for line in process.stdout)
+
+
+def test_whoever_follows_the_logs_goes_on_with_the_next_engine(scenario: Tell) -> None:
+    story = scenario(STACK)
+    commands = (["up", "--no-log-prefix", "count"], ["logs", "-f", "--no-log-prefix", "count"])
+    with contextlib.ExitStack() as ends:
+        followers = []
+        for words in commands:
+            followers.append(ends.enter_context(story.engine.start(*words, cwd=story.directory)))
+            assert next(_reader(followers[-1])).startswith("line ")
+        pid = killed(story)
+        story.check(eventually(another_engine(pid)))
+        last = int(story.logs("count").split()[-1])
+        for follower in followers:
+            numbers = [int(line.split()[1]) for line in itertools.takewhile(_before(last), _reader(follower))]
+            assert numbers == list(range(numbers[0], numbers[-1] + 1)), "none is lost, and none comes twice"
+        followers[0].send_signal(signal.SIGINT)
+        assert [follower.communicate(timeout=20)[1] and follower.returncode for follower in followers] == [130, ""]
+        assert followers[1].returncode == 0, "it ends with what it follows"
+    story.check(state("count", "exited"))
+
+
+def _before(last: int) -> Callable[[str], bool]:
+    return lambda line: int(line.split()[1]) <= last
+
+
+def test_a_command_whose_engine_dies_over_it_has_the_next_one_finish_it(tmp_path: Path, scenario: Tell) -> None:
+    """And hears how that went: where asking twice does nothing twice, an engine's death is a delay, no error."""
+    story = scenario(STACK)
+    fault = tmp_path / "fault"
+    story.engine.environment["ORCHESTR8_FAULT"] = f"@{fault}"
+    for point, command in (
+        ("before:StartContainer:shop-web-1", "up -d"),
+        ("after:CreateContainer:shop-short-1", "up -d --force-recreate"),
+        ("before:StopContainer:shop-web-1", "stop web"),
+        ("after:StartContainer:shop-web-1", "start web"),
+        ("before:StartContainer:shop-count-1", "restart count"),
+        ("after:RemoveContainer:shop-count-1", "down"),
+    ):
+        fault.write_text(point)
+        story.step(command)
+        assert not fault.exists(), f"{command} came by {point}"
+        if command == "up -d --force-recreate":
+            made = runs(story)
+            story.step("up -d", page(PAGE, "hello"))
+            assert runs(story) == made, "nothing was left to do"
+    story.check(containers())
 
 
 def test_what_ends_while_no_engine_looks_is_known_to_the_next(scenario: Tell) -> None:

@@ -78,6 +78,7 @@ def order(stack: str, verb: str, body: dict[str, Any], options: dict[str, Any]) 
         verb=verb,
         document=document_of(body, stack),
         options=decoded(OPTIONS[verb], options, "options"),
+        since=member(body, "since", float, None),
     )
 
 

@@ -32,7 +32,8 @@ def run(context: Context, options: Options) -> int:
 
         show_plan(context, stack, "down", document, wanted)
     else:
-        do_work(context, f"down {stack}", f"/stacks/{stack}/down", {"document": document, "options": wanted})
+        body = {"document": document, "options": wanted}
+        do_work(context, f"down {stack}", f"/stacks/{stack}/down", body)
     return 0
 
 

@@ -84,7 +84,9 @@ class _Attached:
         """Have the engine do something; what it did for us before goes on untold."""
         self._drop_work()
         self._progress.begin(title)
-        self._work = Work(self._context, self._progress, f"/stacks/{self._stack}/{verb}", body)
+        self._work = Work(
+            self._context, self._progress, f"/stacks/{self._stack}/{verb}", body, resumable=verb != "kill"
+        )
         self._loop.watch(self._work, self._worked)
 
     def _drop_work(self) -> None:
@@ -97,6 +99,11 @@ class _Attached:
         work = self._work
         assert work is not None
         work.take()
+        if work.lost:
+            self._loop.forget(work)
+            work.go_on()
+            self._loop.watch(work, self._worked)
+            return
         if self._logs is None and (work.planned or work.result is not None):
             self._follow_logs()
         if work.result is None:
