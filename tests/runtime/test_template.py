@@ -106,3 +106,17 @@ assert not [line for line in open('/proc/self/maps') if 'orchestr8-heap' in line
 """)
         == "-9\n"
     )
+
+
+def test_a_proc_that_hides_the_page_map_is_told_once_and_ends_nothing(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def refuse(path: str, flags: int) -> int:
+        raise PermissionError(13, "Permission denied", path)
+
+    made = template.Template((template.Region(0, 4096, 0),), 0)
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "open", refuse)
+        made.share_again()
+    made.share_again()
+    assert capsys.readouterr().err.count("memory is not shared again: [Errno 13] Permission denied") == 1

@@ -10,6 +10,7 @@ beside this file. Where there is none for the machine, shims just stay larger.
 import array
 import ctypes
 import os
+import sys
 from typing import Any, Final, NamedTuple
 
 from orchestr8.kernel.libc import check, libc
@@ -55,7 +56,17 @@ class Template:
         self._original = original
 
     def share_again(self) -> None:
-        """Give back, for the file's, each page of this process that is to the letter what the file has."""
+        """Give back, for the file's, each page of this process that is to the letter what the file has.
+
+        Where that cannot be (a /proc that hides it) it is said once and not tried again: containers hang on who calls.
+        """
+        try:
+            self._share_again()
+        except OSError as error:
+            print(f"memory is not shared again: {error}", file=sys.stderr, flush=True)
+            self._regions = ()
+
+    def _share_again(self) -> None:
         pagemap = os.open("/proc/self/pagemap", os.O_RDONLY | os.O_CLOEXEC)
         try:
             for start, size, offset in self._regions:
