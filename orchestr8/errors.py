@@ -89,10 +89,49 @@ class Span:
         return {name: getattr(self, name) for name in self.__slots__}
 
 
-class Diagnostic:
-    """One finding about a stack file. `severity` is "error" or "warning"; the first primary span is its place."""
+class Edit:
+    """A change to a text file: what stands from `line:column` up to `end_line:end_column` becomes `text`.
 
-    __slots__ = ("code", "helps", "message", "notes", "severity", "spans")
+    1-based, the end not included, columns in characters. What is proposed keeps the file's meaning, or mends what has none.
+    """
+
+    __slots__ = ("column", "end_column", "end_line", "file", "line", "text")
+
+    def __init__(self, file: str, line: int, column: int, end_line: int, end_column: int, text: str) -> None:
+        self.file = file
+        self.line = line
+        self.column = column
+        self.end_line = end_line
+        self.end_column = end_column
+        self.text = text
+
+    def __repr__(self) -> str:
+        return f"{self.file}:{self.line}:{self.column}-{self.end_line}:{self.end_column}={self.text!r}"
+
+    def to_json(self) -> dict[str, Any]:
+        return {name: getattr(self, name) for name in sorted(self.__slots__)}
+
+
+class Fix:
+    """Edits that mend one diagnostic, all of them or none; `title` says what they do, as an order."""
+
+    __slots__ = ("edits", "title")
+
+    def __init__(self, title: str, edits: Iterable[Edit]) -> None:
+        self.title = title
+        self.edits = tuple(edits)
+
+    def to_json(self) -> dict[str, Any]:
+        return {"title": self.title, "safe": True, "edits": [edit.to_json() for edit in self.edits]}
+
+
+class Diagnostic:
+    """One finding about a stack file. `severity` is "error" or "warning"; the first primary span is its place.
+
+    `fix` mends it without a doubt; where a person must choose, there are `helps` alone.
+    """
+
+    __slots__ = ("code", "fix", "helps", "message", "notes", "severity", "spans")
 
     def __init__(
         self,
@@ -103,6 +142,7 @@ class Diagnostic:
         severity: str = "error",
         notes: Iterable[str] = (),
         helps: Iterable[str] = (),
+        fix: Fix | None = None,
     ) -> None:
         self.code = code
         self.message = message
@@ -110,6 +150,12 @@ class Diagnostic:
         self.severity = severity
         self.notes = list(notes)
         self.helps = list(helps)
+        self.fix = fix
+
+    @property
+    def place(self) -> Span | None:
+        """The first primary span, or the first there is."""
+        return next((each for each in self.spans if each.primary), self.spans[0] if self.spans else None)
 
     def __repr__(self) -> str:
         place = f" --> {self.spans[0]!r}" if self.spans else ""
@@ -123,6 +169,7 @@ class Diagnostic:
             "spans": [span.to_json() for span in self.spans],
             "notes": self.notes,
             "helps": self.helps,
+            "suggestions": [self.fix.to_json()] if self.fix else [],
         }
 
 

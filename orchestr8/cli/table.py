@@ -67,6 +67,7 @@ class Command:
         self.failure = failure
 
 
+ERROR_FORMATS: Final = ("full", "concise", "json", "github", "sarif")
 GLOBAL_FLAGS: Final = (
     Flag("-f", "--file", kind="list", metavar="FILE", dest="files", help="stack file; may be repeated, later ones win"),
     Flag("-p", "--project-name", kind="text", metavar="NAME", help="name of the stack"),
@@ -79,7 +80,7 @@ GLOBAL_FLAGS: Final = (
     Flag("--ansi", kind="text", choices=("auto", "always", "never"), help="colours and live display"),
     Flag("--progress", kind="text", choices=("auto", "tty", "plain", "quiet", "json"), help="how progress is shown"),
     Flag("--strict", help="warnings about the stack file are errors"),
-    Flag("--error-format", kind="text", choices=("full", "concise", "json"), help="how errors are shown"),
+    Flag("--error-format", kind="text", choices=ERROR_FORMATS, help="how errors and warnings of files are shown"),
 )
 HELP: Final = Flag("-h", "--help", help="show this help")
 

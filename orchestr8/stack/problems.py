@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from orchestr8.errors import Diagnostic, InvalidStack, Span
+from orchestr8.errors import Diagnostic, Fix, InvalidStack, Span
 from orchestr8.stack.nodes import Node
 
 
@@ -17,15 +17,15 @@ class Problems:
 
     def error(
         self, code: str, message: str, at: Node | Span | Iterable[Span] = (), *, notes: Iterable[str] = (),
-        helps: Iterable[str] = (), label: str = "",
+        helps: Iterable[str] = (), label: str = "", fix: Fix | None = None,
     ) -> None:  # fmt: skip
-        self._add(self.errors, Diagnostic(code, message, _spans(at, label), notes=notes, helps=helps))
+        self._add(self.errors, Diagnostic(code, message, _spans(at, label), notes=notes, helps=helps, fix=fix))
 
     def warn(
         self, code: str, message: str, at: Node | Span | Iterable[Span] = (), *, notes: Iterable[str] = (),
-        helps: Iterable[str] = (), label: str = "",
+        helps: Iterable[str] = (), label: str = "", fix: Fix | None = None,
     ) -> None:  # fmt: skip
-        found = Diagnostic(code, message, _spans(at, label), severity="warning", notes=notes, helps=helps)
+        found = Diagnostic(code, message, _spans(at, label), severity="warning", notes=notes, helps=helps, fix=fix)
         self._add(self.warnings, found)
 
     def _add(self, found: list[Diagnostic], diagnostic: Diagnostic) -> None:
@@ -49,9 +49,9 @@ class Problems:
         rank = {file: number for number, file in enumerate(self.sources)}
 
         def place(diagnostic: Diagnostic) -> tuple[int, int, int, str]:
-            if not diagnostic.spans:
+            first = diagnostic.place
+            if first is None:
                 return (-1, 0, 0, diagnostic.code)
-            first = diagnostic.spans[0]
             return (rank.get(first.file, len(rank)), first.line, first.column, diagnostic.code)
 
         return sorted(diagnostics, key=place)
