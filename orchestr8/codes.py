@@ -17,8 +17,8 @@ CODES: Final[dict[str, tuple[str, str]]] = {
 Stands for a run that found more than one thing wrong. Each of them is shown with a code of its own; look those up.
 """),
     "O8-101": ("unknown key", """\
-The key is none that the Compose format has at this place. It is most often misspelt, or indented one step too far or too
-little, so that it belongs to another mapping than was meant:
+The key is none that the Compose format has at this place. It is most often misspelt, or indented one step too far or
+too little, so that it belongs to another mapping than was meant:
 
     services:
       web:
@@ -59,7 +59,8 @@ A mapping lacks a key without which it has no meaning, such as `services` at the
     "O8-107": ("a stack file is not there, or cannot be read", """\
 Without -f, the working directory and every one above it is searched for stack.yml, stack.yaml, compose.yaml,
 compose.yml, docker-compose.yml and docker-compose.yaml, in this order, and for an override file beside the one found.
-COMPOSE_FILE names files as -f does. Where one directory holds several of them, the first is used and this warning says so.
+COMPOSE_FILE names files as -f does. Where one directory holds several of them, the first is used and this warning
+says so.
 """),
     "O8-108": ("a name that cannot be one", """\
 A project name is lower-case letters, digits, `_` and `-`, and begins with a letter or digit. It comes from -p, from
@@ -71,9 +72,9 @@ The format once had this, and it is still understood. `version:` has no effect w
 written as `name: x` and `external: true` today. `orchestr8 check --fix` rewrites both.
 """),
     "O8-110": ("not supported", """\
-The file asks for something that the format has and this engine does not do. It would change what runs, or how well it is
-shut in, so it is never left out in silence. docs/keys.md lists every key with what becomes of it here. A null, an empty
-list or the default value asks for nothing, and is no error.
+The file asks for something that the format has and this engine does not do. It would change what runs, or how well it
+is shut in, so it is never left out in silence. docs/keys.md lists every key with what becomes of it here. A null, an
+empty list or the default value asks for nothing, and is no error.
 """),
     "O8-111": ("a key that has no effect here", """\
 The key is right, and nothing happens because of it on this engine; the note says what it would do elsewhere. The stack
@@ -93,13 +94,22 @@ redirections and `&&` are not understood, and what follows them is left out. To 
 
     command: ["sh", "-c", "migrate && exec serve"]
 """),
+    "O8-114": ("a number to the base of sixty, to other readers", """\
+YAML 1.1 reads digits with colons between them as a number to the base of sixty, as in hours and minutes: 22:22 is 1342.
+compose and orchestr8 read text; podman-compose and many editors do not. In quotes it is text to everybody:
+
+    ports:
+      - "22:22"
+
+Only `orchestr8 check` tells of it, and `orchestr8 check --fix` writes the quotes.
+"""),
     "O8-201": ("services depend on each other in a circle", """\
 Each service of the circle waits for the next, so none could ever start. Services reach each other by name without
 `depends_on`; it only orders starting and stopping. Delete the edge whose order does not matter.
 """),
     "O8-202": ("the parts of a stack that are asked for do not fit", """\
-A service needs another one that the chosen profiles leave out, or more containers of a service are asked for than can be.
-Turn the profile on with --profile, write `required: false` in `depends_on`, or leave out what forbids it.
+A service needs another one that the chosen profiles leave out, or more containers of a service are asked for than can
+be. Turn the profile on with --profile, write `required: false` in `depends_on`, or leave out what forbids it.
 """),
     "O8-203": ("a name that nothing bears", """\
 A service, network, volume, config, secret or model is used that is not defined. It may be misspelt, or lack its section
@@ -113,7 +123,8 @@ at the top of the file:
 """),
     "O8-204": ("two settings contradict each other", """\
 Each is right alone, and together they cannot be had: `scale` and another `deploy.replicas`, two mounts on one target,
-two services with one `container_name`, an external resource with settings of its own. Both places are shown; change one.
+two services with one `container_name`, an external resource with settings of its own. Both places are shown; change
+one.
 """),
     "O8-205": ("a service that says nothing to run", """\
 A service needs an `image`, or a `build` that makes one.
@@ -123,8 +134,8 @@ The service sets intervals or retries of a health check, and no `test`. The imag
 where it has none, nothing is checked.
 """),
     "O8-207": ("one port is published twice", """\
-Two services ask for the same port of this machine. Only one of them can have it, so one would fail to start. Publish the
-other elsewhere, or leave `published` out to have a free one chosen.
+Two services ask for the same port of this machine. Only one of them can have it, so one would fail to start. Publish
+the other elsewhere, or leave `published` out to have a free one chosen.
 """),
     "O8-208": ("a mount that another one hides", """\
 The same target is mounted more than once in one service, and the last one is used. Remove the other.
@@ -137,9 +148,9 @@ still runs on it: a one-off somebody sits at, or a container of another stack. E
 A flag, a name or a value on the command line, or in a request to the engine, is not right. The message says which.
 """),
     "O8-301": ("a required variable has no value", """\
-The file says `${NAME:?}` or `${NAME?}`: it does not go on without this variable. It is looked for in the shell that calls
-orchestr8, then in --env-file, or else in `.env` beside the stack file. What `env_file:` and `environment:` give to a
-container is for that container alone, and never fills in a variable of the file.
+The file says `${NAME:?}` or `${NAME?}`: it does not go on without this variable. It is looked for in the shell that
+calls orchestr8, then in --env-file, or else in `.env` beside the stack file. What `env_file:` and `environment:` give
+to a container is for that container alone, and never fills in a variable of the file.
 
     echo 'DB_PASSWORD=...' >> .env
     DB_PASSWORD=... orchestr8 up
@@ -149,8 +160,8 @@ container is for that container alone, and never fills in a variable of the file
 dollar that is meant as one is doubled: `$$HOME` reaches the container as `$HOME`.
 """),
     "O8-303": ("a `$` that starts no variable", """\
-After `${` comes a name of letters, digits and `_`, then `}` or one of `:-` `-` `:?` `?` `:+` `+` and what belongs to it.
-A dollar that is meant as one is doubled: `$$`.
+After `${` comes a name of letters, digits and `_`, then `}` or one of `:-` `-` `:?` `?` `:+` `+` and what belongs to
+it. A dollar that is meant as one is doubled: `$$`.
 """),
     "O8-304": ("an env file is not there, or not right", """\
 A line of an env file is `NAME=value`, `NAME: value`, `export NAME=value`, a comment after `#`, or blank. A quoted value
@@ -171,7 +182,8 @@ Permission bits are an octal number, such as 0755, or the same as text.
 `restart:` is one of no, always, unless-stopped, on-failure and on-failure:MAX.
 """),
     "O8-309": ("not a port", """\
-A document that was sent to the engine has a port that is none. Stack files are checked before; this comes from a client.
+A document that was sent to the engine has a port that is none. Stack files are checked before; this comes from a
+client.
 """),
     "O8-310": ("not a health check's test", """\
 The list begins with CMD (a program and its arguments), CMD-SHELL (one text for the shell), or NONE. A text alone is for
@@ -186,9 +198,9 @@ Something on this machine holds the port already (the note names it where it can
 machine's, or the engine may not bind a port this low. Publish another port, or leave `published` out.
 """),
     "O8-402": ("a bind source does not exist", """\
-The path on this machine that a mount names is not there. The short form makes a directory in its place, as compose does,
-which is rarely what is wanted for a file; the long form with `create_host_path: false` makes nothing and fails. Paths
-start from the directory of the first stack file.
+The path on this machine that a mount names is not there. The short form makes a directory in its place, as compose
+does, which is rarely what is wanted for a file; the long form with `create_host_path: false` makes nothing and fails.
+Paths start from the directory of the first stack file.
 """),
     "O8-403": ("nftables is missing", """\
 Published ports and the separation of networks are made by the kernel's packet filter, through libnftables. Install
@@ -205,7 +217,8 @@ What is asked for cannot be done as things are now: a container that runs cannot
 the directory of the first. The message says what has to change before.
 """),
     "O8-410": ("this machine lacks something that containers need", """\
-A library or a facility of the kernel is not there: libseccomp, or a mounted cgroup hierarchy. The help says how to get it.
+A library or a facility of the kernel is not there: libseccomp, or a mounted cgroup hierarchy. The help says how to
+get it.
 """),
     "O8-500": ("not the name of an image", """\
 An image is named as `rootfs:` and the absolute path of a directory. `rootfs:/` is this machine's own root, with what is
@@ -222,11 +235,12 @@ Something on this machine failed while a container was made, started, stopped or
 the system gave it, and `orchestr8 engine logs` what led to it.
 """),
     "O8-601": ("a container could not be set up or started", """\
-The process behind the container could not make what was asked for. The message says which step, and the kernel's reason.
+The process behind the container could not make what was asked for. The message says which step, and the kernel's
+reason.
 """),
     "O8-602": ("a container does not die", """\
-Its first process was sent SIGKILL and is still there: it hangs inside of the kernel, most often on a disk or network file
-system that does not answer.
+Its first process was sent SIGKILL and is still there: it hangs inside of the kernel, most often on a disk or network
+file system that does not answer.
 """),
     "O8-604": ("a dependency did not become what was waited for", """\
 A service waits for another by `depends_on`, and that one became unhealthy, ended, or failed. The notes have the last
@@ -237,8 +251,8 @@ A service waits for another by `depends_on`, and that one ended, was removed, or
 message, and `orchestr8 logs SERVICE` has what it wrote.
 """),
     "O8-606": ("the stack is not ready in time", """\
-`--wait` gives up after `--wait-timeout`. What still had to become ready is in the notes; it goes on without being waited
-for.
+`--wait` gives up after `--wait-timeout`. What still had to become ready is in the notes; it goes on without being
+waited for.
 """),
     "O8-607": ("healthy is waited for, and nothing checks it", """\
 `condition: service_healthy` needs a `healthcheck` in the service that is waited for, or in its image.
@@ -264,8 +278,8 @@ A mount goes on a path below the container's root, never on `/`, /proc or below 
 directory on a directory.
 """),
     "O8-622": ("an image that leads mounts elsewhere", """\
-The image has a symbolic link or a file where the kernel's own file systems are mounted (/proc, /sys, /dev). Following it
-would put them in places that the image chose.
+The image has a symbolic link or a file where the kernel's own file systems are mounted (/proc, /sys, /dev). Following
+it would put them in places that the image chose.
 """),
     "O8-623": ("a terminal could not be made", """\
 The container's /dev or /dev/pts is not the container's own, so that it can have no terminal. Do not mount on them.
@@ -292,8 +306,8 @@ A container is to join a network that is gone, or was never made. Bring the stac
 TCP ports at IPv4 addresses can be published, up to a limit for each container.
 """),
     "O8-702": ("networking could not be set up", """\
-The kernel refused a step that all networks need. The notes have its reason; the engine needs root, or CAP_NET_ADMIN in a
-network namespace of its own.
+The kernel refused a step that all networks need. The notes have its reason; the engine needs root, or CAP_NET_ADMIN
+in a network namespace of its own.
 """),
     "O8-703": ("a network could not be made or removed", """\
 The kernel refused a step for this network. The notes have its reason.
@@ -324,16 +338,16 @@ A stack never takes over what another made. To share the network say `external: 
 `external: true` says that another stack made the volume. Bring that one up first, or remove `external`.
 """),
     "O8-900": ("a defect of orchestr8", """\
-Something happened that nobody foresaw, or the engine died while it started. Please report it with the file that the note
-names; it holds no variables of your stack.
+Something happened that nobody foresaw, or the engine died while it started. Please report it with the file that the
+note names; it holds no variables of your stack.
 """),
     "O8-901": ("a message between processes is too large", """\
 A container's settings do not fit in one message to the process behind it: an environment or a command of many hundred
 kilobytes, most often. Put such data into a file and mount it.
 """),
     "O8-902": ("processes do not understand each other", """\
-The engine and a process behind a container, or the one that starts them, do not speak the same protocol. It is a defect,
-or files of orchestr8 were replaced while the engine ran: `orchestr8 engine stop`, then try again.
+The engine and a process behind a container, or the one that starts them, do not speak the same protocol. It is a
+defect, or files of orchestr8 were replaced while the engine ran: `orchestr8 engine stop`, then try again.
 """),
     "O8-903": ("the process behind a container is gone", """\
 Each container has a process that holds its ends and writes its log. This one died or was killed, and its container with

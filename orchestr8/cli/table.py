@@ -234,6 +234,18 @@ _COMMANDS: Final = (
         ],
     ),
     Command(
+        "check",
+        "tell everything that is wrong with the stack files",
+        arguments=[SERVICES],
+        flags=[Flag("--fix", help="mend what can be mended without a doubt; comments and layout stay")],
+        detail="With --strict, a warning is an error too. Exit code 1: there are errors.",
+    ),
+    Command(
+        "explain",
+        "explain an error code, or list them all",
+        arguments=[Argument("CODE", "codes")],
+    ),
+    Command(
         "version",
         "show versions",
         flags=[

@@ -1,6 +1,6 @@
-"""A text's lines as YAML counts them, so that a place is found again; and how wide text is on a terminal.
+r"""A text's lines as YAML counts them, so that a place is found again; and how wide text is on a terminal.
 
-YAML ends a line at more characters than `\\n`: its reader's line numbers follow them, and so must whoever shows a line.
+YAML ends a line at more characters than `\n`: its reader's line numbers follow them, and so must whoever shows a line.
 """
 
 from __future__ import annotations

@@ -19,6 +19,7 @@ from __future__ import annotations
 
 from orchestr8.errors import Diagnostic, NotFound
 from orchestr8.stack.environment import resolve_service
+from orchestr8.stack.fixes import remove_line
 from orchestr8.stack.interpolate import Interpolation
 from orchestr8.stack.nodes import Mapping, Node, Scalar
 from orchestr8.stack.normalise import document, resolve_paths
@@ -150,7 +151,10 @@ def _shaped(documents: list[Mapping], run: Reading) -> list[Mapping]:
         found = STACK.read(each, "", run)
         assert isinstance(found, Mapping)
         if version := found.keys.get("version"):
-            run.problems.warn("O8-109", "`version` is obsolete and has no effect", version, helps=["remove the line"])
+            run.problems.warn(
+                "O8-109", "`version` is obsolete and has no effect", version, helps=["remove the line"],
+                fix=remove_line(version, found.items["version"], run.problems),
+            )  # fmt: skip
             del found.items["version"]
         shaped.append(found)
     return shaped

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from typing import Final
 
 MASK: Final = "***"
-_WORD: Final = r"(?:PASSW|PASSPHRASE|PWD|SECRET|TOKEN|CREDENTIAL|PRIVATE|API_?KEY|ACCESS_?KEY|AUTH)"
+_WORD: Final = r"(?:PASSW|PASSPHRASE|PWD|SECRET|TOKEN|CREDENTIAL|PRIVATE|API_?KEY|_KEY|AUTH(?!OR))"
 _SECRET_NAME: Final = re.compile(_WORD, re.IGNORECASE)
 _ASSIGNMENT: Final = re.compile(
     rf"(?P<name>[A-Za-z0-9_.-]*{_WORD}[A-Za-z0-9_.-]*)(?P<close>[\"']?)(?P<sign>\s*=\s*|\s*:\s+)(?P<value>\S.*)",
@@ -20,7 +20,7 @@ _ASSIGNMENT: Final = re.compile(
 )
 _DEFAULT: Final = re.compile(rf"\$\{{[A-Za-z0-9_]*{_WORD}[A-Za-z0-9_]*:?[-+](?P<value>[^}}]+)\}}", re.IGNORECASE)
 _OF_THE_FORMAT: Final = frozenset({"secrets", "secret", "credential_spec", "privileged"})
-_STRUCTURE: Final = "{[&*|>!#"  # what begins so is no plain value: the lines below, or the names in it, are looked at alone
+_STRUCTURE: Final = "{&*|>!#"  # no plain value: what is below or in it is looked at for itself
 
 
 def is_secret(name: str) -> bool:

@@ -12,6 +12,7 @@ from yaml._yaml import CParser
 from yaml.events import AliasEvent, MappingEndEvent, MappingStartEvent, ScalarEvent, SequenceEndEvent, StreamEndEvent
 
 from orchestr8.errors import Span
+from orchestr8.stack.fixes import quote, untab
 from orchestr8.stack.nodes import OVERRIDE, RESET, Mapping, Node, Scalar, Sequence
 from orchestr8.stack.problems import Problems
 from orchestr8.stack.scalars import resolve
@@ -69,9 +70,10 @@ class Composer:
         line, column = (mark.line, mark.column) if mark else (0, 0)
         if line >= len(self.lines):  # the parser stands behind the end of the file
             line, column = len(self.lines) - 1, len(self.lines[-1])
-        problem, helps = error.problem or "it cannot be parsed", []
+        problem, helps, fix = error.problem or "it cannot be parsed", [], None
         if "\t" in self.lines[line][: column + 1]:
             problem, helps = "a tab is used for indentation", ["indent with spaces"]
+            fix = untab(self.file, self.problems.lines(self.file))
         elif "mapping values are not allowed" in problem:
             helps = ["quote a value that holds `: `, and check the indentation of this line and the one above"]
         elif "${" in self.lines[line][: column + 1]:
@@ -80,7 +82,7 @@ class Composer:
         if error.context and error.context_mark and error.context_mark.line != line:
             context = error.context_mark
             spans.append(Span(self.file, context.line + 1, context.column + 1, label=error.context, primary=False))
-        self.problems.error("O8-102", f"this is not YAML: {problem}", spans, helps=helps)
+        self.problems.error("O8-102", f"this is not YAML: {problem}", spans, helps=helps, fix=fix)
 
     def _place(self, node: Node, event: Any) -> None:
         start, end = event.start_mark, event.end_mark
@@ -197,7 +199,7 @@ class Composer:
             elif not isinstance(key_node.value, str):
                 self.problems.error(
                     "O8-104", f"a key must be text; `{key_node.text}` is not", key_node,
-                    helps=[f'quote it: "{key_node.text}"'],
+                    helps=[f'quote it: "{key_node.text}"'], fix=quote(key_node, self.problems),
                 )  # fmt: skip
                 mapping.set(key_node.text, value, key_node)
             elif key_node.value in mapping.items:

@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 
 from orchestr8.errors import Diagnostic, Fix, InvalidStack, Span
+from orchestr8.stack.lines import split_lines
 from orchestr8.stack.nodes import Node
 
 
@@ -14,6 +15,15 @@ class Problems:
         self.warnings: list[Diagnostic] = []
         self.sources: dict[str, str] = {}  # file, as spans name it -> text
         self._told: set[tuple[str, str, str, int, int]] = set()
+        self._lines: dict[str, list[str]] = {}
+
+    def lines(self, file: str) -> list[str]:
+        """A file's text by lines; none for a file that was not read."""
+        if file not in self._lines:
+            if file not in self.sources:
+                return []
+            self._lines[file] = split_lines(self.sources[file])
+        return self._lines[file]
 
     def error(
         self, code: str, message: str, at: Node | Span | Iterable[Span] = (), *, notes: Iterable[str] = (),

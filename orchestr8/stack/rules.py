@@ -7,6 +7,7 @@ Checks, the long form, merging and `schema/stack.schema.json` all come from here
 
 from __future__ import annotations
 
+from orchestr8.stack.fixes import flatten_external
 from orchestr8.stack.mounts import Mount, Tmpfs, mount_target
 from orchestr8.stack.nodes import Mapping, Node, Scalar, Sequence
 from orchestr8.stack.ports import Port, port_identity
@@ -225,10 +226,11 @@ class Resource(Record):
                 [found.keys["name"].span(), external.span(primary=False)],
             )  # fmt: skip
         elif name is not None:
+            fix = flatten_external(found.keys["external"], external, found, run.problems)
             found.set("name", name, external.keys["name"])
             run.problems.warn(
                 "O8-109", f"`{where}.external.name` is deprecated", external,
-                helps=["write `name:` and `external: true`"],
+                helps=["write `name:` and `external: true`"], fix=fix,
             )  # fmt: skip
         found.set("external", Scalar(True, at=external), found.keys["external"])
 

@@ -9,8 +9,9 @@ import re
 from collections.abc import Callable, Iterable
 from collections.abc import Mapping as MappingOf
 
+from orchestr8.stack.fixes import rename_key
 from orchestr8.stack.nodes import RESET, Mapping, Node, Scalar, Sequence
-from orchestr8.stack.suggest import closest, did_you_mean
+from orchestr8.stack.suggest import closest, did_you_mean, sure
 from orchestr8.stack.types import ANYTHING, Reading, Schema, Text, Type, merge, read
 
 TYPE_CHECKING = False
@@ -79,7 +80,7 @@ class Record(Type):
                 if key.startswith("x-"):
                     result.set(key, value, key_node)
                 else:
-                    self._unknown(key, key_node, where, run)
+                    self._unknown(key, node, where, run)
                 continue
             found = read(rule.kind, value, place, run)
             if found is not None:
@@ -90,17 +91,20 @@ class Record(Type):
                 run.problems.error("O8-105", f"`{where}` has no `{key}`", _first(node), helps=[f"add `{key}:`"])
         return result
 
-    def _unknown(self, key: str, key_node: Node, where: str, run: Reading) -> None:
+    def _unknown(self, key: str, node: Mapping, where: str, run: Reading) -> None:
+        key_node = node.keys[key]
         run.broken.add(f"{where}.{key}" if where else key)
         suggested = closest(key, self.keys)
         if suggested:  # the key that was meant is not missing, only misspelt
             run.broken.add(f"{where}.{suggested}" if where else suggested)
+        meant = sure(key, self.keys)
+        fix = rename_key(key_node, meant, run.problems) if meant and meant not in node.items else None
         noun = self.what.partition(" ")[2]
         notes = [f"valid keys: {', '.join(sorted(self.keys))}"] if len(self.keys) <= 12 else []
         run.problems.error(
             "O8-101", f"unknown key `{key}` in `{where}`" if where else f"unknown key `{key}` at the top of the file",
             key_node, label=f"not a {noun} setting", notes=notes,
-            helps=[f"did you mean `{suggested}`?"] if suggested else [],
+            helps=[f"did you mean `{suggested}`?"] if suggested else [], fix=fix,
         )  # fmt: skip
 
     def merge(self, base: Node, over: Node) -> Node:

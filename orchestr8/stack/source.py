@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 
 from orchestr8.errors import InvalidInput, NotFound
 
@@ -12,6 +14,19 @@ if TYPE_CHECKING:
 
 STDIN: Final = "<stdin>"  # what spans call standard input
 
+_instead: Mapping[str, str] = {}  # absolute path -> what is read in place of the file; `instead_of` sets it
+
+
+@contextmanager
+def instead_of(texts: Mapping[str, str]) -> Iterator[None]:
+    """Within, these files have these texts: to see what a change would come to before it is written."""
+    global _instead
+    before, _instead = _instead, texts
+    try:
+        yield
+    finally:
+        _instead = before
+
 
 def display_path(path: str, working_dir: str) -> str:
     """How a file is called in messages: relative when it lies at or below the directory the user stands in."""
@@ -20,6 +35,8 @@ def display_path(path: str, working_dir: str) -> str:
 
 def read_text(path: str, code: str, what: str) -> str:
     """The text of a file. Raises NotFound, or InvalidInput when it is there and cannot be read."""
+    if path in _instead:
+        return _instead[path]
     try:
         with open(path, encoding="utf-8", newline="") as file:
             return file.read().removeprefix("\ufeff")

@@ -3,6 +3,8 @@
 from collections.abc import Iterable
 
 CUTOFF = 0.75
+SURE = 0.88
+LEAD = 0.05  # how much better than the second best
 
 
 def closest(word: str, candidates: Iterable[str]) -> str:
@@ -13,6 +15,27 @@ def closest(word: str, candidates: Iterable[str]) -> str:
     typed = word.lower()
     found = [each for each in _swapped(typed) if each in lowered] or get_close_matches(typed, lowered, 1, CUTOFF)
     return lowered[found[0]] if found else ""
+
+
+def sure(word: str, candidates: Iterable[str]) -> str:
+    """The candidate that was meant without a doubt, or "": so close that nothing else can have been."""
+    names = list(candidates)
+    found = closest(word, names)
+    if not found:
+        return ""
+    from difflib import SequenceMatcher
+
+    def likeness(name: str) -> float:
+        return SequenceMatcher(None, _plain(word), _plain(name)).ratio()
+
+    others = max((likeness(name) for name in names if name != found), default=0.0)
+    same = _plain(word) == _plain(found) or found.lower() in _swapped(word.lower())
+    return found if same or likeness(found) >= max(SURE, others + LEAD) else ""
+
+
+def _plain(word: str) -> str:
+    """Without what people confuse: case, and the sign between words."""
+    return word.lower().replace("-", "_")
 
 
 def _swapped(word: str) -> list[str]:

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import re
 
+from orchestr8.errors import Fix
+from orchestr8.stack.fixes import quote
 from orchestr8.stack.nodes import OVERRIDE, RESET, Mapping, Node, Scalar, Sequence, describe, has_secret
 from orchestr8.stack.problems import Problems
 from orchestr8.stack.scalars import format_duration, parse_bytes, parse_duration_ns, parse_flag, parse_mode, to_text
@@ -30,8 +32,9 @@ class Reading:
         self.ignored: dict[str, list[Node]] = {}  # key's place with names as * -> keys that have no effect yet
 
     def wrong(
-        self, node: Node, where: str, expected: str, *, helps: list[str] | None = None, code: str = "O8-104"
-    ) -> Node | None:
+        self, node: Node, where: str, expected: str, *, helps: list[str] | None = None, code: str = "O8-104",
+        fix: Fix | None = None,
+    ) -> Node | None:  # fmt: skip
         """`node` is not of the kind that this place takes. Returns None: what `Type.read` gives for a wrong node."""
         self.broken.add(where)
         if isinstance(node, Scalar) and node.failed:
@@ -39,7 +42,7 @@ class Reading:
         if not helps and isinstance(node, Scalar) and node.value is None:
             helps = ["give it a value, or remove the key"]
         message = f"`{where}` must be {expected}, found {describe(node)}"
-        self.problems.error(code, message, node, notes=_origin(node), helps=helps or [])
+        self.problems.error(code, message, node, notes=_origin(node), helps=helps or [], fix=fix)
         return None
 
     def bad(
@@ -139,7 +142,7 @@ class Text(Type):
     def read(self, node: Node, where: str, run: Reading) -> Node | None:
         if not isinstance(node, Scalar) or not isinstance(node.value, str):
             helps = [f'quote it: "{node.text}"'] if isinstance(node, Scalar) and node.value is not None else []
-            return run.wrong(node, where, self.what, helps=helps)
+            return run.wrong(node, where, self.what, helps=helps, fix=quote(node, run.problems))
         if run.is_template(node):
             return node
         if not node.value:  # as an unset variable gives: nothing is said

@@ -52,6 +52,7 @@ error[O8-101]: unknown key `intervall` in `services.web.healthcheck`
   |       ^^^^^^^^^ not a healthcheck setting
   = note: valid keys: disable, interval, retries, start_interval, start_period, test, timeout
   = help: did you mean `interval`?
+  = fix:  orchestr8 check --fix   (write `interval`)
 """
     )
 
