@@ -82,6 +82,14 @@ class Build(Short):
             "platforms": now(ALL_TEXTS),
         }))  # fmt: skip
 
+    def complete(self, node: Node, where: str, run: Reading) -> Node:
+        found = super().complete(node, where, run)
+        if not isinstance(found, Mapping) or "context" in found.items:
+            return found
+        result = Mapping(found.items, found.keys, at=found)
+        result.set("context", Scalar(".", at=found))
+        return result
+
     def expand(self, node: Scalar, where: str, run: Reading) -> Node | None:  # noqa: ARG002
         return Mapping({"context": node}, {"context": node}, at=node)
 

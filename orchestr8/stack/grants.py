@@ -25,25 +25,25 @@ class Source(Resource):
         super().__init__(what, keys)
         self.sources = sources
 
-    def complete(self, node: Node, where: str, run: Reading) -> Node:
-        if not isinstance(node, Mapping) or where in run.broken:
-            return node
+    def check(self, node: Node, where: str, run: Reading) -> None:
+        """Tell when there is not one source. Not for those that a cluster keeps."""
+        if not isinstance(node, Mapping):
+            return
         given = [key for key in self.sources if key in node.items and node.items[key].plain() not in ("", None)]
         external = node.items.get("external")
-        if (external is not None and external.plain() is True) or "driver" in node.items:
-            return node  # what else stands there was told by Resource
+        if external is not None and external.plain() is True:
+            return  # what else stands there was told by Resource
         if len(given) > 1:
             run.problems.error(
                 "O8-204", f"`{where}`: {' and '.join(given)} exclude each other",
                 [node.keys[key].span(primary=key == given[0]) for key in given], helps=["keep one of them"],
             )  # fmt: skip
-        elif not given and not {f"{where}.{key}" for key in self.sources} & run.broken:
+        elif not given and not {f"{where}.{key}" for key in (*self.sources, "external")} & run.broken:
             listed = " or ".join(f"`{key}:`" for key in self.sources)
             run.problems.error(
                 "O8-105", f"`{where}` has no source of its content", next(iter(node.keys.values()), node),
                 helps=[f"give it {listed}, or `external: true`"],
             )  # fmt: skip
-        return node
 
 
 CONFIG: Final = Source("a config", ("file", "environment", "content"), {

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from typing import Any, Final
 
 _BOTH: Final = Record(
-    "a limit", {"soft": now(Number(least=-1)), "hard": now(Number(least=-1))}, required=("soft", "hard")
+    "a limit", {"soft": now(Number(least=-1)), "hard": now(Number(least=-1))}, needed=("soft", "hard")
 )
 _ONE: Final = Number(least=-1)
 
@@ -25,13 +25,10 @@ class Ulimit(Type):
     def read(self, node: Node, where: str, run: Reading) -> Node | None:
         if not isinstance(node, Mapping):
             return _ONE.read(node, where, run)
-        found = _BOTH.read(node, where, run)
-        if not isinstance(found, Mapping) or not {"soft", "hard"} <= set(found.items):
-            return None
-        soft, hard = found.items["soft"].plain(), found.items["hard"].plain()
-        if isinstance(soft, int) and isinstance(hard, int) and hard != -1 and (soft > hard or soft == -1):
-            return run.bad(found.items["soft"], where, f"soft ({soft}) is above hard ({hard})")
-        return found
+        return _BOTH.read(node, where, run)
+
+    def complete(self, node: Node, where: str, run: Reading) -> Node:
+        return _BOTH.complete(node, where, run)
 
     def document(self, node: Node) -> Any:
         return _BOTH.document(node) if isinstance(node, Mapping) else node.plain()

@@ -51,7 +51,7 @@ class Loaded:
 
     def __init__(
         self, *, document: dict[str, Any], warnings: list[Diagnostic], sources: dict[str, str], working_dir: str,
-        config_files: list[str], services_disabled: dict[str, list[str]],
+        config_files: list[str], services_disabled: dict[str, list[str]], contents: dict[str, str],
     ) -> None:  # fmt: skip
         self.document = document
         self.warnings = warnings
@@ -59,6 +59,7 @@ class Loaded:
         self.working_dir = working_dir
         self.config_files = config_files
         self.services_disabled = services_disabled  # name -> the profiles that would turn it on
+        self.contents = contents  # `secrets.NAME` or `configs.NAME` -> what a variable gives it; never printed
 
 
 def load(options: LoadOptions) -> Loaded:
@@ -75,7 +76,7 @@ def load(options: LoadOptions) -> Loaded:
 
     run = Reading(problems, interpolated=options.interpolate)
     root = _merged(_shaped(_interpolated(documents, project, options, problems), run))
-    _check_services(root, options.services, run)
+    _check_services(root, options, run)
     disabled = _disabled(root, project, options)
     root = _completed(root, disabled, run)
     if options.resolve_paths:
@@ -103,6 +104,7 @@ def load(options: LoadOptions) -> Loaded:
         working_dir=project.directory,
         config_files=project.files,
         services_disabled=disabled,
+        contents=_contents(root, project),
     )  # fmt: skip
 
 
@@ -116,6 +118,18 @@ def _environments(model: Model, project: Project, options: LoadOptions) -> dict[
             service, project.environment, model.problems, options.working_dir, lenient=lenient
         )  # fmt: skip
         resolve_labels(service, project.environment, model.problems, options.working_dir, lenient=lenient)
+    return found
+
+
+def _contents(root: Mapping, project: Project) -> dict[str, str]:
+    """What secrets and configs have from variables of the caller."""
+    found: dict[str, str] = {}
+    for section in ("configs", "secrets"):
+        for name, node in _section(root, section).items.items():
+            variable = node.items.get("environment") if isinstance(node, Mapping) else None
+            value = project.environment.get(str(variable.plain())) if variable is not None else None
+            if value is not None:
+                found[f"{section}.{name}"] = value
     return found
 
 
@@ -205,12 +219,12 @@ def _section(root: Mapping, name: str) -> Mapping:
     return found if isinstance(found, Mapping) else Mapping(at=root)
 
 
-def _check_services(root: Mapping, named: list[str], run: Reading) -> None:
+def _check_services(root: Mapping, options: LoadOptions, run: Reading) -> None:
     """There are services, and those of the command line are among them."""
     services = _section(root, "services")
-    if not {"services", "include"} & {*root.items, *run.broken}:
+    if options.consistency and not {"services", "include"} & {*root.items, *run.broken}:
         run.problems.error("O8-105", "the stack has no `services`", next(iter(root.keys.values()), root))
-    for name in named:
+    for name in options.services:
         if name not in services.items and f"services.{name}" not in run.broken:
             run.problems.raise_errors()
             _, helps = unknown_name("service", name, services.items)

@@ -116,7 +116,12 @@ NETWORK: Final = Resource("a network", {
     "enable_ipv6": ignored(Flag(), "networks have IPv4 only", keep=True),
 }, null=True, always={"ipam": {}})  # fmt: skip
 
-VOLUME: Final = Resource("a volume", {
+
+class _Volume(Resource):
+    strict = True
+
+
+VOLUME: Final = _Volume("a volume", {
     "name": now(Text("a name", empty=False)),
     "external": now(EXTERNAL),
     "labels": now(LABELS),

@@ -27,7 +27,12 @@ class External(Type):
 
 
 class Resource(Record):
-    """A network, volume, secret or config at the top of the file; `external` ones have only a name."""
+    """A network, volume, secret or config at the top of the file; of `external` ones only the name counts.
+
+    `strict`: anything else is an error, as it is to compose for volumes; it is told otherwise.
+    """
+
+    strict = False
 
     def read(self, node: Node, where: str, run: Reading) -> Node | None:
         found = super().read(node, where, run)
@@ -39,12 +44,15 @@ class Resource(Record):
         if found.items["external"].plain() is True:
             for key in found.items:
                 if key not in ("external", "name") and not key.startswith("x-"):
-                    run.broken.add(where)
-                    run.problems.error(
-                        "O8-204", f"`{where}` is external, so `{key}` cannot be set here",
-                        [found.keys[key].span(), found.keys["external"].span("external here", primary=False)],
-                    )  # fmt: skip
+                    self._extra(found, key, where, run)
         return found
+
+    def _extra(self, found: Mapping, key: str, where: str, run: Reading) -> None:
+        spans = [found.keys[key].span(), found.keys["external"].span("external here", primary=False)]
+        if self.strict:
+            run.problems.error("O8-204", f"`{where}` is external, so `{key}` cannot be set here", spans)
+        else:
+            run.problems.warn("O8-111", f"`{where}` is external, so `{key}` has no effect here", spans)
 
     def _deprecated_name(self, found: Mapping, external: Mapping, where: str, run: Reading) -> None:
         name = external.items.get("name")

@@ -53,7 +53,6 @@ from orchestr8.stack.shapes import (
 from orchestr8.stack.types import (
     ANYTHING,
     AsText,
-    Choice,
     Duration,
     Flag,
     Microseconds,
@@ -75,6 +74,10 @@ _NAME_HINT: Final = "letters, digits and . _ - make up a name"
 
 def _itself(item: Any) -> Any:
     return item
+
+
+def _link(item: Any) -> Any:
+    return str(item).partition("=")[0]
 
 
 def _path(item: Any) -> Any:
@@ -138,7 +141,7 @@ SERVICE: Final = Record("a service", {
     "expose": ignored(ListOf(AsText(), "a list of ports", unique=_itself),
                       "containers of one network reach every port of each other"),
     "network_mode": later(Text("a network mode"), "it would take the network of the host or of another container, or none"),
-    "links": later(TEXTS, _LINK),
+    "links": later(ListOf(Text(), "a list of services", unique=_link), _LINK),
     "external_links": later(TEXTS, _LINK),
     "dns": later(TEXT_OR_TEXTS, _RESOLV),
     "dns_opt": later(TEXTS, _RESOLV),
@@ -182,7 +185,7 @@ SERVICE: Final = Record("a service", {
     "pid": later(Text("a process namespace"), _SHARES),
     "ipc": later(Text("an IPC namespace"), _SHARES),
     "uts": later(Text("a host name namespace"), _SHARES),
-    "cgroup": later(Choice("host", "private"), _SHARES),
+    "cgroup": later(Text("host or private", "host|private|service:.+", empty=False), _SHARES),
     "cgroup_parent": later(Text("a cgroup"), "it would put the container below this cgroup; here it is below the engine's"),
     "isolation": later(Text("an isolation"), _WINDOWS),
     "group_add": later(ListOf(AsText(), "a list of groups", unique=_itself), "it would add groups to the program's own"),

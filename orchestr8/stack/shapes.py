@@ -57,7 +57,7 @@ def ignored(kind: Type, reason: str, *, usual: bool = False, keep: bool = False)
 
 def says_nothing(value: Any) -> bool:
     """A value that is as good as none: compose leaves it out of what `config` prints."""
-    return value is None or value is False or value == "" or value == 0 or value == [] or value == {}
+    return value is None or value in (False, "", 0, [], {})
 
 
 class Record(Type):

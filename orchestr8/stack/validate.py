@@ -4,6 +4,7 @@ Works on the merged, selected stack. What each key holds by itself was checked b
 """
 
 from orchestr8.errors import Span
+from orchestr8.stack.grants import CONFIG, SECRET
 from orchestr8.stack.nodes import Mapping, Node, Sequence
 from orchestr8.stack.normalise import implied_dependencies, with_implied_dependencies
 from orchestr8.stack.order import check_cycles, dependencies_of
@@ -58,6 +59,9 @@ def validate(model: Model) -> None:
         _healthcheck(model, service, where)
         _replicas(model, service, where)
         _resources(model, service, where)
+    for noun, kind in (("config", CONFIG), ("secret", SECRET)):
+        for name, node in model.sections[noun].items.items():
+            kind.check(node, f"{noun}s.{name}", model.run)
     _container_names(model)
     _published_ports(model)
     active = Mapping()
