@@ -91,8 +91,7 @@ def load(options: LoadOptions) -> Loaded:
             check_bind_sources(model.active(), problems)
     environments = _environments(model, project, options) if options.resolve_environment else None
     look = SupportLook(problems, acting=options.acting)
-    if not problems.errors:  # of what is wrong, nothing more can be said
-        _look(root, model.active(), look)
+    _look(root, model.active(), look)
     problems.raise_errors(strict=options.strict)
     return Loaded(
         document=document(

@@ -166,9 +166,9 @@ class Mount(Type):
             look.unsupported(kind, f"`{where}`: a mount of type {kind.plain()}", _ELSEWHERE[str(kind.plain())])
             return
         if not str(target.plain()).startswith("/"):
-            look.unsupported(
-                target, f"`{where}`: the target `{target.plain()}`",
-                f"it must be an absolute path in the container, such as /{str(target.plain()).lstrip('./')}",
+            look.impossible(
+                target, f"`{where}`: the target `{target.plain()}` must be an absolute path in the container",
+                f"write /{str(target.plain()).lstrip('./')}",
             )  # fmt: skip
         _LONG.support(node, where, look)
 

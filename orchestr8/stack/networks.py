@@ -51,32 +51,27 @@ class Subnet(Text):
         found = super().read(node, where, run)
         if found is None or run.is_template(found) or not found.plain():
             return found
-        text = str(found.plain())
         try:
-            subnet = ip_network(text, strict=False)
+            ip_network(str(found.plain()), strict=False)
         except ValueError:
             return run.wrong(node, where, self.what, code="O8-305")
-        if text.partition("/")[0] != str(subnet.network_address):
-            run.problems.warn(
-                "O8-305", f"`{where}`: {text} is an address inside of its subnet", node, helps=[f"write {subnet}"]
-            )
         return found
 
     def support(self, node: Node, where: str, look: SupportLook) -> None:
         from ipaddress import IPv6Network, ip_network
 
         text = str(node.plain())
-        if not text:
+        if not text or "$" in text:
             return
         subnet = ip_network(text, strict=False)
         if isinstance(subnet, IPv6Network):
             look.unsupported(node, f"`{where}`: an IPv6 subnet", "leave it out: networks are IPv4")
+        elif text.partition("/")[0] != str(subnet.network_address):
+            look.impossible(node, f"`{where}`: {text} is an address inside of its subnet", f"write {subnet}")
         elif subnet.prefixlen > 30:
-            look.unsupported(node, f"`{where}`: {subnet}", "it has no room for a gateway and a container")
+            look.impossible(node, f"`{where}`: {subnet} has no room for a gateway and a container")
         elif subnet.prefixlen < 8 or subnet.is_loopback or subnet.is_multicast:
-            look.unsupported(
-                node, f"`{where}`: {subnet}", "it is not for machines of a network; take one in 10.0.0.0/8"
-            )
+            look.impossible(node, f"`{where}`: {subnet} is not for machines of a network", "take one inside 10.0.0.0/8")
 
 
 class Pools(ListOf):

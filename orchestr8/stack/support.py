@@ -41,6 +41,11 @@ class SupportLook:
                 "O8-110", f"{what} is not supported yet; `orchestr8 up` will refuse it", node, notes=[reason]
             )  # fmt: skip
 
+    def impossible(self, node: Node, message: str, *helps: str) -> None:
+        """A value that the format allows, and that cannot be made here by anybody."""
+        tell = self.problems.error if self.acting else self.problems.warn
+        tell("O8-305", message, node, helps=helps)
+
     def no_effect(self, key: Node, place: str, reason: str) -> None:
         """A key that changes neither isolation nor what runs."""
         self._ignored.setdefault((_pattern(place), reason), []).append(key)
