@@ -91,11 +91,13 @@ class Context:
         """The stack's name."""
         return self.project.name
 
-    def load(self, services: Iterable[str] = (), *, interpolate: bool = True) -> Loaded:
+    def load(self, services: Iterable[str] = (), *, interpolate: bool = True, acting: bool = False) -> Loaded:
         """The stack files, whole and checked. Warnings are told. Raises InvalidStack with all that is wrong."""
         from orchestr8.stack.load import load
 
-        loaded = load(self.load_options(services, interpolate=interpolate))
+        options = self.load_options(services, interpolate=interpolate)
+        options.acting = acting  # what the engine cannot do is refused
+        loaded = load(options)
         self.warn(loaded.warnings, loaded.sources)
         return loaded
 

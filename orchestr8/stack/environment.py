@@ -95,3 +95,25 @@ def resolve_service(
         assert isinstance(node, Scalar)
         values[name] = environment.get(name) if node.value is None else node.value
     return values
+
+
+def resolve_labels(
+    service: MappingNode, environment: Environment, problems: Problems, working_dir: str, *, lenient: bool
+) -> None:
+    """Put the labels of a service's label files, of the grammar of env files, below its own."""
+    files = service.items.get("label_file")
+    found = MappingNode(at=files)
+    for item in files.items if isinstance(files, Sequence) else ():
+        path = str(item.plain())
+        try:
+            text = read_text(path, "O8-304", "label file")
+        except (NotFound, InvalidInput) as error:
+            (problems.warn if lenient else problems.error)("O8-304", error.message, item, helps=["create it"])
+            continue
+        for name, value in _parse(text, display_path(path, working_dir), environment.get, problems).items():
+            found.set(name, Scalar(value, at=item), item)
+    own = service.items.get("labels")
+    for name, node in own.items.items() if isinstance(own, MappingNode) else ():
+        found.set(name, node, own.keys[name] if isinstance(own, MappingNode) else node)
+    if found.items:
+        service.set("labels", found)

@@ -7,10 +7,13 @@
     shape         each key by its rule, in its long form               rules, types, shapes
     merge         later files over earlier ones                        shapes
     select        profiles                                             profiles
-    settle        what is not in effect is refused, or told            shapes
-    resolve       absolute paths, env files                            normalise, environment
+    complete      what follows from all files together                 shapes
+    resolve       absolute paths                                       normalise
+    normalise     default network, implied dependencies                normalise
     validate      what must hold between keys, and on this machine     validate, order, preflight
-    document      names, default network, plain values                 normalise
+    environment   env files, label files                               environment
+    support       what this engine does not act on                     support
+    document      full names, plain values                             normalise
 
 Every phase goes on after an error, so that one run tells all that is wrong.
 """
@@ -18,20 +21,21 @@ Every phase goes on after an error, so that one run tells all that is wrong.
 from __future__ import annotations
 
 from orchestr8.errors import Diagnostic, NotFound
-from orchestr8.stack.environment import resolve_service
+from orchestr8.stack.environment import resolve_labels, resolve_service
 from orchestr8.stack.fixes import remove_line
 from orchestr8.stack.interpolate import Interpolation
 from orchestr8.stack.nodes import Mapping, Node, Scalar
-from orchestr8.stack.normalise import document, resolve_paths
+from orchestr8.stack.normalise import document, normalise, resolve_paths, used_resources
 from orchestr8.stack.order import with_dependencies
 from orchestr8.stack.parse import parse_documents
 from orchestr8.stack.preflight import check_bind_sources
 from orchestr8.stack.problems import Problems
 from orchestr8.stack.profiles import active_profiles, disabled_services
 from orchestr8.stack.project import NAME, NAME_RULE, LoadOptions, Project, derived_name, directory_name, locate
-from orchestr8.stack.rules import STACK
-from orchestr8.stack.shapes import unknown_name, without_resets
+from orchestr8.stack.rules import SERVICE, STACK
+from orchestr8.stack.shapes import Named, unknown_name, without_resets
 from orchestr8.stack.source import STDIN, display_path, read_text
+from orchestr8.stack.support import SupportLook
 from orchestr8.stack.types import Reading, merge
 from orchestr8.stack.validate import Model, validate
 
@@ -47,7 +51,7 @@ class Loaded:
 
     def __init__(
         self, *, document: dict[str, Any], warnings: list[Diagnostic], sources: dict[str, str], working_dir: str,
-        config_files: list[str], services_disabled: dict[str, list[str]],
+        config_files: list[str], services_disabled: dict[str, list[str]], contents: dict[str, str],
     ) -> None:  # fmt: skip
         self.document = document
         self.warnings = warnings
@@ -55,6 +59,7 @@ class Loaded:
         self.working_dir = working_dir
         self.config_files = config_files
         self.services_disabled = services_disabled  # name -> the profiles that would turn it on
+        self.contents = contents  # `secrets.NAME` or `configs.NAME` -> what a variable gives it; never printed
 
 
 def load(options: LoadOptions) -> Loaded:
@@ -71,35 +76,74 @@ def load(options: LoadOptions) -> Loaded:
 
     run = Reading(problems, interpolated=options.interpolate)
     root = _merged(_shaped(_interpolated(documents, project, options, problems), run))
-    _check_services(root, options.services, run)
+    _check_services(root, options, run)
     disabled = _disabled(root, project, options)
-    root = _settled(root, disabled, run)
-    services = resolve_paths(
-        _section(root, "services"), project.directory, project.environment, interpolated=options.interpolate
-    )
-    root.set("services", services)
+    root = _completed(root, disabled, run)
+    if options.resolve_paths:
+        root = resolve_paths(root, project.directory, project.environment, interpolated=options.interpolate)
+    if options.normalize:
+        root = normalise(root, project.name, project.environment)
 
     model = Model(root, disabled, run)
-    validate(model)
-    if options.interpolate:
-        check_bind_sources(model.active(), problems)
-    touched = with_dependencies(options.services, services) if options.services else None
-    environments = {
-        name: resolve_service(
-            service, project.environment, problems, options.working_dir,
-            lenient=touched is not None and name not in touched,
-        )
-        for name, service in model.active().items()
-    }  # fmt: skip
+    if options.consistency:
+        validate(model)
+        if options.interpolate:
+            check_bind_sources(model.active(), problems)
+    environments = _environments(model, project, options) if options.resolve_environment else None
+    look = SupportLook(problems, acting=options.acting)
+    _look(root, model.active(), look)
     problems.raise_errors(strict=options.strict)
     return Loaded(
-        document=document(root, project.name, model.active(), environments, disabled),
+        document=document(
+            root, project.name, model.active(), environments, disabled, normalized=options.normalize,
+            all_resources=options.all_resources,
+        ),
         warnings=problems.ordered(problems.warnings),
         sources=problems.sources,
         working_dir=project.directory,
         config_files=project.files,
         services_disabled=disabled,
-    )
+        contents=_contents(root, project),
+    )  # fmt: skip
+
+
+def _environments(model: Model, project: Project, options: LoadOptions) -> dict[str, dict[str, str | None]]:
+    """The final variables of each active service; its labels get those of its label files."""
+    touched = with_dependencies(options.services, model.services) if options.services else None
+    found: dict[str, dict[str, str | None]] = {}
+    for name, service in model.active().items():
+        lenient = touched is not None and name not in touched
+        found[name] = resolve_service(
+            service, project.environment, model.problems, options.working_dir, lenient=lenient
+        )  # fmt: skip
+        resolve_labels(service, project.environment, model.problems, options.working_dir, lenient=lenient)
+    return found
+
+
+def _contents(root: Mapping, project: Project) -> dict[str, str]:
+    """What secrets and configs have from variables of the caller."""
+    found: dict[str, str] = {}
+    for section in ("configs", "secrets"):
+        for name, node in _section(root, section).items.items():
+            variable = node.items.get("environment") if isinstance(node, Mapping) else None
+            value = project.environment.get(str(variable.plain())) if variable is not None else None
+            if value is not None:
+                found[f"{section}.{name}"] = value
+    return found
+
+
+def _look(root: Mapping, services: dict[str, Mapping], look: SupportLook) -> None:
+    """What is asked of the engine: the active services, and what they use."""
+    used = used_resources(services)
+    for name, service in services.items():
+        SERVICE.support(service, f"services.{name}", look)
+    for section, names in used.items():
+        kind = STACK.keys[section].kind
+        assert isinstance(kind, Named)
+        for name, node in _section(root, section).items.items():
+            if name in names:
+                kind.kind.support(node, f"{section}.{name}", look)
+    look.tell()
 
 
 def read_documents(project: Project, options: LoadOptions, problems: Problems) -> list[Mapping]:
@@ -174,12 +218,12 @@ def _section(root: Mapping, name: str) -> Mapping:
     return found if isinstance(found, Mapping) else Mapping(at=root)
 
 
-def _check_services(root: Mapping, named: list[str], run: Reading) -> None:
+def _check_services(root: Mapping, options: LoadOptions, run: Reading) -> None:
     """There are services, and those of the command line are among them."""
     services = _section(root, "services")
-    if not {"services", "include"} & {*root.items, *run.broken}:
+    if options.consistency and not {"services", "include"} & {*root.items, *run.broken}:
         run.problems.error("O8-105", "the stack has no `services`", next(iter(root.keys.values()), root))
-    for name in named:
+    for name in options.services:
         if name not in services.items and f"services.{name}" not in run.broken:
             run.problems.raise_errors()
             _, helps = unknown_name("service", name, services.items)
@@ -195,8 +239,8 @@ def _disabled(root: Mapping, project: Project, options: LoadOptions) -> dict[str
     return disabled_services(services, active)
 
 
-def _settled(root: Mapping, disabled: dict[str, list[str]], run: Reading) -> Mapping:
-    """Only what is in effect. Services that are off may ask for anything."""
+def _completed(root: Mapping, disabled: dict[str, list[str]], run: Reading) -> Mapping:
+    """With what follows from the files together. Services that are off may lack anything."""
     services = _section(root, "services")
     active = Mapping(at=services)
     for name, service in services.items.items():
@@ -204,18 +248,9 @@ def _settled(root: Mapping, disabled: dict[str, list[str]], run: Reading) -> Map
             active.set(name, service, services.keys[name])
     copy = Mapping(root.items, root.keys, at=root)
     copy.set("services", active)
-    settled = STACK.settle(copy, "", run)
-    assert isinstance(settled, Mapping)
-    known = _section(settled, "services")
+    found = STACK.complete(copy, "", run)
+    assert isinstance(found, Mapping)
+    known = _section(found, "services")
     for name in disabled:  # still known by name, for who depends on them
         known.set(name, services.items[name], services.keys[name])
-    for pattern, keys in run.ignored.items():
-        shown, _, reason = pattern.partition("\n")
-        places = sorted({(key.file, key.line) for key in keys} - {(keys[0].file, keys[0].line)})
-        notes = [reason] if reason else []
-        if places:
-            others = ", ".join(f"{file}:{line}" for file, line in places[:5])
-            notes.append(f"also at {others}{', ...' if len(places) > 5 else ''}")
-        key = shown.rpartition(".")[2]
-        run.problems.warn("O8-111", f"`{key}` has no effect yet (`{shown}`)", keys[0], notes=notes)
-    return settled
+    return found

@@ -39,7 +39,9 @@ class LoadOptions:
         self, *, files: list[str] | None = None, project_name: str = "", project_directory: str = "",
         env_files: list[str] | None = None, profiles: list[str] | None = None, services: list[str] | None = None,
         environ: Mapping[str, str] | None = None, working_dir: str = "", strict: bool = False,
-        stdin: Callable[[], str] | None = None, interpolate: bool = True,
+        stdin: Callable[[], str] | None = None, interpolate: bool = True, acting: bool = False,
+        consistency: bool = True, normalize: bool = True, resolve_paths: bool = True, resolve_environment: bool = True,
+        all_resources: bool = False,
     ) -> None:  # fmt: skip
         self.files = list(files or [])
         self.project_name = project_name
@@ -52,6 +54,12 @@ class LoadOptions:
         self.strict = strict
         self.stdin: Callable[[], str] = stdin or _no_stdin
         self.interpolate = interpolate
+        self.acting = acting  # what the engine cannot do is an error, not only told
+        self.consistency = consistency  # check what must hold between keys
+        self.normalize = normalize  # default network, implied dependencies, full names
+        self.resolve_paths = resolve_paths
+        self.resolve_environment = resolve_environment  # read env files and label files
+        self.all_resources = all_resources  # keep networks, volumes and the like that no service uses
 
 
 def _no_stdin() -> str:

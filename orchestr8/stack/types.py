@@ -17,7 +17,9 @@ from orchestr8.stack.suggest import did_you_mean
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Final
+    from typing import Any, Final
+
+    from orchestr8.stack.support import SupportLook
 
 Schema = dict[str, object]  # a JSON schema, or a part of one
 
@@ -29,7 +31,6 @@ class Reading:
         self.problems = problems
         self.interpolated = interpolated  # False: `${V}` stands for a value of any kind
         self.broken: set[str] = set()  # places that hold something wrong: not missing, only unusable
-        self.ignored: dict[str, list[Node]] = {}  # key's place with names as * -> keys that have no effect yet
 
     def wrong(
         self, node: Node, where: str, expected: str, *, helps: list[str] | None = None, code: str = "O8-104",
@@ -57,13 +58,6 @@ class Reading:
         self.problems.error(code, f"`{where}`: {message}", node, notes=_origin(node), helps=helps or [])
         return None
 
-    def unsupported(self, node: Node, where: str, what: str, note: str = "") -> Node | None:
-        """`what` is of the format, and cannot be ignored without running something else than was asked for."""
-        self.broken.add(where)
-        reason = note or "it changes isolation or what runs, so it is never ignored"
-        self.problems.error("O8-110", f"{what} is not supported yet", node, notes=[reason])
-        return None
-
     def is_template(self, node: Node) -> bool:
         """A variable that is kept (`config --no-interpolate`): it passes for anything."""
         return not self.interpolated and isinstance(node, Scalar) and "$" in node.text
@@ -81,6 +75,7 @@ class Type:
     """A kind of value. `what` completes "must be …"."""
 
     what = "a value"
+    empty_is_said = False  # True: the document has it even when nothing stands in it
 
     def read(self, node: Node, where: str, run: Reading) -> Node | None:  # noqa: ARG002
         """The canonical form of `node`, or None when it is wrong, which `run` has been told."""
@@ -90,9 +85,16 @@ class Type:
         """Two canonical forms in one; `over` stands in a later file."""
         return over
 
-    def settle(self, node: Node, where: str, run: Reading) -> Node | None:  # noqa: ARG002
-        """The merged `node` with only what is in effect; `run` is told of the rest. None: nothing is left."""
+    def complete(self, node: Node, where: str, run: Reading) -> Node:  # noqa: ARG002
+        """The merged `node` with what follows from it; `run` is told of what no file has given."""
         return node
+
+    def support(self, node: Node, where: str, look: SupportLook) -> None:
+        """Tell `look` what of the merged `node` this engine does not act on."""
+
+    def document(self, node: Node) -> Any:
+        """The value as the canonical document has it."""
+        return node.plain()
 
     def schema(self) -> Schema:
         return {}
@@ -109,7 +111,7 @@ def merge(kind: Type, base: Node, over: Node) -> Node:
 
 
 class Anything(Type):
-    """Kept as it is: `x-…` keys, and keys of the format that have no effect yet."""
+    """Kept as it is: `x-…` keys."""
 
     def merge(self, base: Node, over: Node) -> Node:
         if isinstance(base, Mapping) and isinstance(over, Mapping):
@@ -224,12 +226,18 @@ class Flag(Type):
 
 
 class Number(Type):
-    """An integer (or any number, with `fraction`), or its text. `as_text`: canonical form is text, as compose has it."""
+    """An integer (or any number, with `fraction`), or its text."""
 
-    def __init__(self, what: str = "", *, least: int | None = None, fraction: bool = False) -> None:
+    def __init__(
+        self, what: str = "", *, least: int | None = None, most: int | None = None, fraction: bool = False,
+        text: bool = False, cut: bool = False,
+    ) -> None:  # fmt: skip
         self.what = what or ("a number" if fraction else "an integer")
         self.least = least
+        self.most = most
         self.fraction = fraction
+        self.text = text  # True: the document has its text, as compose prints it
+        self.cut = cut  # True: a fraction is cut off, as compose does
 
     def read(self, node: Node, where: str, run: Reading) -> Node | None:
         if run.is_template(node):
@@ -240,11 +248,13 @@ class Number(Type):
         if isinstance(value, bool) or not isinstance(value, (int, float)):
             return run.wrong(node, where, self.what)
         if not self.fraction and isinstance(value, float):
-            if not value.is_integer():
+            if not value.is_integer() and not self.cut:
                 return run.wrong(node, where, self.what)
             value = int(value)
         if value != value or (self.least is not None and value < self.least):  # noqa: PLR0124
             return run.bad(node, where, f"must be greater than or equal to {self.least}, found {to_text(value)}")
+        if self.most is not None and value > self.most:
+            return run.bad(node, where, f"must be less than or equal to {self.most}, found {to_text(value)}")
         return Scalar(value, at=node)
 
     def _parse(self, text: str) -> int | float | None:
@@ -257,10 +267,18 @@ class Number(Type):
         except ValueError:
             return None
 
+    def document(self, node: Node) -> Any:
+        value = node.plain()
+        if self.text and isinstance(value, int):
+            return str(value) if value else 0
+        return value
+
     def schema(self) -> Schema:
         schema: Schema = {"type": ["number" if self.fraction else "integer", "string"]}
         if self.least is not None:
             schema["minimum"] = self.least
+        if self.most is not None:
+            schema["maximum"] = self.most
         return schema
 
 
@@ -310,6 +328,11 @@ class Size(Type):
             return run.bad(node, where, f"must be greater than or equal to {self.least}, found {size}")
         return Scalar(str(size), at=node)
 
+    def document(self, node: Node) -> Any:
+        """No limit is what nothing said means, too."""
+        value = node.plain()
+        return 0 if value == "0" else value
+
     def schema(self) -> Schema:
         return {"type": ["string", "number"], "description": "a size: a number with b, k, m, g or t, such as 512m"}
 
@@ -331,3 +354,52 @@ class Mode(Type):
 
     def schema(self) -> Schema:
         return {"type": ["integer", "string"]}
+
+
+class OctalMode(Mode):
+    """Permission bits of a secret or config; canonical form is octal text, as compose prints it."""
+
+    def read(self, node: Node, where: str, run: Reading) -> Node | None:
+        found = super().read(node, where, run)
+        if not isinstance(found, Scalar) or not isinstance(found.value, int):
+            return found
+        return Scalar(f"{found.value:#o}".replace("0o", "0", 1), at=node)
+
+
+class Microseconds(Type):
+    """A number of microseconds, or a duration; canonical form is the number."""
+
+    what = "a number of microseconds, or a duration such as 950ms"
+
+    def read(self, node: Node, where: str, run: Reading) -> Node | None:
+        if run.is_template(node):
+            return node
+        value = node.value if isinstance(node, Scalar) else None
+        if isinstance(value, str):
+            try:
+                value = int(value, 10) if value.lstrip("-").isdigit() else parse_duration_ns(value) // 1000
+            except ValueError:
+                return run.wrong(node, where, self.what, code="O8-305")
+        if isinstance(value, float) and value.is_integer():
+            value = int(value)
+        if isinstance(value, bool) or not isinstance(value, int):
+            return run.wrong(node, where, self.what)
+        return Scalar(value, at=node)
+
+    def schema(self) -> Schema:
+        return {"type": ["number", "string"]}
+
+
+class FlagOrText(Type):
+    """A boolean, or a text with a meaning of its own; canonical form is text, as compose prints it."""
+
+    def __init__(self, what: str) -> None:
+        self.what = what
+
+    def read(self, node: Node, where: str, run: Reading) -> Node | None:
+        if not isinstance(node, Scalar) or not isinstance(node.value, (str, bool)):
+            return run.wrong(node, where, self.what)
+        return node if isinstance(node.value, str) else Scalar(to_text(node.value), at=node)
+
+    def schema(self) -> Schema:
+        return {"type": ["string", "boolean"]}

@@ -6,7 +6,7 @@ from orchestr8.stack.render import render
 TEXT = "services:\n  web:\n    image: rootfs:/\n    depends_on: [a, b]\n"
 FIRST = Diagnostic("O8-203", "no service is called `a`", [Span("stack.yml", 4, 18, 19, label="in services.web.depends_on")],
                    helps=["did you mean `api`?"])  # fmt: skip
-SECOND = Diagnostic("O8-111", "`x` has no effect yet", [Span("b.yml", 1, 1, 2)], severity="warning", notes=["why"])
+SECOND = Diagnostic("O8-111", "`x` has no effect", [Span("b.yml", 1, 1, 2)], severity="warning", notes=["why"])
 
 
 def test_the_place_is_shown_and_underlined() -> None:
@@ -32,7 +32,7 @@ error[O8-203]: no service is called `a`
   |                  ^ in services.web.depends_on
   = help: did you mean `api`?
 
-warning[O8-111]: `x` has no effect yet
+warning[O8-111]: `x` has no effect
  --> b.yml:1:1
 1 | x: 1
   | ^
@@ -62,7 +62,7 @@ error[O8-204]: they differ
 
 def test_concise_is_one_line_each_and_json_has_it_all() -> None:
     assert render([FIRST, SECOND], {}, style="concise") == (
-        "stack.yml:4:18: error[O8-203] no service is called `a`\nb.yml:1:1: warning[O8-111] `x` has no effect yet\n"
+        "stack.yml:4:18: error[O8-203] no service is called `a`\nb.yml:1:1: warning[O8-111] `x` has no effect\n"
     )
     (first, second) = map(json.loads, render([FIRST, SECOND], {}, style="json").splitlines())
     assert (first["code"], first["severity"], first["helps"]) == ("O8-203", "error", ["did you mean `api`?"])
