@@ -91,17 +91,21 @@ class Context:
         """The stack's name."""
         return self.project.name
 
-    def load(self, services: Iterable[str] = (), *, interpolate: bool = True, acting: bool = False) -> Loaded:
-        """The stack files, whole and checked. Warnings are told. Raises InvalidStack with all that is wrong."""
+    def load(self, services: Iterable[str] = (), **how: bool) -> Loaded:
+        """The stack files, whole and checked. Warnings are told. Raises InvalidStack with all that is wrong.
+
+        `how`: what `LoadOptions` has of switches, such as `acting`: what the engine cannot do is refused.
+        """
         from orchestr8.stack.load import load
 
-        options = self.load_options(services, interpolate=interpolate)
-        options.acting = acting  # what the engine cannot do is refused
+        options = self.load_options(services)
+        for name, value in how.items():
+            setattr(options, name, value)
         loaded = load(options)
         self.warn(loaded.warnings, loaded.sources)
         return loaded
 
-    def load_options(self, services: Iterable[str] = (), *, interpolate: bool = True) -> LoadOptions:
+    def load_options(self, services: Iterable[str] = ()) -> LoadOptions:
         from orchestr8.stack.project import LoadOptions
 
         options = self.options
@@ -116,7 +120,6 @@ class Context:
             working_dir=_working_dir(),
             strict=options.strict,
             stdin=_read_stdin,
-            interpolate=interpolate,
         )
 
     def warn(self, diagnostics: Iterable[Diagnostic], sources: Mapping[str, str] | None = None) -> None:

@@ -53,7 +53,7 @@ def substitute(text: str, lookup: Lookup, unset: Callable[[str], None]) -> str:
             done.append("$")
             position = dollar + 2
         elif following == "{":
-            end = _closing_brace(text, dollar + 1)
+            end = closing_brace(text, dollar + 1)
             done.append(_braced(text[dollar + 2 : end], lookup, unset))
             position = end + 1
         elif match := _NAME.match(text, dollar + 1):
@@ -66,7 +66,7 @@ def substitute(text: str, lookup: Lookup, unset: Callable[[str], None]) -> str:
     return "".join(done)
 
 
-def _closing_brace(text: str, opening: int) -> int:
+def closing_brace(text: str, opening: int) -> int:
     depth = 0
     for position in range(opening, len(text)):
         if text[position] == "{":
@@ -181,7 +181,7 @@ class Interpolation:
             end = found.end()
             if found[0].startswith("${"):
                 try:
-                    end = _closing_brace(text, found.start() + 1) + 1
+                    end = closing_brace(text, found.start() + 1) + 1
                 except BadTemplate:
                     end = len(text)
             return Span(node.file, number, found.start() + 1, end + 1, label=label)

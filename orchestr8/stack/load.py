@@ -51,7 +51,8 @@ class Loaded:
 
     def __init__(
         self, *, document: dict[str, Any], warnings: list[Diagnostic], sources: dict[str, str], working_dir: str,
-        config_files: list[str], services_disabled: dict[str, list[str]], contents: dict[str, str],
+        config_files: list[str], services_disabled: dict[str, list[str]], contents: dict[str, str], root: Mapping,
+        project: Project, cwd: str,
     ) -> None:  # fmt: skip
         self.document = document
         self.warnings = warnings
@@ -59,6 +60,9 @@ class Loaded:
         self.working_dir = working_dir
         self.config_files = config_files
         self.services_disabled = services_disabled  # name -> the profiles that would turn it on
+        self.root = root  # the values of the document with their places, those of services that are off too
+        self.project = project
+        self.cwd = cwd  # what the names of `sources` start from
         self.contents = contents  # `secrets.NAME` or `configs.NAME` -> what a variable gives it; never printed
 
 
@@ -95,7 +99,7 @@ def load(options: LoadOptions) -> Loaded:
     problems.raise_errors(strict=options.strict)
     return Loaded(
         document=document(
-            root, project.name, model.active(), environments, disabled, normalized=options.normalize,
+            root, project.name, _selected(model, options), environments, disabled, normalized=options.normalize,
             all_resources=options.all_resources,
         ),
         warnings=problems.ordered(problems.warnings),
@@ -104,7 +108,19 @@ def load(options: LoadOptions) -> Loaded:
         config_files=project.files,
         services_disabled=disabled,
         contents=_contents(root, project),
+        root=root,
+        project=project,
+        cwd=options.working_dir,
     )  # fmt: skip
+
+
+def _selected(model: Model, options: LoadOptions) -> dict[str, Mapping]:
+    """The services that are in the document."""
+    active = model.active()
+    if not options.narrow or not options.services:
+        return active
+    wanted = with_dependencies(options.services, model.services)
+    return {name: service for name, service in active.items() if name in wanted}
 
 
 def _environments(model: Model, project: Project, options: LoadOptions) -> dict[str, dict[str, str | None]]:
