@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from orchestr8.stack.devices import DEVICE_REQUESTS
-from orchestr8.stack.shapes import ALL_TEXTS, LABELS, ListOf, Record, Rule, ignored, now
-from orchestr8.stack.types import Choice, Duration, Number, Size, Text
+from orchestr8.stack.nodes import Node, Scalar
+from orchestr8.stack.shapes import ALL_TEXTS, LABELS, ListOf, OrNull, Record, Rule, ignored, now
+from orchestr8.stack.types import Choice, Duration, Number, Reading, Schema, Size, Text
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -28,6 +29,14 @@ def _rollout() -> Record:
 class MemoryText(Size):
     """A size that is text; a bare number has no unit, and compose refuses it here."""
 
+    def read(self, node: Node, where: str, run: Reading) -> Node | None:
+        if isinstance(node, Scalar) and not isinstance(node.value, str) and node.value is not None:
+            return run.wrong(node, where, self.what, helps=[f"give it a unit, as text: {node.text}m"])
+        return super().read(node, where, run)
+
+    def schema(self) -> Schema:
+        return {**super().schema(), "type": "string"}
+
 
 _LIMITS: Final[dict[str, Rule]] = {
     "cpus": ignored(Number(fraction=True, least=0), "limits are set by mem_limit, cpus and pids_limit"),
@@ -37,7 +46,7 @@ _LIMITS: Final[dict[str, Rule]] = {
 _RESERVED: Final = "a cluster's scheduler keeps it free for the service; here nothing is kept free"
 _GENERIC: Final = Record("a resource", {
     "discrete_resource_spec": now(Record(
-        "a resource", {"kind": now(Text(), keep=True), "value": now(Number(), keep=True)}, always={"kind": "", "value": 0},
+        "a resource", {"kind": now(Text(), keep=True), "value": now(Number(cut=True), keep=True)}, always={"kind": "", "value": 0},
     )),
 })  # fmt: skip
 RESOURCES: Final = Record("a resources", {
@@ -51,7 +60,7 @@ RESOURCES: Final = Record("a resources", {
 })  # fmt: skip
 
 _ALWAYS: Final[dict[str, Any]] = {"resources": {}, "placement": {}}
-DEPLOY: Final = Record("a deploy", {
+DEPLOY: Final = OrNull("a deploy", {
     "endpoint_mode": ignored(Text(), "it says how a cluster balances connections; here names lead to all replicas"),
     "labels": ignored(LABELS, "a cluster puts them on the service; containers have those of `labels:`"),
     "mode": ignored(Text(), _ONE_MACHINE),

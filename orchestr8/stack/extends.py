@@ -41,7 +41,8 @@ def with_extends(document: Document, scope: Scope, files: Files, run: Reading) -
 def _extends(service: Node) -> Mapping | None:
     """What a service extends; None when it stands for itself."""
     found = service.items.get("extends") if isinstance(service, Mapping) else None
-    return found if isinstance(found, Mapping) and found.tag != RESET else None
+    is_whole = isinstance(found, Mapping) and found.tag != RESET and "service" in found.items
+    return found if is_whole else None  # what lacks a service is told by its rule
 
 
 class _OwnServices:
@@ -205,7 +206,7 @@ class _Following:
 
     def _laid_over(self, base: Node | None, name: str, service: Mapping, extends: Mapping) -> Node:
         own = Mapping(service.items, service.keys, at=service)
-        del own.items["extends"]
+        del own.items["extends"], own.keys["extends"]
         if not isinstance(base, Mapping):
             return own
         self.files.spend(size(base), extends)

@@ -27,9 +27,9 @@ class Source(Resource):
 
     def check(self, node: Node, where: str, run: Reading) -> None:
         """Tell when there is not one source. Not for those that a cluster keeps."""
-        if not isinstance(node, Mapping):
+        if not isinstance(node, Mapping) or where in run.broken:
             return
-        given = [key for key in self.sources if key in node.items and node.items[key].plain() not in ("", None)]
+        given = [key for key in self.sources if key in node.items and node.items[key].plain() is not None]
         external = node.items.get("external")
         if external is not None and external.plain() is True:
             return  # what else stands there was told by Resource

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from orchestr8.stack.nodes import Mapping, Node
 from orchestr8.stack.services import Command
-from orchestr8.stack.shapes import TEXT_OR_TEXTS, VARIABLES, ListOf, Record, now
+from orchestr8.stack.shapes import TEXT_OR_TEXTS, VARIABLES, ListOf, OrNull, Record, now
 from orchestr8.stack.types import Choice, Flag, Reading, Text
 
 TYPE_CHECKING = False
@@ -51,7 +51,7 @@ class Trigger(Record):
         return found
 
 
-DEVELOP: Final = Record("a develop", {
+DEVELOP: Final = OrNull("a develop", {
     "watch": now(ListOf(Trigger("a watch", {
         "path": now(Text("a path", empty=False)),
         "action": now(Choice(*ACTIONS)),

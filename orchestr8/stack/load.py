@@ -102,7 +102,7 @@ def load(options: LoadOptions) -> Loaded:
     problems.raise_errors(strict=options.strict)
     return Loaded(
         document=document(
-            root, project.name, _selected(model, options), environments, disabled, normalized=options.normalize,
+            root, project.name, _selected(model, options), environments, normalized=options.normalize,
             all_resources=options.all_resources,
         ),
         warnings=problems.ordered(problems.warnings),
@@ -202,7 +202,7 @@ def _section(root: Mapping, name: str) -> Mapping:
 def _check_services(root: Mapping, options: LoadOptions, run: Reading) -> None:
     """There are services, and those of the command line are among them."""
     services = _section(root, "services")
-    if options.consistency and not {"services", "include"} & {*root.items, *run.broken}:
+    if options.acting and not {"services", "include"} & {*root.items, *run.broken}:
         run.problems.error("O8-105", "the stack has no `services`", next(iter(root.keys.values()), root))
     for name in options.services:
         if name not in services.items and f"services.{name}" not in run.broken:

@@ -5,6 +5,7 @@ Paths stay as written here; `normalise` makes them absolute.
 
 from __future__ import annotations
 
+import os
 import re
 
 from orchestr8.stack.nodes import Mapping, Node, Scalar
@@ -149,7 +150,10 @@ class Mount(Type):
                 run.problems.warn(
                     "O8-111", f"`{where}.{key}` has no effect on a mount of type {kind}", long.keys[key]
                 )  # fmt: skip
-            result.set(key, long.items[key], long.keys[key])
+            value = long.items[key]
+            if key == "target":
+                value = _clean(value)
+            result.set(key, value, long.keys[key])
         if kind == "bind":
             bind = result.items.get("bind")
             options = Mapping(bind.items, bind.keys, at=bind) if isinstance(bind, Mapping) else Mapping(at=node)
@@ -197,6 +201,14 @@ def _mapping(value: dict[str, Any], at: Node) -> Mapping:
     for key, item in value.items():
         result.set(key, _mapping(item, at) if isinstance(item, dict) else Scalar(item, at=at))
     return result
+
+
+def _clean(target: Node) -> Node:
+    """`/a/../b/` is `/b`: one place, one mount."""
+    text = target.plain()
+    if not isinstance(target, Scalar) or not isinstance(text, str) or not text.startswith("/") or "$" in text:
+        return target
+    return Scalar("/" + os.path.normpath(text).lstrip("/"), target.text, at=target)
 
 
 def mount_target(mount: Any) -> Any:

@@ -93,7 +93,7 @@ IPAM: Final = Record("an ipam", {
         "subnet": now(Subnet()),
         "ip_range": ignored(Text(), "elsewhere addresses are handed out from it; here from all of the subnet"),
         "gateway": ignored(Text(), "the gateway is the first address of the subnet"),
-        "aux_addresses": ignored(OPTIONS, "elsewhere these addresses are left free; here they may be handed out"),
+        "aux_addresses": ignored(Named("a mapping of addresses", Text("an address")), "elsewhere these addresses are left free; here they may be handed out"),
     }), "a list of address pools", unique=_subnet_of, deep=True)),
     "options": ignored(OPTIONS, "they are for the driver of another engine"),
 }, null=True)  # fmt: skip
@@ -128,12 +128,12 @@ _ADDRESS: Final = "elsewhere the container has this address; here one is chosen 
 _IN_NETWORK: Final = OrNull("a network", {
     "aliases": now(NAMES),
     "driver_opts": ignored(OPTIONS, "they are for the driver of another engine"),
-    "gw_priority": ignored(Number(fraction=True), "elsewhere the network with the highest is the way out; here the first by name"),
+    "gw_priority": ignored(Number(cut=True), "elsewhere the network with the highest is the way out; here the first by name"),
     "interface_name": ignored(Text(), "interfaces are called eth0, eth1 and so on"),
     "ipv4_address": later(Text("an IPv4 address"), _ADDRESS),
     "ipv6_address": later(Text("an IPv6 address"), "networks have IPv4 only"),
     "link_local_ips": ignored(TEXTS, "networks have IPv4 addresses of their subnet only"),
     "mac_address": ignored(Text(), "elsewhere the interface has this address; here one is made up"),
-    "priority": ignored(Number(fraction=True), "networks are joined in the order of their names"),
+    "priority": ignored(Number(cut=True), "networks are joined in the order of their names"),
 })  # fmt: skip
 SERVICE_NETWORKS: Final = NamesOr("networks", Named("a mapping of networks", _IN_NETWORK))

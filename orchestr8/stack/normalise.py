@@ -6,6 +6,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from orchestr8.stack.environment import Environment
 from orchestr8.stack.nodes import Mapping, Node, Scalar, Sequence
 from orchestr8.stack.project import absolute
@@ -109,27 +111,22 @@ def normalise(root: Mapping, name: str, environment: Environment) -> Mapping:
         found = _changed(with_implied_dependencies(node), ("build",), build)
         assert isinstance(found, Mapping)
         joins = found.items.get("networks")
-        if (joins is None or (isinstance(joins, Mapping) and not joins.items)) and not (
-            {"network_mode", "provider"} & _said(found)
-        ):
+        nowhere = joins is None or (isinstance(joins, Mapping) and not joins.items)
+        if nowhere and not {"network_mode", "provider"} & found.items.keys():
             nothing = Scalar(None, at=found)
             found.set("networks", Mapping({"default": nothing}, {"default": nothing}, at=found))
         return found
 
-    services = _section(root, "services")
     result = Mapping(root.items, root.keys, at=root)
-    result.set("services", _changed(services, ("*",), service))
-    for key, each in _section(result, "services").items.items():
-        if isinstance(each, Mapping):
-            image = each.items.get("image") or Scalar(f"{name}-{key}", at=each)
-            each.items.update(
-                _changed(each, ("pre_start", "[]"), lambda hook, image=image: _with_image(hook, image)).items
-            )  # type: ignore[attr-defined,misc]
+    services = Mapping(at=root)
+    for key, each in _section(root, "services").items.items():
+        found = service(each)
+        if isinstance(found, Mapping) and "pre_start" in found.items:
+            image = found.items.get("image") or Scalar(f"{name}-{key}", at=found)
+            found = _changed(found, ("pre_start", "[]"), partial(_with_image, image=image))
+        services.set(key, found, _section(root, "services").keys[key])
+    result.set("services", services)
     return result
-
-
-def _said(service: Mapping) -> set[str]:
-    return {key for key, value in service.items.items() if value.plain() not in ("", None)}
 
 
 def _with_image(hook: Node, image: Node) -> Node:
@@ -214,14 +211,13 @@ def _items(node: Node | None) -> list[Mapping]:
 
 def document(
     root: Mapping, name: str, services: dict[str, Mapping],
-    environments: dict[str, dict[str, str | None]] | None, disabled: dict[str, list[str]], *, normalized: bool,
+    environments: dict[str, dict[str, str | None]] | None, *, normalized: bool,
     all_resources: bool,
 ) -> dict[str, Any]:  # fmt: skip
     """The canonical document of the active services. `environments`: None leaves variables and env files as written."""
     result: dict[str, Any] = {"name": name}
     result["services"] = {
-        key: _service(services[key], None if environments is None else environments[key], disabled)
-        for key in sorted(services)
+        key: _service(services[key], None if environments is None else environments[key]) for key in sorted(services)
     }
     used = used_resources(services)
     for section in RESOURCES:
@@ -244,9 +240,7 @@ def document(
     return result
 
 
-def _service(
-    service: Mapping, environment: dict[str, str | None] | None, disabled: dict[str, list[str]]
-) -> dict[str, Any]:
+def _service(service: Mapping, environment: dict[str, str | None] | None) -> dict[str, Any]:
     values: dict[str, Any] = SERVICE.document(service)
     values.pop("extends", None)
     if environment is not None:
@@ -255,9 +249,8 @@ def _service(
         values.pop("environment", None)
         if environment:
             values["environment"] = dict(sorted(environment.items()))
-    wanted = {key: value for key, value in sorted(values.pop("depends_on", {}).items()) if key not in disabled}
-    if wanted:
-        values["depends_on"] = wanted
+    if "depends_on" in values:
+        values["depends_on"] = dict(sorted(values["depends_on"].items()))
     return dict(sorted(values.items()))
 
 

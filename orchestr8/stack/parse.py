@@ -71,6 +71,12 @@ class Composer:
         line, column = (mark.line, mark.column) if mark else (0, 0)
         if line >= len(self.lines):  # the parser stands behind the end of the file
             line, column = len(self.lines) - 1, len(self.lines[-1])
+        if error.problem == "exceeded maximum nesting depth":  # the library's own limit, far above ours
+            self.problems.error(
+                "O8-102", f"the file exceeds the limit of {MAX_DEPTH} levels",
+                Span(self.file, line + 1, column + 1, via=self.via),
+            )  # fmt: skip
+            return
         problem, helps, fix = error.problem or "it cannot be parsed", [], None
         if "\t" in self.lines[line][: column + 1]:
             problem, helps = "a tab is used for indentation", ["indent with spaces"]

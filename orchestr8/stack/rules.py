@@ -36,6 +36,7 @@ from orchestr8.stack.shapes import (
     ALL_TEXTS,
     LABELS,
     NAMES,
+    NUMBERS_OR_TEXTS,
     OPTIONS,
     TEXT_OR_TEXTS,
     TEXTS,
@@ -52,7 +53,6 @@ from orchestr8.stack.shapes import (
 )
 from orchestr8.stack.types import (
     ANYTHING,
-    AsText,
     Duration,
     Flag,
     Microseconds,
@@ -138,7 +138,7 @@ SERVICE: Final = Record("a service", {
     # network
     "networks": now(SERVICE_NETWORKS),
     "ports": now(ListOf(Port(), "a list of ports", unique=port_identity)),
-    "expose": ignored(ListOf(AsText(), "a list of ports", unique=_itself),
+    "expose": ignored(NUMBERS_OR_TEXTS,
                       "containers of one network reach every port of each other"),
     "network_mode": later(Text("a network mode"), "it would take the network of the host or of another container, or none"),
     "links": later(ListOf(Text(), "a list of services", unique=_link), _LINK),
@@ -188,7 +188,7 @@ SERVICE: Final = Record("a service", {
     "cgroup": later(Text("host or private", "host|private|service:.+", empty=False), _SHARES),
     "cgroup_parent": later(Text("a cgroup"), "it would put the container below this cgroup; here it is below the engine's"),
     "isolation": later(Text("an isolation"), _WINDOWS),
-    "group_add": later(ListOf(AsText(), "a list of groups", unique=_itself), "it would add groups to the program's own"),
+    "group_add": later(NUMBERS_OR_TEXTS, "it would add groups to the program's own"),
     "sysctls": later(LABELS, "it would set kernel parameters of the container"),
     "ulimits": later(ULIMITS, "it would limit what a process may use; the engine's own limits hold"),
     "device_cgroup_rules": later(ALL_TEXTS, "they would let the container use further devices"),

@@ -222,7 +222,9 @@ class Logging(Record):
         return over if len(drivers) > 1 else super().merge(base, over)
 
 
-LOGGING: Final = Logging("a logging", {"driver": now(Text()), "options": now(Named("a mapping of options", AsText()))})
+LOGGING: Final = Logging(
+    "a logging", {"driver": now(Text()), "options": now(Named("a mapping of options", AsText(refused=(bool,))))}
+)
 
 
 class _OptionValue(Type):
@@ -231,7 +233,7 @@ class _OptionValue(Type):
     what = "a value, or a list of values"
 
     def read(self, node: Node, where: str, run: Reading) -> Node | None:
-        one = AsText()
+        one = AsText(refused=(type(None),))
         found = [one.read(item, where, run) for item in (node.items if isinstance(node, Sequence) else [node])]
         return Sequence([item for item in found if item is not None], at=node)
 
@@ -251,7 +253,7 @@ class PullPolicy(Text):
     def __init__(self) -> None:
         super().__init__(
             "a pull policy", "always|never|build|if_not_present|missing|refresh|daily|weekly|every_([0-9]+[wdhms])+",
-            hint="one of always, never, missing, build, daily, weekly, or every_12h and the like",
+            hint="one of always, never, missing, build, daily, weekly, or every_12h and the like", empty=False,
         )  # fmt: skip
 
 

@@ -164,7 +164,7 @@ class Record(Type):
                 result[key] = value.plain()
                 continue
             found = rule.kind.document(value)
-            if rule.keep or rule.kind.empty_is_said or not says_nothing(found):
+            if rule.keep or (rule.kind.empty_is_said and found is not None) or not says_nothing(found):
                 result[key] = found
         return result
 
@@ -505,7 +505,9 @@ TEXT_OR_TEXTS: Final = ListOf(Text(), "a text, or a list of texts", unique=_itse
 ALL_TEXTS: Final = ListOf(Text(), "a list of texts")  # the same may stand there twice
 LABELS: Final = Pairs(AsText(), bare="")  # a name alone has an empty value
 VARIABLES: Final = Pairs(AsText(null=True))  # a name alone takes its value from the caller
-OPTIONS: Final = Named("a mapping of options", AsText())
+_PLAIN: Final = AsText(refused=(bool, type(None)))
+OPTIONS: Final = Named("a mapping of options", _PLAIN)
+NUMBERS_OR_TEXTS: Final = ListOf(AsText(refused=(bool, float, type(None))), "a list of texts", unique=_itself)
 
 
 def unknown_name(what: str, name: str, known: Iterable[str]) -> tuple[str, list[str]]:

@@ -157,14 +157,17 @@ class AsText(Type):
 
     what = "a single value"
 
-    def __init__(self, *, null: bool = False) -> None:
+    def __init__(self, *, null: bool = False, refused: tuple[type, ...] = ()) -> None:
         self.null = null  # True: nothing stays nothing; False: it becomes ""
+        self.refused = refused  # kinds of values that are an error
 
     def read(self, node: Node, where: str, run: Reading) -> Node | None:
         if not isinstance(node, Scalar):
             return run.wrong(node, where, self.what)
         if isinstance(node.value, str):
             return node
+        if isinstance(node.value, self.refused):
+            return run.wrong(node, where, "text or a number")
         if node.value is None and self.null:
             return node
         text = to_text(node.value)
@@ -176,7 +179,9 @@ class AsText(Type):
         return Scalar(text, at=node)
 
     def schema(self) -> Schema:
-        return {"type": ["string", "number", "boolean", "null"]}
+        names = {bool: "boolean", type(None): "null"}
+        refused = {names[kind] for kind in self.refused if kind in names}
+        return {"type": [each for each in ("string", "number", "boolean", "null") if each not in refused]}
 
 
 class Choice(Type):
@@ -282,7 +287,9 @@ class Duration(Type):
         if not isinstance(node, Scalar) or not isinstance(node.value, (str, int)) or isinstance(node.value, bool):
             return run.wrong(node, where, self.what)
         try:
-            return Scalar(format_duration(parse_duration_ns(str(node.value))), at=node)
+            if not isinstance(node.value, str):
+                raise ValueError("it has no unit")  # noqa: TRY004  told as any other bad duration
+            return Scalar(format_duration(parse_duration_ns(node.value)), at=node)
         except ValueError as error:
             number = re.fullmatch(r"\d+(\.\d+)?", node.text)
             return run.wrong(
@@ -371,11 +378,9 @@ class Microseconds(Type):
                 value = int(value, 10) if value.lstrip("-").isdigit() else parse_duration_ns(value) // 1000
             except ValueError:
                 return run.wrong(node, where, self.what, code="O8-305")
-        if isinstance(value, float) and value.is_integer():
-            value = int(value)
-        if isinstance(value, bool) or not isinstance(value, int):
+        if isinstance(value, bool) or not isinstance(value, (int, float)):
             return run.wrong(node, where, self.what)
-        return Scalar(value, at=node)
+        return Scalar(int(value), at=node)
 
     def schema(self) -> Schema:
         return {"type": ["number", "string"]}
