@@ -252,6 +252,26 @@ _COMMANDS: Final = (
         detail="With --strict, a warning is an error too. Exit code 1: there are errors.",
     ),
     Command(
+        "graph",
+        "draw which service waits for which",
+        arguments=[SERVICES],
+        flags=[Flag("--format", kind="text", choices=("ascii", "mermaid", "dot", "json", "svg"), help="ascii unless told otherwise")],
+    ),
+    Command(
+        "init",
+        "write a first stack file, from what lies in this folder",
+        flags=[
+            Flag("--demo", help="a small stack that runs on any machine"),
+            Flag("-o", "--output", kind="text", metavar="FILE", help="write there, not to stack.yml"),
+        ],
+        detail="Nothing is ever overwritten.",
+    ),
+    Command(
+        "schema",
+        "print the JSON schema of stack files, for editors",
+        flags=[Flag("--path", help="only where it lies")],
+    ),
+    Command(
         "explain",
         "explain an error code, or list them all",
         arguments=[Argument("CODE", "codes")],

@@ -11,7 +11,7 @@ import re
 
 from orchestr8.stack.masking import is_secret, mask_line
 from orchestr8.stack.nodes import Mapping, Node, Scalar, Sequence
-from orchestr8.stack.source import STDIN, is_file, read_text
+from orchestr8.stack.source import STDIN, display_path, is_file, read_text
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -85,7 +85,7 @@ def _from_env_files(
         if node is None:
             place = next((Origin(path, lines[name]) for path, lines in reversed(files) if name in lines), None)
             if place:
-                yield f"{where}.environment.{name}", place
+                yield f"{where}.environment.{name}", Origin(display_path(place.file, loaded.cwd), place.line)
         elif node.plain() is None:
             yield f"{where}.environment.{name}", Origin(_caller(name, loaded), 0)
 

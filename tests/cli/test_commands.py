@@ -531,7 +531,7 @@ def test_config_needs_no_engine(cli: Cli) -> None:
     code, out, err = cli("config")
     assert (code, err) == (0, "")
     assert out.startswith("name: shop\nservices:\n  db:\n")
-    assert json.loads(cli("config", "--format", "json", "web")[1])["services"].keys() == {"web"}
+    assert json.loads(cli("config", "--format", "json", "web")[1])["services"].keys() == {"db", "web"}  # web needs db
     assert cli("config", "-q") == (0, "", "")
     assert cli("config", "--services") == (0, "db\nweb\n", "")
     assert cli("--profile", "extra", "config", "--services") == (0, "db\nmail\nweb\n", "")

@@ -11,7 +11,7 @@ from orchestr8.errors import InvalidInput, Unsupported
 TYPE_CHECKING = False  # `typing` costs 4 ms at start
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
-    from typing import Final
+    from typing import Any, Final
 
     from orchestr8.cli.context import Context
     from orchestr8.cli.parser import Options
@@ -60,7 +60,24 @@ def _load(context: Context, options: Options) -> Loaded:
 def _document(loaded: Loaded, options: Options) -> str:
     from orchestr8.stack.dump import to_json, to_yaml
 
-    return (to_json if options.format == "json" else to_yaml)(loaded.document, escape=not options.no_interpolate)
+    as_json = options.format == "json"
+    document = loaded.document if as_json and not options.no_interpolate else _without_nothing(loaded.document)
+    return (to_json if as_json else to_yaml)(document, escape=not options.no_interpolate)
+
+
+_NOTHING: Final = {"services": {"command": None, "entrypoint": None}, "networks": {"ipam": {}}}
+
+
+def _without_nothing(document: dict[str, Any]) -> dict[str, Any]:
+    """Without what stands there in JSON alone, as with compose: a null command, an empty ipam."""
+    result = dict(document)
+    for section, nothing in _NOTHING.items():
+        if section in document:
+            result[section] = {
+                name: {key: value for key, value in each.items() if key not in nothing or value != nothing[key]}
+                for name, each in document[section].items()
+            }
+    return result
 
 
 def _names(names: Iterable[str]) -> str:
@@ -85,12 +102,16 @@ def _hashes(loaded: Loaded, options: Options) -> str:
     from orchestr8.cli.documents import sent_document
     from orchestr8.plan.desired import build_desired
 
-    services = {str(name): each for name, each in build_desired(sent_document(loaded)).services.items()}
-    wanted = sorted(services) if options.hash == "*" else [each.strip() for each in options.hash.split(",")]
-    for name in wanted:
+    document = sent_document(loaded)
+    document["services"] = {
+        name: {"image": f"{document['name']}-{name}", **service} for name, service in document["services"].items()
+    }
+    services = {str(name): each for name, each in build_desired(document).services.items()}
+    wanted = services if options.hash == "*" else {each.strip() for each in options.hash.split(",")}
+    for name in sorted(wanted):
         if name not in services:
             raise no_such_service(name, services)
-    return "".join(f"{name} {services[name].config_hash}\n" for name in wanted)
+    return "".join(f"{name} {services[name].config_hash}\n" for name in sorted(wanted))
 
 
 def _environment(loaded: Loaded, _: Options) -> str:
