@@ -56,6 +56,12 @@ The message says what was expected and what was found. A variable gives text, wh
     "O8-105": ("a key is missing", """\
 A mapping lacks a key without which it has no meaning, such as `services` at the top, or the `source` of a bind mount.
 """),
+    "O8-106": ("files or services that lead back to themselves", """\
+A file includes one that includes it in turn, or a service extends one that extends it; so there is no end to what they
+are made of. The places of the circle are shown: take one step out of it, or move what both sides need to a file or
+service of its own. Ways that are endless without being circles are cut off too: more than 50 files that include each
+other, more than 1,000 that are read in one run.
+"""),
     "O8-107": ("a stack file is not there, or cannot be read", """\
 Without -f, the working directory and every one above it is searched for stack.yml, stack.yaml, compose.yaml,
 compose.yml, docker-compose.yml and docker-compose.yaml, in this order, and for an override file beside the one found.

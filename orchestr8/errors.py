@@ -68,25 +68,30 @@ class OperationFailed(Orchestr8Error):
 
 
 class Span:
-    """A place in a text file: 1-based line and column; `end_column` is one past the last column on that line."""
+    """A place in a text file: 1-based line and column; `end_column` is one past the last column on that line.
 
-    __slots__ = ("column", "end_column", "file", "label", "line", "primary")
+    `via`: the places by way of which the text came to be read, an `include` or an `extends`; the nearest first.
+    """
+
+    __slots__ = ("column", "end_column", "file", "label", "line", "primary", "via")
 
     def __init__(
-        self, file: str, line: int, column: int, end_column: int = 0, *, label: str = "", primary: bool = True
-    ) -> None:
+        self, file: str, line: int, column: int, end_column: int = 0, *, label: str = "", primary: bool = True,
+        via: tuple[Span, ...] = (),
+    ) -> None:  # fmt: skip
         self.file = file
         self.line = line
         self.column = column
         self.end_column = end_column or column + 1
         self.label = label
         self.primary = primary
+        self.via = via
 
     def __repr__(self) -> str:
         return f"{self.file}:{self.line}:{self.column}"
 
     def to_json(self) -> dict[str, Any]:
-        return {name: getattr(self, name) for name in self.__slots__}
+        return {name: getattr(self, name) for name in self.__slots__ if name != "via"}
 
 
 class Edit:

@@ -32,7 +32,15 @@ class Environment:
     def names(self) -> list[str]:
         return [*self.process, *self.from_files]
 
-    def read_files(self, paths: Iterable[str], problems: Problems, working_dir: str) -> None:
+    def inner(self) -> Environment:
+        """The same variables for an included project, whose own files come after them."""
+        found = Environment({**self.from_files, **self.process})
+        found.looked_in = list(self.looked_in)
+        return found
+
+    def read_files(
+        self, paths: Iterable[str], problems: Problems, working_dir: str, via: tuple[Span, ...] = ()
+    ) -> None:
         """Add one layer: files of which the later win. A file that is read already is not read again."""
         layer: dict[str, str] = {}
         for path in paths:
@@ -41,7 +49,7 @@ class Environment:
             self.files.append(path)
             shown = display_path(path, working_dir)
             text = read_text(path, "O8-304", "env file")
-            found = _parse(text, shown, lambda name: self._inherited(name, layer), problems)
+            found = _parse(text, shown, lambda name: self._inherited(name, layer), problems, via=via)
             layer.update(found)
             self.looked_in.append(f"{shown} ({len(found)} key{'' if len(found) == 1 else 's'})")
         for name, value in layer.items():
@@ -52,7 +60,9 @@ class Environment:
         return layer.get(name) if value is None else value
 
 
-def _parse(text: str, shown: str, lookup: Any, problems: Problems, *, raw: bool = False) -> dict[str, str]:
+def _parse(
+    text: str, shown: str, lookup: Any, problems: Problems, *, raw: bool = False, via: tuple[Span, ...] = ()
+) -> dict[str, str]:
     try:
         return parse_raw(text, lookup) if raw else parse_dotenv(text, lookup)
     except BadEnvFile as error:
@@ -60,8 +70,9 @@ def _parse(text: str, shown: str, lookup: Any, problems: Problems, *, raw: bool 
         lines = text.split("\n")
         width = len(lines[error.line - 1].rstrip()) if error.line <= len(lines) else 1
         problems.error(
-            "O8-304", f"{shown}: {error}", Span(shown, error.line, 1, max(width, 1) + 1, label=error.message)
-        )
+            "O8-304", f"{shown}: {error}",
+            Span(shown, error.line, 1, max(width, 1) + 1, label=error.message, via=via),
+        )  # fmt: skip
         return {}
 
 

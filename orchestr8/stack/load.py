@@ -5,7 +5,9 @@
     name          flags, variables, `name:`, the directory             project
     interpolate   `${V}` in values                                     interpolate
     shape         each key by its rule, in its long form               rules, types, shapes
-    merge         later files over earlier ones                        shapes
+    extend        services laid over others                            extends
+    include       what other projects bring, read in the same way      include
+    merge         later documents over earlier ones                    include, shapes
     select        profiles                                             profiles
     complete      what follows from all files together                 shapes
     resolve       absolute paths                                       normalise
@@ -22,21 +24,20 @@ from __future__ import annotations
 
 from orchestr8.errors import Diagnostic, NotFound
 from orchestr8.stack.environment import resolve_labels, resolve_service
-from orchestr8.stack.fixes import remove_line
+from orchestr8.stack.files import Document, Files, TooMuch
+from orchestr8.stack.include import Assembly
 from orchestr8.stack.interpolate import Interpolation
-from orchestr8.stack.nodes import Mapping, Node, Scalar
+from orchestr8.stack.nodes import Mapping, Scalar
 from orchestr8.stack.normalise import document, normalise, resolve_paths, used_resources
 from orchestr8.stack.order import with_dependencies
-from orchestr8.stack.parse import parse_documents
 from orchestr8.stack.preflight import check_bind_sources
 from orchestr8.stack.problems import Problems
 from orchestr8.stack.profiles import active_profiles, disabled_services
 from orchestr8.stack.project import NAME, NAME_RULE, LoadOptions, Project, derived_name, directory_name, locate
 from orchestr8.stack.rules import SERVICE, STACK
-from orchestr8.stack.shapes import Named, unknown_name, without_resets
-from orchestr8.stack.source import STDIN, display_path, read_text
+from orchestr8.stack.shapes import Named, unknown_name
 from orchestr8.stack.support import SupportLook
-from orchestr8.stack.types import Reading, merge
+from orchestr8.stack.types import Reading
 from orchestr8.stack.validate import Model, validate
 
 TYPE_CHECKING = False
@@ -74,12 +75,14 @@ def load(options: LoadOptions) -> Loaded:
     """
     problems = Problems()
     project = locate(options, problems)
-    documents = read_documents(project, options, problems)
+    files = Files(problems, options.working_dir, options.stdin)
+    documents = [document for path in project.files for document in files.read(path)]
     problems.raise_errors()  # nothing can be said of a file that is not YAML
     project.name = name_of(project, documents, problems)
 
     run = Reading(problems, interpolated=options.interpolate)
-    root = _merged(_shaped(_interpolated(documents, project, options, problems), run))
+    assembly = Assembly(files, run, project, options)
+    root = _assembled(assembly, documents, project)
     _check_services(root, options, run)
     disabled = _disabled(root, project, options)
     root = _completed(root, disabled, run)
@@ -107,7 +110,7 @@ def load(options: LoadOptions) -> Loaded:
         working_dir=project.directory,
         config_files=project.files,
         services_disabled=disabled,
-        contents=_contents(root, project),
+        contents=_contents(root, assembly),
         root=root,
         project=project,
         cwd=options.working_dir,
@@ -136,15 +139,18 @@ def _environments(model: Model, project: Project, options: LoadOptions) -> dict[
     return found
 
 
-def _contents(root: Mapping, project: Project) -> dict[str, str]:
-    """What secrets and configs have from variables of the caller."""
+def _contents(root: Mapping, assembly: Assembly) -> dict[str, str]:
+    """What secrets and configs have from variables, of the caller or of what includes them."""
     found: dict[str, str] = {}
     for section in ("configs", "secrets"):
         for name, node in _section(root, section).items.items():
             variable = node.items.get("environment") if isinstance(node, Mapping) else None
-            value = project.environment.get(str(variable.plain())) if variable is not None else None
-            if value is not None:
-                found[f"{section}.{name}"] = value
+            if variable is None:
+                continue
+            place = f"{section}.{name}"
+            environment = assembly.environments.get(place, assembly.project.environment)
+            if (value := environment.get(str(variable.plain()))) is not None:
+                found[place] = value
     return found
 
 
@@ -162,22 +168,11 @@ def _look(root: Mapping, services: dict[str, Mapping], look: SupportLook) -> Non
     look.tell()
 
 
-def read_documents(project: Project, options: LoadOptions, problems: Problems) -> list[Mapping]:
-    """Every document of every file, in order: each is laid over those before it."""
-    documents: list[Mapping] = []
-    for path in project.files:
-        file = STDIN if path == "-" else display_path(path, options.working_dir)
-        text = options.stdin() if path == "-" else read_text(path, "O8-107", "stack file")
-        problems.sources[file] = text
-        documents.extend(parse_documents(text, file, problems))
-    return documents
-
-
-def name_of(project: Project, documents: list[Mapping], problems: Problems) -> str:
+def name_of(project: Project, documents: list[Document], problems: Problems) -> str:
     """The stack's name: from -p or COMPOSE_PROJECT_NAME, the last `name:`, or the directory."""
     if project.name:
         return project.name
-    node = next((each.items["name"] for each in reversed(documents) if "name" in each.items), None)
+    node = next((each.root.items["name"] for each in reversed(documents) if "name" in each.root.items), None)
     if not isinstance(node, Scalar) or not isinstance(node.value, str):
         return directory_name(project.directory)  # a `name:` that is no text is told by its rule
     quiet = Problems()  # variables are told when the whole file is interpolated
@@ -190,43 +185,13 @@ def name_of(project: Project, documents: list[Mapping], problems: Problems) -> s
     return name
 
 
-def _interpolated(
-    documents: list[Mapping], project: Project, options: LoadOptions, problems: Problems
-) -> list[Mapping]:
-    if not options.interpolate:
-        return documents
-    environment = project.environment
-
-    def lookup(name: str) -> str | None:
-        return project.name if name == "COMPOSE_PROJECT_NAME" else environment.get(name)
-
-    interpolation = Interpolation(lookup, environment.names(), environment.looked_in, problems)
-    done = [interpolation.document(each) for each in documents]
-    return [each for each in done if isinstance(each, Mapping)]
-
-
-def _shaped(documents: list[Mapping], run: Reading) -> list[Mapping]:
-    shaped: list[Mapping] = []
-    for each in documents:
-        found = STACK.read(each, "", run)
-        assert isinstance(found, Mapping)
-        if version := found.keys.get("version"):
-            run.problems.warn(
-                "O8-109", "`version` is obsolete and has no effect", version, helps=["remove the line"],
-                fix=remove_line(version, found.items["version"], run.problems),
-            )  # fmt: skip
-            del found.items["version"]
-        shaped.append(found)
-    return shaped
-
-
-def _merged(documents: list[Mapping]) -> Mapping:
-    result: Node = documents[0]
-    for each in documents[1:]:
-        result = merge(STACK, result, each)
-    cleaned = without_resets(result)
-    assert isinstance(cleaned, Mapping)
-    return cleaned
+def _assembled(assembly: Assembly, documents: list[Document], project: Project) -> Mapping:
+    """All documents as one, in the long form, with what they extend and include."""
+    try:
+        return assembly.together(documents, assembly.scope(project.directory, project.environment))
+    except TooMuch:
+        assembly.run.problems.raise_errors()
+        raise AssertionError("it was told") from None
 
 
 def _section(root: Mapping, name: str) -> Mapping:

@@ -30,8 +30,9 @@ _TAG_PREFIX: Final = "tag:yaml.org,2002:"
 class Composer:
     """One file's documents as nodes. What is wrong goes to `problems`; a file that is not YAML yields no document."""
 
-    def __init__(self, text: str, file: str, problems: Problems) -> None:
+    def __init__(self, text: str, file: str, problems: Problems, via: tuple[Span, ...] = ()) -> None:
         self.file = file
+        self.via = via
         self.problems = problems
         self.lines = text.split("\n")
         self.parser: Any = CParser(text)
@@ -56,7 +57,7 @@ class Composer:
             return []
         except yaml.reader.ReaderError as error:
             line = self._line_of(error.position)
-            self.problems.error("O8-102", f"this is not YAML: {error.reason}", Span(self.file, line, 1))
+            self.problems.error("O8-102", f"this is not YAML: {error.reason}", Span(self.file, line, 1, via=self.via))
             return []
         except _Stop:
             return []
@@ -70,6 +71,12 @@ class Composer:
         line, column = (mark.line, mark.column) if mark else (0, 0)
         if line >= len(self.lines):  # the parser stands behind the end of the file
             line, column = len(self.lines) - 1, len(self.lines[-1])
+        if error.problem == "exceeded maximum nesting depth":  # the library's own limit, far above ours
+            self.problems.error(
+                "O8-102", f"the file exceeds the limit of {MAX_DEPTH} levels",
+                Span(self.file, line + 1, column + 1, via=self.via),
+            )  # fmt: skip
+            return
         problem, helps, fix = error.problem or "it cannot be parsed", [], None
         if "\t" in self.lines[line][: column + 1]:
             problem, helps = "a tab is used for indentation", ["indent with spaces"]
@@ -78,7 +85,7 @@ class Composer:
             helps = ["quote a value that holds `: `, and check the indentation of this line and the one above"]
         elif "${" in self.lines[line][: column + 1]:
             helps = ['between { } and [ ] a value with a variable is quoted: "${...}"']
-        spans = [Span(self.file, line + 1, column + 1, label=problem)]
+        spans = [Span(self.file, line + 1, column + 1, label=problem, via=self.via)]
         if error.context and error.context_mark and error.context_mark.line != line:
             context = error.context_mark
             spans.append(Span(self.file, context.line + 1, context.column + 1, label=error.context, primary=False))
@@ -87,6 +94,7 @@ class Composer:
     def _place(self, node: Node, event: Any) -> None:
         start, end = event.start_mark, event.end_mark
         node.file = self.file
+        node.via = self.via
         node.line = start.line + 1
         node.column = start.column + 1
         if end.line == start.line:
@@ -235,10 +243,13 @@ class _Stop(Exception):  # ends the composing of a file; the problem is told alr
     pass
 
 
-def parse_documents(text: str, file: str, problems: Problems) -> list[Mapping]:
-    """The documents of one stack file, each a mapping; empty ones are left out."""
+def parse_documents(text: str, file: str, problems: Problems, via: tuple[Span, ...] = ()) -> list[Mapping]:
+    """The documents of one stack file, each a mapping; empty ones are left out.
+
+    `via`: the `include` and `extends` by way of which the file is read.
+    """
     before = len(problems.errors)
-    documents = Composer(text, file, problems).documents()
+    documents = Composer(text, file, problems, via).documents()
     mappings: list[Mapping] = []
     for document in documents:
         if isinstance(document, Mapping):
@@ -246,5 +257,7 @@ def parse_documents(text: str, file: str, problems: Problems) -> list[Mapping]:
         elif not (isinstance(document, Scalar) and document.value is None):
             problems.error("O8-102", "a stack file is a mapping of keys such as `services:`", document)
     if not mappings and len(problems.errors) == before:
-        problems.error("O8-102", "the stack file is empty", Span(file, 1, 1), helps=["it needs at least `services:`"])
+        problems.error(
+            "O8-102", "the stack file is empty", Span(file, 1, 1, via=via), helps=["it needs at least `services:`"]
+        )  # fmt: skip
     return mappings

@@ -197,10 +197,12 @@ def _name_at_a_glance(project: Project) -> str:
 
 
 def _name_from_documents(project: Project, options: LoadOptions) -> str:
-    from orchestr8.stack.load import name_of, read_documents  # PyYAML: only when it is needed
+    from orchestr8.stack.files import Files  # PyYAML: only when it is needed
+    from orchestr8.stack.load import name_of
 
     problems = Problems()
-    documents = read_documents(project, options, problems)
+    files = Files(problems, options.working_dir, options.stdin)
+    documents = [document for path in project.files for document in files.read(path)]
     name = name_of(project, documents, problems)
     problems.raise_errors()
     return name

@@ -257,9 +257,9 @@ def merge_mappings(base: Node, over: Node, kind_of: Callable[[str], Type]) -> No
         return over
     merged = Mapping(base.items, base.keys, at=over)
     for key, value in over.items.items():
-        if value.tag == RESET:
+        if value.tag == RESET:  # kept: what `extends` lays over a service may be laid over an earlier file's in turn
             merged.items.pop(key, None)
-            merged.keys.pop(key, None)
+            merged.set(key, value, over.keys[key])
         elif key in merged.items and merged.items[key].tag != RESET:
             merged.set(key, merge(kind_of(key), merged.items[key], value), over.keys[key])
         else:

@@ -1,20 +1,28 @@
 """Did you mean …? A name is suggested only when it is close, and only from names that are valid at that place."""
 
 from collections.abc import Iterable
+from functools import lru_cache
 
 CUTOFF = 0.75
+MAX_LENGTH = 64  # of a word: what is longer is no slip of the hand, and takes long to compare
 SURE = 0.88
 LEAD = 0.05  # how much better than the second best
 
 
 def closest(word: str, candidates: Iterable[str]) -> str:
     """The candidate most like `word`, or "" when none is close enough."""
+    lowered = {each.lower(): each for each in candidates if len(each) <= MAX_LENGTH}
+    if len(word) > MAX_LENGTH:
+        return ""
+    return lowered.get(_closest(word.lower(), tuple(lowered)), "")
+
+
+@lru_cache(maxsize=1024)  # what an alias brings to many places is compared once
+def _closest(typed: str, candidates: tuple[str, ...]) -> str:
     from difflib import get_close_matches  # 14 ms, and only errors need it
 
-    lowered = {each.lower(): each for each in candidates}
-    typed = word.lower()
-    found = [each for each in _swapped(typed) if each in lowered] or get_close_matches(typed, lowered, 1, CUTOFF)
-    return lowered[found[0]] if found else ""
+    swapped = [each for each in _swapped(typed) if each in candidates]
+    return next(iter(swapped or get_close_matches(typed, candidates, 1, CUTOFF)), "")
 
 
 def sure(word: str, candidates: Iterable[str]) -> str:

@@ -10,7 +10,7 @@ import re
 
 from orchestr8.errors import Fix
 from orchestr8.stack.fixes import quote
-from orchestr8.stack.nodes import OVERRIDE, RESET, Mapping, Node, Scalar, Sequence, describe, has_secret
+from orchestr8.stack.nodes import OVERRIDE, RESET, Mapping, Node, Scalar, Sequence, describe
 from orchestr8.stack.problems import Problems
 from orchestr8.stack.scalars import format_duration, parse_bytes, parse_duration_ns, parse_flag, parse_mode, to_text
 from orchestr8.stack.suggest import did_you_mean
@@ -43,7 +43,7 @@ class Reading:
         if not helps and isinstance(node, Scalar) and node.value is None:
             helps = ["give it a value, or remove the key"]
         message = f"`{where}` must be {expected}, found {describe(node)}"
-        self.problems.error(code, message, node, notes=_origin(node), helps=helps or [], fix=fix)
+        self.problems.error(code, message, node, helps=helps or [], fix=fix)
         return None
 
     def bad(
@@ -53,22 +53,12 @@ class Reading:
         self.broken.add(where)
         if isinstance(node, Scalar) and node.failed:
             return None
-        if has_secret(node) and node.plain():
-            message = message.replace(str(node.plain()), "***")
-        self.problems.error(code, f"`{where}`: {message}", node, notes=_origin(node), helps=helps or [])
+        self.problems.error(code, f"`{where}`: {message}", node, helps=helps or [])
         return None
 
     def is_template(self, node: Node) -> bool:
         """A variable that is kept (`config --no-interpolate`): it passes for anything."""
         return not self.interpolated and isinstance(node, Scalar) and "$" in node.text
-
-
-def _origin(node: Node) -> list[str]:
-    """Where an interpolated value comes from: the file shows only its template."""
-    if not isinstance(node, Scalar) or not node.template:
-        return []
-    shown = "a value that is not shown" if has_secret(node) else f"`{node.value}`"
-    return [f"`{node.template}` became {shown}"]
 
 
 class Type:
@@ -119,7 +109,8 @@ class Anything(Type):
             for key, value in over.items.items():
                 if value.tag == RESET:
                     merged.items.pop(key, None)
-                elif key in merged.items:
+                    merged.set(key, value, over.keys[key])
+                elif key in merged.items and merged.items[key].tag != RESET:
                     merged.set(key, merge(self, merged.items[key], value), over.keys[key])
                 else:
                     merged.set(key, value, over.keys[key])

@@ -1,7 +1,6 @@
 import os
 import subprocess
 import sys
-import threading
 from pathlib import Path
 
 import pytest
@@ -93,13 +92,24 @@ def test_a_directory_given_as_a_file_is_called_one(project_dir: Path) -> None:
         find(project_dir, files=["."])
 
 
-def test_a_file_may_be_a_pipe_and_is_read_once(project_dir: Path) -> None:
-    pipe = project_dir / "pipe"
-    os.mkfifo(pipe)
-    writer = threading.Thread(target=pipe.write_text, args=("name: piped\nservices: {}\n",))
-    writer.start()
-    assert find(project_dir, files=["pipe"]).name == "piped"
-    writer.join()
+def test_a_pipe_that_the_shell_hands_over_is_a_file_and_is_read_once(project_dir: Path) -> None:
+    reader, writer = os.pipe()
+    os.write(writer, b"name: piped\nservices: {}\n")
+    os.close(writer)
+    try:
+        assert find(project_dir, files=[f"/dev/fd/{reader}"]).name == "piped"
+    finally:
+        os.close(reader)
+
+
+def test_what_is_no_file_is_refused_without_waiting_for_it(project_dir: Path) -> None:
+    os.mkfifo(project_dir / "pipe")
+    with pytest.raises(InvalidInput, match=r"^stack file is a named pipe, which may never end: .*/pipe$"):
+        find(project_dir, files=["pipe"])
+    with pytest.raises(InvalidInput, match=r"^stack file is a device: /dev/zero$"):
+        find(project_dir, files=["/dev/zero"])
+    with pytest.raises(InvalidInput, match=r"^env file is a named pipe, which may never end: .*/pipe$"):
+        find(project_dir, files=["x.yml"], env_files=["pipe"])
 
 
 def test_a_name_is_enough_without_a_file(tmp_path: Path) -> None:

@@ -114,6 +114,8 @@ DIFFERENT = {
     "cli/stdin": "has no files: see test_project",
     "cli/name_invalid": "the name is given on the command line: see test_project",
     "cli/name_root_dir": "likewise",
+    "loader/include/TestLoadWithMultipleInclude": "includes files that the folder does not have",
+    "loader/loader/TestLoadWithInclude/2": "likewise",
     "loader/loader/TestLoadWithMissingResources": "needs a loader of remote files that only its own test has",
     "loader/loader/TestLoadWithNestedResources": "likewise",
     "loader/loader/TestLoadWithRemoteResources": "likewise",
@@ -131,6 +133,8 @@ def is_loaded(case: dict[str, Any]) -> bool:
 def options_of(case: dict[str, Any]) -> LoadOptions:
     files = [name for name in case["files"] if name.endswith((".yaml", ".yml"))]
     folder = Path(files[0]).parent
+    if folder.parts[0] == "inline" and Path(files[0]).stem == "compose":
+        files = files[:1]  # the others of a directory are there to be included or extended
     directory = folder if "." not in folder.name else folder.parent
     if folder.parts[:2] == ("inline", "loader") and (len(folder.parts) <= 3 or folder.parts[2] == "tests"):
         directory = Path("loader")
@@ -143,7 +147,7 @@ def options_of(case: dict[str, Any]) -> LoadOptions:
         env_files=[str(ROOT / name) for name in case["files"] if name.endswith("/.env")],
         project_directory=str(ROOT / directory), services=[named[1]] if named else [], working_dir=str(ROOT),
         environ=environ, normalize="normalization" not in unchecked, consistency="consistency" not in unchecked,
-        all_resources="unused resources pruned" not in case.get("note", ""),
+        narrow=bool(named), all_resources="unused resources pruned" not in case.get("note", ""),
     )  # fmt: skip
 
 
