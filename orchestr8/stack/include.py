@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 
 from orchestr8.errors import InvalidInput, NotFound, Span
+from orchestr8.stack.duplicates import tell_duplicates
 from orchestr8.stack.environment import Environment
 from orchestr8.stack.extends import with_extends
 from orchestr8.stack.files import Document, Files, Scope, beside, text_of
@@ -76,6 +77,7 @@ class Assembly:
         return found
 
     def _shaped(self, document: Document, scope: Scope) -> Document:
+        tell_duplicates(document.root, self.run.problems)
         root = STACK.read(document.root, "", self.run)
         assert isinstance(root, Mapping)
         if version := root.keys.get("version"):
