@@ -15,6 +15,7 @@ from orchestr8.stack.lines import line_starts
 from orchestr8.stack.load import load
 from orchestr8.stack.nodes import Scalar
 from orchestr8.stack.problems import Problems
+from orchestr8.stack.project import locate
 from orchestr8.stack.source import STDIN, instead_of
 
 TYPE_CHECKING = False
@@ -208,14 +209,13 @@ def changeable(options: LoadOptions, report: Report) -> tuple[dict[str, str], li
 
     What is read from elsewhere by `extends` or `include` belongs to somebody else; standard input cannot be written.
     """
-    named = {os.path.normpath(os.path.join(options.working_dir, each)) for each in options.files}
-    directory = os.path.normpath(os.path.join(options.working_dir, options.project_directory))
+    project = locate(options, Problems())
+    homes = {project.directory, *(os.path.dirname(path) for path in project.files if path != "-")}
     may: dict[str, str] = {}
     rest: list[str] = []
     for file in report.sources:
         path = os.path.normpath(os.path.join(options.working_dir, file))
-        homes = {directory, *map(os.path.dirname, named)}
-        inside = path in named or not options.files or any(path.startswith(f"{home.rstrip('/')}/") for home in homes)
+        inside = path in project.files or any(path.startswith(f"{home.rstrip('/')}/") for home in homes)
         if file != STDIN and inside and os.path.isfile(path):
             may[file] = path
         else:

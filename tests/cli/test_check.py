@@ -202,3 +202,20 @@ def test_the_form_may_come_from_the_environment(cli: Cli, monkeypatch: pytest.Mo
     assert cli("config") == (1, "", expected)
     monkeypatch.setenv("ORCHESTR8_ERROR_FORMAT", "loud")
     assert cli("check")[0] == 2
+
+
+def test_a_file_of_somebody_else_is_told_of_and_not_mended(cli: Cli, tmp_path: Path) -> None:
+    (tmp_path / "shared").mkdir()
+    theirs = tmp_path / "shared" / "base.yml"
+    theirs.write_text("services:\n  base:\n    image: rootfs:/\n    comand: a\n")
+    Path("own").mkdir()
+    Path("own/part.yml").write_text("services:\n  part:\n    image: rootfs:/\n    comand: a\n")
+    Path("stack.yml").write_text(
+        "include: [own/part.yml]\nservices:\n  web:\n    extends: {service: base, file: ../shared/base.yml}\n"
+    )
+    code, out, err = cli("check", "--fix")
+    assert code == 1
+    assert err == "mended own/part.yml:4:5: O8-101 write `command`\n"
+    assert f"{theirs}:4:5" in out
+    assert "comand" in theirs.read_text()
+    assert Path("own/part.yml").read_text() == "services:\n  part:\n    image: rootfs:/\n    command: a\n"

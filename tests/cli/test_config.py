@@ -184,3 +184,31 @@ def test_digests_need_a_registry(cli: Cli, flag: str) -> None:
 def test_the_output_goes_to_a_file(cli: Cli) -> None:
     assert cli("config", "--services", "-o", "out") == (0, "", "")
     assert Path("out").read_text() == "db\nweb\n"
+
+
+def test_files_from_elsewhere_are_named(cli: Cli, tmp_path: Path) -> None:
+    (tmp_path / "shared").mkdir()
+    (tmp_path / "shared" / "base.yml").write_text("services:\n  base:\n    image: rootfs:/\n    user: '7'\n")
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "stack.yml").write_text("services:\n  cache:\n    image: rootfs:/cache\n")
+    Path("own").mkdir()
+    Path("own/part.yml").write_text("services:\n  part:\n    image: rootfs:/part\n")
+    Path("stack.yml").write_text(
+        "include: [../other/stack.yml, own/part.yml]\nservices:\n  web:\n    extends: {service: base, file: ../shared/base.yml}\n"
+    )
+    code, out, err = cli("config", "--origin")
+    assert (code, err) == (0, "")
+    found = dict(line.split(None, 1) for line in out.partition("\n\n")[0].splitlines())
+    shared, other = str(tmp_path / "shared/base.yml"), str(tmp_path / "other/stack.yml")
+    assert found["services.web.user"] == f"{shared}:4"
+    assert found["services.cache.image"] == f"{other}:3"
+    assert found["services.part.image"] == "own/part.yml:3"
+    assert out.partition("\n\n")[2] == f"read from outside of the project:\n  {other}\n  {shared}\n"
+    assert json.loads(cli("config", "--origin", "--format", "json")[1])["outside"] == [other, shared]
+
+
+def test_variables_of_included_files_are_listed(cli: Cli) -> None:
+    Path("own").mkdir()
+    Path("own/part.yml").write_text("services:\n  part:\n    image: rootfs:/${PART:-x}\n")
+    Path("stack.yml").write_text("include: [own/part.yml]\nservices:\n  web:\n    image: rootfs:/${WEB:?}\n")
+    assert list(json.loads(cli("config", "--variables", "--format", "json")[1])) == ["PART", "WEB"]
