@@ -70,7 +70,7 @@ class Files:
 
     def read(self, path: str, via: tuple[Span, ...] = ()) -> list[Document]:
         """The documents of a file. Raises NotFound and InvalidInput; what is wrong inside of it is told."""
-        file = STDIN if path == "-" else display_path(path, self.working_dir)
+        file = self.shown(path)
         if path not in self._texts:
             self._texts[path] = self.stdin() if path == "-" else read_text(path, "O8-107", "stack file")
             if via:
@@ -79,6 +79,10 @@ class Files:
         self.problems.sources.setdefault(file, text)
         self.tagged = self.tagged or RESET in text or OVERRIDE in text
         return [Document(path, root) for root in parse_documents(text, file, self.problems, via)]
+
+    def shown(self, path: str) -> str:
+        """How a file is called in messages."""
+        return STDIN if path == "-" else display_path(path, self.working_dir)
 
     def follow(self, path: str, at: Node, label: str) -> list[Document] | None:
         """The documents of a file that the text `at` names; None, and told, when there is none."""

@@ -70,12 +70,15 @@ class Assembly:
         for document in scope.interpolated(documents):
             found = self._included(self._shaped(document, scope), scope, way)
             result = found if result is None else merge(STACK, result, found)
-        assert isinstance(result, Mapping)
-        found = bare(result) if self.files.tagged else result
-        assert isinstance(found, Mapping)
-        return found
+        whole = bare(result) if self.files.tagged and result is not None else result
+        assert isinstance(whole, Mapping)
+        return whole
 
     def _shaped(self, document: Document, scope: Scope) -> Document:
+        include = document.root.items.get("include")
+        if isinstance(include, Scalar) and include.value is None:  # a list of which all is commented out
+            document = Document(document.path, Mapping(document.root.items, document.root.keys, at=document.root))
+            del document.root.items["include"]
         root = STACK.read(document.root, "", self.run)
         assert isinstance(root, Mapping)
         if version := root.keys.get("version"):
