@@ -52,6 +52,8 @@ class Environment:
             self.files.append(path)
             shown = display_path(path, working_dir)
             text = read_text(path, "O8-304", "env file")
+            if via:  # a file that the command line does not name: `config --origin` lists it
+                problems.sources.setdefault(shown, text)
             found = _parse(text, shown, self.get, problems, earlier=layer.get, via=via)
             layer.update(found)
             self.looked_in.append(f"{shown} ({len(found)} key{'' if len(found) == 1 else 's'})")

@@ -62,7 +62,6 @@ class Files:
         self.problems = problems
         self.working_dir = working_dir
         self.stdin = stdin
-        self.read_paths: list[str] = []  # those read by way of `include` and `extends`, in order
         self.tagged = False  # whether any of them has !reset or !override
         self._texts: dict[str, str] = {}
         self._files = 0
@@ -73,8 +72,6 @@ class Files:
         file = self.shown(path)
         if path not in self._texts:
             self._texts[path] = self.stdin() if path == "-" else read_text(path, "O8-107", "stack file")
-            if via:
-                self.read_paths.append(path)
         text = self._texts[path]
         self.problems.sources.setdefault(file, text)
         self.tagged = self.tagged or RESET in text or OVERRIDE in text

@@ -140,8 +140,7 @@ class Assembly:
     def _is_circular(self, path: str, at: Node, way: Way) -> bool:
         """Told, when the file is one of those that led here, or the way is endless without being a circle."""
         if path in [file for file, _ in way]:
-            spans = [at.span("which closes the circle"), *(span for _, span in reversed(way[:-1]))]
-            self.run.problems.error("O8-106", "include cycle detected", spans)
+            self.run.problems.error("O8-106", "include cycle detected", at, label="which closes the circle")
         elif len(way) > MAX_DEPTH:
             self.run.problems.error("O8-106", f"more than {MAX_DEPTH} files include each other", at)
         else:
