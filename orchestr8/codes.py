@@ -70,7 +70,8 @@ says so.
 """),
     "O8-108": ("a name that cannot be one", """\
 A project name is lower-case letters, digits, `_` and `-`, and begins with a letter or digit. It comes from -p, from
-COMPOSE_PROJECT_NAME, from `name:` in the file, or else from the directory. Services, networks, volumes, configs and
+COMPOSE_PROJECT_NAME, from `name:` in the file, or else from the directory; of these two the other characters are left
+out, which for `name:` is a warning. Services, networks, volumes, configs and
 secrets are named by letters, digits, `.`, `_` and `-`.
 """),
     "O8-109": ("a form that is obsolete", """\

@@ -41,8 +41,9 @@ def with_extends(document: Document, scope: Scope, files: Files, run: Reading) -
 def _extends(service: Node) -> Mapping | None:
     """What a service extends; None when it stands for itself."""
     found = service.items.get("extends") if isinstance(service, Mapping) else None
-    is_whole = isinstance(found, Mapping) and found.tag != RESET and "service" in found.items
-    return found if is_whole else None  # what lacks a service is told by its rule
+    if not isinstance(found, Mapping) or found.tag == RESET or "service" not in found.items:
+        return None  # what lacks a service is told by its rule
+    return found
 
 
 class _OwnServices:

@@ -62,7 +62,6 @@ class Files:
         self.problems = problems
         self.working_dir = working_dir
         self.stdin = stdin
-        self.read_paths: list[str] = []  # those read by way of `include` and `extends`, in order
         self.tagged = False  # whether any of them has !reset or !override
         self._texts: dict[str, str] = {}
         self._files = 0
@@ -70,15 +69,17 @@ class Files:
 
     def read(self, path: str, via: tuple[Span, ...] = ()) -> list[Document]:
         """The documents of a file. Raises NotFound and InvalidInput; what is wrong inside of it is told."""
-        file = STDIN if path == "-" else display_path(path, self.working_dir)
+        file = self.shown(path)
         if path not in self._texts:
             self._texts[path] = self.stdin() if path == "-" else read_text(path, "O8-107", "stack file")
-            if via:
-                self.read_paths.append(path)
         text = self._texts[path]
         self.problems.sources.setdefault(file, text)
         self.tagged = self.tagged or RESET in text or OVERRIDE in text
         return [Document(path, root) for root in parse_documents(text, file, self.problems, via)]
+
+    def shown(self, path: str) -> str:
+        """How a file is called in messages."""
+        return STDIN if path == "-" else display_path(path, self.working_dir)
 
     def follow(self, path: str, at: Node, label: str) -> list[Document] | None:
         """The documents of a file that the text `at` names; None, and told, when there is none."""

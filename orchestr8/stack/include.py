@@ -71,13 +71,16 @@ class Assembly:
         for document in scope.interpolated(documents):
             found = self._included(self._shaped(document, scope), scope, way)
             result = found if result is None else merge(STACK, result, found)
-        assert isinstance(result, Mapping)
-        found = bare(result) if self.files.tagged else result
-        assert isinstance(found, Mapping)
-        return found
+        whole = bare(result) if self.files.tagged and result is not None else result
+        assert isinstance(whole, Mapping)
+        return whole
 
     def _shaped(self, document: Document, scope: Scope) -> Document:
         tell_duplicates(document.root, self.run.problems)
+        include = document.root.items.get("include")
+        if isinstance(include, Scalar) and include.value is None:  # a list of which all is commented out
+            document = Document(document.path, Mapping(document.root.items, document.root.keys, at=document.root))
+            del document.root.items["include"]
         root = STACK.read(document.root, "", self.run)
         assert isinstance(root, Mapping)
         if version := root.keys.get("version"):
@@ -139,8 +142,7 @@ class Assembly:
     def _is_circular(self, path: str, at: Node, way: Way) -> bool:
         """Told, when the file is one of those that led here, or the way is endless without being a circle."""
         if path in [file for file, _ in way]:
-            spans = [at.span("which closes the circle"), *(span for _, span in reversed(way[:-1]))]
-            self.run.problems.error("O8-106", "include cycle detected", spans)
+            self.run.problems.error("O8-106", "include cycle detected", at, label="which closes the circle")
         elif len(way) > MAX_DEPTH:
             self.run.problems.error("O8-106", f"more than {MAX_DEPTH} files include each other", at)
         else:

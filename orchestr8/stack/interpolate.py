@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable
 
-from orchestr8.errors import Span
+from orchestr8.errors import InvalidInput, Span
 from orchestr8.stack.nodes import Mapping, Node, Scalar, Sequence
 from orchestr8.stack.problems import MAX_TOLD, Problems
 from orchestr8.stack.suggest import closest
@@ -148,6 +148,9 @@ class Interpolation:
         try:
             value = substitute(node.value, self.lookup, lambda name: self._unset(name, node))
             self._check(value)
+        except InvalidInput as error:
+            self.problems.error(error.code, error.message, self.place(node, ""))
+            return _failed(node)
         except BadTemplate as error:
             self.problems.error(
                 "O8-303", f"invalid interpolation in `{where}`", self.place(node, ""),
@@ -168,8 +171,6 @@ class Interpolation:
         self._length[0] += len(value)
         if self._length[0] > MAX_TOTAL:
             raise BadTemplate(f"all variables of the stack together become longer than {MAX_TOTAL >> 20} MiB")
-        if not value.isascii() and not is_utf8(value):
-            raise BadTemplate("a variable holds bytes that are not UTF-8 text")
 
     def _unset(self, name: str, node: Scalar) -> None:
         if name in self._warned or len(self.problems.warnings) > MAX_TOLD:
@@ -205,15 +206,6 @@ class Interpolation:
                     end = len(text)
             return Span(node.file, number, found.start() + 1, end + 1, label=label, via=node.via)
         return node.span(label)
-
-
-def is_utf8(value: str) -> bool:
-    """Whether it can be written: a variable of the process may hold any bytes."""
-    try:
-        value.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
 
 
 def _failed(node: Scalar) -> Scalar:

@@ -22,7 +22,7 @@ Every phase goes on after an error, so that one run tells all that is wrong.
 
 from __future__ import annotations
 
-from orchestr8.errors import Diagnostic, NotFound
+from orchestr8.errors import Diagnostic, NotFound, Span
 from orchestr8.stack.environment import resolve_labels, resolve_service
 from orchestr8.stack.files import Document, Files, TooMuch
 from orchestr8.stack.include import Assembly
@@ -33,7 +33,7 @@ from orchestr8.stack.order import with_dependencies
 from orchestr8.stack.preflight import check_bind_sources
 from orchestr8.stack.problems import Problems
 from orchestr8.stack.profiles import active_profiles, disabled_services
-from orchestr8.stack.project import NAME, NAME_RULE, LoadOptions, Project, derived_name, directory_name, locate
+from orchestr8.stack.project import NAME_RULE, LoadOptions, Project, derived_name, directory_name, locate
 from orchestr8.stack.rules import SERVICE, STACK
 from orchestr8.stack.shapes import Named, unknown_name
 from orchestr8.stack.support import SupportLook
@@ -78,6 +78,8 @@ def load(options: LoadOptions) -> Loaded:
     files = Files(problems, options.working_dir, options.stdin)
     documents = [document for path in project.files for document in files.read(path)]
     problems.raise_errors()  # nothing can be said of a file that is not YAML
+    if not any(document.root.items for document in documents):
+        _tell_empty(project, files, problems)
     project.name = name_of(project, documents, problems)
 
     run = Reading(problems, interpolated=options.interpolate)
@@ -117,13 +119,35 @@ def load(options: LoadOptions) -> Loaded:
     )  # fmt: skip
 
 
+def _tell_empty(project: Project, files: Files, problems: Problems) -> None:
+    """End the run: of several files some may be empty, but not all."""
+    problems.error(
+        "O8-102", "the stack file is empty", Span(files.shown(project.files[0]), 1, 1),
+        helps=["it needs at least `services:`"],
+    )  # fmt: skip
+    problems.raise_errors()
+
+
 def _selected(model: Model, options: LoadOptions) -> dict[str, Mapping]:
     """The services that are in the document."""
     active = model.active()
     if not options.narrow or not options.services:
         return active
-    wanted = with_dependencies(options.services, model.services)
-    return {name: service for name, service in active.items() if name in wanted}
+    wanted = with_dependencies(options.services, model.services) & active.keys()
+    return {name: _needing(service, wanted) for name, service in active.items() if name in wanted}
+
+
+def _needing(service: Mapping, services: set[str]) -> Mapping:
+    """The service, which depends only on these: what is off and not required is not in the document."""
+    dependencies = service.items.get("depends_on")
+    if not isinstance(dependencies, Mapping) or dependencies.items.keys() <= services:
+        return service
+    kept = Mapping(at=dependencies)
+    for name in dependencies.items.keys() & services:
+        kept.set(name, dependencies.items[name], dependencies.keys[name])
+    found = Mapping(service.items, service.keys, at=service)
+    found.set("depends_on", kept)
+    return found
 
 
 def _environments(model: Model, project: Project, options: LoadOptions) -> dict[str, dict[str, str | None]]:
@@ -177,12 +201,15 @@ def name_of(project: Project, documents: list[Document], problems: Problems) -> 
         return directory_name(project.directory)  # a `name:` that is no text is told by its rule
     quiet = Problems()  # variables are told when the whole file is interpolated
     quiet.sources = problems.sources
-    found = Interpolation(project.environment.get, (), [], quiet).document(node, "name")
-    name = str(found.plain())
-    if not NAME.fullmatch(name) and not quiet.errors:
-        helps = [f"try `{derived_name(name)}`"] if derived_name(name) else []
-        problems.error("O8-108", f"invalid project name `{name}`", node, notes=[NAME_RULE], helps=helps)
-    return name
+    written = str(Interpolation(project.environment.get, (), [], quiet).document(node, "name").plain())
+    if quiet.errors or not written:  # an empty one says nothing, as a variable may have it
+        return directory_name(project.directory)
+    name = derived_name(written)
+    if not name:
+        problems.error("O8-108", f"invalid project name `{written}`", node, notes=[NAME_RULE])
+    elif name != written:
+        problems.warn("O8-108", f"the project name `{written}` is taken as `{name}`", node, notes=[NAME_RULE])
+    return name or directory_name(project.directory)
 
 
 def _assembled(assembly: Assembly, documents: list[Document], project: Project) -> Mapping:

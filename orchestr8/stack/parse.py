@@ -13,7 +13,7 @@ from yaml.events import AliasEvent, MappingEndEvent, MappingStartEvent, ScalarEv
 
 from orchestr8.errors import Span
 from orchestr8.stack.fixes import quote, untab
-from orchestr8.stack.nodes import OVERRIDE, RESET, Mapping, Node, Scalar, Sequence
+from orchestr8.stack.nodes import OVERRIDE, RESET, Mapping, Node, Scalar, Sequence, cut
 from orchestr8.stack.problems import Problems
 from orchestr8.stack.scalars import resolve
 
@@ -25,6 +25,7 @@ MAX_NODES: Final = 100_000  # written in the file, keys not counted; compose's l
 MAX_EXPANDED: Final = 400_000  # with aliases counted as often as they are used
 MAX_DEPTH: Final = 100  # lists and mappings in each other, through aliases too; later phases walk them by recursion
 _TAG_PREFIX: Final = "tag:yaml.org,2002:"
+_KINDS: Final[dict[str, Any]] = {"int": int, "float": float, "bool": bool, "null": type(None)}
 
 
 class Composer:
@@ -170,15 +171,34 @@ class Composer:
         value: Any = text
         if plain:
             value = resolve(text)
-        elif event.tag and event.tag.startswith(_TAG_PREFIX):
-            kind = event.tag.removeprefix(_TAG_PREFIX)
-            if kind in ("int", "float", "bool", "null"):
-                value = resolve(text)
         node = Scalar(value, text, quoted=not plain)
         self._place(node, event)
+        if not plain and event.tag and event.tag.startswith(_TAG_PREFIX):
+            self._tagged(node, event.tag.removeprefix(_TAG_PREFIX))
+        if isinstance(node.value, float) and node.value - node.value != 0:
+            self.problems.error(
+                "O8-104", f"{text} is not a number that can be passed on", node, helps=[f'quote it: "{text}"']
+            )  # fmt: skip
         if "\0" in text:
             self.problems.error("O8-104", "a text cannot hold the character NUL: no program can be given it", node)
         return node
+
+    def _tagged(self, node: Scalar, kind: str) -> None:
+        """A value whose kind is said: `!!int "5"`, `!!binary aGk=`."""
+        text = node.text
+        if kind == "binary":
+            from binascii import a2b_base64  # nobody writes it
+
+            try:
+                node.value = a2b_base64(text, strict_mode=True).decode()
+            except ValueError:
+                self.problems.error("O8-104", "`!!binary` takes base64 of text", node)
+        elif kind in _KINDS:
+            node.value = resolve(text)
+            if kind == "float" and type(node.value) is int:
+                node.value = float(node.value)
+            if not isinstance(node.value, _KINDS[kind]) or (kind == "int" and node.value is True):
+                self.problems.error("O8-104", f"`{cut(text)}` is not what its tag `!!{kind}` says", node)
 
     def _sequence(self, event: Any) -> Sequence:
         sequence = Sequence()
@@ -248,7 +268,6 @@ def parse_documents(text: str, file: str, problems: Problems, via: tuple[Span, .
 
     `via`: the `include` and `extends` by way of which the file is read.
     """
-    before = len(problems.errors)
     documents = Composer(text, file, problems, via).documents()
     mappings: list[Mapping] = []
     for document in documents:
@@ -256,8 +275,4 @@ def parse_documents(text: str, file: str, problems: Problems, via: tuple[Span, .
             mappings.append(document)
         elif not (isinstance(document, Scalar) and document.value is None):
             problems.error("O8-102", "a stack file is a mapping of keys such as `services:`", document)
-    if not mappings and len(problems.errors) == before:
-        problems.error(
-            "O8-102", "the stack file is empty", Span(file, 1, 1, via=via), helps=["it needs at least `services:`"]
-        )  # fmt: skip
     return mappings

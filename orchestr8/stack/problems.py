@@ -99,6 +99,8 @@ def _diagnostic(
     else:
         spans = [at] if isinstance(at, Span) else list(at)
     if spans:
-        shown = {repr(span) for span in spans}
-        spans += [span for span in spans[0].via if repr(span) not in shown]
+        way: dict[tuple[str, int, str], Span] = {}
+        for span in spans[0].via:
+            way.setdefault((span.file, span.line, span.label), span)
+        spans += way.values()
     return Diagnostic(code, message, spans, severity=severity, notes=notes, helps=helps, fix=fix)

@@ -89,12 +89,12 @@ def locate(options: LoadOptions, problems: Problems, *, need_files: bool = True)
     cwd = options.working_dir
     explicit = options.env_files or _split(options.environ.get("COMPOSE_ENV_FILES", ""), ",")
     use_dotenv = parse_switch(options.environ.get("COMPOSE_DISABLE_ENV_FILE", "")) is not True
-    if explicit:
-        environment.read_files([absolute(path, cwd) for path in explicit], problems, cwd)
-    elif use_dotenv:
-        _read_dotenv(cwd, environment, problems, cwd)
     directory = absolute(options.project_directory, cwd) if options.project_directory else ""
     files = [path if path == "-" else absolute(path, cwd) for path in options.files]
+    if explicit:
+        environment.read_files([absolute(path, cwd) for path in explicit], problems, cwd)
+    elif use_dotenv:  # before files are looked for: it may name them
+        _read_dotenv(directory or _directory_of(files) or cwd, environment, problems, cwd)
     if not files and (listed := environment.get("COMPOSE_FILE")):
         separator = environment.get("COMPOSE_PATH_SEPARATOR") or ":"
         files = [path if path == "-" else absolute(path, cwd) for path in _split(listed, separator)]
@@ -109,8 +109,8 @@ def locate(options: LoadOptions, problems: Problems, *, need_files: bool = True)
             notes=[f"looked for stack.yml, compose.yaml and their like in {directory or cwd} and every directory above"],
             helps=["name one with -f FILE"],
         )  # fmt: skip
-    directory = directory or (os.path.dirname(files[0]) if files and files[0] != "-" else cwd)
-    if use_dotenv and not explicit and directory != cwd:
+    directory = directory or _directory_of(files) or cwd
+    if use_dotenv and not explicit:
         _read_dotenv(directory, environment, problems, cwd)
     name = options.project_name or environment.get("COMPOSE_PROJECT_NAME") or ""
     if name and not NAME.fullmatch(name):
@@ -120,6 +120,11 @@ def locate(options: LoadOptions, problems: Problems, *, need_files: bool = True)
             helps=[f"try `{derived_name(name)}`"] if derived_name(name) else [],
         )  # fmt: skip
     return Project(name=name, files=files, directory=directory, environment=environment, explicit_name=bool(name))
+
+
+def _directory_of(files: list[str]) -> str:
+    """The directory of the first file, or "" when it has none."""
+    return os.path.dirname(files[0]) if files and files[0] != "-" else ""
 
 
 def find_project(options: LoadOptions) -> Project:

@@ -239,7 +239,7 @@ def _section(noun: str, kind: Type) -> Rule:
 
 
 STACK_KEYS: Final[dict[str, Rule]] = {
-    "name": now(Text("a name", empty=False)),
+    "name": now(Text("a name")),
     "version": now(ANYTHING),  # obsolete; `load` says so
     "include": now(ListOf(IncludeEntry(), "a list of stack files")),
     "services": _section("services", SERVICE),

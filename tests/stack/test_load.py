@@ -190,6 +190,13 @@ def test_the_obsolete_version_only_warns(stack) -> None:
     assert "version" not in found.document
 
 
+def test_a_stack_of_which_nothing_is_there_is_an_error(stack) -> None:
+    assert stack("").errors == ["stack.yml:1:1: error[O8-102] the stack file is empty"]
+    assert stack("# nothing\n---\n{}\n").errors == ["stack.yml:1:1: error[O8-102] the stack file is empty"]
+    found = stack({"a.yml": "# nothing\n", "b.yml": "services: {web: {image: x}}"}, files=["a.yml", "b.yml"])
+    assert list(found.services) == ["web"]
+
+
 def test_a_stack_without_services_is_an_error(stack) -> None:
     assert stack("x-a: 1").errors == ["stack.yml:1:1: error[O8-105] the stack has no `services`"]
 

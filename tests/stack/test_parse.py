@@ -59,8 +59,6 @@ def test_a_duplicate_key_is_an_error_that_shows_both() -> None:
         ("a: &a [*a]\n", "error[O8-102]: `*a` stands inside of what it names --> f.yml:1:8"),
         ("[a, b]\n", "error[O8-102]: a stack file is a mapping of keys such as `services:` --> f.yml:1:1"),
         ("zoo\n", "error[O8-102]: a stack file is a mapping of keys such as `services:` --> f.yml:1:1"),
-        ("", "error[O8-102]: the stack file is empty --> f.yml:1:1"),
-        ("# nothing\n", "error[O8-102]: the stack file is empty --> f.yml:1:1"),
         ("{1: a}\n", "error[O8-104]: a key must be text; `1` is not --> f.yml:1:2"),
         ("{[a]: b}\n", "error[O8-104]: a key must be text, not a list or a mapping --> f.yml:1:2"),
         (

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from orchestr8.errors import InvalidInput, InvalidStack, NotFound
+from orchestr8.errors import InvalidInput, NotFound
 from orchestr8.stack.project import LoadOptions, derived_name, find_project
 
 EMPTY = "services: {}\n"
@@ -116,13 +116,9 @@ def test_a_name_is_enough_without_a_file(tmp_path: Path) -> None:
     assert find(tmp_path, project_name="shop").name == "shop"
 
 
-@pytest.mark.parametrize("name", ["-my_project", "_my_project", "www.my.project", "MY_PROJECT", ""])
+@pytest.mark.parametrize("name", ["-my_project", "_my_project", "www.my.project", "MY_PROJECT"])
 def test_an_explicit_bad_name_is_an_error(project_dir: Path, write, name: str) -> None:
-    write("name: ''\nservices: {}\n" if not name else EMPTY)
-    if not name:
-        with pytest.raises(InvalidStack):
-            find(project_dir)
-        return
+    write(EMPTY)
     with pytest.raises(InvalidInput, match="invalid project name"):
         find(project_dir, project_name=name)
     with pytest.raises(InvalidInput, match="invalid project name"):
@@ -181,19 +177,25 @@ def test_the_name_found_at_a_glance_is_the_one_that_loading_gives(project_dir: P
     assert stack(full, environ={"N": "env"}).document["name"] == name
 
 
-def test_a_bad_name_in_a_file_has_its_place(stack) -> None:
+def test_a_name_in_a_file_is_made_valid_which_is_told(stack) -> None:
     found = stack("name: My Shop\nservices: {web: {image: 'rootfs:/'}}")
+    assert found.document["name"] == "myshop"
     assert (
         found.text
         == """\
-error[O8-108]: invalid project name `My Shop`
+warning[O8-108]: the project name `My Shop` is taken as `myshop`
  --> stack.yml:1:7
 1 | name: My Shop
   |       ^^^^^^^
   = note: a project name is lower-case letters, digits, _ and -, and starts with a letter or digit
-  = help: try `myshop`
 """
     )
+    assert stack("name: ''\nservices: {web: {image: 'rootfs:/'}}").document["name"] == "shop"
+
+
+def test_a_name_in_a_file_of_which_nothing_is_left_has_its_place(stack) -> None:
+    found = stack("name: ...\nservices: {web: {image: 'rootfs:/'}}")
+    assert found.errors == ["stack.yml:1:7: error[O8-108] invalid project name `...`"]
 
 
 def test_finding_the_name_needs_no_yaml(project_dir: Path, write) -> None:
