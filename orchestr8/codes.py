@@ -110,6 +110,10 @@ compose and orchestr8 read text; podman-compose and many editors do not. In quot
 
 Only `orchestr8 check` tells of it, and `orchestr8 check --fix` writes the quotes.
 """),
+    "O8-115": ("the same stands in a list twice", """\
+In this list each item counts once, so a second one says nothing, and is most often meant to be another. Remove it, or
+write what was meant. (Lists of ports, mounts, names of servers and the like may repeat themselves; one is kept.)
+"""),
     "O8-201": ("services depend on each other in a circle", """\
 Each service of the circle waits for the next, so none could ever start. Services reach each other by name without
 `depends_on`; it only orders starting and stopping. Delete the edge whose order does not matter.

@@ -17,8 +17,15 @@ if TYPE_CHECKING:
 
 def sent_document(loaded: Loaded, scale: Iterable[str] = ()) -> dict[str, Any]:
     """The document with where it came from, and with the replicas that the command line asks for."""
+    from orchestr8.stack.origins import contents, settings
+
     document = dict(loaded.document)
-    document["x-orchestr8"] = {"working_dir": loaded.working_dir, "config_files": list(loaded.config_files)}
+    document["x-orchestr8"] = {
+        "working_dir": loaded.working_dir,
+        "config_files": list(loaded.config_files),
+        "origins": settings(loaded),  # for the reasons of plans
+        "contents": contents(loaded),  # a secret that changed makes another container
+    }
     services = document["services"]
     document["services"] = {name: _among(service, services) for name, service in services.items()}
     for name, count in map(_scale, scale):

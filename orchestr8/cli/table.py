@@ -255,7 +255,14 @@ _COMMANDS: Final = (
         "graph",
         "draw which service waits for which",
         arguments=[SERVICES],
-        flags=[Flag("--format", kind="text", choices=("ascii", "mermaid", "dot", "json", "svg"), help="ascii unless told otherwise")],
+        flags=[
+            Flag(
+                "--format",
+                kind="text",
+                choices=("ascii", "mermaid", "dot", "json", "svg"),
+                help="ascii unless told otherwise",
+            )
+        ],
     ),
     Command(
         "init",

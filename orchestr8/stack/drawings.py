@@ -4,6 +4,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -126,6 +128,11 @@ _STYLE: Final = (
     ".edge{stroke:#8b949e}.tip{fill:#8b949e}text{fill:#e6edf3}.label{fill:#79c0ff;stroke:#0d1117}}"
 )
 
+_TIP: Final = (
+    '<defs><marker id="tip" viewBox="0 0 8 8" refX="7" refY="4" markerWidth="8" markerHeight="8" orient="auto">'
+    '<path class="tip" d="M0 0L8 4L0 8z"/></marker></defs>'
+)
+
 
 class _Spot:
     """A box in a row, or a bend of an edge that passes through the row (`name` is "")."""
@@ -146,13 +153,15 @@ def svg(graph: Graph) -> str:
     width = max((spot.x + spot.width / 2 for row in rows for spot in row), default=0.0) + _MARGIN
     height = len(rows) * _ROW_HEIGHT - (_ROW_HEIGHT - _BOX_HEIGHT) + 2 * _MARGIN if rows else 2 * _MARGIN
     level = {id(spot): number for number, row in enumerate(rows) for spot in row}
-    parts = [
+    head = (
         f'<svg xmlns="http://www.w3.org/2000/svg" role="img" viewBox="0 0 {width:.0f} {height:.0f}" '
-        f'width="{width:.0f}" height="{height:.0f}">',
+        f'width="{width:.0f}" height="{height:.0f}">'
+    )
+    parts = [
+        head,
         f"<title>Services of {_xml(graph.name)} and what they wait for</title>",
         f"<style>{_STYLE}</style>",
-        '<defs><marker id="tip" viewBox="0 0 8 8" refX="7" refY="4" markerWidth="8" markerHeight="8" orient="auto">'
-        '<path class="tip" d="M0 0L8 4L0 8z"/></marker></defs>',
+        _TIP,
     ]
     labels = []
     for edge, spots in zip(graph.edges, paths, strict=True):
@@ -169,14 +178,16 @@ def svg(graph: Graph) -> str:
         )
     for number, row in enumerate(rows):
         top = _MARGIN + number * _ROW_HEIGHT
-        for spot in row:
-            if spot.name:
-                parts.append(
-                    f'<g><title>{_xml(graph.images[spot.name])}</title><rect class="box" rx="6" '
-                    f'x="{spot.x - spot.width / 2:.1f}" y="{top:.1f}" width="{spot.width:.1f}" height="{_BOX_HEIGHT:.0f}"/>'
-                    f'<text x="{spot.x:.1f}" y="{top + _BOX_HEIGHT / 2 + 4.5:.1f}">{_xml(spot.name)}</text></g>'
-                )
+        parts += [_box(spot, top, graph.images[spot.name]) for spot in row if spot.name]
     return "\n".join([*parts, *labels, "</svg>"]) + "\n"
+
+
+def _box(spot: _Spot, top: float, image: str) -> str:
+    return (
+        f'<g><title>{_xml(image)}</title><rect class="box" rx="6" '
+        f'x="{spot.x - spot.width / 2:.1f}" y="{top:.1f}" width="{spot.width:.1f}" height="{_BOX_HEIGHT:.0f}"/>'
+        f'<text x="{spot.x:.1f}" y="{top + _BOX_HEIGHT / 2 + 4.5:.1f}">{_xml(spot.name)}</text></g>'
+    )
 
 
 def _laid_out(graph: Graph) -> tuple[list[list[_Spot]], list[list[_Spot]]]:
@@ -194,7 +205,7 @@ def _laid_out(graph: Graph) -> tuple[list[list[_Spot]], list[list[_Spot]]]:
                 path.append(_Spot())
                 rows[number].append(path[-1])
         path.append(spots[edge.target])
-        for upper, lower in zip(path, path[1:], strict=False):
+        for upper, lower in pairwise(path):
             upper.below.append(lower)
             lower.above.append(upper)
         paths.append(path)
@@ -236,7 +247,7 @@ def _spread(row: list[_Spot], wanted: dict[int, float] | None = None) -> None:
 
 def _curve(points: list[tuple[float, float]]) -> str:
     text = f"M{points[0][0]:.1f} {points[0][1]:.1f}"
-    for (x1, y1), (x2, y2) in zip(points, points[1:], strict=False):
+    for (x1, y1), (x2, y2) in pairwise(points):
         middle = (y1 + y2) / 2
         text += f"C{x1:.1f} {middle:.1f} {x2:.1f} {middle:.1f} {x2:.1f} {y2:.1f}"
     return text

@@ -75,15 +75,27 @@ def flatten_external(key: Node, external: Mapping, siblings: Mapping, problems: 
     return Fix("write `name:` and `external: true`", edits)
 
 
-def remove_item(item: Node, problems: Problems) -> Fix | None:
-    """An item of a block list that holds one line alone."""
+def remove_item(item: Node, before: Node | None, problems: Problems) -> Fix | None:
+    """An item of a block list that holds one line alone, or one of a flow list behind another on its line."""
     lines = problems.lines(item.file)
-    if not isinstance(item, Scalar) or item.line >= len(lines) or _multiline(item):
+    if not isinstance(item, Scalar) or not 0 < item.line <= len(lines) or _multiline(item):
         return None
     line = lines[item.line - 1]
+    if not _stands_alone(item, line):
+        return None
+    if before and before.line == item.line and re.fullmatch(r",\s*", line[before.end_column - 1 : item.column - 1]):
+        edit = Edit(item.file, item.line, before.end_column, item.line, item.end_column, "")
+        return Fix(f"remove the second `{item.text}`", [edit])
     if not re.fullmatch(r"\s*-\s+", line[: item.column - 1]) or line[item.end_column - 1 :].strip():
         return None
+    if item.line == len(lines):
+        return None
     return Fix(f"remove `{line.strip()}`", [Edit(item.file, item.line, 1, item.line + 1, 1, "")])
+
+
+def _stands_alone(item: Scalar, line: str) -> bool:
+    """The node's place holds its text and nothing else: no anchor, no tag, no alias."""
+    return line[item.column - 1 : item.end_column - 1].strip("\"'") == item.text
 
 
 def untab(file: str, lines: list[str]) -> Fix | None:

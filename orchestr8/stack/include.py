@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 
 from orchestr8.errors import InvalidInput, NotFound, Span
+from orchestr8.stack.duplicates import tell_duplicates
 from orchestr8.stack.environment import Environment
 from orchestr8.stack.extends import with_extends
 from orchestr8.stack.files import Document, Files, Scope, beside, text_of
@@ -79,6 +80,7 @@ class Assembly:
         if isinstance(include, Scalar) and include.value is None:  # a list of which all is commented out
             document = Document(document.path, Mapping(document.root.items, document.root.keys, at=document.root))
             del document.root.items["include"]
+        tell_duplicates(document.root, self.run.problems)
         root = STACK.read(document.root, "", self.run)
         assert isinstance(root, Mapping)
         if version := root.keys.get("version"):

@@ -9,8 +9,9 @@ from __future__ import annotations
 import os
 import re
 
-from orchestr8.stack.masking import is_secret, mask_line
-from orchestr8.stack.nodes import Mapping, Node, Scalar, Sequence
+from orchestr8.model.secrecy import MASKED, is_secret
+from orchestr8.stack.masking import mask_line
+from orchestr8.stack.nodes import Mapping, Node, Scalar, Sequence, has_secret
 from orchestr8.stack.source import STDIN, display_path, is_file, read_text
 
 TYPE_CHECKING = False
@@ -127,7 +128,10 @@ def settings(loaded: Loaded) -> dict[str, dict[str, str]]:
                     service, f"services.{name}", loaded.document["services"][name], loaded
                 )
             )
-            found[name] = {key: _shown(origin, loaded) for key, origin in places.items()}
+            hidden = set(_made_of_secrets(service))
+            found[name] = {
+                key: _shown(origin, loaded) + (MASKED if key in hidden else "") for key, origin in places.items()
+            }
     return found
 
 
@@ -146,6 +150,52 @@ def _settings(service: Mapping) -> Iterator[tuple[str, Origin]]:
                 name = item.items.get(_NAMED_ITEMS[key]) if isinstance(item, Mapping) else None
                 if name is not None and item.line:
                     yield f"{key}.{name.plain()}", Origin(item.file, item.line)
+
+
+def _made_of_secrets(service: Mapping) -> Iterator[str]:
+    """Settings with a variable in them whose name says that it must not be shown."""
+    for key, value in service.items.items():
+        if any(has_secret(node) for node in _leaves(value)):
+            yield key
+        for sub, node in value.items.items() if isinstance(value, Mapping) else ():
+            if any(has_secret(each) for each in _leaves(node)):
+                yield f"{key}.{sub}"
+
+
+def _leaves(node: Node) -> Iterator[Node]:
+    if isinstance(node, (Mapping, Sequence)):
+        for each in node.items.values() if isinstance(node, Mapping) else node.items:
+            yield from _leaves(each)
+    else:
+        yield node
+
+
+def contents(loaded: Loaded) -> dict[str, str]:
+    """`secrets.NAME`, `configs.NAME` → a digest of what it holds now, for those that services use."""
+    from hashlib import sha256  # only stacks with secrets or configs need it
+
+    found: dict[str, str] = {}
+    for section in ("configs", "secrets"):
+        for name, each in loaded.document.get(section, {}).items():
+            given = loaded.contents.get(f"{section}.{name}", each.get("content"))
+            data = given.encode(errors="surrogateescape") if given is not None else _bytes_of(each.get("file"))
+            if data is not None:
+                found[f"{section}.{name}"] = f"sha256:{sha256(data).hexdigest()}"
+    return found
+
+
+def _bytes_of(path: str | None) -> bytes | None:
+    """A file's content; None when there is none to read, which is for whoever mounts it to tell."""
+    if not path or not is_file(path):
+        return None
+    try:
+        with open(path, "rb") as file:
+            return file.read(MAX_CONTENT)
+    except OSError:
+        return None
+
+
+MAX_CONTENT = 1 << 20  # more does not fit into a secret or a config
 
 
 def _shown(origin: Origin, loaded: Loaded) -> str:

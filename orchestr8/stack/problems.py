@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from orchestr8.errors import Diagnostic, Fix, InvalidStack, Span
-from orchestr8.stack.lines import split_lines
 from orchestr8.stack.nodes import Node, has_secret, origin
 
 TYPE_CHECKING = False
@@ -34,6 +33,8 @@ class Problems:
         if file not in self._lines:
             if file not in self.sources:
                 return []
+            from orchestr8.stack.lines import split_lines  # what is right needs no lines
+
             self._lines[file] = split_lines(self.sources[file])
         return self._lines[file]
 

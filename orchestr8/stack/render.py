@@ -15,11 +15,11 @@ from __future__ import annotations
 
 from orchestr8.errors import Diagnostic, Span
 from orchestr8.stack.lines import printable, split_lines, width
-from orchestr8.stack.masking import mask_line
+from orchestr8.stack.masking import mask_line, secrets_in
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping, Sequence
     from typing import Any, Final
 
 _COLOURS: Final = {"error": "\x1b[1;31m", "warning": "\x1b[1;33m"}
@@ -31,14 +31,15 @@ _SARIF: Final = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/sche
 
 
 def render(
-    diagnostics: Iterable[Diagnostic], sources: Mapping[str, str], *, colour: bool = False, style: str = "full",
+    diagnostics: Sequence[Diagnostic], sources: Mapping[str, str], *, colour: bool = False, style: str = "full",
     count: bool = False,
 ) -> str:  # fmt: skip
     """Text that ends in a line feed, or "" for no diagnostics (but for SARIF, which is then an empty report).
 
     `count`: even one diagnostic is followed by the line that counts them.
     """
-    found = list(diagnostics)
+    files = {name: split_lines(text) for name, text in sources.items() if name in _files_of(diagnostics)}
+    found = [_discreet(each, files) for each in diagnostics]
     if style == "sarif":
         return _sarif(found)
     if not found:
@@ -46,10 +47,35 @@ def render(
     if style in _BY_LINE:
         return "".join(_BY_LINE[style](each) + "\n" for each in found)
     paint = _Paint(colour)
-    files: dict[str, list[str]] = {}
-    parts = [_full(each, sources, files, paint) for each in found]
+    parts = [_full(each, files, paint) for each in found]
     parts.append(summary(found) + "\n" if count or len(found) > 1 else "")
     return "\n".join(part for part in parts if part)
+
+
+def _files_of(diagnostics: Iterable[Diagnostic]) -> set[str]:
+    return {span.file for each in diagnostics for span in each.spans}
+
+
+def _discreet(diagnostic: Diagnostic, files: Mapping[str, list[str]]) -> Diagnostic:
+    """The same, without the secrets that stand in the lines it is about."""
+    secrets = {
+        secret
+        for span in diagnostic.spans
+        if 0 < span.line <= len(files.get(span.file, ()))
+        for secret in secrets_in(files[span.file][span.line - 1])
+    }
+    if not secrets:
+        return diagnostic
+
+    def hidden(text: str) -> str:
+        for secret in sorted(secrets, key=len, reverse=True):
+            text = text.replace(secret, "***")
+        return text
+
+    return Diagnostic(
+        diagnostic.code, hidden(diagnostic.message), diagnostic.spans, severity=diagnostic.severity,
+        notes=map(hidden, diagnostic.notes), helps=map(hidden, diagnostic.helps), fix=diagnostic.fix,
+    )  # fmt: skip
 
 
 class _Paint:
@@ -97,9 +123,7 @@ def _property(text: str) -> str:
 _BY_LINE: Final[dict[str, Callable[[Diagnostic], str]]] = {"json": _json, "concise": _concise, "github": _github}
 
 
-def _full(
-    diagnostic: Diagnostic, sources: Mapping[str, str], files: dict[str, list[str]], paint: _Paint
-) -> str:  # fmt: skip
+def _full(diagnostic: Diagnostic, files: Mapping[str, list[str]], paint: _Paint) -> str:
     tint = _COLOURS.get(diagnostic.severity, "")
     head = paint(tint, f"{diagnostic.severity}[{diagnostic.code}]")
     lines = [head + paint(_BOLD, f": {_one_line(diagnostic.message)}")]
@@ -112,8 +136,6 @@ def _full(
             if span.file != shown_file:
                 lines.append(f"{gutter}{paint(_BLUE, ':::')} {_place(span)}")
                 shown_file = span.file
-            if span.file in sources and span.file not in files:
-                files[span.file] = split_lines(sources[span.file])
             lines.extend(_snippet(span, files.get(span.file, []), gutter, tint, paint))
     lines.extend(f"{gutter} {paint(_BLUE, '=')} note: {_one_line(note)}" for note in diagnostic.notes)
     lines.extend(f"{gutter} {paint(_BLUE, '=')} help: {_one_line(text)}" for text in diagnostic.helps)

@@ -142,7 +142,9 @@ def test_up_detached_tells_its_progress_and_the_addresses(cli: Cli, engine: Fake
         "wait_timeout_s": None, "timeout_s": 5.0,
     }  # fmt: skip
     assert body["document"]["services"]["web"]["scale"] == 3
-    assert body["document"]["x-orchestr8"] == {"working_dir": os.getcwd(), "config_files": [f"{os.getcwd()}/stack.yml"]}
+    sent = body["document"]["x-orchestr8"]
+    assert (sent["working_dir"], sent["config_files"]) == (os.getcwd(), [f"{os.getcwd()}/stack.yml"])
+    assert (sent["origins"]["db"]["image"], sent["contents"]) == ("stack.yml:5", {})
 
 
 def test_work_that_fails_is_an_error_with_its_notes(cli: Cli, engine: FakeEngine) -> None:

@@ -96,6 +96,36 @@ def test_hashes_are_those_of_containers_and_follow_settings_not_form(cli: Cli) -
     assert cli("config", "--hash", "db")[1] + cli("config", "--hash", "web")[1] != before
 
 
+def test_hashes_cover_what_secret_and_config_files_hold(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CERT", "one")
+    Path("stack.yml").write_text(
+        "services:\n  web:\n    image: rootfs:/\n    secrets: [key, cert]\n    configs: [page]\n  db: {image: 'rootfs:/'}\n"
+        "secrets:\n  key: {file: ./key}\n  cert: {environment: CERT}\n  other: {file: ./other}\n"
+        "configs:\n  page: {content: hello}\n"
+    )
+    Path("key").write_text("1")
+    Path("other").write_text("1")
+
+    def hashes() -> dict[str, str]:
+        return dict(line.split() for line in cli("config", "--hash", "*")[1].splitlines())
+
+    before = hashes()
+    assert hashes() == before
+    Path("other").write_text("2")  # nobody uses it
+    assert hashes() == before
+    seen = [before["web"]]
+    Path("key").write_text("2")
+    seen.append(hashes()["web"])
+    monkeypatch.setenv("CERT", "two")
+    seen.append(hashes()["web"])
+    Path("stack.yml").write_text(Path("stack.yml").read_text().replace("hello", "good-bye"))
+    seen.append(hashes()["web"])
+    Path("key").unlink()
+    seen.append(hashes()["web"])
+    assert len(set(seen)) == 5
+    assert hashes()["db"] == before["db"]
+
+
 def test_every_value_has_a_file_and_a_line(cli: Cli) -> None:
     code, out, err = cli("config", "--origin", "web")
     found = dict(line.split(None, 1) for line in out.splitlines())

@@ -65,7 +65,10 @@ def _document(loaded: Loaded, options: Options) -> str:
     return (to_json if as_json else to_yaml)(document, escape=not options.no_interpolate)
 
 
-_NOTHING: Final = {"services": {"command": None, "entrypoint": None}, "networks": {"ipam": {}}}
+_NOTHING: Final[dict[str, dict[str, Any]]] = {
+    "services": {"command": None, "entrypoint": None},
+    "networks": {"ipam": {}},
+}
 
 
 def _without_nothing(document: dict[str, Any]) -> dict[str, Any]:
