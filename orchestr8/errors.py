@@ -68,31 +68,75 @@ class OperationFailed(Orchestr8Error):
 
 
 class Span:
-    """A place in a text file: 1-based line and column; `end_column` is one past the last column on that line."""
+    """A place in a text file: 1-based line and column; `end_column` is one past the last column on that line.
 
-    __slots__ = ("column", "end_column", "file", "label", "line", "primary")
+    `via`: the places by way of which the text came to be read, an `include` or an `extends`; the nearest first.
+    """
+
+    __slots__ = ("column", "end_column", "file", "label", "line", "primary", "via")
 
     def __init__(
-        self, file: str, line: int, column: int, end_column: int = 0, *, label: str = "", primary: bool = True
-    ) -> None:
+        self, file: str, line: int, column: int, end_column: int = 0, *, label: str = "", primary: bool = True,
+        via: tuple[Span, ...] = (),
+    ) -> None:  # fmt: skip
         self.file = file
         self.line = line
         self.column = column
         self.end_column = end_column or column + 1
         self.label = label
         self.primary = primary
+        self.via = via
 
     def __repr__(self) -> str:
         return f"{self.file}:{self.line}:{self.column}"
 
     def to_json(self) -> dict[str, Any]:
-        return {name: getattr(self, name) for name in self.__slots__}
+        return {name: getattr(self, name) for name in self.__slots__ if name != "via"}
+
+
+class Edit:
+    """A change to a text file: what stands from `line:column` up to `end_line:end_column` becomes `text`.
+
+    1-based, the end not included, columns in characters. What is proposed keeps the file's meaning, or mends what has none.
+    """
+
+    __slots__ = ("column", "end_column", "end_line", "file", "line", "text")
+
+    def __init__(self, file: str, line: int, column: int, end_line: int, end_column: int, text: str) -> None:
+        self.file = file
+        self.line = line
+        self.column = column
+        self.end_line = end_line
+        self.end_column = end_column
+        self.text = text
+
+    def __repr__(self) -> str:
+        return f"{self.file}:{self.line}:{self.column}-{self.end_line}:{self.end_column}={self.text!r}"
+
+    def to_json(self) -> dict[str, Any]:
+        return {name: getattr(self, name) for name in sorted(self.__slots__)}
+
+
+class Fix:
+    """Edits that mend one diagnostic, all of them or none; `title` says what they do, as an order."""
+
+    __slots__ = ("edits", "title")
+
+    def __init__(self, title: str, edits: Iterable[Edit]) -> None:
+        self.title = title
+        self.edits = tuple(edits)
+
+    def to_json(self) -> dict[str, Any]:
+        return {"title": self.title, "safe": True, "edits": [edit.to_json() for edit in self.edits]}
 
 
 class Diagnostic:
-    """One finding about a stack file. `severity` is "error" or "warning"; the first primary span is its place."""
+    """One finding about a stack file. `severity` is "error" or "warning"; the first primary span is its place.
 
-    __slots__ = ("code", "helps", "message", "notes", "severity", "spans")
+    `fix` mends it without a doubt; where a person must choose, there are `helps` alone.
+    """
+
+    __slots__ = ("code", "fix", "helps", "message", "notes", "severity", "spans")
 
     def __init__(
         self,
@@ -103,6 +147,7 @@ class Diagnostic:
         severity: str = "error",
         notes: Iterable[str] = (),
         helps: Iterable[str] = (),
+        fix: Fix | None = None,
     ) -> None:
         self.code = code
         self.message = message
@@ -110,6 +155,12 @@ class Diagnostic:
         self.severity = severity
         self.notes = list(notes)
         self.helps = list(helps)
+        self.fix = fix
+
+    @property
+    def place(self) -> Span | None:
+        """The first primary span, or the first there is."""
+        return next((each for each in self.spans if each.primary), self.spans[0] if self.spans else None)
 
     def __repr__(self) -> str:
         place = f" --> {self.spans[0]!r}" if self.spans else ""
@@ -123,6 +174,7 @@ class Diagnostic:
             "spans": [span.to_json() for span in self.spans],
             "notes": self.notes,
             "helps": self.helps,
+            "suggestions": [self.fix.to_json()] if self.fix else [],
         }
 
 

@@ -156,7 +156,7 @@ class MemoryBackend:
         pools = ipaddress.ip_network("10.201.0.0/16").subnets(new_prefix=24)
         wanted = ipaddress.ip_network(spec.subnet) if spec.subnet else next(each for each in pools if each not in used)
         if any(wanted.overlaps(each) for each in used if each.version == wanted.version):
-            raise Conflict(f"subnet {wanted} of network {spec.name} overlaps with another network", code="O8-701")
+            raise Conflict(f"subnet {wanted} of network {spec.name} overlaps with another network", code="O8-708")
         self._networks[spec.name] = ObservedNetwork(
             name=spec.name,
             stack=action.stack,
@@ -174,7 +174,7 @@ class MemoryBackend:
             each.seen.name for each in self._running() if any(place.network == name for place in each.spec.networks)
         )
         if users:
-            raise Conflict(f"network {name} is in use by {', '.join(users)}", code="O8-702")
+            raise Conflict(f"network {name} is in use by {', '.join(users)}", code="O8-706")
         del self._networks[name]
         for container in self._containers.values():
             left = {network: place for network, place in container.seen.addresses.items() if network != name}
@@ -191,7 +191,7 @@ class MemoryBackend:
             if name in each.volumes or any(mount.source == name for mount in each.spec.mounts)
         )
         if users and name in self._volumes:
-            raise Conflict(f"volume {name} is in use by {', '.join(users)}", code="O8-610")
+            raise Conflict(f"volume {name} is in use by {', '.join(users)}", code="O8-707")
         self._volumes.pop(name, None)
 
     def _create(self, action: CreateContainer) -> None:

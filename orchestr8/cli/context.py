@@ -6,12 +6,12 @@ Everything is made when first asked for, so that `ps` never loads what only `up`
 from __future__ import annotations
 
 import os
-import sys
 import time
 
 from orchestr8.cli.output import Output, is_true
 from orchestr8.cli.parser import UsageError
 from orchestr8.cli.progress import JsonProgress, PlainProgress, Progress
+from orchestr8.cli.table import ERROR_FORMATS
 from orchestr8.errors import InvalidInput
 from orchestr8.wire.client import Client
 from orchestr8.wire.paths import engine_root, socket_path
@@ -36,6 +36,7 @@ class Context:
         self.options = options
         self.environ = environ
         self.root = engine_root(options.root or "", environ)
+        self.error_format = options.error_format or _chosen(environ, "ORCHESTR8_ERROR_FORMAT", ERROR_FORMATS)
         self.ansi = options.ansi or _chosen(environ, "COMPOSE_ANSI", _ANSI)
         self.progress_mode = options.progress or _chosen(environ, "COMPOSE_PROGRESS", _PROGRESS)
         if (self.ansi, self.progress_mode) in {("never", "tty"), ("always", "plain")}:
@@ -80,7 +81,7 @@ class Context:
         if self._project is None:
             from orchestr8.stack.project import find_project
 
-            options = self._load_options()
+            options = self.load_options()
             options.project_name = options.project_name or self.environ.get("COMPOSE_PROJECT_NAME", "")
             self._project = find_project(options)
         return self._project
@@ -90,15 +91,21 @@ class Context:
         """The stack's name."""
         return self.project.name
 
-    def load(self, services: Iterable[str] = (), *, interpolate: bool = True) -> Loaded:
-        """The stack files, whole and checked. Warnings are told. Raises InvalidStack with all that is wrong."""
+    def load(self, services: Iterable[str] = (), **how: bool) -> Loaded:
+        """The stack files, whole and checked. Warnings are told. Raises InvalidStack with all that is wrong.
+
+        `how`: what `LoadOptions` has of switches, such as `acting`: what the engine cannot do is refused.
+        """
         from orchestr8.stack.load import load
 
-        loaded = load(self._load_options(services, interpolate=interpolate))
+        options = self.load_options(services)
+        for name, value in how.items():
+            setattr(options, name, value)
+        loaded = load(options)
         self.warn(loaded.warnings, loaded.sources)
         return loaded
 
-    def _load_options(self, services: Iterable[str] = (), *, interpolate: bool = True) -> LoadOptions:
+    def load_options(self, services: Iterable[str] = ()) -> LoadOptions:
         from orchestr8.stack.project import LoadOptions
 
         options = self.options
@@ -113,7 +120,6 @@ class Context:
             working_dir=_working_dir(),
             strict=options.strict,
             stdin=_read_stdin,
-            interpolate=interpolate,
         )
 
     def warn(self, diagnostics: Iterable[Diagnostic], sources: Mapping[str, str] | None = None) -> None:
@@ -122,10 +128,6 @@ class Context:
             from orchestr8.cli.render import diagnostics_text
 
             self.err.write(diagnostics_text(diagnostics, sources or {}, self.err, self.error_format))
-
-    @property
-    def error_format(self) -> str:
-        return self.options.error_format or "full"
 
     def colour_logs(self) -> bool:
         return self.out.colour and not getattr(self.options, "no_color", False)
@@ -146,4 +148,12 @@ def _working_dir() -> str:
 
 
 def _read_stdin() -> str:
-    return sys.stdin.read() if sys.stdin is not None else ""  # None: it was closed when this program began
+    """All of it, as text; whatever the locale says, a stack file is UTF-8."""
+    try:
+        with open(0, "rb", closefd=False) as file:
+            return file.read().decode().removeprefix("\ufeff").replace("\r\n", "\n")
+    except UnicodeDecodeError as error:
+        message = f"standard input is not UTF-8 text: {error.reason} at byte {error.start}"
+        raise InvalidInput(message, code="O8-107") from error
+    except OSError as error:
+        raise InvalidInput(f"standard input cannot be read: {error.strerror}", code="O8-107") from error

@@ -17,14 +17,31 @@ if TYPE_CHECKING:
 
 def sent_document(loaded: Loaded, scale: Iterable[str] = ()) -> dict[str, Any]:
     """The document with where it came from, and with the replicas that the command line asks for."""
+    from orchestr8.stack.origins import contents, settings
+
     document = dict(loaded.document)
-    document["x-orchestr8"] = {"working_dir": loaded.working_dir, "config_files": list(loaded.config_files)}
+    document["x-orchestr8"] = {
+        "working_dir": loaded.working_dir,
+        "config_files": list(loaded.config_files),
+        "origins": settings(loaded),  # for the reasons of plans
+        "contents": contents(loaded),  # a secret that changed makes another container
+    }
+    services = document["services"]
+    document["services"] = {name: _among(service, services) for name, service in services.items()}
     for name, count in map(_scale, scale):
         services = document["services"]
         if name not in services:
             raise no_such_service(name, services)
         document["services"] = {**services, name: _scaled(services[name], count)}
     return document
+
+
+def _among(service: dict[str, Any], services: Mapping[str, Any]) -> dict[str, Any]:
+    """Without optional dependencies on services that are off: the engine knows nothing of them."""
+    wanted = service.get("depends_on", {})
+    if all(name in services for name in wanted):
+        return service
+    return {**service, "depends_on": {name: each for name, each in wanted.items() if name in services}}
 
 
 def _scaled(service: dict[str, Any], count: int) -> dict[str, Any]:

@@ -80,7 +80,8 @@ class _Failure:
 
     def use(self, command: Command, context: Context) -> None:
         self.code = command.failure
-        self._json = context.progress_mode == "json" and not self.style
+        self.style = context.error_format
+        self._json = context.progress_mode == "json" and not context.options.error_format
         self._output = context.err
 
     def tell(self, error: Orchestr8Error) -> None:

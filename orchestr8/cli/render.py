@@ -24,7 +24,7 @@ def diagnostics_text(
 ) -> str:  # fmt: skip
     from orchestr8.stack.render import render  # only what went wrong needs it
 
-    return render(diagnostics, sources, colour=output.colour, style=style)
+    return render(list(diagnostics), sources, colour=output.colour, style=style)
 
 
 def table_text(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:

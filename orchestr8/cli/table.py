@@ -67,6 +67,7 @@ class Command:
         self.failure = failure
 
 
+ERROR_FORMATS: Final = ("full", "concise", "json", "github", "sarif")
 GLOBAL_FLAGS: Final = (
     Flag("-f", "--file", kind="list", metavar="FILE", dest="files", help="stack file; may be repeated, later ones win"),
     Flag("-p", "--project-name", kind="text", metavar="NAME", help="name of the stack"),
@@ -79,7 +80,7 @@ GLOBAL_FLAGS: Final = (
     Flag("--ansi", kind="text", choices=("auto", "always", "never"), help="colours and live display"),
     Flag("--progress", kind="text", choices=("auto", "tty", "plain", "quiet", "json"), help="how progress is shown"),
     Flag("--strict", help="warnings about the stack file are errors"),
-    Flag("--error-format", kind="text", choices=("full", "concise", "json"), help="how errors are shown"),
+    Flag("--error-format", kind="text", choices=ERROR_FORMATS, help="how errors and warnings of files are shown"),
 )
 HELP: Final = Flag("-h", "--help", help="show this help")
 
@@ -227,10 +228,60 @@ _COMMANDS: Final = (
             Flag("--services", dest="list_services", help="only the services' names"),
             Flag("--networks", dest="list_networks", help="only the networks' names"),
             Flag("--volumes", dest="list_volumes", help="only the volumes' names"),
+            Flag("--models", dest="list_models", help="only the models' names"),
             Flag("--profiles", dest="list_profiles", help="only the profiles' names"),
             Flag("--images", dest="list_images", help="only the images"),
+            Flag("--hash", kind="text", metavar="SERVICE,…", help="the hashes of services, * for all"),
+            Flag("--environment", help="the variables that fill in the file's"),
+            Flag("--variables", help="the variables that the file asks for, with their defaults"),
+            Flag("--origin", help="file and line of every value, and the files read from elsewhere"),
             Flag("--no-interpolate", help="leave variables as they are written"),
+            Flag("--no-normalize", help="without default network, full names and implied dependencies"),
+            Flag("--no-path-resolution", help="leave relative paths as they are written"),
+            Flag("--no-consistency", help="do not check what must hold between keys"),
+            Flag("--no-env-resolution", help="do not read the services' env files"),
+            Flag("--resolve-image-digests", help="name images by digest (no registry is supported yet)"),
+            Flag("--lock-image-digests", help="a file that pins digests (no registry is supported yet)"),
         ],
+    ),
+    Command(
+        "check",
+        "tell everything that is wrong with the stack files",
+        arguments=[SERVICES],
+        flags=[Flag("--fix", help="mend what can be mended without a doubt; comments and layout stay")],
+        detail="With --strict, a warning is an error too. Exit code 1: there are errors.",
+    ),
+    Command(
+        "graph",
+        "draw which service waits for which",
+        arguments=[SERVICES],
+        flags=[
+            Flag(
+                "--format",
+                kind="text",
+                choices=("ascii", "mermaid", "dot", "json", "svg"),
+                help="ascii unless told otherwise",
+            )
+        ],
+    ),
+    Command(
+        "init",
+        "write a first stack file, from what lies in this folder",
+        flags=[
+            Flag("--demo", help="a small stack that runs on any machine"),
+            Flag("-o", "--output", kind="text", metavar="FILE", help="write there, not to stack.yml"),
+        ],
+        detail="Nothing is ever overwritten.",
+    ),
+    Command(
+        "schema",
+        "print the JSON schema of stack files, for editors",
+        flags=[Flag("--path", help="only where it lies")],
+    ),
+    Command(
+        "explain",
+        "explain an error code, or list them all",
+        arguments=[Argument("CODE", "codes")],
     ),
     Command(
         "version",

@@ -56,7 +56,7 @@ def _migrate(connection: sqlite3.Connection, path: str, migrations: Sequence[str
     if version > len(migrations):
         raise Unsupported(
             f"{path} was written by a newer orchestr8 (schema {version}; this one knows {len(migrations)})",
-            code="O8-901",
+            code="O8-911",
             helps=["use the newer version, or another --root"],
         )
     for number in range(version, len(migrations)):
@@ -71,7 +71,7 @@ def _migrate(connection: sqlite3.Connection, path: str, migrations: Sequence[str
 def _failure(path: str, error: Exception) -> OperationFailed:
     return OperationFailed(
         f"cannot use the engine's state file {path}: {error}",
-        code="O8-902",
+        code="O8-912",
         helps=["check the space and the permissions of the engine's root directory"],
     )
 

@@ -126,7 +126,7 @@ def _rows(connection: sqlite3.Connection, path: str, table: str, kind: type[T]) 
     try:
         return [from_json(kind, json.loads(data)) for (data,) in connection.execute(f"SELECT data FROM {table}")]  # noqa: S608 - a name of ours
     except (sqlite3.Error, TypeError, ValueError, KeyError, AttributeError) as error:
-        raise OperationFailed(f"the engine's state file {path} is damaged: {table}: {error}", code="O8-903") from error
+        raise OperationFailed(f"the engine's state file {path} is damaged: {table}: {error}", code="O8-913") from error
 
 
 def _by_name(connection: sqlite3.Connection, path: str, table: str, kind: type[Any]) -> dict[Any, Any]:

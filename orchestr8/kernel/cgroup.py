@@ -90,7 +90,7 @@ class CgroupTree:
         if not hierarchies and not unified:
             raise OperationFailed(
                 "no cgroup hierarchy is mounted",
-                code="O8-400",
+                code="O8-410",
                 helps=["mount cgroup2: mount -t cgroup2 none /sys/fs/cgroup"],
             )
         return cls(instance, hierarchies, unified)

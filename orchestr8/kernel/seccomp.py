@@ -133,7 +133,7 @@ def _library() -> Any:
         library = ctypes.CDLL(_LIBRARY, use_errno=True)
     except OSError as error:
         raise OperationFailed(
-            f"cannot load {_LIBRARY}", code="O8-400", notes=[str(error)], helps=["apt install libseccomp2"]
+            f"cannot load {_LIBRARY}", code="O8-410", notes=[str(error)], helps=["apt install libseccomp2"]
         ) from error
     library.seccomp_init.restype = ctypes.c_void_p
     return library

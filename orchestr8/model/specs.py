@@ -102,6 +102,9 @@ class ContainerSpec:
     restart: RestartPolicy = RestartPolicy()
     healthcheck: HealthcheckSpec | None = None
     resources: ResourceSpec = ResourceSpec()
+    contents: Pairs = ()  # `secrets.NAME`, `configs.NAME` -> a digest of the content that it had
+    # `environment.LOG_LEVEL` -> `stack.yml:12`: for the reasons of plans; another place is no other container
+    origins: Pairs = field(default=(), compare=False)
 
 
 class Condition(enum.StrEnum):

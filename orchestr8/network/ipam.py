@@ -51,7 +51,7 @@ def allot_subnet(
             if subnet.overlaps(other):
                 raise Conflict(
                     f"subnet {subnet} overlaps {other}, which another network has",
-                    code="O8-402",
+                    code="O8-708",
                     helps=["choose another subnet, or take that network down first"],
                 )
         return str(subnet)
@@ -63,7 +63,7 @@ def allot_subnet(
             return str(pool)
     raise Conflict(
         "no address pool is free for a new network",
-        code="O8-402",
+        code="O8-708",
         notes=[f"{len(taken)} subnets of networks and host routes overlap all of the pools"],
         helps=["take networks down that are not needed", "give the network a subnet: ipam.config[0].subnet"],
     )
@@ -84,7 +84,7 @@ def allot_address(subnet: str, used: Iterable[str]) -> str:
             return str(ipaddress.IPv4Address(number))
     raise Conflict(
         f"network {subnet} has no free address",
-        code="O8-402",
+        code="O8-708",
         notes=[f"{len(taken)} addresses are in use"],
         helps=["give the network a larger subnet"],
     )

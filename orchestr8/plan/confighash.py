@@ -25,8 +25,8 @@ def config_hash(service: ServiceSpec) -> str:
 
 @functools.cache
 def _fields(kind: type) -> tuple[tuple[str, Any], ...]:
-    """Names and defaults of a frozen dataclass; all its defaults are plain values."""
-    return tuple((each.name, each.default) for each in dataclasses.fields(kind))
+    """Names and defaults of what makes a frozen dataclass another one; all its defaults are plain values."""
+    return tuple((each.name, each.default) for each in dataclasses.fields(kind) if each.compare)
 
 
 def _canonical(value: Any) -> Any:

@@ -4,6 +4,7 @@ The document comes validated from `stack.load`; what is checked here is its shap
 a document that some other client wrote. Whether things exist on this machine is asked by the verbs.
 """
 
+import dataclasses
 from collections.abc import Mapping
 from typing import Any, Final
 
@@ -40,10 +41,13 @@ def build_desired(document: Document) -> Desired:
     stack = StackName(_text(document, "name", "the document"))
     networks = {key: _network(stack, key, each or {}) for key, each in _mapping(document, "networks").items()}
     volumes = {key: _volume(stack, key, each or {}) for key, each in _mapping(document, "volumes").items()}
+    meta = _mapping(document, "x-orchestr8")
+    origins, contents = _mapping(meta, "origins"), _mapping(meta, "contents")
     services = {}
     for key, each in sorted(_mapping(document, "services").items()):
         try:
-            services[ServiceName(key)] = _service(stack, key, each or {}, networks, volumes)
+            service = _service(stack, key, each or {}, networks, volumes)
+            services[ServiceName(key)] = _with_hash(service, each or {}, _mapping(origins, key), contents)
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise InvalidInput(f"services.{key}: not as `config` prints it: {error!r}") from error
     for service in services.values():
@@ -55,7 +59,6 @@ def build_desired(document: Document) -> Desired:
     cycle = find_cycle({name: [each.service for each in spec.depends_on] for name, spec in services.items()})
     if cycle:
         raise InvalidInput(f"dependency cycle: {' -> '.join(cycle)}", code="O8-201")
-    meta = _mapping(document, "x-orchestr8")
     return Desired(
         stack=stack,
         services=services,
@@ -112,18 +115,19 @@ def _service(
     )
     if service.container_name and service.replicas > 1:
         raise InvalidInput(f"{where}: container_name allows one replica, not {service.replicas}", code="O8-202")
-    return _with_hash(service)
+    return service
 
 
-def _with_hash(service: ServiceSpec) -> ServiceSpec:
-    return ServiceSpec(
-        name=service.name,
-        container=service.container,
-        replicas=service.replicas,
-        container_name=service.container_name,
-        depends_on=service.depends_on,
-        config_hash=config_hash(service),
-    )
+def _with_hash(service: ServiceSpec, content: Document, origins: Document, contents: Document) -> ServiceSpec:
+    """With what the client knows besides the document: where settings came from, and digests of what files hold."""
+    granted = {
+        f"{section}.{each['source']}": str(contents.get(f"{section}.{each['source']}", ""))
+        for section in ("configs", "secrets")
+        for each in content.get(section) or ()
+    }
+    container = dataclasses.replace(service.container, contents=_pairs(granted), origins=_pairs(origins))
+    service = dataclasses.replace(service, container=container)
+    return dataclasses.replace(service, config_hash=config_hash(service))
 
 
 def _container(

@@ -1,13 +1,16 @@
 """What differs between the settings a container was made from and those it should have, in the stack file's words.
 
-Values of environment variables and labels are never printed: they may be secrets.
+Each with both values and the places that they came from. What may be a secret is never printed: see `model.secrecy`.
 """
 
 import dataclasses
+import json
 from collections.abc import Iterator
+from types import NoneType
 from typing import Any, Final
 
 from orchestr8.model.observed import ObservedContainer
+from orchestr8.model.secrecy import MASKED, is_secret, without_user_part
 from orchestr8.model.specs import ContainerSpec, ServiceSpec
 
 # Names that differ between our specs and the stack file.
@@ -40,58 +43,134 @@ def _was_named(observed: ObservedContainer) -> bool:
 
 
 def why_stale(service: ServiceSpec, observed: ObservedContainer, spec: ContainerSpec | None) -> str:
-    """One line: `image changed: rootfs:/a -> rootfs:/b; settings changed: environment.DEBUG`."""
+    """One line: `environment.LOG_LEVEL changed: "info" (stack.yml:12) -> "debug" (override.yml:3)`."""
+    new = service.container
     parts = []
     name = service.container_name or f"{observed.stack}-{observed.service}-{observed.number}"
     if name != observed.name:
         parts.append(f"container_name changed: {observed.name} -> {name}")
-    old_image = spec.image if spec is not None else observed.image
-    if old_image != service.container.image:
-        parts.append(f"image changed: {old_image} -> {service.container.image}")
-    keys = [] if spec is None else [key for key in changed_keys(spec, service.container) if key != "image"]
-    if keys:
-        parts.append(f"settings changed: {', '.join(keys)}")
+    if spec is None:
+        if observed.image != new.image:
+            parts.append(f"image changed: {observed.image} -> {new.image}")
+        return "; ".join(parts) or "settings changed"
+    places = _Places(spec, observed.stack), _Places(new, observed.stack)
+    changes = list(_changes(spec, new))
+    parts += [_told(change, *places) for change in changes[:_MOST_TOLD]]
+    if len(changes) > _MOST_TOLD:
+        parts.append(f"{len(changes) - _MOST_TOLD} more settings changed")
     return "; ".join(parts) or "settings changed"
 
 
 def changed_keys(old: ContainerSpec, new: ContainerSpec) -> list[str]:
     """The keys that differ, with a second level where there is one: `environment.DEBUG`, `healthcheck.interval`."""
-    found: dict[str, None] = {}
+    return [change.key for change in _changes(old, new)]
+
+
+_MOST_TOLD: Final = 5
+_MOST_LETTERS: Final = 60  # of a value
+_UNTOLD: Final = ("labels", "contents", "configs", "secrets")  # long, or nobody's business
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class _Change:
+    key: str  # in the stack file's words
+    before: Any  # None: nothing
+    after: Any
+
+
+class _Places:
+    """Where a container's settings came from."""
+
+    def __init__(self, spec: ContainerSpec, stack: str) -> None:
+        self.by_key = dict(spec.origins)
+        self.stack = stack
+
+    def of(self, key: str) -> str:
+        """The place of a setting, or of the key that it stands under; "" when it stands nowhere."""
+        top, _, name = key.partition(".")
+        short = f"{top}.{name.removeprefix(f'{self.stack}_')}"
+        return self.by_key.get(key) or self.by_key.get(short) or self.by_key.get(top, "")
+
+
+def _told(change: _Change, old: _Places, new: _Places) -> str:
+    """A change with both values, each with its place; without them, where they must not be seen or say little."""
+    sides = ((change.before, old.of(change.key)), (change.after, new.of(change.key)))
+    masked = is_secret(change.key.rpartition(".")[2]) or any(place.endswith(MASKED) for _, place in sides)
+    plain = all(isinstance(value, (str, int, float, bool, NoneType)) or _is_words(value) for value, _ in sides)
+    if change.key.partition(".")[0] in _UNTOLD or not plain:
+        places = list(dict.fromkeys(place for value, place in sides if place and value is not None))
+        return f"{change.key} changed" + (f" ({' -> '.join(places)})" if places else "")
+    shown = [_side("(masked)" if masked and value is not None else _shown(value), place.removesuffix(MASKED))
+             if value is not None else "" for value, place in sides]  # fmt: skip
+    if not shown[0]:
+        return f"{change.key} added: {shown[1]}"
+    if not shown[1]:
+        return f"{change.key} removed: was {shown[0]}"
+    return f"{change.key} changed: {shown[0]} -> {shown[1]}"
+
+
+def _side(value: str, place: str) -> str:
+    return f"{value} ({place})" if place else value
+
+
+def _is_words(value: Any) -> bool:
+    return isinstance(value, tuple) and all(isinstance(each, str) for each in value)
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    text = json.dumps(without_user_part(value) if isinstance(value, str) else value, ensure_ascii=False)
+    return text if len(text) <= _MOST_LETTERS else f"{text[: _MOST_LETTERS - 3]}..."
+
+
+def _changes(old: ContainerSpec, new: ContainerSpec) -> list[_Change]:
+    found: dict[str, _Change] = {}
     for field in dataclasses.fields(ContainerSpec):
         before, after = getattr(old, field.name), getattr(new, field.name)
-        if before != after:
-            found.update(dict.fromkeys(_keys_of(field.name, before, after)))
-    return list(found)
+        if field.compare and before != after:
+            for change in _changes_of(field.name, before, after):
+                found.setdefault(change.key, change)
+    return list(found.values())
 
 
-def _keys_of(name: str, before: Any, after: Any) -> Iterator[str]:
+def _changes_of(name: str, before: Any, after: Any) -> Iterator[_Change]:
     key = _KEYS.get(name, name)
     match name:
         case "environment" | "labels":
-            yield from (f"{key}.{each}" for each in _changed(dict(before), dict(after)))
+            yield from _changed(f"{key}.", dict(before), dict(after))
+        case "contents":
+            yield from _changed("", dict(before), dict(after))
         case "unset_environment":
-            yield from (f"{key}.{each}" for each in sorted(set(before) ^ set(after)))
+            yield from _changed(f"{key}.", dict.fromkeys(before, _UNSET), dict.fromkeys(after, _UNSET))
         case "mounts":
-            yield from (f"{key}.{each}" for each in _changed(_by(before, "target"), _by(after, "target")))
+            yield from _changed(f"{key}.", _by(before, "target"), _by(after, "target"))
         case "networks":
-            yield from (f"{key}.{each}" for each in _changed(_by(before, "network"), _by(after, "network")))
+            yield from _changed(f"{key}.", _by(before, "network"), _by(after, "network"))
         case "resources":
-            yield from _changed_fields(before, after)
+            for each in _changed_fields("", before, after):
+                yield _Change(each.key, each.before or None, each.after or None)  # no limit is written as 0
         case "healthcheck" if before is not None and after is not None:
-            yield from (f"{key}.{each}" for each in _changed_fields(before, after))
+            yield from _changed_fields(f"{key}.", before, after)
         case _:
-            yield key
+            yield _Change(key, before if before != "" else None, after if after != "" else None)
 
 
-def _changed(before: dict[str, Any], after: dict[str, Any]) -> list[str]:
-    return [each for each in sorted({*before, *after}) if before.get(each) != after.get(each)]
+_UNSET: Final = "unset, as with the caller"
+
+
+def _changed(prefix: str, before: dict[str, Any], after: dict[str, Any]) -> Iterator[_Change]:
+    for each in sorted({*before, *after}):
+        if before.get(each) != after.get(each):
+            yield _Change(f"{prefix}{each}", before.get(each), after.get(each))
 
 
 def _by(items: tuple[Any, ...], field: str) -> dict[str, Any]:
     return {getattr(each, field): each for each in items}
 
 
-def _changed_fields(before: Any, after: Any) -> Iterator[str]:
+def _changed_fields(prefix: str, before: Any, after: Any) -> Iterator[_Change]:
     for field in dataclasses.fields(before):
         if getattr(before, field.name) != getattr(after, field.name):
-            yield _KEYS.get(field.name, field.name)
+            name = _KEYS.get(field.name, field.name)
+            yield _Change(f"{prefix}{name}", getattr(before, field.name), getattr(after, field.name))

@@ -26,13 +26,13 @@ def check_networks(specs: Iterable[NetworkSpec], snapshot: Snapshot) -> None:
         if spec.external and not exists:
             raise InvalidInput(
                 f"network {spec.name} declared as external, but could not be found",
-                code="O8-205",
+                code="O8-710",
                 helps=["bring up the stack that owns it first", f"or remove `external` from networks.{spec.key}"],
             )
         if not spec.external and spec.name in snapshot.foreign_networks:
             raise Conflict(
                 f"network {spec.name} belongs to another stack",
-                code="O8-207",
+                code="O8-711",
                 helps=[f"to share it, set `external: true` under networks.{spec.key}", "or give it another `name`"],
             )
 

@@ -220,7 +220,7 @@ class Assembly:
             first = self._replicas(name)[0].name
             raise InvalidInput(
                 f"dependency failed to start: container {first} has no healthcheck configured",
-                code="O8-208",
+                code="O8-607",
                 helps=[f"add a `healthcheck` to services.{name}", "or depend on it with `service_started`"],
             )
 

@@ -23,7 +23,7 @@ def check_volumes(specs: Iterable[VolumeSpec], snapshot: Snapshot) -> None:
         if spec.external and spec.name not in snapshot.volumes and spec.name not in snapshot.foreign_volumes:
             raise InvalidInput(
                 f'external volume "{spec.name}" not found',
-                code="O8-206",
+                code="O8-712",
                 helps=["bring up the stack that owns it first", f"or remove `external` from volumes.{spec.key}"],
             )
 

@@ -71,7 +71,7 @@ def _judge_running(action: WaitFor, container: ObservedContainer, look: Look) ->
                 raise WaitFailed(
                     f"dependency failed to start: container {container.name} has no healthcheck configured",
                     container.name,
-                    code="O8-208",
+                    code="O8-607",
                 )
             if container.health is Health.UNHEALTHY:
                 message = f"dependency failed to start: container {container.name} is unhealthy"

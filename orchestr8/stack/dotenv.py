@@ -14,7 +14,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 
-from orchestr8.stack.interpolate import BadTemplate, Lookup, RequiredVariable, substitute
+from orchestr8.stack.interpolate import MAX_TOTAL, BadTemplate, Lookup, RequiredVariable, substitute
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -36,17 +36,22 @@ class BadEnvFile(ValueError):
         self.message = message
 
 
+def _nothing(_: str) -> None:
+    return None
+
+
 def parse_dotenv(
-    text: str, lookup: Lookup = lambda _: None, unset: Callable[[str], None] = lambda _: None
+    text: str, lookup: Lookup = _nothing, *, earlier: Lookup = _nothing, unset: Callable[[str, int], None] | None = None
 ) -> dict[str, str]:
-    """Keys and values in the file's order. Variables come from `lookup` first, then from earlier lines.
+    """Keys and values in the file's order. Variables come from `lookup` first, then from the lines above, then from
+    `earlier`: the files before this one. `unset` is told of those that have no value, and on which line they stand.
 
     Raises BadEnvFile.
     """
-    return _Parser(text.removeprefix("\ufeff").replace("\r\n", "\n"), lookup, unset).parse()
+    return _Parser(text.removeprefix("\ufeff").replace("\r\n", "\n"), lookup, earlier, unset).parse()
 
 
-def parse_raw(text: str, lookup: Lookup = lambda _: None) -> dict[str, str]:
+def parse_raw(text: str, lookup: Lookup = _nothing) -> dict[str, str]:
     """`format: raw`: no quotes, no variables, no trailing comments. Raises BadEnvFile."""
     values: dict[str, str] = {}
     for number, line in enumerate(text.removeprefix("\ufeff").splitlines(), 1):
@@ -56,6 +61,8 @@ def parse_raw(text: str, lookup: Lookup = lambda _: None) -> dict[str, str]:
         key, equals, value = stripped.partition("=")
         if not key or any(letter.isspace() for letter in key):
             raise BadEnvFile(number, "key cannot contain a space" if key else "no key in front of =")
+        if "\0" in value:
+            raise BadEnvFile(number, "a value cannot hold the character NUL: no program can be given it")
         inherited = value if equals else lookup(key)
         if inherited is not None:
             values[key] = inherited
@@ -63,11 +70,14 @@ def parse_raw(text: str, lookup: Lookup = lambda _: None) -> dict[str, str]:
 
 
 class _Parser:
-    def __init__(self, text: str, lookup: Lookup, unset: Callable[[str], None]) -> None:
+    def __init__(self, text: str, lookup: Lookup, earlier: Lookup, unset: Callable[[str, int], None] | None) -> None:
         self.text = text
         self.position = 0
+        self.counted = 0, 1  # a position, and the line it is on
+        self.length = 0  # of all values
         self.values: dict[str, str] = {}
-        self.inherited = lookup
+        self.lookup = lookup
+        self.earlier = earlier
         self.unset = unset
 
     def parse(self) -> dict[str, str]:
@@ -77,12 +87,22 @@ class _Parser:
             if has_value:
                 raw, quote = self._value()
                 self.values[key] = self._expand(raw, quote, line)
-            elif (found := self.inherited(key)) is not None:
+                self._measure(self.values[key], line)
+            elif (found := self._inherited(key)) is not None:
                 self.values[key] = found
         return self.values
 
+    def _measure(self, value: str, line: int) -> None:
+        self.length += len(value)
+        if self.length > MAX_TOTAL:
+            raise BadEnvFile(line, f"the values of the file become longer than {MAX_TOTAL >> 20} MiB")
+        if "\0" in value:
+            raise BadEnvFile(line, "a value cannot hold the character NUL: no program can be given it")
+
     def _line(self) -> int:
-        return self.text.count("\n", 0, self.position) + 1
+        position, line = self.counted
+        self.counted = self.position, line + self.text.count("\n", position, self.position)
+        return self.counted[1]
 
     def _skip_to_statement(self) -> bool:
         """Move past blank space and comment lines; False at the end."""
@@ -150,13 +170,19 @@ class _Parser:
             return raw.replace("\\'", "'")
         template = _ESCAPE.sub(_unescape, raw) if quote else raw
         try:
-            return substitute(template, self._lookup, self.unset)
+            return substitute(template, self._lookup, lambda name: self.unset(name, line) if self.unset else None)
         except (BadTemplate, RequiredVariable) as error:
             raise BadEnvFile(line, str(error)) from error
 
+    def _inherited(self, name: str) -> str | None:
+        value = self.lookup(name)
+        return self.earlier(name) if value is None else value
+
     def _lookup(self, name: str) -> str | None:
-        value = self.inherited(name)
-        return self.values.get(name) if value is None else value
+        value = self.lookup(name)
+        if value is None:
+            value = self.values.get(name)
+        return self.earlier(name) if value is None else value
 
 
 def _unescape(match: re.Match[str]) -> str:

@@ -9,9 +9,9 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable
 
-from orchestr8.errors import Span
+from orchestr8.errors import InvalidInput, Span
 from orchestr8.stack.nodes import Mapping, Node, Scalar, Sequence
-from orchestr8.stack.problems import Problems
+from orchestr8.stack.problems import MAX_TOLD, Problems
 from orchestr8.stack.suggest import closest
 
 TYPE_CHECKING = False
@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 
 _NAME: Final = re.compile(r"[_a-zA-Z][_a-zA-Z0-9]*")
 _OPERATOR: Final = re.compile(r":?[-?+]")
+MAX_DEPTH: Final = 50  # operands in each other
+MAX_LENGTH: Final = 2**22  # of a text after replacing; no program takes a longer one
+MAX_TOTAL: Final = 2**26  # of all texts of one run
 
 Lookup = Callable[[str], str | None]
 
@@ -37,15 +40,17 @@ class RequiredVariable(ValueError):
         self.message = message
 
 
-def substitute(text: str, lookup: Lookup, unset: Callable[[str], None]) -> str:
+def substitute(text: str, lookup: Lookup, unset: Callable[[str], None], depth: int = 0) -> str:
     """`text` with its variables replaced; `unset` is told of each one that is used, has no value and no default.
 
     Raises BadTemplate and RequiredVariable.
     """
     if "$" not in text:
         return text
+    if depth > MAX_DEPTH:
+        raise BadTemplate(f"more than {MAX_DEPTH} operands stand in each other")
     done: list[str] = []
-    position = 0
+    position = length = 0
     while (dollar := text.find("$", position)) >= 0:
         done.append(text[position:dollar])
         following = text[dollar + 1 : dollar + 2]
@@ -53,8 +58,8 @@ def substitute(text: str, lookup: Lookup, unset: Callable[[str], None]) -> str:
             done.append("$")
             position = dollar + 2
         elif following == "{":
-            end = _closing_brace(text, dollar + 1)
-            done.append(_braced(text[dollar + 2 : end], lookup, unset))
+            end = closing_brace(text, dollar + 1)
+            done.append(_braced(text[dollar + 2 : end], lookup, unset, depth))
             position = end + 1
         elif match := _NAME.match(text, dollar + 1):
             done.append(_value(match[0], lookup, unset))
@@ -62,11 +67,14 @@ def substitute(text: str, lookup: Lookup, unset: Callable[[str], None]) -> str:
         else:  # a dollar that starts nothing stays as it is
             done.append("$")
             position = dollar + 1
+        length += len(done[-1])
+        if length > MAX_LENGTH:
+            raise BadTemplate(f"it becomes longer than {MAX_LENGTH >> 20} MiB")
     done.append(text[position:])
     return "".join(done)
 
 
-def _closing_brace(text: str, opening: int) -> int:
+def closing_brace(text: str, opening: int) -> int:
     depth = 0
     for position in range(opening, len(text)):
         if text[position] == "{":
@@ -78,7 +86,7 @@ def _closing_brace(text: str, opening: int) -> int:
     raise BadTemplate(f"`{text[opening - 1 :]}` has no closing brace")
 
 
-def _braced(inside: str, lookup: Lookup, unset: Callable[[str], None]) -> str:
+def _braced(inside: str, lookup: Lookup, unset: Callable[[str], None], depth: int) -> str:
     name_match = _NAME.match(inside)
     if not name_match:
         raise BadTemplate(f"`${{{inside}}}` does not start with a variable's name")
@@ -92,13 +100,13 @@ def _braced(inside: str, lookup: Lookup, unset: Callable[[str], None]) -> str:
     value = lookup(name)
     present = value is not None and (value != "" or len(operator[0]) == 1)
     if operator[0][-1] == "+":
-        return substitute(operand, lookup, unset) if present else ""
+        return substitute(operand, lookup, unset, depth + 1) if present else ""
     if present:
         assert value is not None
         return value
     if operator[0][-1] == "?":
-        raise RequiredVariable(name, substitute(operand, lookup, unset))
-    return substitute(operand, lookup, unset)
+        raise RequiredVariable(name, substitute(operand, lookup, unset, depth + 1))
+    return substitute(operand, lookup, unset, depth + 1)
 
 
 def _value(name: str, lookup: Lookup, unset: Callable[[str], None]) -> str:
@@ -110,32 +118,39 @@ def _value(name: str, lookup: Lookup, unset: Callable[[str], None]) -> str:
 
 
 class Interpolation:
-    """One run over all files: an unset variable is warned of once, at its first place."""
+    """Values with one set of variables. In a run over all files, an unset variable is warned of once, at its first place.
 
-    def __init__(self, lookup: Lookup, names: Iterable[str], looked_in: list[str], problems: Problems) -> None:
+    `before`: what was run with other variables, in whose stead this one stands for an included file.
+    """
+
+    def __init__(
+        self, lookup: Lookup, names: Iterable[str], looked_in: list[str], problems: Problems,
+        before: Interpolation | None = None,
+    ) -> None:  # fmt: skip
         self.lookup = lookup
         self.names = list(names)  # every variable there is, for suggestions
         self.looked_in = looked_in  # e.g. ["shell", "./.env"]
         self.problems = problems
-        self._warned: set[str] = set()
+        self._warned: set[str] = before._warned if before else set()
+        self._length: list[int] = before._length if before else [0]  # of all that was replaced
 
     def document(self, node: Node, where: str = "") -> Node:
         """`node` with every value interpolated."""
+        if isinstance(node, Scalar):
+            return self._scalar(node, where) if isinstance(node.value, str) and "$" in node.value else node
         if isinstance(node, Mapping):
             items = {key: self.document(value, f"{where}.{key}" if where else key) for key, value in node.items.items()}
             return Mapping(items, node.keys, at=node)
-        if isinstance(node, Sequence):
-            return Sequence(
-                [self.document(item, f"{where}[{index}]") for index, item in enumerate(node.items)], at=node
-            )
-        assert isinstance(node, Scalar)
-        if not isinstance(node.value, str) or "$" not in node.value:
-            return node
-        return self._scalar(node, where)
+        assert isinstance(node, Sequence)
+        return Sequence([self.document(item, f"{where}[{index}]") for index, item in enumerate(node.items)], at=node)
 
     def _scalar(self, node: Scalar, where: str) -> Scalar:
         try:
             value = substitute(node.value, self.lookup, lambda name: self._unset(name, node))
+            self._check(value)
+        except InvalidInput as error:
+            self.problems.error(error.code, error.message, self.place(node, ""))
+            return _failed(node)
         except BadTemplate as error:
             self.problems.error(
                 "O8-303", f"invalid interpolation in `{where}`", self.place(node, ""),
@@ -152,8 +167,13 @@ class Interpolation:
             return _failed(node)
         return Scalar(value, quoted=node.quoted, template=node.value, at=node)
 
+    def _check(self, value: str) -> None:
+        self._length[0] += len(value)
+        if self._length[0] > MAX_TOTAL:
+            raise BadTemplate(f"all variables of the stack together become longer than {MAX_TOTAL >> 20} MiB")
+
     def _unset(self, name: str, node: Scalar) -> None:
-        if name in self._warned:
+        if name in self._warned or len(self.problems.warnings) > MAX_TOLD:
             return
         self._warned.add(name)
         self.problems.warn(
@@ -171,7 +191,7 @@ class Interpolation:
 
     def place(self, node: Scalar, name: str, label: str = "") -> Span:
         """The variable itself inside the scalar's text, or the whole scalar."""
-        lines = self.problems.sources.get(node.file, "").split("\n")
+        lines = self.problems.lines(node.file)
         pattern = re.compile(r"\$\{?" + re.escape(name) + r"(?![_a-zA-Z0-9])" if name else r"\$\{")
         for number in range(node.line, min(node.line + node.value.count("\n") + 2, len(lines)) + 1):
             text = lines[number - 1]
@@ -181,10 +201,10 @@ class Interpolation:
             end = found.end()
             if found[0].startswith("${"):
                 try:
-                    end = _closing_brace(text, found.start() + 1) + 1
+                    end = closing_brace(text, found.start() + 1) + 1
                 except BadTemplate:
                     end = len(text)
-            return Span(node.file, number, found.start() + 1, end + 1, label=label)
+            return Span(node.file, number, found.start() + 1, end + 1, label=label, via=node.via)
         return node.span(label)
 
 

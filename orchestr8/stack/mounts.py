@@ -5,16 +5,19 @@ Paths stay as written here; `normalise` makes them absolute.
 
 from __future__ import annotations
 
+import os
 import re
 
 from orchestr8.stack.nodes import Mapping, Node, Scalar
 from orchestr8.stack.scalars import parse_bytes, parse_mode
-from orchestr8.stack.shapes import Record, ignored, later, now
+from orchestr8.stack.shapes import LABELS, Record, ignored, later, now
 from orchestr8.stack.types import Choice, Flag, Mode, Reading, Schema, Size, Text, Type
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, Final
+
+    from orchestr8.stack.support import SupportLook
 
 _PROPAGATION: Final = frozenset(("private", "rprivate", "shared", "rshared", "slave", "rslave"))
 _SUPPORTED: Final = ("bind", "volume", "tmpfs")
@@ -84,22 +87,23 @@ _LONG: Final = Record(
         "source": now(Text("a path or the name of a volume")),
         "target": now(Text("a path in the container", empty=False)),
         "read_only": now(Flag()),
-        "consistency": ignored(Text()),
+        "consistency": ignored(Text(), "it trades freshness for speed on machines that run containers in another one"),
         "bind": now(Record("a bind", {
-            "create_host_path": now(Flag()),
-            "propagation": later("mounts do not propagate between the host and the container"),
-            "recursive": later("what is mounted below the source is always seen too"),
-            "selinux": ignored(Text()),
+            "create_host_path": now(Flag(), keep=True),
+            "propagation": later(Text("a propagation, such as rslave"), "mounts do not propagate between host and container"),
+            "recursive": later(Choice("enabled", "disabled", "writable", "readonly"),
+                               "what is mounted below the source is always seen too"),
+            "selinux": ignored(Choice("z", "Z"), "files get no SELinux label"),
         })),
         "volume": now(Record("a volume", {
             "nocopy": now(Flag()),
-            "subpath": later("a volume is mounted as a whole"),
-            "labels": ignored(),
+            "subpath": later(Text("a path in the volume"), "a volume is mounted as a whole"),
+            "labels": ignored(LABELS, "a volume has the labels of `volumes:`"),
         })),
         "tmpfs": now(Record("a tmpfs", {"size": now(Size()), "mode": now(Mode())})),
-        "image": later("a mount of type image is not supported yet"),
+        "image": now(Record("an image", {"subpath": now(Text("a path in the image"))})),
     },
-    required=("type", "target"),
+    required=("type",),
 )  # fmt: skip
 
 
@@ -119,34 +123,37 @@ class Mount(Type):
             long = parse_mount(node.value)
         except BadMount as error:
             return run.bad(node, where, str(error), helps=['the short form is "SOURCE:TARGET" or "SOURCE:TARGET:ro"'])
+        if long["type"] == "volume":
+            long.setdefault("volume", {})
         return self._checked(_mapping(long, node), where, run)
 
     def _checked(self, node: Mapping, where: str, run: Reading) -> Node | None:
         long = _LONG.read(node, where, run)
-        if not isinstance(long, Mapping) or "type" not in long.items or "target" not in long.items:
+        if not isinstance(long, Mapping) or "type" not in long.items:
             return None
-        if run.is_template(long.items["type"]) or long.items["type"].plain() not in _SUPPORTED:
+        if run.is_template(long.items["type"]):
             return long
-        kind = long.items["type"].plain()
-        source = long.items.get("source")
-        target = long.items["target"]
+        kind = str(long.items["type"].plain())
+        source, target = long.items.get("source"), long.items.get("target")
         if kind == "bind" and (source is None or source.plain() == "") and f"{where}.source" not in run.broken:
             return run.bad(node, where, "a bind mount needs a `source`", code="O8-105")
+        if target is None:
+            if f"{where}.target" not in run.broken:
+                run.broken.add(f"{where}.target")
+                run.problems.error("O8-105", f"`{where}` has no `target`", node, helps=["add `target:`"])
+            return None
         if kind == "tmpfs" and source is not None and source.plain():
             return run.bad(source, where, "a tmpfs has no `source`", helps=["remove it"])
-        if not str(target.plain()).startswith("/") and not run.is_template(target):
-            return run.bad(
-                target, where, f"the target `{target.plain()}` must be an absolute path in the container",
-                helps=[f"write /{str(target.plain()).lstrip('./')}"],
-            )  # fmt: skip
         result = Mapping(at=node)
         for key in sorted(long.items, key=_rank):
-            if key in ("bind", "volume", "tmpfs") and key != kind:
+            if key in _KINDS and key != kind:
                 run.problems.warn(
                     "O8-111", f"`{where}.{key}` has no effect on a mount of type {kind}", long.keys[key]
                 )  # fmt: skip
-            else:
-                result.set(key, long.items[key], long.keys[key])
+            value = long.items[key]
+            if key == "target":
+                value = _clean(value)
+            result.set(key, value, long.keys[key])
         if kind == "bind":
             bind = result.items.get("bind")
             options = Mapping(bind.items, bind.keys, at=bind) if isinstance(bind, Mapping) else Mapping(at=node)
@@ -155,20 +162,33 @@ class Mount(Type):
             result.set("bind", options)
         return result
 
-    def settle(self, node: Node, where: str, run: Reading) -> Node | None:
+    def support(self, node: Node, where: str, look: SupportLook) -> None:
         if not isinstance(node, Mapping):
-            return node
-        kind = node.items["type"]
-        if kind.plain() not in _SUPPORTED and not run.is_template(kind):
-            return run.unsupported(
-                kind, where, f"`{where}`: a mount of type {kind.plain()}", "bind, volume and tmpfs are"
+            return
+        kind, target = node.items["type"], node.items["target"]
+        if kind.plain() not in _SUPPORTED:
+            look.unsupported(kind, f"`{where}`: a mount of type {kind.plain()}", _ELSEWHERE[str(kind.plain())])
+            return
+        if not str(target.plain()).startswith("/"):
+            look.impossible(
+                target, f"`{where}`: the target `{target.plain()}` must be an absolute path in the container",
+                f"write /{str(target.plain()).lstrip('./')}",
             )  # fmt: skip
-        return _LONG.settle(node, where, run)
+        _LONG.support(node, where, look)
+
+    def document(self, node: Node) -> Any:
+        return _LONG.document(node)
 
     def schema(self) -> Schema:
         return {"oneOf": [{"type": "string"}, _LONG.schema()]}
 
 
+_KINDS: Final = ("bind", "volume", "tmpfs", "image")
+_ELSEWHERE: Final = {
+    "image": "it would mount the files of an image; bind, volume and tmpfs are supported",
+    "npipe": "it is a pipe of Windows; bind, volume and tmpfs are supported",
+    "cluster": "it is a volume of a cluster; bind, volume and tmpfs are supported",
+}
 _KEYS: Final = ("type", "source", "target", "read_only")
 
 
@@ -181,6 +201,14 @@ def _mapping(value: dict[str, Any], at: Node) -> Mapping:
     for key, item in value.items():
         result.set(key, _mapping(item, at) if isinstance(item, dict) else Scalar(item, at=at))
     return result
+
+
+def _clean(target: Node) -> Node:
+    """`/a/../b/` is `/b`: one place, one mount."""
+    text = target.plain()
+    if not isinstance(target, Scalar) or not isinstance(text, str) or not text.startswith("/") or "$" in text:
+        return target
+    return Scalar("/" + os.path.normpath(text).lstrip("/"), target.text, at=target)
 
 
 def mount_target(mount: Any) -> Any:

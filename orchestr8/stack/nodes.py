@@ -17,22 +17,31 @@ if TYPE_CHECKING:
 
 RESET = "!reset"  # drop this key from the merged stack
 OVERRIDE = "!override"  # replace instead of merging
+MAX_VIA = 5  # places of the way by which a value came that are kept
 
 
 class Node:
     """A value and its place: 1-based line and column; `end_column` is one past its end on the first line."""
 
-    __slots__ = ("column", "end_column", "file", "line", "tag")
+    __slots__ = ("column", "end_column", "file", "line", "tag", "via")
 
     def __init__(self, at: Node | None = None) -> None:
-        self.file: str = at.file if at else ""
-        self.line: int = at.line if at else 0
-        self.column: int = at.column if at else 0
-        self.end_column: int = at.end_column if at else 0
-        self.tag: str = at.tag if at else ""
+        self.file: str
+        self.line: int
+        self.column: int
+        self.end_column: int
+        self.tag: str
+        self.via: tuple[Span, ...]  # the `extends` and `include` by way of which it came, nearest first
+        if at is None:
+            self.file, self.line, self.column, self.end_column, self.tag, self.via = "", 0, 0, 0, "", ()
+        else:
+            self.file, self.line, self.column, self.end_column = at.file, at.line, at.column, at.end_column
+            self.tag, self.via = at.tag, at.via
 
     def span(self, label: str = "", *, primary: bool = True) -> Span:
-        return Span(self.file, self.line, self.column, self.end_column, label=label, primary=primary)
+        return Span(
+            self.file, self.line, self.column, self.end_column, label=label, primary=primary, via=self.via
+        )  # fmt: skip
 
     def plain(self) -> Any:
         """The value without its places."""
@@ -94,12 +103,74 @@ class Sequence(Node):
         return [value.plain() for value in self.items]
 
 
+def came_by(node: Node, span: Span) -> Node:
+    """A copy of `node` and all in it that came by way of `span`, and is bare of tags and of what they drop."""
+    copy: Node
+    if isinstance(node, Mapping):
+        copy = Mapping(at=node)
+        for key, value in node.items.items():
+            if value.tag != RESET:
+                copy.items[key] = came_by(value, span)
+                copy.keys[key] = came_by(node.keys[key], span)
+    elif isinstance(node, Sequence):
+        copy = Sequence([came_by(item, span) for item in node.items], at=node)
+    else:
+        assert isinstance(node, Scalar)
+        copy = Scalar(node.value, node.text, quoted=node.quoted, template=node.template, at=node)
+        copy.failed = node.failed
+    copy.tag = ""
+    if len(node.via) < MAX_VIA:
+        copy.via = (span, *node.via)
+    return copy
+
+
+def bare(node: Node) -> Node:
+    """`node` without its tags, and without what `!reset` drops: what nothing else is laid over any more."""
+    copy: Node
+    if isinstance(node, Mapping):
+        copy = Mapping(at=node)
+        for key, value in node.items.items():
+            if value.tag != RESET:
+                copy.items[key] = bare(value)
+                copy.keys[key] = node.keys[key]
+    elif isinstance(node, Sequence):
+        copy = Sequence([bare(item) for item in node.items], at=node)
+    elif node.tag:
+        assert isinstance(node, Scalar)
+        copy = Scalar(node.value, node.text, quoted=node.quoted, template=node.template, at=node)
+        copy.failed = node.failed
+    else:
+        return node
+    copy.tag = ""
+    return copy
+
+
+def size(node: Node) -> int:
+    """How many values stand in it, itself included."""
+    if isinstance(node, Mapping):
+        return 1 + sum(map(size, node.items.values()))
+    return 1 + sum(map(size, node.items)) if isinstance(node, Sequence) else 1
+
+
 _SECRET = re.compile(r"\$\{?[A-Za-z0-9_]*(PASS|SECRET|TOKEN|KEY|CREDENTIAL|PRIVATE)", re.IGNORECASE)
 
 
 def has_secret(node: Node) -> bool:
     """A value that came from a variable whose name says that it must not be shown."""
     return isinstance(node, Scalar) and bool(node.template) and bool(_SECRET.search(node.template))
+
+
+def origin(node: Node) -> list[str]:
+    """Where an interpolated value comes from: the file shows only its template."""
+    if not isinstance(node, Scalar) or not node.template or node.failed:
+        return []
+    shown = "a value that is not shown" if has_secret(node) else f"`{cut(str(node.value))}`"
+    return [f"`{cut(node.template)}` became {shown}"]
+
+
+def cut(text: str, most: int = 60) -> str:
+    """As much of a text as a message has room for."""
+    return text if len(text) <= most else text[: most - 3] + "..."
 
 
 def describe(node: Node) -> str:
@@ -118,5 +189,4 @@ def describe(node: Node) -> str:
         return f"the number {node.text}"
     if has_secret(node):
         return "a text that is not shown"
-    shown = str(value)
-    return f"the text `{shown if len(shown) <= 60 else shown[:57] + '...'}`" if shown else "an empty text"
+    return f"the text `{cut(str(value))}`" if str(value) else "an empty text"

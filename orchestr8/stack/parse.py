@@ -12,7 +12,8 @@ from yaml._yaml import CParser
 from yaml.events import AliasEvent, MappingEndEvent, MappingStartEvent, ScalarEvent, SequenceEndEvent, StreamEndEvent
 
 from orchestr8.errors import Span
-from orchestr8.stack.nodes import OVERRIDE, RESET, Mapping, Node, Scalar, Sequence
+from orchestr8.stack.fixes import quote, untab
+from orchestr8.stack.nodes import OVERRIDE, RESET, Mapping, Node, Scalar, Sequence, cut
 from orchestr8.stack.problems import Problems
 from orchestr8.stack.scalars import resolve
 
@@ -24,13 +25,15 @@ MAX_NODES: Final = 100_000  # written in the file, keys not counted; compose's l
 MAX_EXPANDED: Final = 400_000  # with aliases counted as often as they are used
 MAX_DEPTH: Final = 100  # lists and mappings in each other, through aliases too; later phases walk them by recursion
 _TAG_PREFIX: Final = "tag:yaml.org,2002:"
+_KINDS: Final[dict[str, Any]] = {"int": int, "float": float, "bool": bool, "null": type(None)}
 
 
 class Composer:
     """One file's documents as nodes. What is wrong goes to `problems`; a file that is not YAML yields no document."""
 
-    def __init__(self, text: str, file: str, problems: Problems) -> None:
+    def __init__(self, text: str, file: str, problems: Problems, via: tuple[Span, ...] = ()) -> None:
         self.file = file
+        self.via = via
         self.problems = problems
         self.lines = text.split("\n")
         self.parser: Any = CParser(text)
@@ -55,7 +58,7 @@ class Composer:
             return []
         except yaml.reader.ReaderError as error:
             line = self._line_of(error.position)
-            self.problems.error("O8-102", f"this is not YAML: {error.reason}", Span(self.file, line, 1))
+            self.problems.error("O8-102", f"this is not YAML: {error.reason}", Span(self.file, line, 1, via=self.via))
             return []
         except _Stop:
             return []
@@ -69,22 +72,30 @@ class Composer:
         line, column = (mark.line, mark.column) if mark else (0, 0)
         if line >= len(self.lines):  # the parser stands behind the end of the file
             line, column = len(self.lines) - 1, len(self.lines[-1])
-        problem, helps = error.problem or "it cannot be parsed", []
+        if error.problem == "exceeded maximum nesting depth":  # the library's own limit, far above ours
+            self.problems.error(
+                "O8-102", f"the file exceeds the limit of {MAX_DEPTH} levels",
+                Span(self.file, line + 1, column + 1, via=self.via),
+            )  # fmt: skip
+            return
+        problem, helps, fix = error.problem or "it cannot be parsed", [], None
         if "\t" in self.lines[line][: column + 1]:
             problem, helps = "a tab is used for indentation", ["indent with spaces"]
+            fix = untab(self.file, self.problems.lines(self.file))
         elif "mapping values are not allowed" in problem:
             helps = ["quote a value that holds `: `, and check the indentation of this line and the one above"]
         elif "${" in self.lines[line][: column + 1]:
             helps = ['between { } and [ ] a value with a variable is quoted: "${...}"']
-        spans = [Span(self.file, line + 1, column + 1, label=problem)]
+        spans = [Span(self.file, line + 1, column + 1, label=problem, via=self.via)]
         if error.context and error.context_mark and error.context_mark.line != line:
             context = error.context_mark
             spans.append(Span(self.file, context.line + 1, context.column + 1, label=error.context, primary=False))
-        self.problems.error("O8-102", f"this is not YAML: {problem}", spans, helps=helps)
+        self.problems.error("O8-102", f"this is not YAML: {problem}", spans, helps=helps, fix=fix)
 
     def _place(self, node: Node, event: Any) -> None:
         start, end = event.start_mark, event.end_mark
         node.file = self.file
+        node.via = self.via
         node.line = start.line + 1
         node.column = start.column + 1
         if end.line == start.line:
@@ -160,15 +171,34 @@ class Composer:
         value: Any = text
         if plain:
             value = resolve(text)
-        elif event.tag and event.tag.startswith(_TAG_PREFIX):
-            kind = event.tag.removeprefix(_TAG_PREFIX)
-            if kind in ("int", "float", "bool", "null"):
-                value = resolve(text)
         node = Scalar(value, text, quoted=not plain)
         self._place(node, event)
+        if not plain and event.tag and event.tag.startswith(_TAG_PREFIX):
+            self._tagged(node, event.tag.removeprefix(_TAG_PREFIX))
+        if isinstance(node.value, float) and node.value - node.value != 0:
+            self.problems.error(
+                "O8-104", f"{text} is not a number that can be passed on", node, helps=[f'quote it: "{text}"']
+            )  # fmt: skip
         if "\0" in text:
             self.problems.error("O8-104", "a text cannot hold the character NUL: no program can be given it", node)
         return node
+
+    def _tagged(self, node: Scalar, kind: str) -> None:
+        """A value whose kind is said: `!!int "5"`, `!!binary aGk=`."""
+        text = node.text
+        if kind == "binary":
+            from binascii import a2b_base64  # nobody writes it
+
+            try:
+                node.value = a2b_base64(text, strict_mode=True).decode()
+            except ValueError:
+                self.problems.error("O8-104", "`!!binary` takes base64 of text", node)
+        elif kind in _KINDS:
+            node.value = resolve(text)
+            if kind == "float" and type(node.value) is int:
+                node.value = float(node.value)
+            if not isinstance(node.value, _KINDS[kind]) or (kind == "int" and node.value is True):
+                self.problems.error("O8-104", f"`{cut(text)}` is not what its tag `!!{kind}` says", node)
 
     def _sequence(self, event: Any) -> Sequence:
         sequence = Sequence()
@@ -197,7 +227,7 @@ class Composer:
             elif not isinstance(key_node.value, str):
                 self.problems.error(
                     "O8-104", f"a key must be text; `{key_node.text}` is not", key_node,
-                    helps=[f'quote it: "{key_node.text}"'],
+                    helps=[f'quote it: "{key_node.text}"'], fix=quote(key_node, self.problems),
                 )  # fmt: skip
                 mapping.set(key_node.text, value, key_node)
             elif key_node.value in mapping.items:
@@ -233,16 +263,16 @@ class _Stop(Exception):  # ends the composing of a file; the problem is told alr
     pass
 
 
-def parse_documents(text: str, file: str, problems: Problems) -> list[Mapping]:
-    """The documents of one stack file, each a mapping; empty ones are left out."""
-    before = len(problems.errors)
-    documents = Composer(text, file, problems).documents()
+def parse_documents(text: str, file: str, problems: Problems, via: tuple[Span, ...] = ()) -> list[Mapping]:
+    """The documents of one stack file, each a mapping; empty ones are left out.
+
+    `via`: the `include` and `extends` by way of which the file is read.
+    """
+    documents = Composer(text, file, problems, via).documents()
     mappings: list[Mapping] = []
     for document in documents:
         if isinstance(document, Mapping):
             mappings.append(document)
         elif not (isinstance(document, Scalar) and document.value is None):
             problems.error("O8-102", "a stack file is a mapping of keys such as `services:`", document)
-    if not mappings and len(problems.errors) == before:
-        problems.error("O8-102", "the stack file is empty", Span(file, 1, 1), helps=["it needs at least `services:`"])
     return mappings

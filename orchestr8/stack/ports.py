@@ -13,6 +13,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, Final
 
+    from orchestr8.stack.support import SupportLook
+
 LAST_PORT: Final = 65535
 _IN_EFFECT: Final = "TCP ports on IPv4 addresses are"
 
@@ -136,10 +138,10 @@ _LONG: Final = Record(
         "target": now(_Target()),
         "published": now(_Published()),
         "host_ip": now(_HostAddress("an address of the host")),
-        "protocol": now(Choice("tcp", "udp", "sctp")),
-        "mode": now(Choice("ingress", "host")),
-        "name": ignored(Text()),
-        "app_protocol": ignored(Text()),
+        "protocol": now(Choice("tcp", "udp", "sctp", "")),
+        "mode": now(Text("ingress or host")),
+        "name": ignored(Text(), "it is a note for people and other tools"),
+        "app_protocol": ignored(Text(), "it is a note for people and other tools"),
     },
     required=("target",),
 )  # fmt: skip
@@ -184,15 +186,18 @@ class Port(Type):
             entries.append(entry)
         return Sequence(entries, at=node)
 
-    def settle(self, node: Node, where: str, run: Reading) -> Node | None:
+    def support(self, node: Node, where: str, look: SupportLook) -> None:
         if not isinstance(node, Mapping):
-            return node
+            return
         protocol, address = node.items["protocol"], node.items.get("host_ip")
-        if protocol.plain() != "tcp" and not run.is_template(protocol):
-            return run.unsupported(protocol, where, f"`{where}`: publishing a {protocol.plain()} port", _IN_EFFECT)
-        if address and ":" in str(address.plain()) and not run.is_template(address):
-            return run.unsupported(address, where, f"`{where}`: publishing on an IPv6 address", _IN_EFFECT)
-        return _LONG.settle(node, where, run)
+        if protocol.plain() != "tcp":
+            look.unsupported(protocol, f"`{where}`: publishing a {protocol.plain()} port", _IN_EFFECT)
+        if address and ":" in str(address.plain()):
+            look.unsupported(address, f"`{where}`: publishing on an IPv6 address", _IN_EFFECT)
+        _LONG.support(node, where, look)
+
+    def document(self, node: Node) -> Any:
+        return _LONG.document(node)
 
     def schema(self) -> Schema:
         return {"oneOf": [{"type": ["string", "integer"]}, _LONG.schema()]}

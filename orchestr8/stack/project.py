@@ -39,7 +39,9 @@ class LoadOptions:
         self, *, files: list[str] | None = None, project_name: str = "", project_directory: str = "",
         env_files: list[str] | None = None, profiles: list[str] | None = None, services: list[str] | None = None,
         environ: Mapping[str, str] | None = None, working_dir: str = "", strict: bool = False,
-        stdin: Callable[[], str] | None = None, interpolate: bool = True,
+        stdin: Callable[[], str] | None = None, interpolate: bool = True, acting: bool = False,
+        consistency: bool = True, normalize: bool = True, resolve_paths: bool = True, resolve_environment: bool = True,
+        all_resources: bool = False, narrow: bool = False,
     ) -> None:  # fmt: skip
         self.files = list(files or [])
         self.project_name = project_name
@@ -52,6 +54,13 @@ class LoadOptions:
         self.strict = strict
         self.stdin: Callable[[], str] = stdin or _no_stdin
         self.interpolate = interpolate
+        self.acting = acting  # what the engine cannot do is an error, not only told
+        self.consistency = consistency  # check what must hold between keys
+        self.normalize = normalize  # default network, implied dependencies, full names
+        self.resolve_paths = resolve_paths
+        self.resolve_environment = resolve_environment  # read env files and label files
+        self.narrow = narrow  # only the services named on the command line, and those they depend on
+        self.all_resources = all_resources  # keep networks, volumes and the like that no service uses
 
 
 def _no_stdin() -> str:
@@ -80,12 +89,12 @@ def locate(options: LoadOptions, problems: Problems, *, need_files: bool = True)
     cwd = options.working_dir
     explicit = options.env_files or _split(options.environ.get("COMPOSE_ENV_FILES", ""), ",")
     use_dotenv = parse_switch(options.environ.get("COMPOSE_DISABLE_ENV_FILE", "")) is not True
-    if explicit:
-        environment.read_files([absolute(path, cwd) for path in explicit], problems, cwd)
-    elif use_dotenv:
-        _read_dotenv(cwd, environment, problems, cwd)
     directory = absolute(options.project_directory, cwd) if options.project_directory else ""
     files = [path if path == "-" else absolute(path, cwd) for path in options.files]
+    if explicit:
+        environment.read_files([absolute(path, cwd) for path in explicit], problems, cwd)
+    elif use_dotenv:  # before files are looked for: it may name them
+        _read_dotenv(directory or _directory_of(files) or cwd, environment, problems, cwd)
     if not files and (listed := environment.get("COMPOSE_FILE")):
         separator = environment.get("COMPOSE_PATH_SEPARATOR") or ":"
         files = [path if path == "-" else absolute(path, cwd) for path in _split(listed, separator)]
@@ -100,8 +109,8 @@ def locate(options: LoadOptions, problems: Problems, *, need_files: bool = True)
             notes=[f"looked for stack.yml, compose.yaml and their like in {directory or cwd} and every directory above"],
             helps=["name one with -f FILE"],
         )  # fmt: skip
-    directory = directory or (os.path.dirname(files[0]) if files and files[0] != "-" else cwd)
-    if use_dotenv and not explicit and directory != cwd:
+    directory = directory or _directory_of(files) or cwd
+    if use_dotenv and not explicit:
         _read_dotenv(directory, environment, problems, cwd)
     name = options.project_name or environment.get("COMPOSE_PROJECT_NAME") or ""
     if name and not NAME.fullmatch(name):
@@ -111,6 +120,11 @@ def locate(options: LoadOptions, problems: Problems, *, need_files: bool = True)
             helps=[f"try `{derived_name(name)}`"] if derived_name(name) else [],
         )  # fmt: skip
     return Project(name=name, files=files, directory=directory, environment=environment, explicit_name=bool(name))
+
+
+def _directory_of(files: list[str]) -> str:
+    """The directory of the first file, or "" when it has none."""
+    return os.path.dirname(files[0]) if files and files[0] != "-" else ""
 
 
 def find_project(options: LoadOptions) -> Project:
@@ -188,10 +202,12 @@ def _name_at_a_glance(project: Project) -> str:
 
 
 def _name_from_documents(project: Project, options: LoadOptions) -> str:
-    from orchestr8.stack.load import name_of, read_documents  # PyYAML: only when it is needed
+    from orchestr8.stack.files import Files  # PyYAML: only when it is needed
+    from orchestr8.stack.load import name_of
 
     problems = Problems()
-    documents = read_documents(project, options, problems)
+    files = Files(problems, options.working_dir, options.stdin)
+    documents = [document for path in project.files for document in files.read(path)]
     name = name_of(project, documents, problems)
     problems.raise_errors()
     return name

@@ -1,331 +1,252 @@
-"""The one table of keys: what each holds, and whether it is in effect.
+"""The one table of keys: what each holds, and whether the engine acts on it.
 
-`now`: in effect. `later`: it changes isolation or what runs, so it is an error until it is supported, never ignored.
+`now`: it does. `later`: the key changes isolation or what runs, so a verb that acts refuses it until the engine can do it.
 `ignored`: any other key of the Compose format; a warning at its first place. A key that stands in no table is unknown.
-Checks, the long form, merging and `schema/stack.schema.json` all come from here.
+Each row that is not `now` says what the key does elsewhere, and what happens here. Checks, the long form, merging, the
+canonical document and `schema/stack.schema.json` all come from here; parts of the table stand beside their kinds.
 """
 
 from __future__ import annotations
 
+from orchestr8.stack.build import BUILD
+from orchestr8.stack.deploy import DEPLOY
+from orchestr8.stack.devices import DEVICES, GPUS
+from orchestr8.stack.grants import CONFIG, SECRET, SERVICE_CONFIGS, SERVICE_SECRETS
+from orchestr8.stack.hooks import DEVELOP, HOOKS, INIT_HOOKS
+from orchestr8.stack.hosts import EXTRA_HOSTS
+from orchestr8.stack.limits import BLKIO, ULIMITS
 from orchestr8.stack.mounts import Mount, Tmpfs, mount_target
-from orchestr8.stack.nodes import Mapping, Node, Scalar, Sequence
+from orchestr8.stack.networks import NETWORK, SERVICE_NETWORKS, VOLUME
+from orchestr8.stack.nodes import Mapping, Node, Scalar
 from orchestr8.stack.ports import Port, port_identity
 from orchestr8.stack.services import (
+    HEALTHCHECK,
+    LOGGING,
+    PROVIDER,
     Command,
     DependsOn,
     EnvFile,
-    HealthTest,
+    Extends,
     Mounts,
     Processors,
+    PullPolicy,
     Restart,
-    ServiceNetworks,
-)  # fmt: skip
-from orchestr8.stack.shapes import NAMES, ListOf, Named, Pairs, Record, Rule, ignored, later, now
+)
+from orchestr8.stack.shapes import (
+    ALL_TEXTS,
+    LABELS,
+    NAMES,
+    NUMBERS_OR_TEXTS,
+    OPTIONS,
+    TEXT_OR_TEXTS,
+    TEXTS,
+    VARIABLES,
+    ListOf,
+    Named,
+    NamesOr,
+    OrNull,
+    Record,
+    Rule,
+    ignored,
+    later,
+    now,
+)
 from orchestr8.stack.types import (
     ANYTHING,
-    AsText,
     Duration,
     Flag,
+    Microseconds,
     Number,
     Reading,
     Schema,
     Size,
     Text,
     Type,
-)  # fmt: skip
+)
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Final
+    from typing import Any, Final
 
 NAME: Final = "[a-zA-Z0-9._-]+"
 _NAME_HINT: Final = "letters, digits and . _ - make up a name"
-_LABELS: Final = Pairs(AsText(), bare="")
-
-HEALTHCHECK: Final = Record("a healthcheck", {
-    "disable": now(Flag()),
-    "interval": now(Duration()),
-    "retries": now(Number(least=0)),
-    "start_interval": now(Duration()),
-    "start_period": now(Duration()),
-    "test": now(HealthTest()),
-    "timeout": now(Duration()),
-})  # fmt: skip
 
 
-class Logging(Record):
-    """Options belong to their driver: another driver's are not mixed in."""
-
-    def merge(self, base: Node, over: Node) -> Node:
-        drivers = {each.items["driver"].plain() for each in (base, over)
-                   if isinstance(each, Mapping) and "driver" in each.items}  # fmt: skip
-        return over if len(drivers) > 1 else super().merge(base, over)
+def _itself(item: Any) -> Any:
+    return item
 
 
-LOGGING: Final = Logging("a logging", {"driver": now(Text()), "options": now(ANYTHING)})
+def _link(item: Any) -> Any:
+    return str(item).partition("=")[0]
 
-DEPLOY: Final = Record("a deploy", {
-    "endpoint_mode": ignored(Text()),
-    "labels": ignored(_LABELS),
-    "mode": ignored(Text()),
-    "placement": ignored(),
-    "replicas": now(Number(least=0)),
-    "resources": ignored(reason="limits are set by mem_limit, cpus and pids_limit"),
-    "restart_policy": ignored(reason="`restart:` is in effect"),
-    "rollback_config": ignored(),
-    "update_config": ignored(),
-}, null=True)  # fmt: skip
+
+def _path(item: Any) -> Any:
+    return item["path"] if isinstance(item, dict) else item
+
+
+_SHARES: Final = "it would share a namespace of the host or of another container; here each container has its own"
+_WINDOWS: Final = "it speaks to Windows containers; here they are Linux"
+_LINK: Final = "services reach each other by name; for another name use `networks: {…: {aliases: […]}}`"
+_RESOLV: Final = "it would be written to the container's resolv.conf; here the engine's own resolver is asked"
+_REALTIME: Final = "it gives the container real-time processor time; here no limit of this kind is set"
+_SHARE: Final = "it would weigh or limit the container's share of processors; here only `cpus` does"
+_MODEL: Final = "it hands the address of a language model to the container; no model runner is known here"
+_HOOK: Final = "it would run a program at this moment of the container's life; here none is run"
 
 SERVICE: Final = Record("a service", {
     # what runs
     "image": now(Text("an image, such as rootfs:/", empty=False)),
-    "command": now(Command()),
-    "entrypoint": now(Command()),
-    "environment": now(Pairs(AsText(null=True))),
-    "env_file": now(ListOf(EnvFile(), "a path, or a list of paths", single=True,
-                           unique=lambda item: item["path"] if isinstance(item, dict) else item)),
+    "command": now(Command(), keep=True),
+    "entrypoint": now(Command(), keep=True),
+    "environment": now(VARIABLES),
+    "env_file": now(ListOf(EnvFile(), "a path, or a list of paths", single=True, unique=_path)),
     "working_dir": now(Text("a path in the container")),
     "user": now(Text("a user, such as 1000:1000 or www-data")),
     "hostname": now(Text("a host name", r"(?=.{1,64}$)[a-zA-Z0-9_]([a-zA-Z0-9_.-]*[a-zA-Z0-9_])?",
                          hint="up to 64 letters, digits, - and . make up a host name")),
-    "init": now(Flag()),
+    "init": now(Flag(), keep=True),
     "tty": now(Flag()),
     "stdin_open": now(Flag()),
     "read_only": now(Flag()),
-    "build": later("orchestr8 does not build images; name one by `image:`"),
-    "platform": later("images run on this machine's own platform"),
-    "runtime": later("orchestr8 has one runtime, its own"),
-    "provider": later(),
-    "models": later(),
-    "extends": later("copy the settings, or share them with a YAML anchor"),
+    "build": later(BUILD, "it makes the image; orchestr8 does not build yet, so name one that exists by `image:`"),
+    "platform": later(Text("a platform, such as linux/arm64"), "images run on this machine's own platform"),
+    "runtime": later(Text("the name of a runtime"), "orchestr8 has one runtime, its own"),
+    "provider": later(PROVIDER, "it hands the service to a program that makes it; here a service is a container"),
+    "models": later(NamesOr("models", Named("a mapping of models", OrNull("a model", {
+        "endpoint_var": now(Text("the name of a variable")), "model_var": now(Text("the name of a variable")),
+    }))), _MODEL),
+    "extends": now(Extends()),
     # when it runs
     "depends_on": now(DependsOn()),
     "healthcheck": now(HEALTHCHECK),
     "restart": now(Restart()),
     "deploy": now(DEPLOY),
-    "scale": now(Number(least=0)),
+    "scale": now(Number(least=0), keep=True),
     "profiles": now(NAMES),
     "stop_signal": now(Text("a signal, such as SIGINT", r"(SIG)?[A-Z][A-Z0-9+-]*|[0-9]{1,2}",
                             hint="signals are written in capitals: SIGTERM, SIGINT, SIGUSR1")),
     "stop_grace_period": now(Duration()),
-    "pre_start": later(),
-    "post_start": later(),
-    "pre_stop": later(),
+    "pre_start": later(INIT_HOOKS, _HOOK),
+    "post_start": later(HOOKS, _HOOK),
+    "pre_stop": later(HOOKS, _HOOK),
     # what it is called
     "container_name": now(Text("a container's name", "[a-zA-Z0-9][a-zA-Z0-9_.-]+", empty=False,
                                hint="letters, digits and _ . - make up a name of two or more")),
-    "labels": now(_LABELS),
-    "label_file": ignored(),
-    "annotations": ignored(Pairs(AsText(), bare="")),
+    "labels": now(LABELS),
+    "label_file": now(TEXT_OR_TEXTS),
+    "annotations": ignored(LABELS, "they are notes for another runtime"),
     # network
-    "networks": now(ServiceNetworks(NAMES)),
+    "networks": now(SERVICE_NETWORKS),
     "ports": now(ListOf(Port(), "a list of ports", unique=port_identity)),
-    "expose": ignored(ListOf(AsText(), "a list of ports", unique=lambda item: item),
+    "expose": ignored(NUMBERS_OR_TEXTS,
                       "containers of one network reach every port of each other"),
-    "network_mode": later(),
-    "links": later("services reach each other by name; for another name use `networks: {…: {aliases: […]}}`"),
-    "external_links": later(),
-    "dns": later(),
-    "dns_opt": later(),
-    "dns_search": later(),
-    "extra_hosts": later(),
-    "domainname": ignored(Text()),
-    "mac_address": ignored(Text()),
+    "network_mode": later(Text("a network mode"), "it would take the network of the host or of another container, or none"),
+    "links": later(ListOf(Text(), "a list of services", unique=_link), _LINK),
+    "external_links": later(TEXTS, _LINK),
+    "dns": later(TEXT_OR_TEXTS, _RESOLV),
+    "dns_opt": later(TEXTS, _RESOLV),
+    "dns_search": later(TEXT_OR_TEXTS, _RESOLV),
+    "extra_hosts": later(EXTRA_HOSTS, "they would stand in the container's /etc/hosts"),
+    "domainname": ignored(Text(), "it is the NIS domain; write the whole name as `hostname:`"),
+    "mac_address": ignored(Text(), "elsewhere the interface has this address; here one is made up"),
     # storage
     "volumes": now(Mounts(Mount(), "a list of mounts", unique=mount_target)),
-    "tmpfs": now(ListOf(Tmpfs(), "a path, or a list of paths", single=True, unique=lambda item: item)),
-    "volumes_from": later(),
-    "configs": later(),
-    "secrets": later(),
-    "devices": later(),
-    "storage_opt": ignored(),
-    "shm_size": ignored(Size()),
+    "tmpfs": now(ListOf(Tmpfs(), "a path, or a list of paths", single=True, unique=_itself)),
+    "volumes_from": later(ALL_TEXTS, "it would mount what another container mounts"),
+    "configs": later(SERVICE_CONFIGS, "their files would be mounted into the container"),
+    "secrets": later(SERVICE_SECRETS, "their files would be mounted into the container"),
+    "devices": later(DEVICES, "they would be given to the container"),
+    "storage_opt": ignored(OPTIONS, "it limits the container's own layer; here the disk is the limit"),
+    "shm_size": ignored(Size(least=-1), "it sizes /dev/shm; here that has 64 MiB"),
     # limits
     "mem_limit": now(Size(least=-1)),
     "cpus": now(Processors()),
-    "pids_limit": now(Number(least=-1)),
-    "mem_reservation": ignored(Size()),
-    "memswap_limit": ignored(Size(least=-1)),
-    "mem_swappiness": ignored(Number()),
-    "oom_kill_disable": ignored(Flag()),
-    "oom_score_adj": ignored(Number()),
-    "blkio_config": ignored(),
-    "cpu_count": ignored(),
-    "cpu_percent": ignored(),
-    "cpu_period": ignored(),
-    "cpu_quota": ignored(),
-    "cpu_rt_period": ignored(),
-    "cpu_rt_runtime": ignored(),
-    "cpu_shares": ignored(),
-    "cpuset": ignored(),
+    "pids_limit": now(Number(least=-1, cut=True)),
+    "mem_reservation": ignored(Size(least=-1), "it is kept for the container when memory runs short; here nothing is kept"),
+    "memswap_limit": ignored(Size(least=-1), "it limits memory and swap together; here `mem_limit` limits memory"),
+    "mem_swappiness": ignored(Size(least=-1), "it says how eagerly the kernel swaps; here as it does for all"),
+    "oom_kill_disable": ignored(Flag(), "it keeps the kernel from killing when memory is short; here it may", keep=True),
+    "oom_score_adj": ignored(Number(least=-1000, most=1000), "it says whom the kernel kills first; here all are equal"),
+    "blkio_config": ignored(BLKIO, "it limits reading and writing of disks; here that is not limited"),
+    "cpu_count": ignored(Number(least=0), _WINDOWS),
+    "cpu_percent": ignored(Number(least=0, most=100, fraction=True), _WINDOWS),
+    "cpu_period": ignored(Microseconds(), _SHARE),
+    "cpu_quota": ignored(Microseconds(), _SHARE),
+    "cpu_rt_period": ignored(Microseconds(), _REALTIME),
+    "cpu_rt_runtime": ignored(Microseconds(), _REALTIME),
+    "cpu_shares": ignored(Number(cut=True), _SHARE),
+    "cpuset": ignored(Text("processors, such as 0-3 or 0,1"), "it names the processors to run on; here all are used"),
     # isolation
-    "privileged": later(),
-    "cap_add": later(),
-    "cap_drop": later(),
-    "security_opt": later(),
-    "userns_mode": later(),
-    "pid": later(),
-    "ipc": later(),
-    "uts": later(),
-    "cgroup": later(),
-    "cgroup_parent": later(),
-    "isolation": later(),
-    "group_add": later(),
-    "sysctls": later(),
-    "ulimits": later(),
-    "device_cgroup_rules": later(),
-    "gpus": later(),
-    "credential_spec": later(),
-    "use_api_socket": later(),
+    "privileged": later(Flag(), "it would lift the walls between the container and the machine"),
+    "cap_add": later(TEXTS, "it would give the program further rights; it has Docker's usual ones"),
+    "cap_drop": later(TEXTS, "it would take rights from the program; it has Docker's usual ones"),
+    "security_opt": later(TEXTS, "it would change the program's confinement; that is Docker's usual one"),
+    "userns_mode": later(Text("a user namespace mode"), _SHARES),
+    "pid": later(Text("a process namespace"), _SHARES),
+    "ipc": later(Text("an IPC namespace"), _SHARES),
+    "uts": later(Text("a host name namespace"), _SHARES),
+    "cgroup": later(Text("host or private", "host|private|service:.+", empty=False), _SHARES),
+    "cgroup_parent": later(Text("a cgroup"), "it would put the container below this cgroup; here it is below the engine's"),
+    "isolation": later(Text("an isolation"), _WINDOWS),
+    "group_add": later(NUMBERS_OR_TEXTS, "it would add groups to the program's own"),
+    "sysctls": later(LABELS, "it would set kernel parameters of the container"),
+    "ulimits": later(ULIMITS, "it would limit what a process may use; the engine's own limits hold"),
+    "device_cgroup_rules": later(ALL_TEXTS, "they would let the container use further devices"),
+    "gpus": later(GPUS, "it would give GPUs to the container; there is no driver for them here"),
+    "credential_spec": later(Record("a credential_spec", {
+        "config": now(Text()), "file": now(Text()), "registry": now(Text()),
+    }), _WINDOWS),
+    "use_api_socket": later(Flag(), "it would give the engine's socket to the container"),
     # tools around it
-    "attach": ignored(Flag(), usual=True),
-    "develop": ignored(),
+    "attach": ignored(Flag(), "`up` shows the logs of every service", usual=True, keep=True),
+    "develop": ignored(DEVELOP, "`watch` follows it elsewhere; here files are not watched"),
     "logging": ignored(LOGGING, "logs are kept by the engine, in its own format, rotated"),
-    "pull_policy": ignored(Text()),
-    "pull_refresh_after": ignored(Text()),
-}, hint="a service needs at least `image:`")  # fmt: skip
+    "pull_policy": ignored(PullPolicy(), "an image is pulled when it is missing"),
+    "pull_refresh_after": ignored(Text("a duration"), "an image is pulled when it is missing"),
+}, hint="a service needs at least `image:`", always={"command": None, "entrypoint": None})  # fmt: skip
+
+MODEL: Final = Record("a model", {
+    "name": now(Text("a name", empty=False)),
+    "model": now(Text("a model", empty=False)),
+    "context_size": now(Number(least=0)),
+    "runtime_flags": now(ALL_TEXTS),
+}, needed=("model",))  # fmt: skip
 
 
-class External(Type):
-    """A boolean, or the deprecated {name: …}."""
+class IncludeEntry(Type):
+    """A path, or {path, project_directory, env_file}; gone once it is followed."""
 
-    what = "true or false"
-
-    def read(self, node: Node, where: str, run: Reading) -> Node | None:
-        return node if isinstance(node, Mapping) else Flag().read(node, where, run)
-
-    def schema(self) -> Schema:
-        return {"type": ["boolean", "string", "object"]}
-
-
-class Resource(Record):
-    """A network or volume at the top of the file; `external` ones have only a name."""
+    what = "the path of a stack file, or {path: ...}"
 
     def read(self, node: Node, where: str, run: Reading) -> Node | None:
-        found = super().read(node, where, run)
-        if not isinstance(found, Mapping) or "external" not in found.items:
-            return found
-        external = found.items["external"]
-        if isinstance(external, Mapping):
-            self._deprecated_name(found, external, where, run)
-        if found.items["external"].plain() is True:
-            for key in found.items:
-                if key not in ("external", "name") and not key.startswith("x-"):
-                    run.problems.error(
-                        "O8-204", f"`{where}` is external, so `{key}` cannot be set here",
-                        [found.keys[key].span(), found.keys["external"].span("external here", primary=False)],
-                    )  # fmt: skip
-        return found
-
-    def _deprecated_name(self, found: Mapping, external: Mapping, where: str, run: Reading) -> None:
-        name = external.items.get("name")
-        if "name" in found.items:
-            run.problems.error(
-                "O8-204", f"`{where}`: `name` and `external.name` conflict; only use `name`",
-                [found.keys["name"].span(), external.span(primary=False)],
-            )  # fmt: skip
-        elif name is not None:
-            found.set("name", name, external.keys["name"])
-            run.problems.warn(
-                "O8-109", f"`{where}.external.name` is deprecated", external,
-                helps=["write `name:` and `external: true`"],
-            )  # fmt: skip
-        found.set("external", Scalar(True, at=external), found.keys["external"])
-
-
-class Driver(Text):
-    """The one driver there is, by its names; another one would make a different thing."""
-
-    def __init__(self, *known: str) -> None:
-        super().__init__("a driver")
-        self.known = known
-
-    def settle(self, node: Node, where: str, run: Reading) -> Node | None:
-        if node.plain() in ("", "default", *self.known) or run.is_template(node):
-            return node
-        return run.unsupported(node, where, f"`{where}`: the driver `{node.plain()}`", f"{self.known[0]} is")
-
-
-class Subnet(Text):
-    """The addresses of a network, checked here because the engine has no line to show."""
-
-    def __init__(self) -> None:
-        super().__init__("a subnet such as 10.9.0.0/24")
-
-    def settle(self, node: Node, where: str, run: Reading) -> Node | None:
-        from ipaddress import IPv6Network, ip_network  # few stacks say one
-
-        if run.is_template(node):
-            return node
-        text = str(node.plain())
-        try:
-            subnet = ip_network(text, strict=False)
-        except ValueError:
-            return run.wrong(node, where, self.what, code="O8-305")
-        if isinstance(subnet, IPv6Network):
-            return run.unsupported(node, where, f"`{where}`: an IPv6 subnet", "leave it out: networks are IPv4")
-        if text.partition("/")[0] != str(subnet.network_address):
-            return run.bad(node, where, f"{text} is an address inside of its subnet", helps=[f"write {subnet}"])
-        if subnet.prefixlen > 30:
-            return run.bad(node, where, f"{subnet} has no room for a gateway and a container")
-        if subnet.prefixlen < 8 or subnet.is_loopback or subnet.is_multicast:
-            return run.bad(
-                node, where, f"{subnet} is not for machines of a network", helps=["take one inside 10.0.0.0/8"]
-            )
+        if isinstance(node, Mapping):
+            return _INCLUDE.read(node, where, run)
+        if not isinstance(node, Scalar) or not isinstance(node.value, str):
+            return run.wrong(node, where, self.what)
         return node
 
-
-class Pools(ListOf):
-    """One address pool a network."""
-
-    def settle(self, node: Node, where: str, run: Reading) -> Node | None:
-        found = super().settle(node, where, run)
-        for item in found.items[1:] if isinstance(found, Sequence) else ():
-            run.unsupported(item, where, f"`{where}`: a second address pool", "a network has one")
-        return found
+    def schema(self) -> Schema:
+        return {"oneOf": [{"type": "string"}, _INCLUDE.schema()]}
 
 
-IPAM: Final = Record("an ipam", {
-    "driver": now(Driver("default")),
-    "config": now(Pools(Record("an address pool", {
-        "subnet": now(Subnet()),
-        "ip_range": ignored(Text()),
-        "gateway": ignored(Text()),
-        "aux_addresses": ignored(),
-    }), "a list of address pools", unique=lambda item: item.get("subnet", id(item)), deep=True)),
-    "options": ignored(),
-}, null=True)  # fmt: skip
+_INCLUDE: Final = Record("an include", {
+    "path": now(TEXT_OR_TEXTS), "project_directory": now(Text("a path")), "env_file": now(TEXT_OR_TEXTS),
+}, required=("path",))  # fmt: skip
 
-NETWORK: Final = Resource("a network", {
-    "name": now(Text("a name", empty=False)),
-    "external": now(External()),
-    "labels": now(_LABELS),
-    "ipam": now(IPAM),
-    "driver": now(Driver("bridge")),
-    "driver_opts": ignored(),
-    "internal": later(),
-    "attachable": ignored(Flag()),
-    "enable_ipv4": ignored(Flag(), usual=True),
-    "enable_ipv6": ignored(Flag()),
-}, null=True)  # fmt: skip
 
-VOLUME: Final = Resource("a volume", {
-    "name": now(Text("a name", empty=False)),
-    "external": now(External()),
-    "labels": now(_LABELS),
-    "driver": now(Driver("local")),
-    "driver_opts": later("they change what is mounted"),
-}, null=True)  # fmt: skip
+def _section(noun: str, kind: Type) -> Rule:
+    return now(Named(f"a mapping of {noun}", kind, NAME, _NAME_HINT))
+
 
 STACK_KEYS: Final[dict[str, Rule]] = {
-    "name": now(Text("a name", empty=False)),
-    "version": Rule(ANYTHING),  # obsolete; `load` says so
-    "services": now(Named("a mapping of services", SERVICE, NAME, _NAME_HINT)),
-    "networks": now(Named("a mapping of networks", NETWORK, NAME, _NAME_HINT)),
-    "volumes": now(Named("a mapping of volumes", VOLUME, NAME, _NAME_HINT)),
-    "configs": later(),
-    "secrets": later(),
-    "models": later(),
-    "include": later("give several files by -f"),
+    "name": now(Text("a name")),
+    "version": now(ANYTHING),  # obsolete; `load` says so
+    "include": now(ListOf(IncludeEntry(), "a list of stack files")),
+    "services": _section("services", SERVICE),
+    "networks": _section("networks", NETWORK),
+    "volumes": _section("volumes", VOLUME),
+    "configs": _section("configs", CONFIG),
+    "secrets": _section("secrets", SECRET),
+    "models": _section("models", MODEL),
 }
 STACK: Final = Record("a stack", STACK_KEYS)

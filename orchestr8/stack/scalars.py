@@ -23,11 +23,12 @@ _WORDS: Final[dict[str, Any]] = {
 }  # fmt: skip
 _NUMBER_START: Final = frozenset("+-.0123456789")
 _INTEGER: Final = re.compile(r"([-+]?)(?:0[xX]([0-9a-fA-F]+)|0[bB]([01]+)|0[oO]?([0-7]+)|(0|[1-9][0-9]*))")
+_MOST_DIGITS: Final = 64  # of a number of 64 bits
 _FLOAT: Final = re.compile(r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?")
 
 
 def resolve(text: str) -> Any:
-    """The value of an unquoted, untagged scalar: None, bool, int, float or the text itself."""
+    """The value of an unquoted, untagged scalar: None, bool, int, float or the text itself, where the number is too large."""
     if text in _WORDS:
         return _WORDS[text]
     if text[0] not in _NUMBER_START:
@@ -36,11 +37,11 @@ def resolve(text: str) -> Any:
     if match := _INTEGER.fullmatch(digits):
         sign, *parts = match.groups()
         part, base = next((part, base) for part, base in zip(parts, (16, 2, 8, 10), strict=True) if part is not None)
-        number = int(part, base)
-        if number < 2**63 or (number < 2**64 and sign != "-"):
+        number = int(part, base) if len(part) <= _MOST_DIGITS else 2**64
+        if number < 2**63 or (number < 2**64 and sign != "-") or number == 2**63:
             return -number if sign == "-" else number
-    if _FLOAT.fullmatch(digits):
-        return float(digits)
+    if _FLOAT.fullmatch(digits) and abs(fraction := float(digits)) != float("inf"):
+        return fraction
     return text
 
 

@@ -8,13 +8,13 @@ from orchestr8.stack.mounts import Mount, mount_target
 from orchestr8.stack.nodes import Mapping, Node, Scalar, Sequence
 from orchestr8.stack.problems import Problems
 from orchestr8.stack.scalars import split_command, to_text
-from orchestr8.stack.shapes import ListOf, Named, Record, ignored, now
+from orchestr8.stack.shapes import ListOf, Named, NamesOr, Record, now
 from orchestr8.stack.suggest import did_you_mean
-from orchestr8.stack.types import Choice, Flag, Number, Reading, Schema, Text, Type
+from orchestr8.stack.types import AsText, Choice, Duration, Flag, Number, Reading, Schema, Text, Type
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Final
+    from typing import Any, Final
 
 CONDITIONS: Final = ("service_started", "service_healthy", "service_completed_successfully")
 
@@ -61,8 +61,10 @@ class HealthTest(Type):
     def read(self, node: Node, where: str, run: Reading) -> Node | None:
         if isinstance(node, Scalar) and isinstance(node.value, str):
             return Sequence([Scalar("CMD-SHELL", at=node), node], at=node)
-        if not isinstance(node, Sequence) or not node.items:
+        if not isinstance(node, Sequence):
             return run.wrong(node, where, self.what)
+        if not node.items:  # nothing is said: the image's own
+            return node
         for index, item in enumerate(node.items):
             if not isinstance(item, Scalar) or not isinstance(item.value, str):
                 return run.wrong(item, f"{where}[{index}]", "text")
@@ -82,100 +84,38 @@ class HealthTest(Type):
         return {"type": ["string", "array"], "items": {"type": "string"}}
 
 
-class _Names(Type):
-    """A list of names stands for a mapping of them; `item` gives each one's value."""
-
-    noun = "names"
-
-    def __init__(self, long: Named) -> None:
-        self.long = long
-        self.what = f"a list of {self.noun}, or a mapping"
-
-    def read(self, node: Node, where: str, run: Reading) -> Node | None:
-        if isinstance(node, Mapping):
-            return self.long.read(node, where, run)
-        if not isinstance(node, Sequence):
-            return run.wrong(node, where, self.what)
-        result = Mapping(at=node)
-        for index, item in enumerate(node.items):
-            if not isinstance(item, Scalar) or not isinstance(item.value, str):
-                run.wrong(item, f"{where}[{index}]", "a name")
-            else:
-                result.set(item.value, self.item(item), item)
-        return result
-
-    def item(self, name: Scalar) -> Node:
-        raise NotImplementedError
-
-    def merge(self, base: Node, over: Node) -> Node:
-        return self.long.merge(base, over)
-
-    def settle(self, node: Node, where: str, run: Reading) -> Node | None:
-        return self.long.settle(node, where, run)
-
-    def schema(self) -> Schema:
-        return {"oneOf": [{"type": "array", "items": {"type": "string"}}, self.long.schema()]}
-
-
 class _Dependency(Record):
     """`{condition, required, restart}`. The condition may stand in any of the files, so it is missed after merging."""
 
     def __init__(self) -> None:
-        keys = {"condition": now(Choice(*CONDITIONS)), "required": now(Flag()), "restart": now(Flag())}
-        super().__init__("a dependency", keys)
+        keys = {"condition": now(Choice(*CONDITIONS)), "required": now(Flag(), keep=True), "restart": now(Flag())}
+        super().__init__("a dependency", keys, needed=("condition",))
 
-    def settle(self, node: Node, where: str, run: Reading) -> Node | None:
-        found = super().settle(node, where, run)
+    def complete(self, node: Node, where: str, run: Reading) -> Node:
+        found = super().complete(node, where, run)
         if not isinstance(found, Mapping):
             return found
-        if "condition" not in found.items:
-            if not {where, f"{where}.condition"} & run.broken:
-                run.problems.error("O8-105", f"`{where}` has no `condition`", node, helps=["add `condition:`"])
-            found.set("condition", Scalar(CONDITIONS[0], at=node))
-        if "required" not in found.items:
-            found.set("required", Scalar(True, at=node))
-        return found
+        result = Mapping(found.items, found.keys, at=found)
+        for key, value in (("condition", CONDITIONS[0]), ("required", True)):
+            if key not in result.items:
+                result.set(key, Scalar(value, at=node))
+        return result
 
 
-class DependsOn(_Names):
-    noun = "services"
-
+class DependsOn(NamesOr):
     def __init__(self) -> None:
-        super().__init__(Named("a mapping of services", _Dependency()))
+        super().__init__("services", Named("a mapping of services", _Dependency()))
 
     def item(self, name: Scalar) -> Node:
-        items = {"condition": Scalar(CONDITIONS[0], at=name), "required": Scalar(True, at=name)}
-        return Mapping(items, items, at=name)
+        return dependency(at=name)
 
 
-class _Attachment(Record):
-    """What a service says of a network it joins; nothing said stays null, as in compose."""
-
-    def read(self, node: Node, where: str, run: Reading) -> Node | None:
-        return node if isinstance(node, Scalar) and node.value is None else super().read(node, where, run)
-
-    def merge(self, base: Node, over: Node) -> Node:
-        if not isinstance(over, Mapping):  # only a name: it says nothing new
-            return base
-        return super().merge(base, over)
-
-    def schema(self) -> Schema:
-        return {**super().schema(), "type": ["object", "null"]}
-
-
-class ServiceNetworks(_Names):
-    noun = "networks"
-
-    def __init__(self, aliases: Type) -> None:
-        keys = {"aliases": now(aliases)}
-        keys.update({name: ignored() for name in (
-            "driver_opts", "gw_priority", "interface_name", "ipv4_address", "ipv6_address", "link_local_ips",
-            "mac_address", "priority",
-        )})  # fmt: skip
-        super().__init__(Named("a mapping of networks", _Attachment("a network", keys)))
-
-    def item(self, name: Scalar) -> Node:
-        return Scalar(None, at=name)
+def dependency(*, restart: bool = False, at: Node) -> Mapping:
+    """What a name alone, or a key that needs another service, says of it."""
+    items: dict[str, Node] = {"condition": Scalar(CONDITIONS[0], at=at), "required": Scalar(True, at=at)}
+    if restart:
+        items["restart"] = Scalar(True, at=at)
+    return Mapping(items, dict.fromkeys(items, at), at=at)
 
 
 class EnvFile(Type):
@@ -201,7 +141,7 @@ class EnvFile(Type):
 
 _ENV_FILE: Final = Record(
     "an env file",
-    {"path": now(Text("a path", empty=False)), "required": now(Flag()), "format": now(Choice("raw"))},
+    {"path": now(Text("a path", empty=False)), "required": now(Flag(), keep=True), "format": now(Choice("raw", ""))},
     required=("path",),
 )  # fmt: skip
 
@@ -252,3 +192,87 @@ class Processors(Number):
 
     def __init__(self) -> None:
         super().__init__("a number of processors such as 0.5", least=0, fraction=True)
+
+
+class Healthcheck(Record):
+    """A check that is turned off says nothing else."""
+
+    def document(self, node: Node) -> Any:
+        found = super().document(node)
+        return {"disable": True} if found.get("disable") is True else found
+
+
+HEALTHCHECK: Final = Healthcheck("a healthcheck", {
+    "disable": now(Flag()),
+    "interval": now(Duration()),
+    "retries": now(Number(least=0, cut=True), keep=True),
+    "start_interval": now(Duration()),
+    "start_period": now(Duration()),
+    "test": now(HealthTest()),
+    "timeout": now(Duration()),
+})  # fmt: skip
+
+
+class Logging(Record):
+    """Options belong to their driver: another driver's are not mixed in."""
+
+    def merge(self, base: Node, over: Node) -> Node:
+        drivers = {each.items["driver"].plain() for each in (base, over)
+                   if isinstance(each, Mapping) and "driver" in each.items}  # fmt: skip
+        return over if len(drivers) > 1 else super().merge(base, over)
+
+
+LOGGING: Final = Logging(
+    "a logging", {"driver": now(Text()), "options": now(Named("a mapping of options", AsText(refused=(bool,))))}
+)
+
+
+class _OptionValue(Type):
+    """One value or several. Canonical form: a list of texts."""
+
+    what = "a value, or a list of values"
+
+    def read(self, node: Node, where: str, run: Reading) -> Node | None:
+        one = AsText(refused=(type(None),))
+        found = [one.read(item, where, run) for item in (node.items if isinstance(node, Sequence) else [node])]
+        return Sequence([item for item in found if item is not None], at=node)
+
+    def schema(self) -> Schema:
+        one: Schema = {"type": ["string", "number", "boolean"]}
+        return {"oneOf": [one, {"type": "array", "items": one}]}
+
+
+PROVIDER: Final = Record(
+    "a provider",
+    {"type": now(Text("the name of a provider")), "options": now(Named("a mapping of options", _OptionValue()))},
+    needed=("type",),
+)
+
+
+class PullPolicy(Text):
+    def __init__(self) -> None:
+        super().__init__(
+            "a pull policy", "always|never|build|if_not_present|missing|refresh|daily|weekly|every_([0-9]+[wdhms])+",
+            hint="one of always, never, missing, build, daily, weekly, or every_12h and the like", empty=False,
+        )  # fmt: skip
+
+
+class Extends(Type):
+    """The name of a service, or {service, file}; gone once it is followed."""
+
+    what = "the name of a service, or {service: ..., file: ...}"
+
+    def read(self, node: Node, where: str, run: Reading) -> Node | None:
+        if isinstance(node, Mapping):
+            return _EXTENDS.read(node, where, run)
+        if not isinstance(node, Scalar) or not isinstance(node.value, str) or not node.value:
+            return run.wrong(node, where, self.what)
+        return Mapping({"service": node}, {"service": node}, at=node)
+
+    def schema(self) -> Schema:
+        return {"oneOf": [{"type": "string"}, _EXTENDS.schema()]}
+
+
+_EXTENDS: Final = Record(
+    "an extends", {"service": now(Text("the name of a service")), "file": now(Text("a path"))}, required=("service",)
+)

@@ -9,61 +9,73 @@ import re
 from collections.abc import Callable, Iterable
 from collections.abc import Mapping as MappingOf
 
+from orchestr8.stack.fixes import rename_key
 from orchestr8.stack.nodes import RESET, Mapping, Node, Scalar, Sequence
-from orchestr8.stack.suggest import closest, did_you_mean
-from orchestr8.stack.types import ANYTHING, Reading, Schema, Text, Type, merge, read
+from orchestr8.stack.suggest import closest, did_you_mean, sure
+from orchestr8.stack.types import ANYTHING, AsText, Reading, Schema, Text, Type, merge, read
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, Final
 
-NOW: Final = "now"  # the key is in effect
-LATER: Final = "later"  # it changes isolation or what runs: an error until it is supported
-IGNORED: Final = "ignored"  # a key of the format that changes neither: a warning
+    from orchestr8.stack.support import SupportLook
+
+NOW: Final = "now"  # the engine acts on the key
+LATER: Final = "later"  # it changes isolation or what runs: a verb that acts refuses it until the engine can
+IGNORED: Final = "ignored"  # it changes neither: a warning
 
 
 class Rule:
-    """A key of a record: its kind, its status, and a sentence for whoever used one that is not in effect."""
+    """A key of a record: its kind, its status, and a sentence for whoever used one that the engine does not act on.
 
-    __slots__ = ("kind", "reason", "status", "usual")
+    The sentence says what the key does elsewhere, and what happens here.
+    """
 
-    def __init__(self, kind: Type = ANYTHING, status: str = NOW, reason: str = "", *, usual: bool = False) -> None:
+    __slots__ = ("keep", "kind", "reason", "status", "usual")
+
+    def __init__(
+        self, kind: Type = ANYTHING, status: str = NOW, reason: str = "", *, usual: bool = False, keep: bool = False
+    ) -> None:
         self.kind = kind
         self.status = status
         self.reason = reason
-        self.usual = usual  # of a flag that is not in effect: what happens without it
+        self.usual = usual  # of a flag that is not acted on: what happens without it
+        self.keep = keep  # True: the document has it even when it is false, 0 or empty
 
 
-def now(kind: Type) -> Rule:
-    return Rule(kind)
+def now(kind: Type, *, keep: bool = False) -> Rule:
+    return Rule(kind, keep=keep)
 
 
-def later(reason: str = "") -> Rule:
-    return Rule(ANYTHING, LATER, reason)
+def later(kind: Type, reason: str) -> Rule:
+    return Rule(kind, LATER, reason)
 
 
-def ignored(kind: Type = ANYTHING, reason: str = "", *, usual: bool = False) -> Rule:
-    return Rule(kind, IGNORED, reason, usual=usual)
+def ignored(kind: Type, reason: str, *, usual: bool = False, keep: bool = False) -> Rule:
+    return Rule(kind, IGNORED, reason, usual=usual, keep=keep)
 
 
-def asks_for_nothing(node: Node, usual: bool) -> bool:
-    """A value that asks for what happens anyway: the usual flag, null, an empty list. No reason to refuse its key."""
-    if isinstance(node, Scalar):
-        return node.value is None or node.value is usual
-    return isinstance(node, (Mapping, Sequence)) and not node.items
+def says_nothing(value: Any) -> bool:
+    """A value that is as good as none: compose leaves it out of what `config` prints."""
+    return value is None or value in (False, "", 0, [], {})
 
 
 class Record(Type):
     """A mapping with fixed keys. `x-…` is always allowed."""
 
+    empty_is_said = True
+
     def __init__(
-        self, what: str, keys: MappingOf[str, Rule], *, required: Iterable[str] = (), null: bool = False, hint: str = ""
-    ) -> None:
+        self, what: str, keys: MappingOf[str, Rule], *, required: Iterable[str] = (), needed: Iterable[str] = (),
+        null: bool = False, hint: str = "", always: MappingOf[str, Any] | None = None,
+    ) -> None:  # fmt: skip
         self.what = what
         self.keys = keys
-        self.required = tuple(required)
+        self.required = tuple(required)  # in every file
+        self.needed = tuple(needed)  # once all files are merged
         self.null = null  # True: nothing is an empty record
         self.hint = hint
+        self.always = always or {}  # what the document has even when no file says it
 
     def read(self, node: Node, where: str, run: Reading) -> Node | None:
         if not isinstance(node, Mapping):
@@ -79,53 +91,81 @@ class Record(Type):
                 if key.startswith("x-"):
                     result.set(key, value, key_node)
                 else:
-                    self._unknown(key, key_node, where, run)
+                    self._unknown(key, node, where, run)
                 continue
             found = read(rule.kind, value, place, run)
             if found is not None:
                 result.set(key, found, key_node)
-        for key in self.required:
-            if key not in result.items and f"{where}.{key}" not in run.broken:
-                run.broken.add(f"{where}.{key}")
-                run.problems.error("O8-105", f"`{where}` has no `{key}`", _first(node), helps=[f"add `{key}:`"])
+        self._miss(self.required, result, node, where, run)
         return result
 
-    def _unknown(self, key: str, key_node: Node, where: str, run: Reading) -> None:
+    def _miss(self, keys: Iterable[str], found: Mapping, at: Mapping, where: str, run: Reading) -> None:
+        for key in keys:
+            if key not in found.items and not {where, f"{where}.{key}"} & run.broken:
+                run.broken.add(f"{where}.{key}")
+                run.problems.error("O8-105", f"`{where}` has no `{key}`", _first(at), helps=[f"add `{key}:`"])
+
+    def _unknown(self, key: str, node: Mapping, where: str, run: Reading) -> None:
+        key_node = node.keys[key]
         run.broken.add(f"{where}.{key}" if where else key)
         suggested = closest(key, self.keys)
         if suggested:  # the key that was meant is not missing, only misspelt
             run.broken.add(f"{where}.{suggested}" if where else suggested)
+        meant = sure(key, self.keys)
+        fix = rename_key(key_node, meant, run.problems) if meant and meant not in node.items else None
         noun = self.what.partition(" ")[2]
         notes = [f"valid keys: {', '.join(sorted(self.keys))}"] if len(self.keys) <= 12 else []
         run.problems.error(
             "O8-101", f"unknown key `{key}` in `{where}`" if where else f"unknown key `{key}` at the top of the file",
             key_node, label=f"not a {noun} setting", notes=notes,
-            helps=[f"did you mean `{suggested}`?"] if suggested else [],
+            helps=[f"did you mean `{suggested}`?"] if suggested else [], fix=fix,
         )  # fmt: skip
 
     def merge(self, base: Node, over: Node) -> Node:
         return merge_mappings(base, over, lambda key: self.keys[key].kind if key in self.keys else ANYTHING)
 
-    def settle(self, node: Node, where: str, run: Reading) -> Node | None:
+    def complete(self, node: Node, where: str, run: Reading) -> Node:
         if not isinstance(node, Mapping):
             return node
-        result = Mapping(at=node)
+        result = node
         for key, value in node.items.items():
-            place = f"{where}.{key}" if where else key
-            key_node = node.keys[key]
+            rule = self.keys.get(key)
+            if rule is None or isinstance(value, Scalar):  # x-..., or nothing to complete
+                continue
+            found = rule.kind.complete(value, f"{where}.{key}" if where else key, run)
+            if found is not value:
+                if result is node:
+                    result = Mapping(node.items, node.keys, at=node)
+                result.set(key, found, node.keys[key])
+        self._miss(self.needed, result, node, where, run)
+        return result
+
+    def support(self, node: Node, where: str, look: SupportLook) -> None:
+        if not isinstance(node, Mapping):
+            return
+        for key, value in node.items.items():
             rule = self.keys.get(key)
             if rule is None:  # x-...
-                result.set(key, value, key_node)
                 continue
-            if rule.status == LATER:
-                if not asks_for_nothing(value, rule.usual):
-                    run.unsupported(key_node, place, f"`{place}`", rule.reason)
+            place = f"{where}.{key}" if where else key
+            if rule.status == NOW:
+                rule.kind.support(value, place, look)
+            elif not asks_for_nothing(value, rule.usual):
+                look.key(rule, node.keys[key], place)
+
+    def document(self, node: Node) -> Any:
+        if not isinstance(node, Mapping):
+            return node.plain()
+        result: dict[str, Any] = dict(self.always)
+        keys = self.keys
+        for key, value in node.items.items():
+            rule = keys.get(key)
+            if rule is None:  # x-...
+                result[key] = value.plain()
                 continue
-            if rule.status == IGNORED and not asks_for_nothing(value, rule.usual):
-                run.ignored.setdefault(_pattern(place, rule.reason), []).append(key_node)
-            found = rule.kind.settle(value, place, run)
-            if found is not None:
-                result.set(key, found, key_node)
+            found = rule.kind.document(value)
+            if rule.keep or (rule.kind.empty_is_said and found is not None) or not says_nothing(found):
+                result[key] = found
         return result
 
     def schema(self) -> Schema:
@@ -140,21 +180,19 @@ class Record(Type):
         return schema
 
 
+def asks_for_nothing(node: Node, usual: bool) -> bool:
+    """A value that asks for what happens anyway: the usual flag, null, an empty list. Nobody needs to be told."""
+    if isinstance(node, Scalar):
+        return node.value is None or node.value is usual or node.value == ""
+    return isinstance(node, (Mapping, Sequence)) and not node.items
+
+
 def _rule_schema(rule: Rule) -> Schema:
     schema = dict(rule.kind.schema())
-    if rule.status == LATER:
-        schema = {"enum": [False, None, [], {}], "description": "not supported yet (O8-110)"}
-    elif rule.status == IGNORED:
-        schema["description"] = "has no effect yet (O8-111)"
+    if rule.status != NOW:
+        told = "not supported yet" if rule.status == LATER else "no effect"
+        schema["description"] = f"{told}: {rule.reason}"
     return schema
-
-
-def _pattern(place: str, reason: str) -> str:
-    """`services.web.logging` → `services.*.logging`, so that a key used everywhere is told once."""
-    parts = re.sub(r"\[\d+\]", "[]", place).split(".")
-    if len(parts) > 2 and parts[0] in ("services", "networks", "volumes"):
-        parts[1] = "*"
-    return ".".join(parts) + ("\n" + reason if reason else "")
 
 
 def _first(node: Mapping) -> Node:
@@ -186,15 +224,22 @@ class Named(Type):
     def merge(self, base: Node, over: Node) -> Node:
         return merge_mappings(base, over, lambda _: self.kind)
 
-    def settle(self, node: Node, where: str, run: Reading) -> Node | None:
+    def complete(self, node: Node, where: str, run: Reading) -> Node:
         if not isinstance(node, Mapping):
             return node
         result = Mapping(at=node)
         for name, value in node.items.items():
-            found = self.kind.settle(value, f"{where}.{name}", run)
-            if found is not None:
-                result.set(name, found, node.keys[name])
+            result.set(name, self.kind.complete(value, f"{where}.{name}", run), node.keys[name])
         return result
+
+    def support(self, node: Node, where: str, look: SupportLook) -> None:
+        for name, value in node.items.items() if isinstance(node, Mapping) else ():
+            self.kind.support(value, f"{where}.{name}", look)
+
+    def document(self, node: Node) -> Any:
+        if not isinstance(node, Mapping):
+            return node.plain()
+        return {name: self.kind.document(value) for name, value in node.items.items()}
 
     def schema(self) -> Schema:
         if self.pattern:
@@ -212,9 +257,9 @@ def merge_mappings(base: Node, over: Node, kind_of: Callable[[str], Type]) -> No
         return over
     merged = Mapping(base.items, base.keys, at=over)
     for key, value in over.items.items():
-        if value.tag == RESET:
+        if value.tag == RESET:  # kept: what `extends` lays over a service may be laid over an earlier file's in turn
             merged.items.pop(key, None)
-            merged.keys.pop(key, None)
+            merged.set(key, value, over.keys[key])
         elif key in merged.items and merged.items[key].tag != RESET:
             merged.set(key, merge(kind_of(key), merged.items[key], value), over.keys[key])
         else:
@@ -281,15 +326,117 @@ class ListOf(Type):
             merged[key] = merge(self.kind, merged[key], item) if key in merged else item
         return Sequence(list(merged.values()), at=over)
 
-    def settle(self, node: Node, where: str, run: Reading) -> Node | None:
-        if not isinstance(node, Sequence):
+    def complete(self, node: Node, where: str, run: Reading) -> Node:
+        if not isinstance(node, Sequence) or not any(isinstance(item, Mapping) for item in node.items):
             return node
-        settled = [self.kind.settle(item, f"{where}[{index}]", run) for index, item in enumerate(node.items)]
-        return Sequence([item for item in settled if item is not None], at=node)
+        items = [self.kind.complete(item, f"{where}[{index}]", run) for index, item in enumerate(node.items)]
+        return Sequence(items, at=node)
+
+    def support(self, node: Node, where: str, look: SupportLook) -> None:
+        for index, item in enumerate(node.items) if isinstance(node, Sequence) else ():
+            self.kind.support(item, f"{where}[{index}]", look)
+
+    def document(self, node: Node) -> Any:
+        if not isinstance(node, Sequence):
+            return node.plain()
+        return [self.kind.document(item) for item in node.items]
 
     def schema(self) -> Schema:
         many: Schema = {"type": "array", "items": self.kind.schema()}
         return {"oneOf": [self.kind.schema(), many]} if self.single else many
+
+
+class Short(Type):
+    """A record that also has a short form. Canonical form: the long one, which `expand` makes."""
+
+    empty_is_said = True
+
+    def __init__(self, what: str, long: Record) -> None:
+        self.what = what
+        self.long = long
+
+    def expand(self, node: Scalar, where: str, run: Reading) -> Node | None:
+        """The long form of a short one."""
+        raise NotImplementedError
+
+    def read(self, node: Node, where: str, run: Reading) -> Node | None:
+        if isinstance(node, Mapping):
+            return self.long.read(node, where, run)
+        if not isinstance(node, Scalar) or not isinstance(node.value, str):
+            return run.wrong(node, where, self.what)
+        return self.expand(node, where, run)
+
+    def merge(self, base: Node, over: Node) -> Node:
+        return self.long.merge(base, over)
+
+    def complete(self, node: Node, where: str, run: Reading) -> Node:
+        return self.long.complete(node, where, run)
+
+    def support(self, node: Node, where: str, look: SupportLook) -> None:
+        self.long.support(node, where, look)
+
+    def document(self, node: Node) -> Any:
+        return self.long.document(node)
+
+    def schema(self) -> Schema:
+        return {"oneOf": [{"type": "string"}, self.long.schema()]}
+
+
+class NamesOr(Type):
+    """A list of names, or a mapping from them to what is said of each. Canonical form: the mapping."""
+
+    empty_is_said = False
+
+    def __init__(self, noun: str, long: Named) -> None:
+        self.long = long
+        self.what = f"a list of {noun}, or a mapping"
+
+    def item(self, name: Scalar) -> Node:
+        """What a name alone in a list says."""
+        return Scalar(None, at=name)
+
+    def read(self, node: Node, where: str, run: Reading) -> Node | None:
+        if isinstance(node, Mapping):
+            return self.long.read(node, where, run)
+        if not isinstance(node, Sequence):
+            return run.wrong(node, where, self.what)
+        result = Mapping(at=node)
+        for index, item in enumerate(node.items):
+            if not isinstance(item, Scalar) or not isinstance(item.value, str):
+                run.wrong(item, f"{where}[{index}]", "a name")
+            else:
+                result.set(item.value, self.item(item), item)
+        return result
+
+    def merge(self, base: Node, over: Node) -> Node:
+        return self.long.merge(base, over)
+
+    def complete(self, node: Node, where: str, run: Reading) -> Node:
+        return self.long.complete(node, where, run)
+
+    def support(self, node: Node, where: str, look: SupportLook) -> None:
+        self.long.support(node, where, look)
+
+    def document(self, node: Node) -> Any:
+        return self.long.document(node)
+
+    def schema(self) -> Schema:
+        return {"oneOf": [{"type": "array", "items": {"type": "string"}}, self.long.schema()]}
+
+
+class OrNull(Record):
+    """A record, or nothing said, which stays null."""
+
+    def read(self, node: Node, where: str, run: Reading) -> Node | None:
+        return node if isinstance(node, Scalar) and node.value is None else super().read(node, where, run)
+
+    def merge(self, base: Node, over: Node) -> Node:
+        if not isinstance(over, Mapping):  # only a name: it says nothing new
+            return base
+        return super().merge(base, over)
+
+    def schema(self) -> Schema:
+        return {**super().schema(), "type": ["object", "null"]}
 
 
 class Pairs(Type):
@@ -348,7 +495,19 @@ def _pair_hint(item: Node) -> list[str]:
     return []
 
 
-NAMES: Final = ListOf(Text("a name", empty=False), "a list of names", unique=lambda item: item)
+def _itself(item: Any) -> Any:
+    return item
+
+
+NAMES: Final = ListOf(Text("a name", empty=False), "a list of names", unique=_itself)
+TEXTS: Final = ListOf(Text(), "a list of texts", unique=_itself)
+TEXT_OR_TEXTS: Final = ListOf(Text(), "a text, or a list of texts", unique=_itself, single=True)
+ALL_TEXTS: Final = ListOf(Text(), "a list of texts")  # the same may stand there twice
+LABELS: Final = Pairs(AsText(), bare="")  # a name alone has an empty value
+VARIABLES: Final = Pairs(AsText(null=True))  # a name alone takes its value from the caller
+_PLAIN: Final = AsText(refused=(bool, type(None)))
+OPTIONS: Final = Named("a mapping of options", _PLAIN)
+NUMBERS_OR_TEXTS: Final = ListOf(AsText(refused=(bool, float, type(None))), "a list of texts", unique=_itself)
 
 
 def unknown_name(what: str, name: str, known: Iterable[str]) -> tuple[str, list[str]]:

@@ -8,14 +8,18 @@ from __future__ import annotations
 
 import re
 
-from orchestr8.stack.nodes import OVERRIDE, RESET, Mapping, Node, Scalar, Sequence, describe, has_secret
+from orchestr8.errors import Fix
+from orchestr8.stack.fixes import quote
+from orchestr8.stack.nodes import OVERRIDE, RESET, Mapping, Node, Scalar, Sequence, describe
 from orchestr8.stack.problems import Problems
 from orchestr8.stack.scalars import format_duration, parse_bytes, parse_duration_ns, parse_flag, parse_mode, to_text
 from orchestr8.stack.suggest import did_you_mean
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Final
+    from typing import Any, Final
+
+    from orchestr8.stack.support import SupportLook
 
 Schema = dict[str, object]  # a JSON schema, or a part of one
 
@@ -27,11 +31,11 @@ class Reading:
         self.problems = problems
         self.interpolated = interpolated  # False: `${V}` stands for a value of any kind
         self.broken: set[str] = set()  # places that hold something wrong: not missing, only unusable
-        self.ignored: dict[str, list[Node]] = {}  # key's place with names as * -> keys that have no effect yet
 
     def wrong(
-        self, node: Node, where: str, expected: str, *, helps: list[str] | None = None, code: str = "O8-104"
-    ) -> Node | None:
+        self, node: Node, where: str, expected: str, *, helps: list[str] | None = None, code: str = "O8-104",
+        fix: Fix | None = None,
+    ) -> Node | None:  # fmt: skip
         """`node` is not of the kind that this place takes. Returns None: what `Type.read` gives for a wrong node."""
         self.broken.add(where)
         if isinstance(node, Scalar) and node.failed:
@@ -39,7 +43,7 @@ class Reading:
         if not helps and isinstance(node, Scalar) and node.value is None:
             helps = ["give it a value, or remove the key"]
         message = f"`{where}` must be {expected}, found {describe(node)}"
-        self.problems.error(code, message, node, notes=_origin(node), helps=helps or [])
+        self.problems.error(code, message, node, helps=helps or [], fix=fix)
         return None
 
     def bad(
@@ -49,16 +53,7 @@ class Reading:
         self.broken.add(where)
         if isinstance(node, Scalar) and node.failed:
             return None
-        if has_secret(node) and node.plain():
-            message = message.replace(str(node.plain()), "***")
-        self.problems.error(code, f"`{where}`: {message}", node, notes=_origin(node), helps=helps or [])
-        return None
-
-    def unsupported(self, node: Node, where: str, what: str, note: str = "") -> Node | None:
-        """`what` is of the format, and cannot be ignored without running something else than was asked for."""
-        self.broken.add(where)
-        reason = note or "it changes isolation or what runs, so it is never ignored"
-        self.problems.error("O8-110", f"{what} is not supported yet", node, notes=[reason])
+        self.problems.error(code, f"`{where}`: {message}", node, helps=helps or [])
         return None
 
     def is_template(self, node: Node) -> bool:
@@ -66,18 +61,11 @@ class Reading:
         return not self.interpolated and isinstance(node, Scalar) and "$" in node.text
 
 
-def _origin(node: Node) -> list[str]:
-    """Where an interpolated value comes from: the file shows only its template."""
-    if not isinstance(node, Scalar) or not node.template:
-        return []
-    shown = "a value that is not shown" if has_secret(node) else f"`{node.value}`"
-    return [f"`{node.template}` became {shown}"]
-
-
 class Type:
     """A kind of value. `what` completes "must be …"."""
 
     what = "a value"
+    empty_is_said = False  # True: the document has it even when nothing stands in it
 
     def read(self, node: Node, where: str, run: Reading) -> Node | None:  # noqa: ARG002
         """The canonical form of `node`, or None when it is wrong, which `run` has been told."""
@@ -87,9 +75,16 @@ class Type:
         """Two canonical forms in one; `over` stands in a later file."""
         return over
 
-    def settle(self, node: Node, where: str, run: Reading) -> Node | None:  # noqa: ARG002
-        """The merged `node` with only what is in effect; `run` is told of the rest. None: nothing is left."""
+    def complete(self, node: Node, where: str, run: Reading) -> Node:  # noqa: ARG002
+        """The merged `node` with what follows from it; `run` is told of what no file has given."""
         return node
+
+    def support(self, node: Node, where: str, look: SupportLook) -> None:
+        """Tell `look` what of the merged `node` this engine does not act on."""
+
+    def document(self, node: Node) -> Any:
+        """The value as the canonical document has it."""
+        return node.plain()
 
     def schema(self) -> Schema:
         return {}
@@ -106,7 +101,7 @@ def merge(kind: Type, base: Node, over: Node) -> Node:
 
 
 class Anything(Type):
-    """Kept as it is: `x-…` keys, and keys of the format that have no effect yet."""
+    """Kept as it is: `x-…` keys."""
 
     def merge(self, base: Node, over: Node) -> Node:
         if isinstance(base, Mapping) and isinstance(over, Mapping):
@@ -114,7 +109,8 @@ class Anything(Type):
             for key, value in over.items.items():
                 if value.tag == RESET:
                     merged.items.pop(key, None)
-                elif key in merged.items:
+                    merged.set(key, value, over.keys[key])
+                elif key in merged.items and merged.items[key].tag != RESET:
                     merged.set(key, merge(self, merged.items[key], value), over.keys[key])
                 else:
                     merged.set(key, value, over.keys[key])
@@ -139,7 +135,7 @@ class Text(Type):
     def read(self, node: Node, where: str, run: Reading) -> Node | None:
         if not isinstance(node, Scalar) or not isinstance(node.value, str):
             helps = [f'quote it: "{node.text}"'] if isinstance(node, Scalar) and node.value is not None else []
-            return run.wrong(node, where, self.what, helps=helps)
+            return run.wrong(node, where, self.what, helps=helps, fix=quote(node, run.problems))
         if run.is_template(node):
             return node
         if not node.value:  # as an unset variable gives: nothing is said
@@ -161,14 +157,17 @@ class AsText(Type):
 
     what = "a single value"
 
-    def __init__(self, *, null: bool = False) -> None:
+    def __init__(self, *, null: bool = False, refused: tuple[type, ...] = ()) -> None:
         self.null = null  # True: nothing stays nothing; False: it becomes ""
+        self.refused = refused  # kinds of values that are an error
 
     def read(self, node: Node, where: str, run: Reading) -> Node | None:
         if not isinstance(node, Scalar):
             return run.wrong(node, where, self.what)
         if isinstance(node.value, str):
             return node
+        if isinstance(node.value, self.refused):
+            return run.wrong(node, where, "text or a number")
         if node.value is None and self.null:
             return node
         text = to_text(node.value)
@@ -180,7 +179,9 @@ class AsText(Type):
         return Scalar(text, at=node)
 
     def schema(self) -> Schema:
-        return {"type": ["string", "number", "boolean", "null"]}
+        names = {bool: "boolean", type(None): "null"}
+        refused = {names[kind] for kind in self.refused if kind in names}
+        return {"type": [each for each in ("string", "number", "boolean", "null") if each not in refused]}
 
 
 class Choice(Type):
@@ -221,12 +222,18 @@ class Flag(Type):
 
 
 class Number(Type):
-    """An integer (or any number, with `fraction`), or its text. `as_text`: canonical form is text, as compose has it."""
+    """An integer (or any number, with `fraction`), or its text."""
 
-    def __init__(self, what: str = "", *, least: int | None = None, fraction: bool = False) -> None:
+    def __init__(
+        self, what: str = "", *, least: int | None = None, most: int | None = None, fraction: bool = False,
+        text: bool = False, cut: bool = False,
+    ) -> None:  # fmt: skip
         self.what = what or ("a number" if fraction else "an integer")
         self.least = least
+        self.most = most
         self.fraction = fraction
+        self.text = text  # True: the document has its text, as compose prints it
+        self.cut = cut  # True: a fraction is cut off, as compose does
 
     def read(self, node: Node, where: str, run: Reading) -> Node | None:
         if run.is_template(node):
@@ -237,11 +244,13 @@ class Number(Type):
         if isinstance(value, bool) or not isinstance(value, (int, float)):
             return run.wrong(node, where, self.what)
         if not self.fraction and isinstance(value, float):
-            if not value.is_integer():
+            if not value.is_integer() and not self.cut:
                 return run.wrong(node, where, self.what)
             value = int(value)
         if value != value or (self.least is not None and value < self.least):  # noqa: PLR0124
             return run.bad(node, where, f"must be greater than or equal to {self.least}, found {to_text(value)}")
+        if self.most is not None and value > self.most:
+            return run.bad(node, where, f"must be less than or equal to {self.most}, found {to_text(value)}")
         return Scalar(value, at=node)
 
     def _parse(self, text: str) -> int | float | None:
@@ -254,10 +263,18 @@ class Number(Type):
         except ValueError:
             return None
 
+    def document(self, node: Node) -> Any:
+        value = node.plain()
+        if self.text and isinstance(value, int):
+            return str(value) if value else 0
+        return value
+
     def schema(self) -> Schema:
         schema: Schema = {"type": ["number" if self.fraction else "integer", "string"]}
         if self.least is not None:
             schema["minimum"] = self.least
+        if self.most is not None:
+            schema["maximum"] = self.most
         return schema
 
 
@@ -270,7 +287,9 @@ class Duration(Type):
         if not isinstance(node, Scalar) or not isinstance(node.value, (str, int)) or isinstance(node.value, bool):
             return run.wrong(node, where, self.what)
         try:
-            return Scalar(format_duration(parse_duration_ns(str(node.value))), at=node)
+            if not isinstance(node.value, str):
+                raise ValueError("it has no unit")  # noqa: TRY004  told as any other bad duration
+            return Scalar(format_duration(parse_duration_ns(node.value)), at=node)
         except ValueError as error:
             number = re.fullmatch(r"\d+(\.\d+)?", node.text)
             return run.wrong(
@@ -307,6 +326,11 @@ class Size(Type):
             return run.bad(node, where, f"must be greater than or equal to {self.least}, found {size}")
         return Scalar(str(size), at=node)
 
+    def document(self, node: Node) -> Any:
+        """No limit is what nothing said means, too."""
+        value = node.plain()
+        return 0 if value == "0" else value
+
     def schema(self) -> Schema:
         return {"type": ["string", "number"], "description": "a size: a number with b, k, m, g or t, such as 512m"}
 
@@ -328,3 +352,50 @@ class Mode(Type):
 
     def schema(self) -> Schema:
         return {"type": ["integer", "string"]}
+
+
+class OctalMode(Mode):
+    """Permission bits of a secret or config; canonical form is octal text, as compose prints it."""
+
+    def read(self, node: Node, where: str, run: Reading) -> Node | None:
+        found = super().read(node, where, run)
+        if not isinstance(found, Scalar) or not isinstance(found.value, int):
+            return found
+        return Scalar(f"{found.value:#o}".replace("0o", "0", 1), at=node)
+
+
+class Microseconds(Type):
+    """A number of microseconds, or a duration; canonical form is the number."""
+
+    what = "a number of microseconds, or a duration such as 950ms"
+
+    def read(self, node: Node, where: str, run: Reading) -> Node | None:
+        if run.is_template(node):
+            return node
+        value = node.value if isinstance(node, Scalar) else None
+        if isinstance(value, str):
+            try:
+                value = int(value, 10) if value.lstrip("-").isdigit() else parse_duration_ns(value) // 1000
+            except ValueError:
+                return run.wrong(node, where, self.what, code="O8-305")
+        if isinstance(value, bool) or not isinstance(value, (int, float)):
+            return run.wrong(node, where, self.what)
+        return Scalar(int(value), at=node)
+
+    def schema(self) -> Schema:
+        return {"type": ["number", "string"]}
+
+
+class FlagOrText(Type):
+    """A boolean, or a text with a meaning of its own; canonical form is text, as compose prints it."""
+
+    def __init__(self, what: str) -> None:
+        self.what = what
+
+    def read(self, node: Node, where: str, run: Reading) -> Node | None:
+        if not isinstance(node, Scalar) or not isinstance(node.value, (str, bool)):
+            return run.wrong(node, where, self.what)
+        return node if isinstance(node.value, str) else Scalar(to_text(node.value), at=node)
+
+    def schema(self) -> Schema:
+        return {"type": ["string", "boolean"]}

@@ -4,7 +4,9 @@ Works on the merged, selected stack. What each key holds by itself was checked b
 """
 
 from orchestr8.errors import Span
+from orchestr8.stack.grants import CONFIG, SECRET
 from orchestr8.stack.nodes import Mapping, Node, Sequence
+from orchestr8.stack.normalise import implied_dependencies, with_implied_dependencies
 from orchestr8.stack.order import check_cycles, dependencies_of
 from orchestr8.stack.problems import Problems
 from orchestr8.stack.shapes import unknown_name
@@ -18,6 +20,7 @@ class Model:
         self.services = _section(root, "services")
         self.networks = _section(root, "networks")
         self.volumes = _section(root, "volumes")
+        self.sections = {noun: _section(root, f"{noun}s") for noun in ("config", "secret", "model")}
         self.disabled = disabled
         self.run = run
 
@@ -48,22 +51,29 @@ def validate(model: Model) -> None:
         where = f"services.{name}"
         _image(model, service, where, model.services.keys[name])
         _dependencies(model, name, service)
-        _networks(model, service)
+        _networks(model, service, where)
         _volumes(model, service)
+        _grants(model, service)
+        _build(model, service, where)
         _mounts(model, service, where)
         _healthcheck(model, service, where)
         _replicas(model, service, where)
         _resources(model, service, where)
+    for noun, kind in (("config", CONFIG), ("secret", SECRET)):
+        for name, node in model.sections[noun].items.items():
+            kind.check(node, f"{noun}s.{name}", model.run)
     _container_names(model)
     _published_ports(model)
     active = Mapping()
     for name, service in model.active().items():
-        active.set(name, service, model.services.keys[name])
+        active.set(name, with_implied_dependencies(service), model.services.keys[name])
     check_cycles(active, model.problems)
 
 
 def _image(model: Model, service: Mapping, where: str, key: Node) -> None:
-    if "image" in service.items or {f"{where}.image", f"{where}.build", f"{where}.extends"} & model.run.broken:
+    if {"image", "build", "provider"} & service.items.keys():
+        return
+    if {f"{where}.{key}" for key in ("image", "build", "extends", "provider")} & model.run.broken:
         return
     if where in model.run.broken:
         return
@@ -74,7 +84,9 @@ def _image(model: Model, service: Mapping, where: str, key: Node) -> None:
 
 
 def _dependencies(model: Model, name: str, service: Mapping) -> None:
+    service = with_implied_dependencies(service)
     node = service.items.get("depends_on")
+    implied = implied_dependencies(service)
     for target, dependency in dependencies_of(service).items():
         assert isinstance(node, Mapping)
         key = node.keys[target]
@@ -82,8 +94,9 @@ def _dependencies(model: Model, name: str, service: Mapping) -> None:
             if model.may_exist("services", target):
                 continue
             message, helps = unknown_name("service", target, set(model.services.items) - {name})
-            model.problems.error("O8-203", message, key, label=f"in services.{name}.depends_on", helps=helps)
-        elif target in model.disabled and dependency.items["required"].plain() is not False:
+            place = "" if target in implied and implied[target][0] is key else f"in services.{name}.depends_on"
+            model.problems.error("O8-203", message, key, label=place, helps=helps)
+        elif target in model.disabled and _required(dependency):
             profiles = model.disabled[target]
             model.problems.error(
                 "O8-202", f"`{name}` depends on `{target}`, whose profile is not active",
@@ -92,6 +105,11 @@ def _dependencies(model: Model, name: str, service: Mapping) -> None:
             )  # fmt: skip
         elif _condition(dependency) == "service_healthy":
             _healthy_target(model, target, key)
+
+
+def _required(dependency: Mapping) -> bool:
+    found = dependency.items.get("required")
+    return found is None or found.plain() is not False
 
 
 def _condition(dependency: Mapping) -> str:
@@ -131,12 +149,80 @@ def _healthcheck(model: Model, service: Mapping, where: str) -> None:
         )  # fmt: skip
 
 
-def _networks(model: Model, service: Mapping) -> None:
-    joined = service.items.get("networks")
+def _networks(model: Model, service: Mapping, where: str) -> None:
+    joined, mode = service.items.get("networks"), service.items.get("network_mode")
+    if mode is not None and mode.plain() and isinstance(joined, Mapping) and joined.items:
+        model.problems.error(
+            "O8-204", f"`{where}`: network_mode and networks exclude each other",
+            [service.keys["network_mode"].span(), service.keys["networks"].span(primary=False)],
+            helps=["keep one of them"],
+        )  # fmt: skip
     for name, key in joined.keys.items() if isinstance(joined, Mapping) else ():
         if name != "default" and name not in model.networks.items and not model.may_exist("networks", name):
             message, helps = unknown_name("network", name, {*model.networks.items, "default"})
             model.problems.error("O8-203", message, key, helps=[*helps, f"or define it: networks: {{{name}: }}"])
+
+
+def _grants(model: Model, service: Mapping) -> None:
+    """Configs, secrets and models that a service is given are defined."""
+    build = service.items.get("build")
+    built = build.items.get("secrets") if isinstance(build, Mapping) else None
+    for noun, granted in (("config", service.items.get("configs")), ("secret", service.items.get("secrets")),
+                          ("secret", built)):  # fmt: skip
+        for grant in granted.items if isinstance(granted, Sequence) else ():
+            if isinstance(grant, Mapping):
+                _defined(model, noun, str(grant.items["source"].plain()), grant.items["source"])
+    models = service.items.get("models")
+    for name, key in models.keys.items() if isinstance(models, Mapping) else ():
+        _defined(model, "model", name, key)
+
+
+def _defined(model: Model, noun: str, name: str, at: Node) -> None:
+    known = model.sections[noun]
+    if name in known.items or model.may_exist(f"{noun}s", name):
+        return
+    message, helps = unknown_name(noun, name, known.items)
+    model.problems.error("O8-203", message, at, helps=[*helps, f"or define it at the top of the file, under {noun}s:"])
+
+
+def _build(model: Model, service: Mapping, where: str) -> None:
+    build = service.items.get("build")
+    if not isinstance(build, Mapping):
+        return
+    path, text = build.items.get("dockerfile"), build.items.get("dockerfile_inline")
+    if path is not None and text is not None and path.plain() and text.plain():
+        model.problems.error(
+            "O8-204", f"`{where}.build`: dockerfile and dockerfile_inline exclude each other",
+            [build.keys["dockerfile"].span(), build.keys["dockerfile_inline"].span(primary=False)],
+            helps=["keep one of them"],
+        )  # fmt: skip
+    platforms, platform = build.items.get("platforms"), service.items.get("platform")
+    listed = platforms.plain() if isinstance(platforms, Sequence) else []
+    if (
+        platforms is not None
+        and platform is not None
+        and listed
+        and platform.plain()
+        and platform.plain() not in listed
+    ):
+        model.problems.error(
+            "O8-204", f"`{where}`: the platform `{platform.plain()}` is not among build.platforms",
+            [platform.span(), platforms.span(primary=False)], helps=[f"add {platform.plain()} to build.platforms"],
+        )  # fmt: skip
+    contexts = build.items.get("additional_contexts")
+    for name, value in contexts.items.items() if isinstance(contexts, Mapping) else ():
+        target = str(value.plain())
+        if not target.startswith("service:"):
+            continue
+        other = model.services.items.get(target.removeprefix("service:"))
+        if other is None:
+            message, helps = unknown_name("service", target.removeprefix("service:"), model.services.items)
+            model.problems.error("O8-203", message, value, helps=helps)
+        elif isinstance(other, Mapping) and "build" not in other.items:
+            model.problems.error(
+                "O8-204", f"`{where}.build.additional_contexts.{name}`: `{target}` has no build", value,
+                helps=["name a service that has `build:`"],
+            )  # fmt: skip
 
 
 def _volumes(model: Model, service: Mapping) -> None:
@@ -159,7 +245,7 @@ def _mounts(model: Model, service: Mapping, where: str) -> None:
     for key in ("tmpfs", "volumes"):
         found = service.items.get(key)
         for index, item in enumerate(found.items if isinstance(found, Sequence) else ()):
-            target_node = item.items["target"] if isinstance(item, Mapping) else item
+            target_node = item.items.get("target", item) if isinstance(item, Mapping) else item
             target = str(target_node.plain()).partition(":")[0].rstrip("/") or "/"
             place = f"{where}.{key}[{index}]"
             if target in taken:
@@ -197,34 +283,32 @@ def _replicas(model: Model, service: Mapping, where: str) -> None:
         )  # fmt: skip
 
 
-_LIMITS = {"mem_limit": "memory", "cpus": "cpus", "pids_limit": "pids"}
+_LIMITS = (
+    ("mem_limit", "limits", "memory"), ("cpus", "limits", "cpus"), ("pids_limit", "limits", "pids"),
+    ("mem_reservation", "reservations", "memory"),
+)  # fmt: skip
 
 
 def _resources(model: Model, service: Mapping, where: str) -> None:
     """A limit that is given twice must be the same both times."""
-    node: Node | None = service
-    for key in ("deploy", "resources", "limits"):
-        node = node.items.get(key) if isinstance(node, Mapping) else None
-    if not isinstance(node, Mapping):
-        return
-    for key, other in _LIMITS.items():
-        mine, theirs = service.items.get(key), node.items.get(other)
-        if mine and theirs and not _same_limit(key, mine, theirs):
+    deploy = service.items.get("deploy")
+    resources = deploy.items.get("resources") if isinstance(deploy, Mapping) else None
+    for key, group, other in _LIMITS:
+        node = resources.items.get(group) if isinstance(resources, Mapping) else None
+        mine = service.items.get(key)
+        theirs = node.items.get(other) if isinstance(node, Mapping) else None
+        if mine and theirs and not _same_limit(mine, theirs):
             model.problems.error(
-                "O8-204", f"`{where}`: {key} and deploy.resources.limits.{other} differ",
+                "O8-204", f"`{where}`: {key} and deploy.resources.{group}.{other} differ",
                 [mine.span(), theirs.span(primary=False)], helps=["keep one of them"],
             )  # fmt: skip
 
 
-def _same_limit(key: str, mine: Node, theirs: Node) -> bool:
-    from orchestr8.stack.scalars import parse_bytes, to_text
-
+def _same_limit(mine: Node, theirs: Node) -> bool:
     try:
-        if key == "mem_limit":
-            return int(mine.plain()) == parse_bytes(theirs.plain())
-        return float(mine.plain()) == float(to_text(theirs.plain()))
+        return float(mine.plain()) == float(theirs.plain())
     except ValueError:
-        return True  # not a limit at all; that key has no effect, and says so
+        return True  # a variable that is kept as it is
 
 
 def _container_names(model: Model) -> None:

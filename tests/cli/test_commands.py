@@ -142,7 +142,9 @@ def test_up_detached_tells_its_progress_and_the_addresses(cli: Cli, engine: Fake
         "wait_timeout_s": None, "timeout_s": 5.0,
     }  # fmt: skip
     assert body["document"]["services"]["web"]["scale"] == 3
-    assert body["document"]["x-orchestr8"] == {"working_dir": os.getcwd(), "config_files": [f"{os.getcwd()}/stack.yml"]}
+    sent = body["document"]["x-orchestr8"]
+    assert (sent["working_dir"], sent["config_files"]) == (os.getcwd(), [f"{os.getcwd()}/stack.yml"])
+    assert (sent["origins"]["db"]["image"], sent["contents"]) == ("stack.yml:5", {})
 
 
 def test_work_that_fails_is_an_error_with_its_notes(cli: Cli, engine: FakeEngine) -> None:
@@ -538,7 +540,7 @@ def test_config_needs_no_engine(cli: Cli) -> None:
     code, out, err = cli("config")
     assert (code, err) == (0, "")
     assert out.startswith("name: shop\nservices:\n  db:\n")
-    assert json.loads(cli("config", "--format", "json", "web")[1])["services"].keys() == {"web"}
+    assert json.loads(cli("config", "--format", "json", "web")[1])["services"].keys() == {"db", "web"}  # web needs db
     assert cli("config", "-q") == (0, "", "")
     assert cli("config", "--services") == (0, "db\nweb\n", "")
     assert cli("--profile", "extra", "config", "--services") == (0, "db\nmail\nweb\n", "")

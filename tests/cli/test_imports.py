@@ -47,7 +47,7 @@ sys.exit(code)
 def imported(*words: str) -> tuple[set[str], set[str]]:
     """Modules of the standard library and of ours that a command needs, beyond what every interpreter has."""
     done = subprocess.run(
-        [sys.executable, "-I", "-c", f"import sys; sys.path.append({str(ROOT)!r})\n{SCRIPT}", *words],
+        [sys.executable, "-I", "-c", f"import sys; sys.path.insert(0, {str(ROOT)!r})\n{SCRIPT}", *words],
         capture_output=True, text=True, stdin=subprocess.DEVNULL, env=dict(os.environ), check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
@@ -90,6 +90,28 @@ def test_commands_that_read_import_only_what_they_need(words: list[str], before:
     standard_library, ours = imported(*before, *words)
     assert standard_library - STANDARD_LIBRARY == set()
     assert ours - OURS == set()
+
+
+@pytest.mark.parametrize(
+    ("words", "more"),
+    [
+        (["explain", "O8-101"], {"codes", "cli.commands.explain"}),
+        (["schema", "--path"], {"cli.commands.schema", "stack.schemafile"}),
+    ],
+    ids=["explain", "schema"],
+)
+def test_commands_that_need_no_stack_import_next_to_nothing(words: list[str], more: set[str]) -> None:
+    standard_library, ours = imported(*words)
+    assert standard_library - STANDARD_LIBRARY == set()
+    assert ours - OURS - more == set()
+
+
+@pytest.mark.usefixtures("reading")
+@pytest.mark.parametrize("words", [["check"], ["config"], ["config", "--origin"], ["graph"]], ids=" ".join)
+def test_commands_that_load_the_stack_load_neither_engine_nor_planner(words: list[str]) -> None:
+    standard_library, ours = imported(*words)
+    assert {name.partition(".")[0] for name in ours} - {""} <= {"errors", "cli", "stack", "wire", "model"}
+    assert standard_library & {"asyncio", "dataclasses", "inspect", "hashlib", "networkx", "anyio", "difflib"} == set()
 
 
 def test_help_needs_neither_the_stack_nor_an_engine() -> None:

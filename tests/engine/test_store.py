@@ -107,7 +107,7 @@ async def test_a_write_that_fails_changes_neither_file_nor_memory(path: str) -> 
         await store.save(container())
         with pytest.raises(OperationFailed, match="UNIQUE constraint failed") as caught:
             await store._writer.write([("INSERT INTO containers VALUES ('other', ?, 's', '{}')", (container().id,))])
-        assert caught.value.code == "O8-902"
+        assert caught.value.code == "O8-912"
         await store.save(NETWORK)
     async with Store.open(path) as store:
         assert dict(store.containers) == {"shop-web-1": container()}
@@ -198,7 +198,7 @@ async def test_a_row_that_cannot_be_written_fails_alone(path: str) -> None:
                 tasks.start_soon(store.save, good)
                 tasks.start_soon(store.save, NETWORK)
             await store.save(VOLUME)
-    assert failed == ["O8-902"]
+    assert failed == ["O8-912"]
     async with Store.open(path) as store:
         assert list(store.containers) == ["shop-web-1"]
         assert list(store.networks) == ["shop_default"]

@@ -38,7 +38,7 @@ def test_when_all_pools_are_taken_the_error_says_what_to_do() -> None:
     with pytest.raises(Conflict) as caught:
         allot_subnet(["172.16.0.0/12"], ["192.168.0.0/16"])
     assert caught.value.message == "no address pool is free for a new network"
-    assert caught.value.code == "O8-402"
+    assert caught.value.code == "O8-708"
     assert caught.value.helps[1] == "give the network a subnet: ipam.config[0].subnet"
 
 

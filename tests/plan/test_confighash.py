@@ -36,10 +36,16 @@ def test_every_setting_counts() -> None:
             with_container(stop_timeout_s=11.0),
             with_container(healthcheck=HealthcheckSpec(test=("CMD", "x"))),
             with_container(healthcheck=HealthcheckSpec(test=("CMD", "x"), retries=4)),
+            with_container(contents=(("secrets.key", "sha256:1"),)),
+            with_container(contents=(("secrets.key", "sha256:2"),)),
             dataclasses.replace(WEB, container_name=ContainerName("front")),
         )
     }
-    assert len(hashes) == 8
+    assert len(hashes) == 10
+
+
+def test_where_settings_stand_stays_out() -> None:
+    assert config_hash(with_container(origins=(("image", "stack.yml:3"),))) == config_hash(WEB)
 
 
 def test_a_setting_at_its_default_is_as_good_as_not_given() -> None:

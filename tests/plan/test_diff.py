@@ -3,7 +3,8 @@ from typing import Any
 
 import pytest
 
-from orchestr8.model.ids import NetworkName
+from orchestr8.model.ids import ContainerId, ContainerName, NetworkName, ServiceName, StackName
+from orchestr8.model.observed import ObservedContainer
 from orchestr8.model.specs import (
     AttachmentSpec,
     ContainerSpec,
@@ -14,8 +15,9 @@ from orchestr8.model.specs import (
     ResourceSpec,
     RestartMode,
     RestartPolicy,
+    ServiceSpec,
 )
-from orchestr8.plan.diff import changed_keys
+from orchestr8.plan.diff import changed_keys, why_stale
 
 OLD = ContainerSpec(
     image="rootfs:/",
@@ -51,3 +53,74 @@ OLD = ContainerSpec(
 )
 def test_changed_keys_are_the_stack_files_words(changes: dict[str, Any], keys: list[str]) -> None:
     assert changed_keys(OLD, dataclasses.replace(OLD, **changes)) == keys
+
+
+def why(old: dict[str, Any], new: dict[str, Any]) -> str:
+    before, after = (dataclasses.replace(OLD, **changes) for changes in (old, new))
+    seen = ObservedContainer(
+        id=ContainerId("1"), name=ContainerName("shop-web-1"), stack=StackName("shop"), service=ServiceName("web"),
+        number=1, image=before.image,
+    )  # fmt: skip
+    return why_stale(ServiceSpec(name=ServiceName("web"), container=after), seen, before)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "reason"),
+    [
+        (
+            {"environment": (("A", "1"),), "origins": (("environment.A", "stack.yml:4"),)},
+            {"environment": (("A", "2"),), "origins": (("environment.A", ".env:1"),)},
+            'environment.A changed: "1" (stack.yml:4) -> "2" (.env:1)',
+        ),
+        ({"environment": ()}, {"environment": (("A", ""),)}, 'environment.A added: ""'),
+        ({"environment": (("A", "x"),)}, {"environment": ()}, 'environment.A removed: was "x"'),
+        (
+            {"environment": (("DB_PASSWORD", "a"),)},
+            {"environment": (("DB_PASSWORD", "b"),), "origins": (("environment.DB_PASSWORD", ".env:3"),)},
+            "environment.DB_PASSWORD changed: (masked) -> (masked) (.env:3)",
+        ),
+        (  # made of a variable that is a secret
+            {"environment": (("DSN", "a"),), "origins": (("environment.DSN", "s.yml:1 (masked)"),)},
+            {"environment": (("DSN", "b"),), "origins": (("environment.DSN", "s.yml:1 (masked)"),)},
+            "environment.DSN changed: (masked) (s.yml:1) -> (masked) (s.yml:1)",
+        ),
+        (
+            {"environment": (("DSN", "pg://u:one@h/d"),)}, {"environment": (("DSN", "pg://u:two@h/e"),)},
+            'environment.DSN changed: "pg://u:***@h/d" -> "pg://u:***@h/e"',
+        ),
+        ({}, {"command": ("a", "b c"), "origins": (("command", "s.yml:2"),)}, 'command added: ["a", "b c"] (s.yml:2)'),
+        ({"user": ""}, {"user": "1"}, 'user added: "1"'),
+        ({"resources": ResourceSpec(cpus=1)}, {}, "cpus removed: was 1"),
+        ({"stop_timeout_s": 10.0}, {"stop_timeout_s": 2.5}, "stop_grace_period changed: 10 -> 2.5"),
+        (
+            {"networks": (), "origins": (("networks.default", "s.yml:9"),)},
+            {"origins": (("networks.default", "s.yml:8"),)},
+            "networks.shop_default changed (s.yml:8)",
+        ),
+        (
+            {"ports": (PortSpec(target=80),), "origins": (("ports", "s.yml:5"),)},
+            {"ports": (PortSpec(target=81),), "origins": (("ports", "o.yml:5"),)},
+            "ports changed (s.yml:5 -> o.yml:5)",
+        ),
+        ({"labels": (("k", "v"),)}, {"labels": (("k", "w"),)}, "labels.k changed"),
+        (
+            {"contents": (("secrets.key", "sha256:1"),), "origins": (("secrets.key", "s.yml:7"),)},
+            {"contents": (("secrets.key", "sha256:2"),), "origins": (("secrets.key", "s.yml:7"),)},
+            "secrets.key changed (s.yml:7)",
+        ),
+        ({"user": "x" * 100}, {"user": "\n"}, f'user changed: "{"x" * 56}... -> "\\n"'),
+        (
+            {"environment": tuple((f"V{number}", "1") for number in range(8))},
+            {"environment": tuple((f"V{number}", "2") for number in range(8))},
+            "; ".join(f'environment.V{number} changed: "1" -> "2"' for number in range(5)) + "; 3 more settings changed",
+        ),
+    ],
+)  # fmt: skip
+def test_a_change_is_told_with_values_and_places(old: dict[str, Any], new: dict[str, Any], reason: str) -> None:
+    assert why(old, new) == reason
+
+
+def test_where_a_setting_stands_makes_no_other_container() -> None:
+    assert dataclasses.replace(OLD, origins=(("image", "a:1"),)) == dataclasses.replace(
+        OLD, origins=(("image", "b:2"),)
+    )

@@ -6,6 +6,7 @@ import pytest
 from orchestr8.errors import InvalidInput, NotFound
 from orchestr8.model.ids import ServiceName
 from orchestr8.model.observed import BoundPort, ContainerState, Health, ObservedContainer, Snapshot
+from orchestr8.plan.desired import build_desired
 from orchestr8.plan.verbs import UpOptions, plan_up
 from tests.plan.snapshots import changed, snapshot_of
 from tests.worlds import check, desired, name, names, needs, service
@@ -95,20 +96,34 @@ def test_the_reason_of_a_start_says_why_it_does_not_run(state: dict[str, Any], r
 # --- changed settings ---------------------------------------------------------------------------------------------
 
 
-def test_a_changed_setting_is_named_and_its_value_is_not() -> None:
+def test_a_changed_setting_is_told_with_both_values_and_a_secret_is_not() -> None:
     before = desired(web=service(environment={"DEBUG": "0", "KEY": "secret"}))
     after = desired(web=service(environment={"DEBUG": "1", "KEY": "other secret"}))
+    reason = 'environment.DEBUG changed: "0" -> "1"; environment.KEY changed: (masked) -> (masked)'
     assert plan_up(after, snapshot_of(before)).render() == (
-        "1. StopContainer shop-web-1 -- settings changed: environment.DEBUG, environment.KEY\n"
-        "2. RemoveContainer shop-web-1 after 1 -- settings changed: environment.DEBUG, environment.KEY\n"
-        "3. CreateContainer shop-web-1 after 2 -- settings changed: environment.DEBUG, environment.KEY\n"
-        "4. StartContainer shop-web-1 after 3 -- settings changed: environment.DEBUG, environment.KEY"
+        f"1. StopContainer shop-web-1 -- {reason}\n"
+        f"2. RemoveContainer shop-web-1 after 1 -- {reason}\n"
+        f"3. CreateContainer shop-web-1 after 2 -- {reason}\n"
+        f"4. StartContainer shop-web-1 after 3 -- {reason}"
     )
+
+
+def test_a_changed_setting_is_told_with_the_places_it_came_from() -> None:
+    def shop(level: str, place: str) -> Any:
+        services = {"web": service(environment={"LOG_LEVEL": level}, networks={"default": None})}
+        document = {"name": "shop", "services": services, "networks": {"default": {"name": "shop_default"}}}
+        return build_desired({**document, "x-orchestr8": {"origins": {"web": {"environment.LOG_LEVEL": place}}}})
+
+    before, after = shop("info", "stack.yml:12"), shop("debug", "override.yml:3")
+    assert plan_up(after, snapshot_of(before)).steps[0].reason == (
+        'environment.LOG_LEVEL changed: "info" (stack.yml:12) -> "debug" (override.yml:3)'
+    )
+    assert plan_up(shop("info", "moved.yml:1"), snapshot_of(before)).steps == []
 
 
 def test_a_changed_image_is_told_with_both_names() -> None:
     before, after = desired(web=service(image="rootfs:/a")), desired(web=service(image="rootfs:/b"))
-    assert plan_up(after, snapshot_of(before)).steps[0].reason == "image changed: rootfs:/a -> rootfs:/b"
+    assert plan_up(after, snapshot_of(before)).steps[0].reason == 'image changed: "rootfs:/a" -> "rootfs:/b"'
 
 
 def test_without_the_old_spec_a_change_is_known_by_its_hash() -> None:
@@ -153,10 +168,10 @@ def test_a_recreated_dependency_takes_along_who_asks_for_it() -> None:
     after = desired(**services, db=service(healthcheck=check(), user="2"))
     assert plan_up(after, snapshot_of(before), UpOptions(services=names("db"))).render() == (
         "1. StopContainer shop-api-1 -- db is recreated\n"
-        "2. StopContainer shop-db-1 after 1 -- settings changed: user\n"
-        "3. RemoveContainer shop-db-1 after 2 -- settings changed: user\n"
-        "4. CreateContainer shop-db-1 after 3 -- settings changed: user\n"
-        "5. StartContainer shop-db-1 after 4 -- settings changed: user\n"
+        '2. StopContainer shop-db-1 after 1 -- user changed: "1" -> "2"\n'
+        '3. RemoveContainer shop-db-1 after 2 -- user changed: "1" -> "2"\n'
+        '4. CreateContainer shop-db-1 after 3 -- user changed: "1" -> "2"\n'
+        '5. StartContainer shop-db-1 after 4 -- user changed: "1" -> "2"\n'
         "6. WaitFor db service_healthy after 5 -- needed by api\n"
         "7. StartContainer shop-api-1 after 1, 6 -- db is recreated"
     )
@@ -172,8 +187,8 @@ def test_dependents_stop_before_their_dependency_even_through_one_that_stays() -
 
     plan = plan_up(shop("2"), snapshot_of(shop("1")))
     assert plan.render().splitlines()[:2] == [
-        "1. StopContainer shop-web-1 -- settings changed: user",
-        "2. StopContainer shop-db-1 after 1 -- settings changed: user",
+        '1. StopContainer shop-web-1 -- user changed: "1" -> "2"',
+        '2. StopContainer shop-db-1 after 1 -- user changed: "1" -> "2"',
     ]
 
 
@@ -198,14 +213,14 @@ def test_a_host_port_moves_after_its_holder_has_stopped() -> None:
         for each, number in {"a": 8080, "b": 9090}.items()
     }
     assert plan_up(after, snapshot_of(before, bound)).render() == (
-        "1. StopContainer shop-b-1 -- settings changed: ports\n"
-        "2. StopContainer shop-a-1 -- settings changed: ports\n"
-        "3. RemoveContainer shop-a-1 after 2 -- settings changed: ports\n"
-        "4. RemoveContainer shop-b-1 after 1 -- settings changed: ports\n"
-        "5. CreateContainer shop-a-1 after 3 -- settings changed: ports\n"
-        "6. StartContainer shop-a-1 after 4, 5 -- settings changed: ports\n"
-        "7. CreateContainer shop-b-1 after 4 -- settings changed: ports\n"
-        "8. StartContainer shop-b-1 after 3, 7 -- settings changed: ports"
+        "1. StopContainer shop-b-1 -- ports changed\n"
+        "2. StopContainer shop-a-1 -- ports changed\n"
+        "3. RemoveContainer shop-a-1 after 2 -- ports changed\n"
+        "4. RemoveContainer shop-b-1 after 1 -- ports changed\n"
+        "5. CreateContainer shop-a-1 after 3 -- ports changed\n"
+        "6. StartContainer shop-a-1 after 4, 5 -- ports changed\n"
+        "7. CreateContainer shop-b-1 after 4 -- ports changed\n"
+        "8. StartContainer shop-b-1 after 3, 7 -- ports changed"
     )
 
 

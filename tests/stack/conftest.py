@@ -64,11 +64,12 @@ def write(project_dir: Path) -> Callable[[Files], None]:
 
 @pytest.fixture
 def stack(project_dir: Path, write: Callable[[Files], None]) -> Callable[..., Outcome]:
-    """Write the files, `stack.yml` where only text is given, and load them as a user who stands beside them would."""
+    """Write the files, `stack.yml` where only text is given, and load them as `up` of a user beside them would."""
 
     def load_files(files: Files, /, **options: Any) -> Outcome:
         write(files)
         options.setdefault("environ", {})
+        options.setdefault("acting", True)
         options.setdefault("working_dir", str(project_dir))
         try:
             return Outcome(load(LoadOptions(**options)), None)

@@ -36,6 +36,7 @@ def test_a_variable_comes_from_the_environment_before_earlier_lines() -> None:
         ("A$=1", 'line 1: unexpected character "$" in variable name'),
         ('A="x" y\n', "line 1: unexpected text after the closing quote"),
         ("A=1\nB=${A\n", "line 2: `${A` has no closing brace"),
+        ('A=1\nB="\\0000"\n', "line 2: a value cannot hold the character NUL: no program can be given it"),
         ("A=${B:?set it}\n", "line 1: required variable B is missing a value: set it"),
     ],
 )
@@ -43,6 +44,25 @@ def test_an_error_names_its_line(text: str, error: str) -> None:
     with pytest.raises(BadEnvFile) as caught:
         parse_dotenv(text)
     assert str(caught.value) == error
+
+
+def test_the_lines_above_come_before_the_files_before() -> None:
+    earlier = {"A": "before", "B": "before"}.get
+    assert parse_dotenv("A=own\nX=$A\nY=$B\nB\nC\n", earlier=earlier) == {
+        "A": "own", "X": "own", "Y": "before", "B": "before",
+    }  # fmt: skip
+
+
+def test_what_is_not_set_is_told_with_its_line() -> None:
+    told: list[tuple[str, int]] = []
+    parse_dotenv("A=1\nB=$A$C\nD=${E:-x}${F}\n", unset=lambda name, line: told.append((name, line)))
+    assert told == [("C", 2), ("F", 3)]
+
+
+def test_values_that_double_line_by_line_come_to_an_end() -> None:
+    text = "A0=" + "x" * 100 + "\n" + "".join(f"A{n + 1}=$A{n}$A{n}$A{n}$A{n}\n" for n in range(40))
+    with pytest.raises(BadEnvFile, match=r"^line \d+: (it becomes longer than 4 MiB|the values of the file .*)$"):
+        parse_dotenv(text)
 
 
 def test_raw_takes_lines_as_they_are() -> None:
@@ -53,7 +73,7 @@ def test_raw_takes_lines_as_they_are() -> None:
 
 
 KEYS = st.from_regex(r"[A-Za-z_][A-Za-z0-9_.]{0,8}", fullmatch=True).filter(lambda key: key != "export")
-TEXT = st.text(alphabet=st.characters(blacklist_categories=("Cs",)), max_size=20)
+TEXT = st.text(alphabet=st.characters(blacklist_categories=("Cs",), blacklist_characters="\0"), max_size=20)
 
 
 @given(st.dictionaries(KEYS, TEXT, max_size=5))

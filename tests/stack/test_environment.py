@@ -20,11 +20,16 @@ def test_the_process_wins_over_files_and_later_files_win(stack) -> None:
     assert value(stack(files, environ={"COMPOSE_DISABLE_ENV_FILE": "1"})) == "none"
 
 
-def test_the_dotenv_where_the_user_stands_wins_over_the_projects(stack, project_dir, write) -> None:
+def test_the_dotenv_where_the_user_stands_wins_over_the_projects_unless_a_file_is_named(stack, write) -> None:
     write({"app/stack.yml": SHOW, "app/.env": "V=project\nW=1\n", ".env": "V=here\n"})
-    assert value(stack({}, files=["app/stack.yml"])) == "here"
-    (project_dir / ".env").unlink()
+    assert value(stack({}, environ={"COMPOSE_FILE": "app/stack.yml"})) == "here"
     assert value(stack({}, files=["app/stack.yml"])) == "project"
+    assert value(stack({}, project_directory="app")) == "project"
+
+
+def test_the_dotenv_of_the_project_directory_may_name_files(stack) -> None:
+    found = stack({"a.yml": SHOW, "app/.env": "COMPOSE_FILE=a.yml\nV=app\n"}, project_directory="app")
+    assert value(found) == "app"
 
 
 def test_a_missing_named_env_file_is_an_error(stack) -> None:

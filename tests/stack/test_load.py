@@ -57,7 +57,7 @@ def test_a_stack_becomes_its_canonical_document(stack, project_dir) -> None:
             "api": {
                 "command": None,
                 "cpus": 0.5,
-                "deploy": {"replicas": 2},
+                "deploy": {"resources": {}, "placement": {}, "replicas": 2},
                 "entrypoint": [],
                 "healthcheck": {"test": ["CMD-SHELL", "curl -f localhost"], "interval": "1m30s"},
                 "image": "rootfs:/",
@@ -87,14 +87,14 @@ def test_a_stack_becomes_its_canonical_document(stack, project_dir) -> None:
                 "volumes": [
                     {"type": "bind", "source": str(project_dir / "site"), "target": "/srv", "read_only": True,
                      "bind": {"create_host_path": True}},
-                    {"type": "volume", "source": "data", "target": "/data"},
+                    {"type": "volume", "source": "data", "target": "/data", "volume": {}},
                     {"type": "tmpfs", "target": "/cache", "tmpfs": {"size": "1048576", "mode": 0o755}},
                 ],
             },
         },
         "networks": {
             "back": {"name": "shop_back", "ipam": {"config": [{"subnet": "10.9.0.0/24"}]}, "labels": {"a": "1"}},
-            "default": {"name": "shop_default"},
+            "default": {"name": "shop_default", "ipam": {}},
         },
         "volumes": {"data": {"name": "shop_data"}},
         "x-common": {"restart": "on-failure:3", "labels": {"team": "till"}},
@@ -153,7 +153,7 @@ def test_a_key_without_effect_is_warned_of_once_with_its_other_places(stack) -> 
     assert (
         stack("services:\n" + text).text
         == """\
-warning[O8-111]: `logging` has no effect yet (`services.*.logging`)
+warning[O8-111]: `logging` has no effect (`services.*.logging`)
  --> stack.yml:4:5
 4 |     logging: {driver: x}
   |     ^^^^^^^
@@ -190,6 +190,13 @@ def test_the_obsolete_version_only_warns(stack) -> None:
     assert "version" not in found.document
 
 
+def test_a_stack_of_which_nothing_is_there_is_an_error(stack) -> None:
+    assert stack("").errors == ["stack.yml:1:1: error[O8-102] the stack file is empty"]
+    assert stack("# nothing\n---\n{}\n").errors == ["stack.yml:1:1: error[O8-102] the stack file is empty"]
+    found = stack({"a.yml": "# nothing\n", "b.yml": "services: {web: {image: x}}"}, files=["a.yml", "b.yml"])
+    assert list(found.services) == ["web"]
+
+
 def test_a_stack_without_services_is_an_error(stack) -> None:
     assert stack("x-a: 1").errors == ["stack.yml:1:1: error[O8-105] the stack has no `services`"]
 
@@ -200,9 +207,7 @@ def test_external_networks_and_volumes_keep_their_names(stack) -> None:
         "networks: {n: {external: true}, m: {external: true, name: their}}\nvolumes: {v: {name: mine}}\n"
     )
     assert found.document["networks"] == {
-        "n": {"name": "n", "external": True},
-        "m": {"name": "their", "external": True},
-    } or (
-        found.document["networks"] == {"m": {"name": "their", "external": True}, "n": {"name": "n", "external": True}}
-    )
+        "m": {"name": "their", "external": True, "ipam": {}},
+        "n": {"name": "n", "external": True, "ipam": {}},
+    }
     assert found.document["volumes"] == {"v": {"name": "mine"}}

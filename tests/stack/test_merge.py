@@ -97,8 +97,8 @@ def test_address_pools_are_merged_by_subnet() -> None:
 
 def test_another_logging_driver_brings_its_own_options() -> None:
     first = "{logging: {driver: a, options: {x: 1}}}"
-    assert web(first, "{logging: {driver: b, options: {y: 2}}}")["logging"] == {"driver": "b", "options": {"y": 2}}
-    assert web(first, "{logging: {options: {y: 2}}}")["logging"] == {"driver": "a", "options": {"x": 1, "y": 2}}
+    assert web(first, "{logging: {driver: b, options: {y: 2}}}")["logging"] == {"driver": "b", "options": {"y": "2"}}
+    assert web(first, "{logging: {options: {y: 2}}}")["logging"] == {"driver": "a", "options": {"x": "1", "y": "2"}}
 
 
 def test_reset_drops_a_key_and_override_replaces_it() -> None:

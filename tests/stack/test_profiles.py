@@ -47,7 +47,9 @@ error[O8-202]: `three` depends on `two`, whose profile is not active
   = help: or write `required: false`
 """
     )
-    assert "depends_on" not in stack(TEXT, profiles=["zot"]).services["four"]
+    assert stack(TEXT, profiles=["zot"]).services["four"]["depends_on"] == {
+        "two": {"condition": "service_started", "required": False}
+    }
 
 
 def test_services_that_are_off_may_ask_for_what_is_not_supported(stack) -> None:

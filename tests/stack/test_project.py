@@ -1,12 +1,11 @@
 import os
 import subprocess
 import sys
-import threading
 from pathlib import Path
 
 import pytest
 
-from orchestr8.errors import InvalidInput, InvalidStack, NotFound
+from orchestr8.errors import InvalidInput, NotFound
 from orchestr8.stack.project import LoadOptions, derived_name, find_project
 
 EMPTY = "services: {}\n"
@@ -93,26 +92,33 @@ def test_a_directory_given_as_a_file_is_called_one(project_dir: Path) -> None:
         find(project_dir, files=["."])
 
 
-def test_a_file_may_be_a_pipe_and_is_read_once(project_dir: Path) -> None:
-    pipe = project_dir / "pipe"
-    os.mkfifo(pipe)
-    writer = threading.Thread(target=pipe.write_text, args=("name: piped\nservices: {}\n",))
-    writer.start()
-    assert find(project_dir, files=["pipe"]).name == "piped"
-    writer.join()
+def test_a_pipe_that_the_shell_hands_over_is_a_file_and_is_read_once(project_dir: Path) -> None:
+    reader, writer = os.pipe()
+    os.write(writer, b"name: piped\nservices: {}\n")
+    os.close(writer)
+    try:
+        assert find(project_dir, files=[f"/dev/fd/{reader}"]).name == "piped"
+    finally:
+        os.close(reader)
+
+
+def test_what_is_no_file_is_refused_without_waiting_for_it(project_dir: Path) -> None:
+    os.mkfifo(project_dir / "pipe")
+    with pytest.raises(InvalidInput, match=r"^stack file is a named pipe, which may never end: .*/pipe$"):
+        find(project_dir, files=["pipe"])
+    with pytest.raises(InvalidInput, match=r"^stack file is a device: /dev/zero$"):
+        find(project_dir, files=["/dev/zero"])
+    with pytest.raises(InvalidInput, match=r"^env file is a named pipe, which may never end: .*/pipe$"):
+        find(project_dir, files=["x.yml"], env_files=["pipe"])
 
 
 def test_a_name_is_enough_without_a_file(tmp_path: Path) -> None:
     assert find(tmp_path, project_name="shop").name == "shop"
 
 
-@pytest.mark.parametrize("name", ["-my_project", "_my_project", "www.my.project", "MY_PROJECT", ""])
+@pytest.mark.parametrize("name", ["-my_project", "_my_project", "www.my.project", "MY_PROJECT"])
 def test_an_explicit_bad_name_is_an_error(project_dir: Path, write, name: str) -> None:
-    write("name: ''\nservices: {}\n" if not name else EMPTY)
-    if not name:
-        with pytest.raises(InvalidStack):
-            find(project_dir)
-        return
+    write(EMPTY)
     with pytest.raises(InvalidInput, match="invalid project name"):
         find(project_dir, project_name=name)
     with pytest.raises(InvalidInput, match="invalid project name"):
@@ -171,19 +177,25 @@ def test_the_name_found_at_a_glance_is_the_one_that_loading_gives(project_dir: P
     assert stack(full, environ={"N": "env"}).document["name"] == name
 
 
-def test_a_bad_name_in_a_file_has_its_place(stack) -> None:
+def test_a_name_in_a_file_is_made_valid_which_is_told(stack) -> None:
     found = stack("name: My Shop\nservices: {web: {image: 'rootfs:/'}}")
+    assert found.document["name"] == "myshop"
     assert (
         found.text
         == """\
-error[O8-108]: invalid project name `My Shop`
+warning[O8-108]: the project name `My Shop` is taken as `myshop`
  --> stack.yml:1:7
 1 | name: My Shop
   |       ^^^^^^^
   = note: a project name is lower-case letters, digits, _ and -, and starts with a letter or digit
-  = help: try `myshop`
 """
     )
+    assert stack("name: ''\nservices: {web: {image: 'rootfs:/'}}").document["name"] == "shop"
+
+
+def test_a_name_in_a_file_of_which_nothing_is_left_has_its_place(stack) -> None:
+    found = stack("name: ...\nservices: {web: {image: 'rootfs:/'}}")
+    assert found.errors == ["stack.yml:1:7: error[O8-108] invalid project name `...`"]
 
 
 def test_finding_the_name_needs_no_yaml(project_dir: Path, write) -> None:

@@ -109,11 +109,15 @@ def test_one_port_published_twice_is_warned_of(stack) -> None:
     assert stack(text.replace("'8080:", "'8080-8090:")).warnings == []
 
 
-@pytest.mark.parametrize("section", ["networks", "volumes"])
-def test_an_external_resource_has_only_a_name(stack, section: str) -> None:
+@pytest.mark.parametrize(
+    ("section", "told"),
+    [("networks", "warning[O8-111] `{}` is external, so `labels` has no effect here"),
+     ("volumes", "error[O8-204] `{}` is external, so `labels` cannot be set here")],
+)  # fmt: skip
+def test_an_external_resource_has_only_a_name(stack, section: str, told: str) -> None:
     base = "services: {web: {image: 'rootfs:/'}}\n"
     found = stack(f"{base}{section}:\n  x: {{external: true, labels: {{a: b}}}}\n")
-    assert found.errors == [f"stack.yml:3:23: error[O8-204] `{section}.x` is external, so `labels` cannot be set here"]
+    assert found.errors + found.warnings == [f"stack.yml:3:23: {told.format(f'{section}.x')}"]
     found = stack(f"{base}{section}:\n  x: {{external: {{name: old}}}}\n")
     assert found.warnings == [f"stack.yml:3:17: warning[O8-109] `{section}.x.external.name` is deprecated"]
     found = stack(f"{base}{section}:\n  x: {{name: new, external: {{name: old}}}}\n")

@@ -134,7 +134,7 @@ def test_files_and_names_are_found_as_compose_finds_them(engine: Engine, tmp_pat
     assert run("one", "-p", "other", "up", "-d").code == 0
     (tmp_path / "more.yml").write_text("services: {web: {environment: {MORE: '1'}}}")
     both = ("-f", "compose.yaml", "-f", str(tmp_path / "more.yml"), "--project-directory", str(tmp_path / "one"))
-    assert "settings changed: environment.MORE" in run("one", *both, "plan").out
+    assert "environment.MORE " in run("one", *both, "plan").out
     assert json.loads(run("one", *both, "config", "--format", "json").out)["services"]["web"]["environment"] == {
         "MORE": "1"
     }

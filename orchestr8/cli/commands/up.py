@@ -27,7 +27,7 @@ def run(context: Context, options: Options) -> int:
     check_recreate(options)
     if options.wait_timeout is not None and not options.wait:
         raise UsageError("--wait-timeout needs --wait")
-    loaded = context.load(options.services)
+    loaded = context.load(options.services, acting=True)
     document = sent_document(loaded, options.scale)
     stack = document["name"]
     wanted = up_options(options, context.environ)

@@ -28,7 +28,7 @@ def test_short_and_long_form(service) -> None:
     [
         ("{db: {condition: healthy}}", ("34: error[O8-305] `services.web.depends_on.db.condition` must be one of "
          "service_started, service_healthy, service_completed_successfully, found the text `healthy`")),
-        ("{db: {required: true}}", "22: error[O8-105] `services.web.depends_on.db` has no `condition`"),
+        ("{db: {required: true}}", "23: error[O8-105] `services.web.depends_on.db` has no `condition`"),
         ("{db: }", "18: error[O8-104] `services.web.depends_on.db` must be a mapping (a dependency), found nothing"),
         ("db", "17: error[O8-104] `services.web.depends_on` must be a list of services, or a mapping, found the text `db`"),
         ("[[db]]", "18: error[O8-104] `services.web.depends_on[0]` must be a name, found a list"),

@@ -5,7 +5,10 @@ import pytest
 
 def test_a_service_joins_the_default_network_unless_it_names_its_own(stack) -> None:
     found = stack("services: {a: {image: x}, b: {image: x, networks: [back]}}\nnetworks: {back: }\n")
-    assert found.document["networks"] == {"back": {"name": "shop_back"}, "default": {"name": "shop_default"}}
+    assert found.document["networks"] == {
+        "back": {"name": "shop_back", "ipam": {}},
+        "default": {"name": "shop_default", "ipam": {}},
+    }
     assert found.services["a"]["networks"] == {"default": None}
     found = stack("services: {b: {image: x, networks: [back]}}\nnetworks: {back: , default: }\n")
     assert list(found.document["networks"]) == ["back"]
@@ -13,14 +16,17 @@ def test_a_service_joins_the_default_network_unless_it_names_its_own(stack) -> N
 
 def test_the_default_network_can_be_set_up(stack) -> None:
     found = stack("services: {a: {image: x}}\nnetworks: {default: {name: mine, labels: [a=b]}}\n")
-    assert found.document["networks"] == {"default": {"name": "mine", "labels": {"a": "b"}}}
+    assert found.document["networks"] == {"default": {"name": "mine", "ipam": {}, "labels": {"a": "b"}}}
 
 
 def test_aliases_are_kept_and_other_settings_warn(service) -> None:
-    found = service("networks: {back: {aliases: [a, a, b], ipv4_address: 10.0.0.5}}", "networks: {back: }\n")
-    assert found.web["networks"] == {"back": {"aliases": ["a", "b"], "ipv4_address": "10.0.0.5"}}
+    found = service("networks: {back: {aliases: [a, a, b], priority: 5}}", "networks: {back: }\n")
+    assert found.web["networks"] == {"back": {"aliases": ["a", "b"], "priority": 5}}
     assert found.warnings == [
-        "stack.yml:4:43: warning[O8-111] `ipv4_address` has no effect yet (`services.*.networks.back.ipv4_address`)"
+        "stack.yml:4:43: warning[O8-111] `priority` has no effect (`services.*.networks.back.priority`)"
+    ]
+    assert service("networks: {back: {ipv4_address: 10.0.0.5}}", "networks: {back: }\n").errors == [
+        "stack.yml:4:23: error[O8-110] `services.web.networks.back.ipv4_address` is not supported yet"
     ]
 
 
@@ -55,22 +61,24 @@ def test_a_volume_by_driver_options_is_refused(stack) -> None:
     ],
 )
 def test_a_subnet_that_no_network_can_have_is_an_error_at_its_line(stack, subnet: str, error: str) -> None:
-    text = f"services: {{a: {{image: x}}}}\nnetworks:\n  n: {{ipam: {{config: [{{subnet: '{subnet}'}}]}}}}\n"
+    text = f"services: {{a: {{image: x, networks: [n]}}}}\nnetworks:\n  n: {{ipam: {{config: [{{subnet: '{subnet}'}}]}}}}\n"
     assert stack(text).errors == [f"stack.yml:3:32: {error.format('networks.n.ipam.config[0].subnet')}"]
 
 
 def test_a_second_address_pool_is_refused(stack) -> None:
     pools = "[{subnet: 10.1.0.0/16}, {subnet: 10.2.0.0/16}]"
-    assert stack(f"services: {{a: {{image: x}}}}\nnetworks: {{n: {{ipam: {{config: {pools}}}}}}}\n").errors == [
-        "stack.yml:2:55: error[O8-110] `networks.n.ipam.config`: a second address pool is not supported yet"
-    ]
+    assert stack(
+        f"services: {{a: {{image: x, networks: [n]}}}}\nnetworks: {{n: {{ipam: {{config: {pools}}}}}}}\n"
+    ).errors == ["stack.yml:2:55: error[O8-110] `networks.n.ipam.config`: a second address pool is not supported yet"]
 
 
 def test_turning_off_what_is_on_by_itself_is_told(stack) -> None:
-    off = stack("services: {a: {image: x, attach: false}}\nnetworks: {n: {enable_ipv4: false}}\n")
+    off = stack("services: {a: {image: x, attach: false, networks: [n]}}\nnetworks: {n: {enable_ipv4: false}}\n")
     assert off.warnings == [
-        "stack.yml:1:26: warning[O8-111] `attach` has no effect yet (`services.*.attach`)",
-        "stack.yml:2:16: warning[O8-111] `enable_ipv4` has no effect yet (`networks.*.enable_ipv4`)",
+        "stack.yml:1:26: warning[O8-111] `attach` has no effect (`services.*.attach`)",
+        "stack.yml:2:16: warning[O8-111] `enable_ipv4` has no effect (`networks.*.enable_ipv4`)",
     ]
-    on = stack("services: {a: {image: x, attach: true}}\nnetworks: {n: {enable_ipv4: true, enable_ipv6: false}}\n")
+    on = stack(
+        "services: {a: {image: x, attach: true, networks: [n]}}\nnetworks: {n: {enable_ipv4: true, enable_ipv6: false}}\n"
+    )
     assert on.warnings == []

@@ -59,7 +59,7 @@ def test_what_it_cannot_be_is_an_error(stack, line: str, error: str) -> None:
     assert found.partition(f"`services.web.{key}`")[2].lstrip(": ") == error
 
 
-@pytest.mark.parametrize("line", ["privileged: false", "cap_add: []", "build: null", "secrets: []", "sysctls: {}"])
+@pytest.mark.parametrize("line", ["privileged: false", "cap_add: []", "secrets: []", "sysctls: {}"])
 def test_a_key_that_asks_for_nothing_is_no_error(service, line: str) -> None:
     found = service(line)
     assert (found.errors, found.warnings, found.web) == ([], [], {})

@@ -12,9 +12,9 @@ def mounts(service, text: str) -> list[dict]:
 @pytest.mark.parametrize(
     ("text", "long"),
     [
-        ("'data:/d'", {"type": "volume", "source": "data", "target": "/d"}),
+        ("'data:/d'", {"type": "volume", "source": "data", "target": "/d", "volume": {}}),
         ("'data:/d:ro,nocopy'", {"type": "volume", "source": "data", "target": "/d", "read_only": True, "volume": {"nocopy": True}}),
-        ("/anonymous", {"type": "volume", "target": "/anonymous"}),
+        ("/anonymous", {"type": "volume", "target": "/anonymous", "volume": {}}),
         ("'/srv:/d'", {"type": "bind", "source": "/srv", "target": "/d", "bind": {"create_host_path": True}}),
         ("'/srv:/d:ro,cached'", {"type": "bind", "source": "/srv", "target": "/d", "read_only": True, "bind": {"create_host_path": True}}),
         ("{type: bind, source: /srv, target: /d, bind: {create_host_path: false}}",
@@ -73,7 +73,8 @@ def test_what_the_engine_does_not_mount_yet_is_refused(service, text: str, what:
 def test_options_of_another_kind_of_mount_are_warned_of(service) -> None:
     found = service("volumes: [{type: volume, source: data, target: /d, bind: {selinux: z}}]", NAMED)
     assert [line.partition("] ")[2] for line in found.warnings] == [
-        "`services.web.volumes[0].bind` has no effect on a mount of type volume"
+        "`services.web.volumes[0].bind` has no effect on a mount of type volume",
+        "`selinux` has no effect (`services.*.volumes[].bind.selinux`)",
     ]
 
 
