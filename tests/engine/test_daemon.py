@@ -113,7 +113,7 @@ def test_what_keeps_it_from_starting_is_told(tmp_path: Path, environ: dict[str, 
     root.mkdir()
     (root / "state.db").write_bytes(b"nonsense" * 1000)
     process = Process(root, environ)
-    assert process.ready["error"]["code"] == "O8-902"
+    assert process.ready["error"]["code"] == "O8-912"
     assert "state.db" in process.ready["error"]["message"]
     assert process.end_of_itself() == 1
     process = Process(tmp_path / "other", {**environ, "ORCHESTR8_BACKEND": "docker"})
