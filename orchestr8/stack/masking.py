@@ -17,7 +17,9 @@ if TYPE_CHECKING:
 
 # Lines may be huge, so no pattern looks at a letter more than a few times: names are taken whole, values are bounded.
 _ASSIGNMENT: Final = re.compile(r"(?<![A-Za-z0-9_.-])([A-Za-z0-9_.-]++)[\"']?(?:\s*+=\s*+|\s*+:\s++)(?=\S)")
-_DEFAULT: Final = re.compile(rf"\$\{{[A-Za-z0-9_]*{WORD}[A-Za-z0-9_]*+:?[-+](?P<value>[^}}]{{1,2000}})\}}", re.IGNORECASE)
+_DEFAULT: Final = re.compile(
+    rf"\$\{{[A-Za-z0-9_]*{WORD}[A-Za-z0-9_]*+:?[-+](?P<value>[^}}]{{1,2000}})\}}", re.IGNORECASE
+)
 _USER_PART: Final = re.compile(r"(?<!\w)\w++://[^\s/:@]{0,200}:(?P<value>[^\s/@$]{1,1000})@")
 _VALUE_ENDS: Final = re.compile(r"\s#|[,}\]]|[\"']\s*(?:[,}\]]|$)")
 _STRUCTURE: Final = "{&*|>!#$"  # no plain value: what is below or in it is looked at for itself
@@ -48,11 +50,13 @@ def secrets_in(text: str, column: int = 1) -> list[str]:
 @lru_cache(maxsize=64)  # several findings are often about one line
 def _secret_spans(text: str) -> tuple[tuple[int, int], ...]:
     spans = []
-    for found in _ASSIGNMENT.finditer(text):
-        start = found.end()
+    position = 0
+    while found := _ASSIGNMENT.search(text, position):
+        start = position = found.end()
         opening = text[start + 1 : start + 2] if text[start] in "\"'" else text[start]
         if is_secret(found[1]) and opening not in _STRUCTURE:
-            spans.append((start, _end_of_value(text, start)))
+            position = max(_end_of_value(text, start), start + 1)
+            spans.append((start, position))
     for pattern in (_DEFAULT, _USER_PART):
         spans += [found.span("value") for found in pattern.finditer(text)]
     return tuple(spans)

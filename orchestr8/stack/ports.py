@@ -177,6 +177,8 @@ class Port(Type):
             forms = parse_port(str(node.value))
         except BadPort as error:
             return run.bad(node, where, str(error), helps=['the short form is "8080:80", "127.0.0.1:8080:80" or "80"'])
+        if run.too_many(len(forms), node, where):
+            return None
         entries: list[Node] = []
         for form in forms:
             entry = Mapping(at=node)
