@@ -69,7 +69,7 @@ def _range(text: str, what: str) -> tuple[int, int]:
     except ValueError:
         raise BadPort(f"invalid {what}: {text}") from None
     least = 1 if what == "containerPort" else 0  # 0 on the host: any free one
-    if not least <= first <= last <= LAST_PORT or not first_text.isdigit():
+    if not least <= first <= last <= LAST_PORT or not (first_text.isascii() and first_text.isdigit()):
         raise BadPort(f"invalid {what}: {text}")
     return first, last
 
