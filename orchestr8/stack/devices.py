@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from orchestr8.stack.nodes import Mapping, Node, Scalar, Sequence
 from orchestr8.stack.shapes import NAMES, ListOf, Pairs, Record, Short, now
 from orchestr8.stack.types import AsText, Reading, Schema, Text, Type
@@ -9,6 +11,8 @@ from orchestr8.stack.types import AsText, Reading, Schema, Text, Type
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, Final
+
+_COUNT: Final = re.compile(r"-?[0-9]{1,18}")
 
 
 class Device(Short):
@@ -50,7 +54,7 @@ class Count(Type):
         value = node.value if isinstance(node, Scalar) else None
         if value == "all":
             return Scalar(-1, at=node)
-        if isinstance(value, str) and value.lstrip("-").isdigit():
+        if isinstance(value, str) and _COUNT.fullmatch(value):
             value = int(value)
         if isinstance(value, bool) or not isinstance(value, int):
             return run.wrong(node, where, self.what, code="O8-305")

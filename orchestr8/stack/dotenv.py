@@ -24,6 +24,7 @@ _ESCAPE: Final = re.compile(r'\\(?:[abfnrtv$"\\]|0[0-3][0-7]{2})')
 _SIMPLE_ESCAPES: Final = {
     "a": "\a", "b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t", "v": "\v", '"': '"', "\\": "\\", "$": "$$",
 }  # fmt: skip
+MAX_KEYS: Final = 100_000
 _COMMENT: Final = re.compile(r"(?:^|(?<=\s))#")
 
 
@@ -63,6 +64,8 @@ def parse_raw(text: str, lookup: Lookup = _nothing) -> dict[str, str]:
             raise BadEnvFile(number, "key cannot contain a space" if key else "no key in front of =")
         if "\0" in value:
             raise BadEnvFile(number, "a value cannot hold the character NUL: no program can be given it")
+        if number > MAX_KEYS:
+            raise BadEnvFile(number, f"the file has more than {MAX_KEYS} lines")
         inherited = value if equals else lookup(key)
         if inherited is not None:
             values[key] = inherited
@@ -94,6 +97,8 @@ class _Parser:
 
     def _measure(self, value: str, line: int) -> None:
         self.length += len(value)
+        if len(self.values) > MAX_KEYS:
+            raise BadEnvFile(line, f"the file has more than {MAX_KEYS} keys")
         if self.length > MAX_TOTAL:
             raise BadEnvFile(line, f"the values of the file become longer than {MAX_TOTAL >> 20} MiB")
         if "\0" in value:

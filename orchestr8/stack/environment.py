@@ -12,6 +12,8 @@ from orchestr8.stack.nodes import Node, Scalar, Sequence
 from orchestr8.stack.problems import Problems
 from orchestr8.stack.source import display_path, exists, read_text
 
+MAX_KEYS = 400_000  # variables that all services together have from their env files
+
 
 class Environment:
     """Variables by name. The process wins over files; an earlier layer wins over a later one."""
@@ -22,6 +24,7 @@ class Environment:
         self.looked_in: list[str] = ["the shell"]
         self.files: list[str] = []
         self.length = 0  # of the env files of services that were read with it
+        self.keys = 0  # that they gave
 
     def get(self, name: str) -> str | None:
         """The value of a variable. Raises InvalidInput for one that is not text."""
@@ -116,15 +119,23 @@ def resolve_service(
         assert isinstance(item, MappingNode)
         path_node = item.items["path"]
         path = str(path_node.plain())
+        if environment.keys > MAX_KEYS:  # which is told
+            break
         if not exists(path) and item.items["required"].plain() is False:
             continue
         text = _text(path, path_node, environment, problems, lenient=lenient)
         if text is not None:
             form = item.items.get("format")
+            before = len(values)
             values.update(_parse(
                 text, display_path(path, working_dir), lookup, problems,
                 raw=form is not None and form.plain() == "raw", earlier=values.get,
             ))  # fmt: skip
+            environment.keys += len(values) - before
+            if environment.keys > MAX_KEYS:
+                message = f"the env files of all services together give more than {MAX_KEYS} variables"
+                problems.error("O8-304", message, path_node)
+                return own
     return {**values, **own}
 
 

@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable, Iterable
 
 from orchestr8.errors import InvalidInput, Span
-from orchestr8.stack.nodes import Mapping, Node, Scalar, Sequence
+from orchestr8.stack.nodes import Mapping, Node, Scalar, Sequence, cut
 from orchestr8.stack.problems import MAX_TOLD, Problems
 from orchestr8.stack.suggest import closest
 
@@ -19,7 +19,10 @@ if TYPE_CHECKING:
     from typing import Final
 
 _NAME: Final = re.compile(r"[_a-zA-Z][_a-zA-Z0-9]*")
+_BRACE: Final = re.compile("[{}]")
 _OPERATOR: Final = re.compile(r":?[-?+]")
+MAX_SEARCH: Final = 5000  # letters in which a variable is looked for, to show its place
+MAX_BRACES: Final = 200  # in each other
 MAX_DEPTH: Final = 50  # operands in each other
 MAX_LENGTH: Final = 2**22  # of a text after replacing; no program takes a longer one
 MAX_TOTAL: Final = 2**26  # of all texts of one run
@@ -75,27 +78,27 @@ def substitute(text: str, lookup: Lookup, unset: Callable[[str], None], depth: i
 
 
 def closing_brace(text: str, opening: int) -> int:
+    """Where the brace that opens at `opening` is closed. Raises BadTemplate."""
     depth = 0
-    for position in range(opening, len(text)):
-        if text[position] == "{":
-            depth += 1
-        elif text[position] == "}":
-            depth -= 1
-            if depth == 0:
-                return position
-    raise BadTemplate(f"`{text[opening - 1 :]}` has no closing brace")
+    for found in _BRACE.finditer(text, opening):
+        depth += 1 if found[0] == "{" else -1
+        if depth == 0:
+            return found.start()
+        if depth > MAX_BRACES:
+            raise BadTemplate(f"more than {MAX_BRACES} braces stand in each other")
+    raise BadTemplate(f"`{cut(text[opening - 1 :])}` has no closing brace")
 
 
 def _braced(inside: str, lookup: Lookup, unset: Callable[[str], None], depth: int) -> str:
     name_match = _NAME.match(inside)
     if not name_match:
-        raise BadTemplate(f"`${{{inside}}}` does not start with a variable's name")
+        raise BadTemplate(f"`${{{cut(inside)}}}` does not start with a variable's name")
     name = name_match[0]
     if name_match.end() == len(inside):
         return _value(name, lookup, unset)
     operator = _OPERATOR.match(inside, name_match.end())
     if not operator:
-        raise BadTemplate(f"`${{{inside}}}` has no operator after `{name}`; known are :- - :? ? :+ +")
+        raise BadTemplate(f"`${{{cut(inside)}}}` has no operator after `{cut(name)}`; known are :- - :? ? :+ +")
     operand = inside[operator.end() :]
     value = lookup(name)
     present = value is not None and (value != "" or len(operator[0]) == 1)
@@ -194,8 +197,9 @@ class Interpolation:
         lines = self.problems.lines(node.file)
         pattern = re.compile(r"\$\{?" + re.escape(name) + r"(?![_a-zA-Z0-9])" if name else r"\$\{")
         for number in range(node.line, min(node.line + node.value.count("\n") + 2, len(lines)) + 1):
-            text = lines[number - 1]
-            found = pattern.search(text, node.column - 1 if number == node.line else 0)
+            first = node.column - 1 if number == node.line else 0
+            text = lines[number - 1][: first + MAX_SEARCH]
+            found = pattern.search(text, first)
             if not found:
                 continue
             end = found.end()

@@ -7,50 +7,66 @@ and shown.
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 
 from orchestr8.model.secrecy import WORD, is_secret
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from typing import Final
 
-_ASSIGNMENT: Final = re.compile(
-    rf"(?P<name>[A-Za-z0-9_.-]*{WORD}[A-Za-z0-9_.-]*)(?P<close>[\"']?)(?P<sign>\s*=\s*|\s*:\s+)(?P<value>\S.*)",
-    re.IGNORECASE,
+# Lines may be huge, so no pattern looks at a letter more than a few times: names are taken whole, values are bounded.
+_ASSIGNMENT: Final = re.compile(r"(?<![A-Za-z0-9_.-])([A-Za-z0-9_.-]++)[\"']?(?:\s*+=\s*+|\s*+:\s++)(?=\S)")
+_DEFAULT: Final = re.compile(
+    rf"\$\{{[A-Za-z0-9_]*{WORD}[A-Za-z0-9_]*+:?[-+](?P<value>[^}}]{{1,2000}})\}}", re.IGNORECASE
 )
-_DEFAULT: Final = re.compile(rf"\$\{{[A-Za-z0-9_]*{WORD}[A-Za-z0-9_]*:?[-+](?P<value>[^}}]+)\}}", re.IGNORECASE)
-_USER_PART: Final = re.compile(r"\w+://[^\s/:@]*:(?P<value>[^\s/@$]+)@")
+_USER_PART: Final = re.compile(r"(?<!\w)\w++://[^\s/:@]{0,200}:(?P<value>[^\s/@$]{1,1000})@")
+_VALUE_ENDS: Final = re.compile(r"\s#|[,}\]]|[\"']\s*(?:[,}\]]|$)")
 _STRUCTURE: Final = "{&*|>!#$"  # no plain value: what is below or in it is looked at for itself
+_NEAR: Final = 2000  # how far from a place its line is searched for secrets
 _LEAST: Final = 3  # shorter values are not looked for in messages: they would be found everywhere
 
 
 def mask_line(text: str) -> str:
     """A line of a file with each secret replaced by as many `*` as it is long: places stay."""
-    for start, end in _secret_spans(text):
-        text = text[:start] + "*" * (end - start) + text[end:]
-    return text
+    spans = _secret_spans(text)
+    if not spans:
+        return text
+    letters = list(text)
+    for start, end in spans:
+        letters[start:end] = "*" * (end - start)
+    return "".join(letters)
 
 
-def secrets_in(text: str) -> list[str]:
-    """The secrets that stand in a line, to be kept out of messages."""
-    return [text[start:end].strip("\"'") for start, end in _secret_spans(text) if end - start >= _LEAST]
+def secrets_in(text: str, column: int = 1) -> list[str]:
+    """The secrets that stand in a line, around a place in it, to be kept out of messages."""
+    return [
+        text[start:end].strip("\"'")
+        for start, end in _secret_spans(text)
+        if end - start >= _LEAST and abs(start - column) <= _NEAR
+    ]
 
 
-def _secret_spans(text: str) -> Iterator[tuple[int, int]]:
-    for found in _ASSIGNMENT.finditer(text):
-        value = found["value"]
-        if is_secret(found["name"]) and value.lstrip("\"'")[:1] not in _STRUCTURE:
-            yield found.start("value"), found.start("value") + len(_without_comment(value))
+@lru_cache(maxsize=64)  # several findings are often about one line
+def _secret_spans(text: str) -> tuple[tuple[int, int], ...]:
+    spans = []
+    position = 0
+    while found := _ASSIGNMENT.search(text, position):
+        start = position = found.end()
+        opening = text[start + 1 : start + 2] if text[start] in "\"'" else text[start]
+        if is_secret(found[1]) and opening not in _STRUCTURE:
+            position = max(_end_of_value(text, start), start + 1)
+            spans.append((start, position))
     for pattern in (_DEFAULT, _USER_PART):
-        for found in pattern.finditer(text):
-            yield found.span("value")
+        spans += [found.span("value") for found in pattern.finditer(text)]
+    return tuple(spans)
 
 
-def _without_comment(value: str) -> str:
-    """A value as far as it goes on its line: to the end of its quotes, to a comment, or to the end of a flow mapping."""
-    quote = value[0]
-    if quote in "\"'":
-        closing = value.find(quote, 1)
-        return value if closing < 0 else value[: closing + 1]
-    return re.split(r"\s+#|[,}\]]|[\"']\s*(?:[,}\]]|$)", value, maxsplit=1)[0].rstrip()
+def _end_of_value(text: str, start: int) -> int:
+    """As far as a value goes on its line: to the end of its quotes, to a comment, or to the end of a flow mapping."""
+    if text[start] in "\"'":
+        closing = text.find(text[start], start + 1)
+        return len(text) if closing < 0 else closing + 1
+    found = _VALUE_ENDS.search(text, start)
+    end = found.start() if found else len(text)
+    return start + len(text[start:end].rstrip())

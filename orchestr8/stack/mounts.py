@@ -166,6 +166,8 @@ class Mount(Type):
         if not isinstance(node, Mapping):
             return
         kind, target = node.items["type"], node.items["target"]
+        if str(kind.plain()) not in _ELSEWHERE and kind.plain() not in _SUPPORTED:  # a variable, kept as it is
+            return
         if kind.plain() not in _SUPPORTED:
             look.unsupported(kind, f"`{where}`: a mount of type {kind.plain()}", _ELSEWHERE[str(kind.plain())])
             return

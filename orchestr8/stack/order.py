@@ -7,6 +7,7 @@ from graphlib import CycleError, TopologicalSorter
 from orchestr8.stack.nodes import Mapping
 from orchestr8.stack.problems import Problems
 
+MAX_CYCLES = 100
 _WAITS: dict[str, str] = {
     "service_started": "to be started",
     "service_healthy": "to be healthy",
@@ -48,23 +49,24 @@ def with_dependencies(names: Iterable[str], services: Mapping) -> set[str]:
 
 
 def check_cycles(services: Mapping, problems: Problems) -> None:
-    """Tell every cycle that shares no service with one already told."""
+    """Tell every cycle that shares no service with one already told, up to a number that is enough to begin with."""
     graph = {
         name: [target for target in dependencies_of(service) if target in services.items]
         for name, service in services.items.items()
         if isinstance(service, Mapping)
     }
-    while True:
+    for _ in range(MAX_CYCLES):
         try:
             start_order(graph)
         except CycleError as error:
             # graphlib lists a cycle so that each name is a dependency of the next: the edges run backwards.
             cycle = _rotated(list(reversed(error.args[1]))[:-1])
             _tell(cycle, services, problems)
+            told = set(cycle)
             graph = {
-                name: [target for target in targets if target not in cycle]
+                name: [target for target in targets if target not in told]
                 for name, targets in graph.items()
-                if name not in cycle
+                if name not in told
             }
         else:
             return

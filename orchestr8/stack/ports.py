@@ -69,7 +69,7 @@ def _range(text: str, what: str) -> tuple[int, int]:
     except ValueError:
         raise BadPort(f"invalid {what}: {text}") from None
     least = 1 if what == "containerPort" else 0  # 0 on the host: any free one
-    if not least <= first <= last <= LAST_PORT or not first_text.isdigit():
+    if not least <= first <= last <= LAST_PORT or not (first_text.isascii() and first_text.isdigit()):
         raise BadPort(f"invalid {what}: {text}")
     return first, last
 
@@ -177,6 +177,8 @@ class Port(Type):
             forms = parse_port(str(node.value))
         except BadPort as error:
             return run.bad(node, where, str(error), helps=['the short form is "8080:80", "127.0.0.1:8080:80" or "80"'])
+        if run.too_many(len(forms), node, where):
+            return None
         entries: list[Node] = []
         for form in forms:
             entry = Mapping(at=node)

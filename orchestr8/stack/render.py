@@ -62,7 +62,7 @@ def _discreet(diagnostic: Diagnostic, files: Mapping[str, list[str]]) -> Diagnos
         secret
         for span in diagnostic.spans
         if 0 < span.line <= len(files.get(span.file, ()))
-        for secret in secrets_in(files[span.file][span.line - 1])
+        for secret in secrets_in(files[span.file][span.line - 1], span.column)
     }
     if not secrets:
         return diagnostic

@@ -105,9 +105,7 @@ def parse_duration_ns(text: str) -> int:
     if text == "0":
         return 0
     total, end = 0, 0
-    for match in _DURATION_PART.finditer(text):
-        if match.start() != end:
-            break
+    while (match := _DURATION_PART.match(text, end)) and len(match[1]) <= _MOST_DIGITS:
         whole, _, fraction = match[1].partition(".")
         unit = _DURATION_UNITS_NS[match[2]]
         total += int(whole or 0) * unit + (int(fraction) * unit // 10 ** len(fraction) if fraction else 0)
@@ -151,6 +149,8 @@ def parse_bytes(value: Any) -> int:
     match = _SIZE.fullmatch(text)
     if not match:
         raise ValueError("a size is a number with a unit: b, k, m, g or t, such as 512m or 1.5g")
+    if len(match[1]) > _MOST_DIGITS:
+        raise ValueError("that is more than any machine has")
     power = " kmgtp".index(match[2].lower() or " ")
     return int(float(match[1]) * 1024**power) if "." in match[1] else int(match[1]) * 1024**power
 

@@ -179,11 +179,12 @@ class Mounts(ListOf):
         return found
 
     def _tell(self, node: Sequence, found: Sequence, where: str, run: Reading) -> None:
-        kept = {(item.line, item.column): str(mount_target(item.plain())) for item in found.items}
+        kept = {(item.line, item.column) for item in found.items}
+        targets = {str(mount_target(item.plain())) for item in found.items}
         for item in node.items:
             long = Mount().read(item, where, Reading(Problems(), interpolated=run.interpolated))
             target = str(mount_target(long.plain())) if long else ""
-            if (item.line, item.column) not in kept and target in kept.values():
+            if (item.line, item.column) not in kept and target in targets:
                 run.problems.warn("O8-208", f"`{where}`: {target} is mounted again below; the last one is used", item)
 
 

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable
 from collections.abc import Mapping as MappingOf
 
 from orchestr8.stack.fixes import rename_key
-from orchestr8.stack.nodes import RESET, Mapping, Node, Scalar, Sequence
+from orchestr8.stack.nodes import RESET, Mapping, Node, Scalar, Sequence, bare
 from orchestr8.stack.suggest import closest, did_you_mean, sure
 from orchestr8.stack.types import ANYTHING, AsText, Reading, Schema, Text, Type, merge, read
 
@@ -298,6 +298,10 @@ class ListOf(Type):
             return run.wrong(node, where, self.what)
         found: list[Node] = []
         for index, item in enumerate(node.items):
+            if isinstance(
+                item, Mapping
+            ):  # nothing is laid over an item key by key: tags in it mean what they do at once
+                item = bare(item)  # noqa: PLW2901
             read_item = read(self.kind, item, f"{where}[{index}]", run)
             if read_item is None:
                 run.broken.add(where)

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from orchestr8.stack.support import SupportLook
 
+MAX_SHORT: Final = 100_000
 Schema = dict[str, object]  # a JSON schema, or a part of one
 
 
@@ -31,6 +32,7 @@ class Reading:
         self.problems = problems
         self.interpolated = interpolated  # False: `${V}` stands for a value of any kind
         self.broken: set[str] = set()  # places that hold something wrong: not missing, only unusable
+        self.short = 0  # long forms that short ones stood for
 
     def wrong(
         self, node: Node, where: str, expected: str, *, helps: list[str] | None = None, code: str = "O8-104",
@@ -55,6 +57,14 @@ class Reading:
             return None
         self.problems.error(code, f"`{where}`: {message}", node, helps=helps or [])
         return None
+
+    def too_many(self, more: int, node: Node, where: str) -> bool:
+        """Told, when short forms stand for more long ones than a stack can have."""
+        self.short += more
+        if self.short <= MAX_SHORT:
+            return False
+        self.bad(node, where, f"the stack has more than {MAX_SHORT} ports and the like")
+        return True
 
     def is_template(self, node: Node) -> bool:
         """A variable that is kept (`config --no-interpolate`): it passes for anything."""
@@ -244,7 +254,7 @@ class Number(Type):
         if isinstance(value, bool) or not isinstance(value, (int, float)):
             return run.wrong(node, where, self.what)
         if not self.fraction and isinstance(value, float):
-            if not value.is_integer() and not self.cut:
+            if value - value != 0 or not (value.is_integer() or self.cut):  # infinite, or with a fraction
                 return run.wrong(node, where, self.what)
             value = int(value)
         if value != value or (self.least is not None and value < self.least):  # noqa: PLR0124
@@ -291,7 +301,7 @@ class Duration(Type):
                 raise ValueError("it has no unit")  # noqa: TRY004  told as any other bad duration
             return Scalar(format_duration(parse_duration_ns(node.value)), at=node)
         except ValueError as error:
-            number = re.fullmatch(r"\d+(\.\d+)?", node.text)
+            number = re.fullmatch(r"[0-9]{1,20}(\.[0-9]{1,20})?", node.text)
             return run.wrong(
                 node, where, self.what, code="O8-305",
                 helps=[f"give it a unit: {node.text}s"] if number else [str(error)],

@@ -329,7 +329,7 @@ def _container_names(model: Model) -> None:
 
 def _published_ports(model: Model) -> None:
     """One fixed host port wanted twice: whichever starts second will fail, so say it before anything starts."""
-    seen: dict[tuple[str, str], tuple[str, str, Node]] = {}
+    seen: dict[str, dict[str, tuple[str, Node]]] = {}  # number and protocol -> address -> the first that wants it
     for name, service in model.active().items():
         ports = service.items.get("ports")
         for port in ports.items if isinstance(ports, Sequence) else ():
@@ -339,13 +339,14 @@ def _published_ports(model: Model) -> None:
             address = port.items.get("host_ip")
             host = str(address.plain()) if address else "0.0.0.0"
             number, protocol = str(published.plain()), str(port.items["protocol"].plain())
-            for other_host, (other, other_at, first) in [
-                (key[0], value) for key, value in seen.items() if key[1] == f"{number}/{protocol}"
-            ]:
-                if host == other_host or "0.0.0.0" in (host, other_host):
-                    model.problems.warn(
-                        "O8-207", f"`{name}` and `{other}` publish the same port {number}; only one of them can have it",
-                        [port.span(), first.span(f"also published here ({other_at})", primary=False)],
-                    )  # fmt: skip
-                    break
-            seen.setdefault((host, f"{number}/{protocol}"), (name, f"services.{name}", port))
+            taken = seen.setdefault(f"{number}/{protocol}", {})
+            same = taken.get(host) or taken.get("0.0.0.0")
+            if same is None and host == "0.0.0.0":
+                same = next(iter(taken.values()), None)
+            if same:
+                other, first = same
+                model.problems.warn(
+                    "O8-207", f"`{name}` and `{other}` publish the same port {number}; only one of them can have it",
+                    [port.span(), first.span(f"also published here (services.{other})", primary=False)],
+                )  # fmt: skip
+            taken.setdefault(host, (name, port))
