@@ -172,16 +172,20 @@ def _leaves(node: Node) -> Iterator[Node]:
 
 def contents(loaded: Loaded) -> dict[str, str]:
     """`secrets.NAME`, `configs.NAME` → a digest of what it holds now, for those that services use."""
-    from hashlib import sha256  # only stacks with secrets or configs need it
-
     found: dict[str, str] = {}
     for section in ("configs", "secrets"):
         for name, each in loaded.document.get(section, {}).items():
             given = loaded.contents.get(f"{section}.{name}", each.get("content"))
             data = given.encode(errors="surrogateescape") if given is not None else _bytes_of(each.get("file"))
             if data is not None:
-                found[f"{section}.{name}"] = f"sha256:{sha256(data).hexdigest()}"
+                found[f"{section}.{name}"] = f"sha256:{_sha256(data)}"
     return found
+
+
+def _sha256(data: bytes) -> str:
+    from hashlib import sha256  # its import brings OpenSSL along, for the few stacks that have secrets or configs
+
+    return sha256(data).hexdigest()
 
 
 def _bytes_of(path: str | None) -> bytes | None:
