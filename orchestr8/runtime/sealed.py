@@ -6,14 +6,18 @@ that cannot run from there (it finds its libraries by $ORIGIN) runs from a detac
 """
 
 import os
+import shutil
 import socket
 import subprocess
 import sys
 from collections.abc import Sequence
+from typing import Final
 
 from orchestr8.errors import OperationFailed
 from orchestr8.kernel import mount
 from orchestr8.kernel.memfd import sealed_copy
+
+_REHEARSAL: Final = "rehearsal-"
 
 
 def read_only_mount(path: str) -> int:
@@ -61,12 +65,19 @@ class Interpreter:
         os.close(self.fd)
 
 
+def remove_rehearsals(run_dir: str) -> None:
+    """Take away what forkservers left there that did not live to do it themselves (`runtime.rehearsal`)."""
+    for name in os.listdir(run_dir):
+        if name.startswith(_REHEARSAL):
+            shutil.rmtree(os.path.join(run_dir, name))
+
+
 def start_forkserver(log_fd: int, run_dir: str) -> tuple[socket.socket, subprocess.Popen[bytes]]:
     """Start it: (its socket, its process). It may use `run_dir` for a moment. Its environment is bare: `/proc/1/environ` of a container shows it."""
     interpreter = Interpreter()
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     package_parent = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-    scratch = os.path.join(run_dir, f"rehearsal-{theirs.fileno()}-{os.getpid()}")
+    scratch = os.path.join(run_dir, f"{_REHEARSAL}{theirs.fileno()}-{os.getpid()}")
     code = (
         f"import sys; sys.path.append({package_parent!r}); sys.dont_write_bytecode = True; "
         f"from orchestr8.runtime.forkserver import main; main({theirs.fileno()}, {scratch!r})"

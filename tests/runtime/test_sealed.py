@@ -10,7 +10,7 @@ import pytest
 from orchestr8.errors import OperationFailed
 from orchestr8.kernel import sockets
 from orchestr8.runtime import messages, sealed
-from orchestr8.runtime.sealed import Interpreter, start_forkserver
+from orchestr8.runtime.sealed import Interpreter, remove_rehearsals, start_forkserver
 
 
 def test_this_interpreter_runs_from_a_sealed_memfd() -> None:
@@ -81,3 +81,11 @@ def test_it_starts_with_a_bare_environment_and_ends_when_told(tmp_path: Path) ->
     assert os.read(reader, 100) == b"", "nothing was complained of"
     os.close(reader)
     assert len(os.listdir("/proc/self/fd")) == before - 2
+
+
+def test_what_a_killed_forkserver_left_is_removed_and_nothing_else(tmp_path: Path) -> None:
+    (tmp_path / "rehearsal-7-99/log").mkdir(parents=True)
+    (tmp_path / "rehearsal-7-99/log/current.log").write_text("a line")
+    (tmp_path / "shims").mkdir()
+    remove_rehearsals(str(tmp_path))
+    assert [each.name for each in tmp_path.iterdir()] == ["shims"]

@@ -37,7 +37,7 @@ from orchestr8.model.records import Registry, VolumeRecord
 from orchestr8.network.manager import NetworkManager
 from orchestr8.runtime.client import ForkserverClient, read_state
 from orchestr8.runtime.messages import Configure
-from orchestr8.runtime.sealed import start_forkserver
+from orchestr8.runtime.sealed import remove_rehearsals, start_forkserver
 from orchestr8.storage.snapshots import SnapshotStore
 from orchestr8.storage.trash import Trash
 from orchestr8.storage.volumes import VolumeStore
@@ -106,6 +106,7 @@ class NativeBackend:
     async def start(self) -> None:
         """Make ready, and adopt what a former engine of this root left running."""
         os.makedirs(f"{self._run_dir}/shims", mode=0o700, exist_ok=True)
+        remove_rehearsals(self._run_dir)  # of forkservers that were killed over them
         self._tasks = await self._exits.enter_async_context(anyio.create_task_group())
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(self._start_forkserver)
