@@ -11,7 +11,7 @@ import os
 import time
 
 from orchestr8.cli.logview import LogView
-from orchestr8.errors import Unavailable
+from orchestr8.errors import Unheard
 from orchestr8.wire.client import Client
 
 TYPE_CHECKING = False  # `typing` costs 4 ms at start
@@ -44,7 +44,7 @@ class FollowedLogs:
         return LogView(stream, self._write, colour=self._colour, prefix=self._prefix)
 
     def go_on(self) -> bool:
-        """Raises Unavailable when the engine has ended for good."""
+        """Raises Unheard when the engine has ended for good."""
         self.view.stream.close()
         if not self.something_runs():
             return False
@@ -61,26 +61,26 @@ class FollowedLogs:
         self.view.stream.close()
 
     def _await_engine(self) -> None:
-        if not next_engine(self._next, NEXT_ENGINE_S):
-            raise Unavailable(
-                "the engine ended; containers go on without it",
-                helps=["the next command starts it again: orchestr8 logs -f"],
-            )
+        await_next_engine(self._next.path, NEXT_ENGINE_S)
 
 
-def next_engine(client: Client, within_s: float) -> bool:
-    """Whether an engine answers in a while, after one that was killed: that has left its socket behind, for which the
-    forkserver starts another. One that ended in order has taken its socket away.
+def await_next_engine(path: str, within_s: float) -> None:
+    """Return once somebody listens, after an engine that was killed: that has left its socket behind, for which the
+    forkserver starts another. One that ended in order has taken its socket away: then, or in the end, this raises Unheard.
     """
+    client = Client(path)
     deadline = time.monotonic() + within_s
     gone_since = 0.0
     while (now := time.monotonic()) < deadline and (not gone_since or now < gone_since + GONE_S):
-        gone_since = 0.0 if os.path.exists(client.path) else gone_since or now
+        gone_since = 0.0 if os.path.exists(path) else gone_since or now
         try:
             client.connect().close()
-            return True
+            return
         except PermissionError:
-            return True  # one listens, and the request says what is missing
+            return  # one listens, and the request says what is missing
         except (FileNotFoundError, ConnectionRefusedError):
             time.sleep(0.02)  # nothing tells when somebody listens
-    return False
+    raise Unheard(
+        "the engine ended; containers go on without it",
+        helps=["the next command starts it again: orchestr8 logs -f"],
+    )

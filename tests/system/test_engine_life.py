@@ -1,6 +1,7 @@
 """Engines come, go and are killed; stacks, logs, ports and names go on. Told from outside, by commands."""
 
 import contextlib
+import itertools
 import os
 import signal
 import socket
@@ -79,6 +80,34 @@ def test_a_killed_engine_is_followed_by_another_that_adopts_everything(scenario:
         assert runs(story) == before
     story.check(page(PAGE, "hello"))
     whole(story.logs("count").splitlines())
+
+
+def test_whoever_follows_the_logs_goes_on_with_the_next_engine(scenario: Tell) -> None:
+    story = scenario(STACK)
+    commands = (["up", "--no-log-prefix", "count"], ["logs", "-f", "--no-log-prefix", "count"])
+    with contextlib.ExitStack() as ends:
+        followers = []
+        for words in commands:
+            followers.append(ends.enter_context(story.engine.start(*words, cwd=story.directory)))
+            assert next(_reader(followers[-1])).startswith("line ")
+        pid = killed(story)
+        story.check(eventually(another_engine(pid)))
+        last = int(story.logs("count").split()[-1])
+        for follower in followers:
+            numbers = [int(line.split()[1]) for line in itertools.takewhile(_before(last), _reader(follower))]
+            assert numbers == sorted(set(numbers)), "none comes twice"
+            assert numbers[-1] - numbers[0] - len(numbers) <= 2, "what was on its way from the dead engine, at most"
+        up, logs = followers
+        up.send_signal(signal.SIGINT)
+        _, said = up.communicate(timeout=20)
+        assert (up.returncode, "error" in said) == (130, False), said
+        _, said = logs.communicate(timeout=20)
+        assert (logs.returncode, said) == (0, ""), "it ends with what it follows"
+    story.check(state("count", "exited"))
+
+
+def _before(last: int) -> Callable[[str], bool]:
+    return lambda line: int(line.split()[1]) <= last
 
 
 def _reader(process: subprocess.Popen[str]) -> Iterator[str]:
