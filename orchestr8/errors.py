@@ -7,6 +7,7 @@
     ├─ Conflict          the thing is in a state that forbids this; change the state first
     ├─ Unsupported       this engine cannot do it; the message says what can be done instead
     ├─ Unavailable       try again: the engine, or something it needs, does not answer now
+    │  └─ Unheard        make the request again, of the next engine: nobody has acted on it
     └─ OperationFailed   a step on this machine failed; the cause is chained or in the notes
 
 Imported by every process, the short-lived CLI and the forkserver among them, so plain classes only: no dataclasses
@@ -61,6 +62,10 @@ class Unsupported(Orchestr8Error):
 
 class Unavailable(Orchestr8Error):
     code = "O8-400"
+
+
+class Unheard(Unavailable):
+    """Nobody has acted on the request, so it may be made again, of the next engine."""
 
 
 class OperationFailed(Orchestr8Error):

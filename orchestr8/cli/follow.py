@@ -11,7 +11,7 @@ import os
 import time
 
 from orchestr8.cli.logview import LogView
-from orchestr8.errors import Unavailable
+from orchestr8.errors import Unheard
 from orchestr8.wire.client import Client
 
 TYPE_CHECKING = False  # `typing` costs 4 ms at start
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from orchestr8.cli.context import Context
 
 NEXT_ENGINE_S: Final = 15.0  # the forkserver starts engines that keep dying later and later, up to 10 s apart
-_PING: Final = b"GET /_ping HTTP/1.1\r\nHost: engine\r\nConnection: close\r\n\r\n"
 GONE_S: Final = 0.2  # for so long an engine that begins to listen may have no socket
 
 
@@ -45,9 +44,8 @@ class FollowedLogs:
         return LogView(stream, self._write, colour=self._colour, prefix=self._prefix)
 
     def go_on(self) -> bool:
-        """Raises Unavailable when the engine has ended for good."""
+        """Raises Unheard when the engine has ended for good."""
         self.view.stream.close()
-        self._await_engine()
         if not self.something_runs():
             return False
         self._query.pop("tail", None)
@@ -63,35 +61,26 @@ class FollowedLogs:
         self.view.stream.close()
 
     def _await_engine(self) -> None:
-        if not next_engine(self._next, NEXT_ENGINE_S):
-            raise Unavailable(
-                "the engine ended; containers go on without it",
-                helps=["the next command starts it again: orchestr8 logs -f"],
-            )
+        await_next_engine(self._next.path, NEXT_ENGINE_S)
 
 
-def next_engine(client: Client, within_s: float) -> bool:
-    """Whether an engine answers in a while, after one that was killed: that has left its socket behind, for which the
-    forkserver starts another. One that ended in order has taken its socket away.
+def await_next_engine(path: str, within_s: float) -> None:
+    """Return once somebody listens, after an engine that was killed: that has left its socket behind, for which the
+    forkserver starts another. One that ended in order has taken its socket away: then, or in the end, this raises Unheard.
     """
+    client = Client(path)
     deadline = time.monotonic() + within_s
     gone_since = 0.0
     while (now := time.monotonic()) < deadline and (not gone_since or now < gone_since + GONE_S):
-        gone_since = 0.0 if os.path.exists(client.path) else gone_since or now
+        gone_since = 0.0 if os.path.exists(path) else gone_since or now
         try:
-            if _answers(client, deadline - now):
-                return True
+            client.connect().close()
+            return
         except PermissionError:
-            return True  # one listens, and the request says what is missing
-        except (FileNotFoundError, ConnectionError, TimeoutError):
-            pass
-        time.sleep(0.02)  # nothing tells when somebody listens
-    return False
-
-
-def _answers(client: Client, within_s: float) -> bool:
-    """To be let in is not enough: one that is being killed still lets in whom it will not answer."""
-    with client.connect() as connection:
-        connection.settimeout(within_s)
-        connection.sendall(_PING)
-        return bool(connection.recv(1))
+            return  # one listens, and the request says what is missing
+        except (FileNotFoundError, ConnectionRefusedError):
+            time.sleep(0.02)  # nothing tells when somebody listens
+    raise Unheard(
+        "the engine ended; containers go on without it",
+        helps=["the next command starts it again: orchestr8 logs -f"],
+    )

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 
-from orchestr8.cli.follow import NEXT_ENGINE_S, next_engine
+from orchestr8.cli.follow import NEXT_ENGINE_S, await_next_engine
 from orchestr8.cli.loop import Loop
 from orchestr8.cli.output import YELLOW
-from orchestr8.errors import Diagnostic, Orchestr8Error, Unavailable, error_from_json
+from orchestr8.errors import Diagnostic, Orchestr8Error, Unavailable, Unheard, error_from_json
 from orchestr8.wire.body import cut_off
 from orchestr8.wire.client import Lines
 
@@ -84,7 +85,8 @@ class Work:
     def go_on(self) -> None:
         """Wait for the engine after the one that died, and ask it: on another connection, so watch this anew."""
         self.close()
-        next_engine(self._context.client, NEXT_ENGINE_S)  # where none comes by itself, the request starts one
+        with contextlib.suppress(Unheard):  # where none comes by itself, the request starts one
+            await_next_engine(self._context.client.path, NEXT_ENGINE_S)
         self._open(self._again)
 
     def _line(self, line: dict[str, Any]) -> None:

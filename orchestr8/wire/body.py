@@ -87,8 +87,8 @@ class ChunkedBody:
         raise cut_off()
 
 
-def cut_off(cause: OSError | None = None) -> Unavailable:
-    return Unavailable(
+def cut_off(cause: OSError | None = None, kind: type[Unavailable] = Unavailable) -> Unavailable:
+    return kind(
         "the engine went away before it had answered",
         notes=[str(cause)] if cause else (),
         helps=[

@@ -7,6 +7,10 @@
 Each request has its own connection, so an answer that lasts (a followed log) never stands in the way of another.
 Everything that waits has a `fileno` and a `receive` that reads once, so that a caller may poll several. Nothing here
 starts an engine: `Client.absent` is called when nobody listens, and what it does is `cli.launch`'s business.
+
+That a connection was made does not mean that somebody listens: a process that is being killed loses its descriptors one
+by one, the newest first, so whoever sees its stream end and connects at once may still be put into the queue of the
+listening socket, which goes a moment later. Such a request is `Unheard`, and made again of the next engine.
 """
 
 from __future__ import annotations
@@ -14,7 +18,7 @@ from __future__ import annotations
 import json
 import socket
 
-from orchestr8.errors import Unavailable, error_from_json
+from orchestr8.errors import Unavailable, Unheard, error_from_json
 from orchestr8.wire.body import MAX_HEAD_BYTES, ChunkedBody, SizedBody, cut_off
 
 TYPE_CHECKING = False  # `typing` costs 4 ms at start
@@ -26,11 +30,15 @@ if TYPE_CHECKING:
 
 READ_BYTES: Final = 256 * 1024
 ANSWER_TIMEOUT_S: Final = 60.0  # of requests that the engine answers at once; work and streams have none
+# One engine's end may cost two: a connection that it had accepted, then one from its queue. More than that is more than one
+# engine's end, and a request that kills whoever hears it is not to go on for ever.
+TRIES: Final = 3
+HARMLESS: Final = frozenset({"GET"})  # may be asked twice even if it was heard: RFC 9110, section 9.2.2
 _UNRESERVED: Final = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~")
 
 
 class Client:
-    """Speaks with one engine. `absent` is called once when nobody listens at `path`; then the connection is tried again."""
+    """Speaks with one engine. `absent` is called when nobody listens at `path`, or no more; then the request is made again."""
 
     def __init__(self, path: str, absent: Callable[[], None] | None = None) -> None:
         self.path = path
@@ -48,28 +56,27 @@ class Client:
         self, method: str, path: str, *, query: Query | None = None, body: Any = None, timeout_s: float | None = None
     ) -> Response:
         """An answer whose body is still to come. Raises the engine's error as its class."""
-        connection = self._send(method, target(path, query), body, upgrade=False, timeout_s=timeout_s)
+        response = self._ask(method, target(path, query), body, upgrade=False, timeout_s=timeout_s)
         try:
-            status, headers, rest = _read_head(connection)
-            response = Response(connection, status, headers, rest)
             response.raise_for_status()
         except BaseException:
-            connection.close()
+            response.close()
             raise
         return response
 
     def upgrade(self, method: str, path: str, *, query: Query | None = None, body: Any = None) -> Stream:
         """The connection itself, both ways, once the engine has agreed. Raises the engine's error as its class."""
-        connection = self._send(method, target(path, query), body, upgrade=True, timeout_s=None)
+        response = self._ask(method, target(path, query), body, upgrade=True, timeout_s=None)
         try:
-            status, headers, rest = _read_head(connection)
-            if status != 101:
-                Response(connection, status, headers, rest).raise_for_status()
-                raise Unavailable(f"the engine answered {status} where the connection should have been handed over")
+            if response.status != 101:
+                response.raise_for_status()
+                raise Unavailable(
+                    f"the engine answered {response.status} where the connection should have been handed over"
+                )
         except BaseException:
-            connection.close()
+            response.close()
             raise
-        return Stream(connection, rest)
+        return response.taken_over()
 
     def connect(self) -> socket.socket:
         """A connected socket. Raises OSError when nobody listens."""
@@ -81,37 +88,40 @@ class Client:
             raise
         return connection
 
-    def _send(self, method: str, where: str, body: Any, *, upgrade: bool, timeout_s: float | None) -> socket.socket:
-        try:
-            connection = self.connect()
-        except (FileNotFoundError, ConnectionRefusedError):
-            if self._absent is None:
-                raise Unavailable(f"no engine listens at {self.path}") from None
-            self._absent()
-            connection = self._connect_again()
-        except OSError as error:
-            raise _unreachable(self.path, error) from error
-        connection.settimeout(timeout_s)
+    def _ask(self, method: str, where: str, body: Any, *, upgrade: bool, timeout_s: float | None) -> Response:
+        """The answer of the first engine that hears the request. Raises Unheard when there is none."""
         payload = b"" if body is None else json.dumps(body, separators=(",", ":")).encode()
         head = f"{method} {where} HTTP/1.1\r\nHost: orchestr8\r\n"
         head += "Connection: Upgrade\r\nUpgrade: tcp\r\n" if upgrade else "Connection: close\r\n"
         if body is not None:
             head += "Content-Type: application/json\r\n"
         head += f"Content-Length: {len(payload)}\r\n\r\n"
-        try:
-            connection.sendall(head.encode() + payload)
-        except BrokenPipeError:
-            pass  # refused early (too large, bad request): the answer says why
-        except OSError as error:
-            connection.close()
-            raise cut_off(error) from error
-        return connection
+        message = head.encode() + payload
+        tries = TRIES
+        while True:
+            try:
+                return self._try(message, harmless=method in HARMLESS, timeout_s=timeout_s)
+            except Unheard:
+                tries -= 1
+                if self._absent is None or not tries:
+                    raise
+            self._absent()
 
-    def _connect_again(self) -> socket.socket:
+    def _try(self, message: bytes, *, harmless: bool, timeout_s: float | None) -> Response:
         try:
-            return self.connect()
+            connection = self.connect()
+        except (FileNotFoundError, ConnectionRefusedError):
+            raise Unheard(f"no engine listens at {self.path}") from None
         except OSError as error:
             raise _unreachable(self.path, error) from error
+        try:
+            connection.settimeout(timeout_s)
+            whole = _send(connection, message)
+            early = _first_bytes(connection, may_be_done=whole and not harmless)
+            return Response(connection, *_read_head(connection, early))
+        except BaseException:
+            connection.close()
+            raise
 
 
 class Response:
@@ -135,6 +145,10 @@ class Response:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+    def taken_over(self) -> Stream:
+        """The connection, after "101"."""
+        return Stream(self._connection, self._early)
 
     def fileno(self) -> int:
         return self._connection.fileno()
@@ -283,9 +297,37 @@ def quote(text: str) -> str:
     )
 
 
-def _read_head(connection: socket.socket) -> tuple[int, dict[str, str], bytes]:
-    """Status, headers and what was read beyond them."""
-    data = b""
+def _send(connection: socket.socket, message: bytes) -> bool:
+    """Whether all of it could be sent. If not, the peer is gone, or refuses early (too large) and its answer says why."""
+    try:
+        connection.sendall(message)
+    except ConnectionError:
+        return False
+    except OSError as error:
+        raise cut_off(error) from error
+    return True
+
+
+def _first_bytes(connection: socket.socket, *, may_be_done: bool) -> bytes:
+    """The beginning of an answer. Raises Unheard when there will be none and nobody has acted on the request.
+
+    An engine acts on a request that it has read to the end. A reset means that it had not: the kernel resets a
+    connection that is closed with bytes unread, or before it was accepted. A mere end is left open to doubt, unless the
+    request could not be sent whole or changes nothing (`may_be_done`).
+    """
+    try:
+        data = _receive(connection)
+    except Unavailable as error:
+        if isinstance(error.__cause__, ConnectionResetError):
+            raise cut_off(error.__cause__, Unheard) from error.__cause__
+        raise
+    if not data:
+        raise cut_off(kind=Unavailable if may_be_done else Unheard)
+    return data
+
+
+def _read_head(connection: socket.socket, data: bytes) -> tuple[int, dict[str, str], bytes]:
+    """Status, headers and what was read beyond them; `data` was read already."""
     while True:
         while (end := data.find(b"\r\n\r\n")) < 0:
             if len(data) > MAX_HEAD_BYTES:

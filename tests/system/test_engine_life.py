@@ -1,6 +1,7 @@
 """Engines come, go and are killed; stacks, logs, ports and names go on. Told from outside, by commands."""
 
 import contextlib
+import ctypes
 import itertools
 import os
 import signal
@@ -38,6 +39,7 @@ services:
     volumes: ["./flags:/flags"]
     stop_grace_period: 0s
 """
+SYS_PIDFD_GETFD = 438  # the same on every machine: <asm-generic/unistd.h>
 PAGE = "http://127.0.0.1:8080/"
 
 
@@ -46,6 +48,44 @@ def killed(story: Scenario) -> int:
     pid = int(story.engine.status()["pid"])
     os.kill(pid, signal.SIGKILL)
     return pid
+
+
+def killed_slowly(story: Scenario) -> int:
+    """The same, and its listening socket goes last, after the two who follow its logs have connected to it once more.
+
+    The kernel closes a process's newest descriptors first, so this happens by itself when the machine is busy.
+    """
+    status = story.engine.status()
+    pid, forkserver = int(status["pid"]), int(status["forkserver_pid"])
+    with _listening_socket(pid) as listener:
+        listener.settimeout(20)
+        os.kill(forkserver, signal.SIGSTOP)  # no other engine until they are here
+        try:
+            os.kill(pid, signal.SIGKILL)
+            with listener.accept()[0], listener.accept()[0]:
+                listener.close()
+        finally:
+            os.kill(forkserver, signal.SIGCONT)
+    return pid
+
+
+def _listening_socket(pid: int) -> socket.socket:
+    """A duplicate of the process's listening unix socket, by pidfd_getfd(2)."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    process = os.pidfd_open(pid)
+    try:
+        for name in os.listdir(f"/proc/{pid}/fd"):
+            if not os.readlink(f"/proc/{pid}/fd/{name}").startswith("socket:"):
+                continue
+            fd = libc.syscall(SYS_PIDFD_GETFD, process, int(name), 0)
+            assert fd >= 0, os.strerror(ctypes.get_errno())
+            found = socket.socket(fileno=fd)
+            if found.family == socket.AF_UNIX and found.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):
+                return found
+            found.close()
+    finally:
+        os.close(process)
+    raise AssertionError("it listens nowhere")
 
 
 def another_engine(before: int) -> Check:
@@ -82,12 +122,8 @@ def test_a_killed_engine_is_followed_by_another_that_adopts_everything(scenario:
     whole(story.logs("count").splitlines())
 
 
-def _reader(process: subprocess.Popen[str]) -> Iterator[str]:
-    assert process.stdout is not None
-    return (line.rstrip("\n") for line in process.stdout)
-
-
-def test_whoever_follows_the_logs_goes_on_with_the_next_engine(scenario: Tell) -> None:
+@pytest.mark.parametrize("kill", [killed, killed_slowly])
+def test_whoever_follows_the_logs_goes_on_with_the_next_engine(scenario: Tell, kill: Callable[[Scenario], int]) -> None:
     story = scenario(STACK)
     commands = (["up", "--no-log-prefix", "count"], ["logs", "-f", "--no-log-prefix", "count"])
     with contextlib.ExitStack() as ends:
@@ -95,20 +131,29 @@ def test_whoever_follows_the_logs_goes_on_with_the_next_engine(scenario: Tell) -
         for words in commands:
             followers.append(ends.enter_context(story.engine.start(*words, cwd=story.directory)))
             assert next(_reader(followers[-1])).startswith("line ")
-        pid = killed(story)
+        pid = kill(story)
         story.check(eventually(another_engine(pid)))
         last = int(story.logs("count").split()[-1])
         for follower in followers:
             numbers = [int(line.split()[1]) for line in itertools.takewhile(_before(last), _reader(follower))]
-            assert numbers == list(range(numbers[0], numbers[-1] + 1)), "none is lost, and none comes twice"
-        followers[0].send_signal(signal.SIGINT)
-        assert [follower.communicate(timeout=20)[1] and follower.returncode for follower in followers] == [130, ""]
-        assert followers[1].returncode == 0, "it ends with what it follows"
+            assert numbers == sorted(set(numbers)), "none comes twice"
+            assert numbers[-1] - numbers[0] - len(numbers) <= 2, "what was on its way from the dead engine, at most"
+        up, logs = followers
+        up.send_signal(signal.SIGINT)
+        _, said = up.communicate(timeout=20)
+        assert (up.returncode, "error" in said) == (130, False), said
+        _, said = logs.communicate(timeout=20)
+        assert (logs.returncode, said) == (0, ""), "it ends with what it follows"
     story.check(state("count", "exited"))
 
 
 def _before(last: int) -> Callable[[str], bool]:
     return lambda line: int(line.split()[1]) <= last
+
+
+def _reader(process: subprocess.Popen[str]) -> Iterator[str]:
+    assert process.stdout is not None
+    return (line.rstrip("\n") for line in process.stdout)
 
 
 def test_a_command_whose_engine_dies_over_it_has_the_next_one_finish_it(tmp_path: Path, scenario: Tell) -> None:

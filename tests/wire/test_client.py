@@ -2,19 +2,21 @@
 
 import json
 import os
+import select
 import socket
 import struct
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchestr8.errors import Conflict, InvalidInput, NotFound, OperationFailed, Unavailable
+from orchestr8.errors import Conflict, InvalidInput, NotFound, OperationFailed, Unavailable, Unheard
 from orchestr8.wire.body import ChunkedBody
-from orchestr8.wire.client import Client, Lines, target
+from orchestr8.wire.client import TRIES, Client, Lines, target
 from orchestr8.wire.frames import FrameReader, encode
 
 
@@ -178,6 +180,89 @@ def test_when_nobody_listens_the_engine_is_started_and_asked_again(tmp_path: Pat
     assert Client(path, start).request("GET", "/x") == "up"
     assert len(peers) == 1
     peers[0].close()
+
+
+def _with_a_queue(listener: socket.socket) -> None:
+    select.select([listener], [], [])
+
+
+def _with_a_request_unread(listener: socket.socket) -> None:
+    with listener.accept()[0] as connection:
+        connection.recv(1)
+
+
+def _after_it_has_read_all(listener: socket.socket) -> None:
+    with listener.accept()[0] as connection:
+        assert connection.recv(65536).endswith(b"\r\n\r\n")
+
+
+@contextmanager
+def dying(path: str, last_act: Callable[[socket.socket], None], times: int = 1) -> Iterator[Callable[[], None]]:
+    """Engines at `path`, one after the other, each of which dies over its first client. Yields how to start the next."""
+    deaths: list[threading.Thread] = []
+    peers: list[Peer] = []
+
+    def start() -> None:
+        if deaths:
+            deaths[-1].join()
+            os.unlink(path)
+        if len(deaths) == times:
+            peers.append(Peer(path))
+            peers[0].answer(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nup")
+            return
+        listener = socket.socket(socket.AF_UNIX)
+        listener.bind(path)
+        listener.listen()
+
+        def die() -> None:
+            with listener:
+                last_act(listener)
+
+        deaths.append(threading.Thread(target=die))
+        deaths[-1].start()
+
+    start()
+    yield start
+    for death in deaths:
+        death.join()
+    for peer in peers:
+        peer.close()
+
+
+@pytest.mark.parametrize(
+    ("method", "last_act"),
+    [
+        ("POST", _with_a_queue),
+        ("POST", _with_a_request_unread),
+        ("GET", _with_a_queue),
+        ("GET", _after_it_has_read_all),  # it may have answered, but nothing comes of asking twice
+    ],
+)
+def test_a_request_that_dies_with_an_engine_unheard_is_made_of_the_next(
+    tmp_path: Path, method: str, last_act: Callable[[socket.socket], None]
+) -> None:
+    path = str(tmp_path / "engine.sock")
+    with dying(path, last_act, times=TRIES - 1) as start:
+        assert Client(path, start).request(method, "/x") == "up"
+
+
+def test_a_request_that_every_engine_dies_of_is_given_up(tmp_path: Path) -> None:
+    path = str(tmp_path / "engine.sock")
+    with dying(path, _with_a_queue, times=TRIES) as start, pytest.raises(Unheard, match="the engine went away"):
+        Client(path, start).request("POST", "/x")
+
+
+def test_work_that_an_engine_may_have_begun_is_not_asked_for_twice(tmp_path: Path) -> None:
+    path = str(tmp_path / "engine.sock")
+    with dying(path, _after_it_has_read_all) as start, pytest.raises(Unavailable, match="the engine went away") as told:
+        Client(path, start).request("POST", "/x")
+    assert not isinstance(told.value, Unheard)
+
+
+def test_a_large_request_that_breaks_off_is_unheard(tmp_path: Path) -> None:
+    path = str(tmp_path / "engine.sock")
+    with dying(path, _with_a_request_unread) as start:
+        assert Client(path, start).request("POST", "/x", body="x" * 5_000_000) == "up"
 
 
 def test_lines_come_as_they_are_written(peer: Peer) -> None:

@@ -8,9 +8,10 @@ import select
 import time
 
 from orchestr8.cli.commands.logs import tail
-from orchestr8.cli.follow import next_engine
+from orchestr8.cli.follow import await_next_engine
 from orchestr8.cli.parser import UsageError
-from orchestr8.errors import NotFound, Unavailable
+from orchestr8.errors import NotFound, Unavailable, Unheard
+from orchestr8.wire.client import Client
 from orchestr8.wire.durations import human_duration
 
 TYPE_CHECKING = False  # `typing` costs 4 ms at start
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
 
     from orchestr8.cli.context import Context
     from orchestr8.cli.parser import Options
-    from orchestr8.wire.client import Client
 
 
 RESTART_S: Final = 3.0  # in which the forkserver starts an engine in the place of one that was killed
@@ -32,28 +32,24 @@ def run(context: Context, options: Options) -> int:
     return actions[options.action](context, options)
 
 
-def _running(context: Context) -> tuple[Client, dict[str, Any]] | None:
-    """The engine that runs and what it says of itself; None when nobody listens."""
-    client = context.running_engine()
+def _running(client: Client) -> dict[str, Any] | None:
+    """What the engine that runs says of itself; None when nobody listens."""
     try:
-        client.connect().close()
-    except (FileNotFoundError, ConnectionRefusedError):
+        state: dict[str, Any] = client.request("GET", "/engine")
+    except Unheard:
         return None
-    except PermissionError:
-        pass  # one listens, and the request says what is missing
-    return client, client.request("GET", "/engine")
+    return state
 
 
 def _status(context: Context, options: Options) -> int:
-    found = _running(context)
+    state = _running(context.running_engine())
     if options.format == "json":
-        told = {"state": "running", **found[1]} if found else {"state": "stopped", "root": context.root}
+        told = {"state": "running", **state} if state else {"state": "stopped", "root": context.root}
         context.out.write(json.dumps(told) + "\n")
-        return 0 if found else 1
-    if not found:
+        return 0 if state else 1
+    if not state:
         context.out.write(f"not running\n  root        {context.root}\n")
         return 1
-    state = found[1]
     lines = [
         ("root", state["root"]),
         ("socket", state["socket"]),
@@ -75,10 +71,11 @@ def _start(context: Context, _options: Options) -> int:
 
 
 def _stop(context: Context, options: Options) -> int:
-    if not next_engine(context.running_engine(), RESTART_S) or not (found := _running(context)):
+    client = context.running_engine()
+    state = _running(Client(client.path, lambda: await_next_engine(client.path, RESTART_S)))
+    if not state:
         context.err.write("no engine runs\n")
         return 0
-    client, state = found
     watch = _watch(int(state["pid"]))
     try:
         client.request("POST", "/engine/stop", body={"containers": options.containers}, timeout_s=None)
@@ -104,9 +101,10 @@ def _watch(pid: int) -> int:
 
 def _logs(context: Context, options: Options) -> int:
     wanted = tail(options.tail or "all")
-    if found := _running(context):
+    client = context.running_engine()
+    if _running(client):
         query: dict[str, Any] = {"tail": wanted, **({"follow": 1} if options.follow else {})}
-        with found[0].open("GET", "/engine/logs", query=query) as response:
+        with client.open("GET", "/engine/logs", query=query) as response:
             while (data := response.receive()) is not None:
                 context.out.write_bytes(data)
         return 0
