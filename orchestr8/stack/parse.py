@@ -87,7 +87,7 @@ class Composer:
         elif "${" in self.lines[line][: column + 1]:
             helps = ['between { } and [ ] a value with a variable is quoted: "${...}"']
         spans = [Span(self.file, line + 1, column + 1, label=problem, via=self.via)]
-        if error.context and error.context_mark and error.context_mark.line != line:
+        if error.context and error.context_mark and error.context_mark.line < line:
             context = error.context_mark
             spans.append(Span(self.file, context.line + 1, context.column + 1, label=error.context, primary=False))
         self.problems.error("O8-102", f"this is not YAML: {problem}", spans, helps=helps, fix=fix)
