@@ -177,7 +177,15 @@ def test_any_text_is_parsed_or_refused_with_a_place_in_it(text: str) -> None:
         assert isinstance(document.plain(), dict)
 
 
-@given(st.dictionaries(st.text(st.characters(blacklist_categories=("Cs", "Cc")), min_size=1), VALUES, max_size=4))
+TEXT = st.text(st.characters(blacklist_categories=("Cs", "Cc", "Zl", "Zp")), max_size=20)
+JSON = st.recursive(
+    TEXT | st.none() | st.booleans() | st.integers(-(2**63), 2**63) | st.floats(allow_nan=False, allow_infinity=False),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(TEXT, inner, max_size=3),
+    max_leaves=8,
+)
+
+
+@given(st.dictionaries(TEXT, JSON, max_size=4))
 def test_json_is_yaml(document: dict) -> None:
     problems = Problems()
     found = parse_documents(json.dumps(document, ensure_ascii=False), "f.yml", problems)
