@@ -100,13 +100,15 @@ def test_env_files_of_many_services_are_bounded(stack) -> None:
         ("loop", "cannot be read: {}/loop: Too many levels of symbolic links"),
         ("long" * 100, "cannot be read: {}/" + "long" * 100 + ": File name too long"),
         ("binary", "is not UTF-8 text: {}/binary: invalid start byte at byte 0"),
+        ("half", "is not UTF-16-LE text: {}/half: truncated data at byte 2"),
         ("big", "is larger than 32 MiB: {}/big"),
     ],
 )
 def test_what_a_stack_names_is_read_only_when_it_is_a_file(stack, project_dir, path: str, error: str) -> None:
     os.mkfifo(project_dir / "pipe")
     (project_dir / "loop").symlink_to("loop")
-    (project_dir / "binary").write_bytes(b"\xff\xfe")
+    (project_dir / "binary").write_bytes(b"\xff\x00")
+    (project_dir / "half").write_bytes(b"\xff\xfea")
     with (project_dir / "big").open("wb") as file:
         file.truncate(33 * 2**20)
     told = error.format(project_dir)
@@ -138,7 +140,7 @@ STACKS = st.fixed_dictionaries(
     {"services": st.dictionaries(
         st.sampled_from(["web", "db"]), st.dictionaries(st.sampled_from(sorted(SERVICE.keys)), VALUES, max_size=3), max_size=2,
     )},
-    optional={key: VALUES for key in ("name", "include", "networks", "volumes", "configs", "secrets", "models", "x-a")},
+    optional=dict.fromkeys(("name", "include", "networks", "volumes", "configs", "secrets", "models", "x-a"), VALUES),
 )  # fmt: skip
 
 
@@ -152,9 +154,9 @@ def test_any_values_at_any_keys_load_or_are_told(document: dict, interpolate: bo
     try:
         json.dumps(load(options).document)
     except InvalidStack as failure:
-        assert render(failure.diagnostics, failure.sources)
-    except Orchestr8Error as error:
-        assert error.message
+        render(failure.diagnostics, failure.sources)
+    except Orchestr8Error:
+        pass  # told, as it should be
 
 
 PIECES = st.sampled_from([
