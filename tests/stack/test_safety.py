@@ -193,3 +193,8 @@ def test_json_is_yaml(document: dict) -> None:
     found = parse_documents(json.dumps(document, ensure_ascii=False), "f.yml", problems)
     assert problems.errors == []
     assert [each.plain() for each in found] == [document]
+
+
+def test_a_variable_in_the_place_of_a_mounts_type_needs_a_target_too(stack) -> None:
+    found = stack(web("volumes: [{type: $A, source: ./b}, './b:/b']"), interpolate=False)
+    assert found.errors == ["stack.yml:1:38: error[O8-105] `services.web.volumes[0]` has no `target`"]
