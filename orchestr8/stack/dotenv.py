@@ -25,6 +25,7 @@ _SIMPLE_ESCAPES: Final = {
     "a": "\a", "b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t", "v": "\v", '"': '"', "\\": "\\", "$": "$$",
 }  # fmt: skip
 MAX_KEYS: Final = 100_000
+_INLINE_COMMENT: Final = re.compile(r"(?<=\s)#")  # of a value without quotes; one that begins with # is a value
 _COMMENT: Final = re.compile(r"(?:^|(?<=\s))#")
 
 
@@ -37,19 +38,28 @@ class BadEnvFile(ValueError):
         self.message = message
 
 
+Tell = Callable[[str, int], None]  # of a text, and the line it is about
+
+
 def _nothing(_: str) -> None:
     return None
 
 
 def parse_dotenv(
-    text: str, lookup: Lookup = _nothing, *, earlier: Lookup = _nothing, unset: Callable[[str, int], None] | None = None
+    text: str,
+    lookup: Lookup = _nothing,
+    *,
+    earlier: Lookup = _nothing,
+    unset: Tell | None = None,
+    odd: Tell | None = None,
 ) -> dict[str, str]:
     """Keys and values in the file's order. Variables come from `lookup` first, then from the lines above, then from
-    `earlier`: the files before this one. `unset` is told of those that have no value, and on which line they stand.
+    `earlier`: the files before this one. `unset` is told of those that have no value, `odd` of what is most likely
+    not meant, each with the line.
 
     Raises BadEnvFile.
     """
-    return _Parser(text.removeprefix("\ufeff").replace("\r\n", "\n"), lookup, earlier, unset).parse()
+    return _Parser(text.removeprefix("\ufeff").replace("\r\n", "\n"), lookup, earlier, unset, odd).parse()
 
 
 def parse_raw(text: str, lookup: Lookup = _nothing) -> dict[str, str]:
@@ -73,7 +83,7 @@ def parse_raw(text: str, lookup: Lookup = _nothing) -> dict[str, str]:
 
 
 class _Parser:
-    def __init__(self, text: str, lookup: Lookup, earlier: Lookup, unset: Callable[[str, int], None] | None) -> None:
+    def __init__(self, text: str, lookup: Lookup, earlier: Lookup, unset: Tell | None, odd: Tell | None) -> None:
         self.text = text
         self.position = 0
         self.counted = 0, 1  # a position, and the line it is on
@@ -82,6 +92,7 @@ class _Parser:
         self.lookup = lookup
         self.earlier = earlier
         self.unset = unset
+        self.odd = odd
 
     def parse(self) -> dict[str, str]:
         while self._skip_to_statement():
@@ -150,7 +161,7 @@ class _Parser:
             end = len(self.text) if end < 0 else end
             raw = self.text[self.position : end]
             self.position = end
-            return _COMMENT.split(raw, maxsplit=1)[0].strip(), ""
+            return _INLINE_COMMENT.split(raw, maxsplit=1)[0].strip(), ""
         line = self._line()
         start = self.position + 1
         end = start
@@ -161,14 +172,15 @@ class _Parser:
         if end >= len(self.text):
             raise BadEnvFile(line, "unterminated quoted value")
         self.position = end + 1
-        self._nothing_follows()
+        self._look_behind_the_quote()
         return self.text[start:end], quote
 
-    def _nothing_follows(self) -> None:
+    def _look_behind_the_quote(self) -> None:
+        """What stands there is a line of its own to compose, which nobody means."""
         end = self.text.find("\n", self.position)
         rest = self.text[self.position : len(self.text) if end < 0 else end].strip()
-        if rest and not rest.startswith("#"):
-            raise BadEnvFile(self._line(), "unexpected text after the closing quote")
+        if rest and not rest.startswith("#") and self.odd:
+            self.odd("text behind the closing quote is not part of the value", self._line())
 
     def _expand(self, raw: str, quote: str, line: int) -> str:
         if quote == "'":

@@ -83,8 +83,13 @@ def _parse(
             message = f"variable `{name}` is not set; it is taken as blank"
             problems.warn("O8-302", message, span(line), helps=[f"allow empty without a warning: ${{{name}:-}}"])
 
+    def odd(message: str, line: int) -> None:
+        problems.warn("O8-304", f"{shown}: line {line}: {message}", span(line))
+
     try:
-        return parse_raw(text, lookup) if raw else parse_dotenv(text, lookup, earlier=earlier or _nothing, unset=unset)
+        if raw:
+            return parse_raw(text, lookup)
+        return parse_dotenv(text, lookup, earlier=earlier or _nothing, unset=unset, odd=odd)
     except BadEnvFile as error:
         problems.error("O8-304", f"{shown}: {error}", span(error.line, error.message))
         return {}

@@ -213,6 +213,6 @@ class _Following:
         self.files.spend(size(base), extends)
         span = extends.items["service"].span(f"extended by `services.{name}` here", primary=False)
         own.tag = ""  # `!override` replaces the service of an earlier file, not what this one extends
-        found = merge(SERVICE, came_by(base, span), own)
+        found = self.run.merged(SERVICE, came_by(base, span), own)
         found.tag = service.tag
         return found

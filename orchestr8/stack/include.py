@@ -19,8 +19,9 @@ from orchestr8.stack.interpolate import Interpolation
 from orchestr8.stack.nodes import RESET, Mapping, Node, Scalar, Sequence, bare, size
 from orchestr8.stack.normalise import RESOURCES, resolve_paths
 from orchestr8.stack.rules import STACK
+from orchestr8.stack.services import Command
+from orchestr8.stack.shapes import Named, Record
 from orchestr8.stack.source import NOTHING, is_file, read_text
-from orchestr8.stack.types import merge
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
     from typing import Final
 
     from orchestr8.stack.project import LoadOptions, Project
-    from orchestr8.stack.types import Reading
+    from orchestr8.stack.types import Reading, Type
 
     Way = tuple[
         tuple[str, Span], ...
@@ -69,8 +70,10 @@ class Assembly:
         """The documents as one, checked and in their long form; without tags, `extends` and `include`."""
         result: Node | None = None
         for document in scope.interpolated(documents):
+            if result is not None:
+                document = Document(document.path, said(STACK, document.root, result))  # noqa: PLW2901
             found = self._included(self._shaped(document, scope), scope, way)
-            result = found if result is None else merge(STACK, result, found)
+            result = found if result is None else self.run.merged(STACK, result, found)
         whole = bare(result) if self.files.tagged and result is not None else result
         assert isinstance(whole, Mapping)
         return whole
@@ -104,13 +107,12 @@ class Assembly:
                 self._bring(section, found, root)
         return root
 
-    @staticmethod
-    def _bring(section: str, found: Mapping | None, root: Mapping) -> None:
+    def _bring(self, section: str, found: Mapping | None, root: Mapping) -> None:
         if found is None or section not in found.items:
             return
         named = found.items[section]
         if section in root.items:
-            named = merge(STACK.keys[section].kind, named, root.items[section])
+            named = self.run.merged(STACK.keys[section].kind, named, root.items[section])
         root.set(section, named, root.keys.get(section) or found.keys[section])
 
     def _entry(self, entry: Node, including: str, scope: Scope, way: Way) -> Mapping | None:
@@ -195,6 +197,26 @@ class Assembly:
         root = Mapping(found.items, found.keys, at=found)
         root.set("services", result)
         return root
+
+
+def said(kind: Type, over: Mapping, base: Node) -> Mapping:
+    """What a later document says. A key without a value says nothing where an earlier one has given it one.
+
+    But for command lines, where nothing is what the image has, and the variables in mappings of them.
+    """
+    if not isinstance(base, Mapping) or not isinstance(kind, (Record, Named)):
+        return over
+    found = Mapping(at=over)
+    for key, value in over.items.items():
+        rule = kind.kind if isinstance(kind, Named) else kind.keys[key].kind if key in kind.keys else None
+        before = base.items.get(key)
+        if rule is not None and before is not None and before.tag != RESET and not isinstance(rule, Command):
+            if isinstance(value, Scalar) and value.value is None and not value.tag and kind is not STACK:
+                continue
+            if isinstance(value, Mapping):
+                value = said(rule, value, before)  # noqa: PLW2901
+        found.set(key, value, over.keys[key])
+    return found
 
 
 def _given(variables: Mapping, environment: Environment) -> Mapping:

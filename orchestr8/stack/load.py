@@ -133,7 +133,8 @@ def _selected(model: Model, options: LoadOptions) -> dict[str, Mapping]:
     active = model.active()
     if not options.narrow or not options.services:
         return active
-    wanted = with_dependencies(options.services, model.services) & active.keys()
+    named = with_dependencies(options.services, model.services) if options.dependencies else set(options.services)
+    wanted = named & active.keys()
     return {name: _needing(service, wanted) for name, service in active.items() if name in wanted}
 
 

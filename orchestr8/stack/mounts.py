@@ -131,8 +131,6 @@ class Mount(Type):
         long = _LONG.read(node, where, run)
         if not isinstance(long, Mapping) or "type" not in long.items:
             return None
-        if run.is_template(long.items["type"]):
-            return long
         kind = str(long.items["type"].plain())
         source, target = long.items.get("source"), long.items.get("target")
         if kind == "bind" and (source is None or source.plain() == "") and f"{where}.source" not in run.broken:
@@ -142,6 +140,8 @@ class Mount(Type):
                 run.broken.add(f"{where}.target")
                 run.problems.error("O8-105", f"`{where}` has no `target`", node, helps=["add `target:`"])
             return None
+        if run.is_template(long.items["type"]):
+            return long
         if kind == "tmpfs" and source is not None and source.plain():
             return run.bad(source, where, "a tmpfs has no `source`", helps=["remove it"])
         result = Mapping(at=node)

@@ -50,7 +50,6 @@ class Composer:
             self.parser.get_event()  # stream start
             while not self.parser.check_event(StreamEndEvent):
                 self.parser.get_event()  # document start
-                self.anchors, self.extents = {}, {}
                 found.append(self._node(self.parser.get_event()))
                 self.parser.get_event()  # document end
         except yaml.MarkedYAMLError as error:
@@ -87,7 +86,7 @@ class Composer:
         elif "${" in self.lines[line][: column + 1]:
             helps = ['between { } and [ ] a value with a variable is quoted: "${...}"']
         spans = [Span(self.file, line + 1, column + 1, label=problem, via=self.via)]
-        if error.context and error.context_mark and error.context_mark.line != line:
+        if error.context and error.context_mark and error.context_mark.line < line:
             context = error.context_mark
             spans.append(Span(self.file, context.line + 1, context.column + 1, label=error.context, primary=False))
         self.problems.error("O8-102", f"this is not YAML: {problem}", spans, helps=helps, fix=fix)
@@ -211,7 +210,7 @@ class Composer:
 
     def _mapping(self, event: Any) -> Mapping:
         mapping = Mapping()
-        merged: list[Node] = []
+        merged: list[tuple[Node, Node]] = []  # each `<<`, and its value
         while not isinstance(key_event := self.parser.get_event(), MappingEndEvent):
             key_node = self._node(key_event)
             self.count -= 1
@@ -222,8 +221,10 @@ class Composer:
                 value.line, value.column, value.end_column = key_node.line, key_node.column, key_node.end_column
             if not isinstance(key_node, Scalar):
                 self.problems.error("O8-104", "a key must be text, not a list or a mapping", key_node)
-            elif not key_node.quoted and key_node.text == "<<":
-                merged.append(value)
+            elif key_node.text == "<<" and (not key_node.quoted or key_event.tag == f"{_TAG_PREFIX}merge"):
+                if merged:
+                    self._twice(key_node, merged[0][0])
+                merged.append((key_node, value))
             elif not isinstance(key_node.value, str):
                 self.problems.error(
                     "O8-104", f"a key must be text; `{key_node.text}` is not", key_node,
@@ -231,18 +232,20 @@ class Composer:
                 )  # fmt: skip
                 mapping.set(key_node.text, value, key_node)
             elif key_node.value in mapping.items:
-                first = mapping.keys[key_node.value]
-                self.problems.error(
-                    "O8-103", f"the key `{key_node.value}` stands here twice",
-                    [key_node.span("again here"), first.span("first here", primary=False)],
-                    helps=["keep one, or put both values under it"],
-                )  # fmt: skip
+                self._twice(key_node, mapping.keys[key_node.value])
             else:
                 mapping.set(key_node.value, value, key_node)
         self._place(mapping, event)
-        for value in merged:
+        for _, value in merged:
             self._merge_key(mapping, value)
         return mapping
+
+    def _twice(self, key: Scalar, first: Node) -> None:
+        self.problems.error(
+            "O8-103", f"the key `{key.text}` stands here twice",
+            [key.span("again here"), first.span("first here", primary=False)],
+            helps=["write `<<: [*one, *two]`" if key.text == "<<" else "keep one, or put both values under it"],
+        )  # fmt: skip
 
     def _merge_key(self, mapping: Mapping, value: Node) -> None:
         """`<<: *base` or `<<: [*one, *two]`: keys of the mapping itself win, then the earlier of the list."""

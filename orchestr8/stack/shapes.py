@@ -298,9 +298,7 @@ class ListOf(Type):
             return run.wrong(node, where, self.what)
         found: list[Node] = []
         for index, item in enumerate(node.items):
-            if isinstance(
-                item, Mapping
-            ):  # nothing is laid over an item key by key: tags in it mean what they do at once
+            if isinstance(item, Mapping):  # nothing is laid over it key by key: its tags mean what they do at once
                 item = bare(item)  # noqa: PLW2901
             read_item = read(self.kind, item, f"{where}[{index}]", run)
             if read_item is None:

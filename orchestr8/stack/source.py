@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 STDIN: Final = "<stdin>"  # what spans call standard input
 NOTHING: Final = "/dev/null"  # stands for no file
+_UTF_16: Final = (b"\xff\xfe", b"\xfe\xff")  # as the mark says that it begins with
 MAX_BYTES: Final = 32 * 2**20
 
 _instead: Mapping[str, str] = {}  # absolute path -> what is read in place of the file; `instead_of` sets it
@@ -59,13 +60,13 @@ def read_text(path: str, code: str, what: str) -> str:
         data = _read(path)
         if len(data) > MAX_BYTES:
             raise InvalidInput(f"{what} is larger than {MAX_BYTES >> 20} MiB: {path}", code=code)
-        return data.decode().removeprefix("\ufeff")
+        return data.decode("utf-16" if data.startswith(_UTF_16) else "utf-8").removeprefix("\ufeff")
     except FileNotFoundError:
         raise NotFound(f"{what} not found: {path}", code=code) from None
     except _NotAFile as error:
         raise InvalidInput(f"{what} {error}: {path}", code=code) from None
     except UnicodeDecodeError as error:
-        message = f"{what} is not UTF-8 text: {path}: {error.reason} at byte {error.start}"
+        message = f"{what} is not {error.encoding.upper()} text: {path}: {error.reason} at byte {error.start}"
         raise InvalidInput(message, code=code) from error
     except OSError as error:
         raise InvalidInput(f"{what} cannot be read: {path}: {error.strerror}", code=code) from error

@@ -66,6 +66,17 @@ class Reading:
         self.bad(node, where, f"the stack has more than {MAX_SHORT} ports and the like")
         return True
 
+    def merged(self, kind: Type, base: Node, over: Node) -> Node:
+        """Two canonical forms in one. What cannot be is told, and the earlier one stays."""
+        try:
+            return merge(kind, base, over)
+        except CannotOverride as error:
+            self.problems.error(
+                "O8-104", f"{describe(error.base)} cannot be overridden by {describe(error.over)}",
+                [error.over.span(), error.base.span("this is overridden", primary=False)],
+            )  # fmt: skip
+            return base
+
     def is_template(self, node: Node) -> bool:
         """A variable that is kept (`config --no-interpolate`): it passes for anything."""
         return not self.interpolated and isinstance(node, Scalar) and "$" in node.text
@@ -110,10 +121,22 @@ def merge(kind: Type, base: Node, over: Node) -> Node:
     return over if over.tag == OVERRIDE else kind.merge(base, over)
 
 
+class CannotOverride(Exception):
+    """A list or mapping of no one's, and something else in a later file."""
+
+    def __init__(self, base: Node, over: Node) -> None:
+        super().__init__()
+        self.base = base
+        self.over = over
+
+
 class Anything(Type):
     """Kept as it is: `x-…` keys."""
 
     def merge(self, base: Node, over: Node) -> Node:
+        """Raises CannotOverride."""
+        if isinstance(over, Scalar) and over.value is None:  # it says nothing
+            return base
         if isinstance(base, Mapping) and isinstance(over, Mapping):
             merged = Mapping(base.items, base.keys, at=over)
             for key, value in over.items.items():
@@ -127,6 +150,8 @@ class Anything(Type):
             return merged
         if isinstance(base, Sequence) and isinstance(over, Sequence):
             return Sequence(base.items + over.items, at=over)
+        if not isinstance(base, Scalar):
+            raise CannotOverride(base, over)
         return over
 
 

@@ -34,7 +34,6 @@ def test_a_variable_comes_from_the_environment_before_earlier_lines() -> None:
         ("\n\nA='x\n", "line 3: unterminated quoted value"),
         ('A="x\n\nB=1\n', "line 1: unterminated quoted value"),
         ("A$=1", 'line 1: unexpected character "$" in variable name'),
-        ('A="x" y\n', "line 1: unexpected text after the closing quote"),
         ("A=1\nB=${A\n", "line 2: `${A` has no closing brace"),
         ('A=1\nB="\\0000"\n', "line 2: a value cannot hold the character NUL: no program can be given it"),
         ("A=${B:?set it}\n", "line 1: required variable B is missing a value: set it"),
@@ -63,6 +62,16 @@ def test_values_that_double_line_by_line_come_to_an_end() -> None:
     text = "A0=" + "x" * 100 + "\n" + "".join(f"A{n + 1}=$A{n}$A{n}$A{n}$A{n}\n" for n in range(40))
     with pytest.raises(BadEnvFile, match=r"^line \d+: (it becomes longer than 4 MiB|the values of the file .*)$"):
         parse_dotenv(text)
+
+
+def test_a_value_may_begin_with_the_sign_of_a_comment() -> None:
+    assert parse_dotenv("A=#1\nB= # x\nC=1 # x\nD=''# x\n") == {"A": "#1", "B": "# x", "C": "1", "D": ""}
+
+
+def test_text_behind_a_closing_quote_is_told() -> None:
+    told: list[tuple[str, int]] = []
+    assert parse_dotenv('\nA="x" y\nB=1\n', odd=lambda text, line: told.append((text, line))) == {"A": "x", "B": "1"}
+    assert told == [("text behind the closing quote is not part of the value", 2)]
 
 
 def test_raw_takes_lines_as_they_are() -> None:

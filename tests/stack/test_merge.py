@@ -138,6 +138,39 @@ def test_keys_that_are_no_ones_are_merged_too() -> None:
     }
 
 
+def test_a_key_without_a_value_says_nothing_over_one_that_has_one(stack) -> None:
+    found = stack({
+        "a.yml": "services: {web: {image: x, user: u, ports: ['80:80'], environment: {A: 1}, command: c, deploy: "
+                 "{replicas: 2}}}\nx-a: {b: 1}",
+        "b.yml": "services: {web: {user: , ports: , environment: {A: }, command: , deploy: {replicas: }}}\nx-a: \n",
+    }, files=["a.yml", "b.yml"])  # fmt: skip
+    web = found.services["web"]
+    assert (web["user"], web["ports"][0]["target"], web["deploy"]["replicas"]) == ("u", 80, 2)
+    assert (web["command"], web["environment"]) == (None, {"A": None})
+    assert found.document["x-a"] == {"b": 1}
+    found = stack(
+        {"a.yml": "services: {web: {image: x}}", "b.yml": "services: {web: {user: }}"}, files=["a.yml", "b.yml"]
+    )
+    assert len(found.errors) == 1
+
+
+def test_what_is_no_ones_is_not_overridden_by_another_kind(stack) -> None:
+    found = stack({"a.yml": "services: {web: {image: x}}\nx-a:\n  b: [1]\n", "b.yml": "x-a:\n  b: 5\n"},
+                  files=["a.yml", "b.yml"])  # fmt: skip
+    assert (
+        found.text
+        == """\
+error[O8-104]: a list cannot be overridden by the number 5
+ --> b.yml:2:6
+2 |   b: 5
+  |      ^
+ ::: a.yml:3:6
+3 |   b: [1]
+  |      - this is overridden
+"""
+    )
+
+
 def test_a_key_that_is_not_supported_can_be_dropped_by_an_override(stack) -> None:
     found = stack(
         {

@@ -32,6 +32,25 @@ def test_merge_keys_give_what_the_mapping_lacks() -> None:
     assert parse(text)[0][0]["f"] == {"x": 1, "y": 1, "z": 2}
 
 
+def test_a_merge_key_may_be_tagged_and_stands_once() -> None:
+    assert parse("a: {!!merge <<: {x: 1}}\nb: {'<<': 1}\n") == ([{"a": {"x": 1}, "b": {"<<": 1}}], [])
+    (error,) = parse("a: {<<: {x: 1}, <<: {y: 1}}\n")[1]
+    assert error == "error[O8-103]: the key `<<` stands here twice --> f.yml:1:17"
+
+
+def test_an_anchor_holds_in_later_documents() -> None:
+    assert parse("a: &a 1\n---\nb: *a\n") == ([{"a": 1}, {"b": 1}], [])
+
+
+def test_a_tag_says_what_a_value_is() -> None:
+
+    text = "a: [!!int '5', !!float 3, !!bool 'true', !!null '', !!binary aGk=, !foo 5]"
+    assert parse(text) == ([{"a": [5, 3.0, True, None, "hi", "5"]}], [])
+    assert parse("a: !!int x")[1] == ["error[O8-104]: `x` is not what its tag `!!int` says --> f.yml:1:4"]
+    assert parse("a: !!binary =")[1] == ["error[O8-104]: `!!binary` takes base64 of text --> f.yml:1:4"]
+    assert parse("a: .inf")[1] == ["error[O8-104]: .inf is not a number that can be passed on --> f.yml:1:4"]
+
+
 def test_an_anchor_may_be_defined_again() -> None:
     assert parse("a: &x 1\nb: *x\nc: &x 2\nd: *x\n") == ([{"a": 1, "b": 1, "c": 2, "d": 2}], [])
 

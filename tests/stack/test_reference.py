@@ -15,10 +15,12 @@ import pytest
 from orchestr8.errors import Orchestr8Error
 from orchestr8.stack.dotenv import BadEnvFile, parse_dotenv
 from orchestr8.stack.hosts import BadHost, parse_host
+from orchestr8.stack.images import pinned
 from orchestr8.stack.interpolate import BadTemplate, RequiredVariable, substitute
 from orchestr8.stack.load import LoadOptions, load
 from orchestr8.stack.mounts import BadMount, parse_mount
-from orchestr8.stack.nodes import Node
+from orchestr8.stack.nodes import Mapping, Node
+from orchestr8.stack.order import dependencies_of, start_order, with_dependencies
 from orchestr8.stack.parse import parse_documents
 from orchestr8.stack.ports import BadPort, parse_port
 from orchestr8.stack.problems import Problems
@@ -95,6 +97,41 @@ def test_short_volumes(row: dict[str, Any]) -> None:
         assert parse_mount(row["in"]) == row.get("out")
     except BadMount as error:
         assert row["error"] in str(error)
+
+
+@pytest.mark.parametrize("row", rows("images"))
+def test_pinned_images(row: dict[str, Any]) -> None:
+    given, expected = (row[key].replace("@D", f"@{row['digest']}") for key in ("in", "out"))
+    assert pinned(given, row["digest"]) == expected
+
+
+@pytest.mark.parametrize("row", rows("selection"))
+def test_selection(row: dict[str, Any]) -> None:
+    """`normalize` is off: with it, links are dependencies, too."""
+    services = {name: {"image": "x", **service} for name, service in row["model"].items()}
+    for service in services.values():  # the table has the model, where a condition is not asked for
+        if isinstance(needs := service.get("depends_on"), dict):
+            service["depends_on"] = {name: {"condition": "service_started", **need} for name, need in needs.items()}
+    if "walk" in row:
+        root = STACK.read(
+            parse_documents(json.dumps({"services": services}), "f", Problems())[0], "", Reading(Problems())
+        )
+        assert isinstance(root, Mapping)
+        shaped = root.items["services"]
+        assert isinstance(shaped, Mapping)
+        names = with_dependencies(row["walk"], shaped)
+        assert start_order({name: dependencies_of(shaped.items[name]) for name in names}) == row["order"]
+        return
+    named = [*row.get("select", ()), *row.get("then_enable", ())]
+    found = load(LoadOptions(
+        files=["-"], environ={}, stdin=lambda: json.dumps({"services": services}), project_name="p", normalize=False,
+        profiles=row["profiles"], services=named, narrow="select" in row,
+        dependencies=not row.get("ignore_dependencies"), working_dir="/",
+    )).document["services"]  # fmt: skip
+    disabled = set(services) - set(found)
+    assert sorted(disabled) == row.get("disabled", sorted(disabled))
+    assert sorted(found) == row.get("active", sorted(found))
+    assert len(disabled) == row.get("disabled_count", len(disabled))
 
 
 @pytest.mark.parametrize("row", rows("extra_hosts"))

@@ -1,0 +1,31 @@
+"""The full name of an image of a registry, and that name with a digest: what a pinned document says.
+
+Which digest a name has now is a registry's word, and asking one is not the business of this package.
+"""
+
+from __future__ import annotations
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Final
+
+DEFAULT_REGISTRY: Final = "docker.io"
+_LIBRARY: Final = "library"  # where names of one word live there
+
+
+def full_name(image: str) -> str:
+    """`redis` → `docker.io/library/redis:latest`; a name with a digest and no tag gets none."""
+    name, at, digest = image.partition("@")
+    first, slash, rest = name.partition("/")
+    is_registry = bool(slash) and ("." in first or ":" in first or first == "localhost")
+    registry, path = (first, rest) if is_registry else (DEFAULT_REGISTRY, name)
+    if registry == DEFAULT_REGISTRY and "/" not in path:
+        path = f"{_LIBRARY}/{path}"
+    if not at and ":" not in path.rpartition("/")[2]:
+        path += ":latest"
+    return f"{registry}/{path}{at}{digest}"
+
+
+def pinned(image: str, digest: str) -> str:
+    """The full name with this digest; one that has a digest keeps its own."""
+    return full_name(image) if "@" in image else f"{full_name(image)}@{digest}"
