@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from orchestr8.cli.context import Context
     from orchestr8.cli.parser import Options
 
-RESUMABLE: Final = frozenset({"start", "stop", "restart"})  # a signal is sent once
+RESUMABLE: Final = frozenset({"start", "stop"})  # a signal is sent once; whom a restart took along is not known later
 
 
 def change(context: Context, options: Options, verb: str, **further: Any) -> int:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import time
 
 from orchestr8.cli.follow import NEXT_ENGINE_S, await_next_engine
@@ -10,7 +9,7 @@ from orchestr8.cli.loop import Loop
 from orchestr8.cli.output import YELLOW
 from orchestr8.errors import Diagnostic, Orchestr8Error, Unavailable, Unheard, error_from_json
 from orchestr8.wire.body import cut_off
-from orchestr8.wire.client import Lines
+from orchestr8.wire.client import Client, Lines
 
 TYPE_CHECKING = False  # `typing` costs 4 ms at start
 if TYPE_CHECKING:
@@ -31,19 +30,19 @@ class Work:
     """
 
     def __init__(
-        self, context: Context, progress: Progress, path: str, body: dict[str, Any], *, resumable: bool = True
+        self, context: Context, progress: Progress, path: str, body: dict[str, Any], *, resumable: bool
     ) -> None:
         self._context = context
         self._progress = progress
         self._path = path
         self._engines_left = ENGINES if resumable else 1
         self._again = {**body, "since": time.time()}
-        self._open(body)
+        self._open(context.client, body)
         self.planned = False  # whether the engine has made its plan, and so knows the stack
         self.result: dict[str, Any] | None = None
 
-    def _open(self, body: Any) -> None:
-        self._response: Response = self._context.client.open("POST", self._path, body=body)
+    def _open(self, client: Client, body: Any) -> None:
+        self._response: Response = client.open("POST", self._path, body=body)
         self._lines = Lines(self._response)
         self.lost = False  # the engine died; `go_on` asks the next one
 
@@ -85,9 +84,11 @@ class Work:
     def go_on(self) -> None:
         """Wait for the engine after the one that died, and ask it: on another connection, so watch this anew."""
         self.close()
-        with contextlib.suppress(Unheard):  # where none comes by itself, the request starts one
-            await_next_engine(self._context.client.path, NEXT_ENGINE_S)
-        self._open(self._again)
+        own = self._context.client
+        try:
+            self._open(Client(own.path, lambda: await_next_engine(own.path, NEXT_ENGINE_S)), self._again)
+        except Unheard:  # none comes by itself, so this request starts one
+            self._open(own, self._again)
 
     def _line(self, line: dict[str, Any]) -> None:
         kind = line.get("type")
@@ -122,7 +123,7 @@ def failure(line: dict[str, Any]) -> Orchestr8Error:
     return error_from_json(int(line.get("status", 500)), line)
 
 
-def do_work(context: Context, title: str, path: str, body: dict[str, Any], *, resumable: bool = True) -> dict[str, Any]:
+def do_work(context: Context, title: str, path: str, body: dict[str, Any], *, resumable: bool) -> dict[str, Any]:
     """Have it done, telling its progress, and return the last line. Raises the error that made it fail."""
     with context.progress() as progress:
         progress.begin(title)

@@ -115,8 +115,6 @@ def _finish(
         no_recreate=options.no_recreate,
         renew_anon_volumes=options.renew_anon_volumes,
         timeout_s=options.timeout_s,
-        wait=options.wait,
-        wait_timeout_s=options.wait_timeout_s,
     )
 
 
@@ -133,7 +131,7 @@ def _finish_one(decision: Decision, unfinished: Unfinished, *, forced: bool) -> 
     match unfinished.options:
         case UpOptions() if forced and container.created_at < unfinished.since:
             decision.fate, decision.reason = Fate.RECREATE, "--force-recreate"
-        case StopOptions() if decision.running and not started:
+        case StopOptions() if decision.running or decision.by_policy:  # what waits for its policy must not run again
             decision.fate, decision.reason = Fate.STOP, "stop requested"
         case RestartOptions() if decision.running and not started:
             decision.fate, decision.reason = Fate.RESTART, "restart requested"

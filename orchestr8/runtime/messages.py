@@ -122,7 +122,7 @@ class Resize(Message):
 
 
 class Query(Message):
-    """Answer: Status, with the kept descriptors in the order in which Spawn brought them."""
+    """Answer: Status, with the kept descriptors in the order in which Equip brought them."""
 
     fields: ClassVar = {"request": 0}
 

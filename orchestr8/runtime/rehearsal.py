@@ -18,6 +18,7 @@ from orchestr8.runtime.launch import Ground
 from orchestr8.runtime.shim import LOG_FILE, STATE_FILE, Shim
 
 _TIMES: Final = 12  # eight runs until a function is specialised at all, some more for what depends on others
+_SOCKET: Final = "socket"
 _FOLDERS: Final = (os.path.dirname(LOG_FILE),)
 
 
@@ -49,7 +50,7 @@ def _make(folder: str) -> None:
 
 
 def _remove(folder: str) -> None:
-    for name in (STATE_FILE, LOG_FILE):
+    for name in (STATE_FILE, LOG_FILE, _SOCKET):
         with contextlib.suppress(FileNotFoundError):
             os.unlink(f"{folder}/{name}")
     for name in _FOLDERS:
@@ -61,7 +62,7 @@ def _live(folder: str, title: prctl.ArgumentArea) -> None:
     """What an engine asks of a shim from its first breath to its last: start, query, signal, release."""
     order = messages.decode(
         messages.encode(
-            messages.Spawn(container="rehearsal", bundle=folder, socket=f"{folder}/socket", cgroup_files=(folder,))
+            messages.Spawn(container="rehearsal", bundle=folder, socket=f"{folder}/{_SOCKET}", cgroup_files=(folder,))
         )
     )
     assert isinstance(order, messages.Spawn)
@@ -71,21 +72,25 @@ def _live(folder: str, title: prctl.ArgumentArea) -> None:
         here, null = (os.open(path, os.O_RDONLY | os.O_CLOEXEC) for path in ("/proc/self/ns/net", os.devnull))
         sockets.send_packet(engine, messages.encode(messages.Equip()), [here, null])
         sockets.close_all([here, null])
-        _ask(shim, engine, messages.Start(request=1))
-        _ask(shim, engine, messages.Query(request=2))
-        _ask(shim, engine, messages.Signal(request=3, signal=signal.SIGTERM))
-        _hear(shim, engine)  # Exited
-        sockets.send_packet(engine, messages.encode(messages.Release()))
-        shim.run()
+        try:
+            _ask(shim, engine, messages.Start(request=1))
+            _ask(shim, engine, messages.Query(request=2))
+            _ask(shim, engine, messages.Signal(request=3, signal=signal.SIGTERM))
+            _hear(shim, engine)  # Exited
+        finally:
+            sockets.send_packet(engine, messages.encode(messages.Release()))
+            shim.run()
 
 
 def _ask(shim: Shim, engine: socket.socket, request: messages.Message) -> None:
     sockets.send_packet(engine, messages.encode(request))
-    _hear(shim, engine)
+    answer = _hear(shim, engine)
+    if isinstance(answer, messages.Failed):  # no clone to be had here, say: nothing more would come
+        raise OSError(answer.text)
 
 
-def _hear(shim: Shim, engine: socket.socket) -> None:
-    """Let the shim do what it wants to do until it has said something."""
+def _hear(shim: Shim, engine: socket.socket) -> messages.Message:
+    """What the shim says next; until then it may do what it wants to do."""
     while True:
         try:
             packet, fds = _receive_now(engine)
@@ -95,8 +100,7 @@ def _hear(shim: Shim, engine: socket.socket) -> None:
         sockets.close_all(fds)
         if not packet:
             raise ConnectionResetError("the shim let go of its engine")
-        messages.decode(packet)
-        return
+        return messages.decode(packet)
 
 
 def _receive_now(engine: socket.socket) -> tuple[bytes, list[int]]:

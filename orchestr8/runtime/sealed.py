@@ -69,7 +69,7 @@ def remove_rehearsals(run_dir: str) -> None:
     """Take away what forkservers left there that did not live to do it themselves (`runtime.rehearsal`)."""
     for name in os.listdir(run_dir):
         if name.startswith(_REHEARSAL):
-            shutil.rmtree(os.path.join(run_dir, name))
+            shutil.rmtree(os.path.join(run_dir, name), ignore_errors=True)  # its forkserver may be at it too
 
 
 def start_forkserver(log_fd: int, run_dir: str) -> tuple[socket.socket, subprocess.Popen[bytes]]:

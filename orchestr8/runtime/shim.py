@@ -84,7 +84,6 @@ class Shim:
         self._stirred = False  # by a request since memory was last given back
         self._listener = self._listen()
         self._welcome(control)
-        self._save()
 
     # --- set-up ---------------------------------------------------------------------------------------------------
 
@@ -232,6 +231,8 @@ class Shim:
     # --- the program ----------------------------------------------------------------------------------------------
 
     def _equip(self, _engine: socket.socket, _message: Message, fds: list[int]) -> None:
+        if self._ground is not None:
+            raise OperationFailed("a shim is equipped once", code="O8-902")
         network_fd, cgroup_fd, *kept = fds
         fds.clear()
         if not stat.S_ISDIR(os.fstat(cgroup_fd).st_mode):
@@ -240,6 +241,7 @@ class Shim:
         self._ground = self._make_ground(network_fd, cgroup_fd)
         self._kept = [network_fd, *kept]
         self._status.kept = len(self._kept)
+        self._save()  # not before: until then the run before is the last one that there was
 
     def _start(self, engine: socket.socket, message: Message, _fds: list[int]) -> None:
         if self._ground is None:

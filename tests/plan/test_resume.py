@@ -178,6 +178,16 @@ def test_a_stop_goes_on_and_is_the_users() -> None:
     assert [step.action for step in plan.steps] == [StopContainer(name=name("db"), timeout_s=3, by_user=True)]
 
 
+def test_a_stop_that_was_begun_keeps_down_what_waits_for_its_policy() -> None:
+    plan = plan_reconcile(
+        SHOP,
+        snapshot_of(SHOP, {"web": EXITED}),
+        due={name("web")},
+        unfinished=unfinished(StopOptions(services=names("web"), timeout_s=3)),
+    )
+    assert [step.action for step in plan.steps] == [StopContainer(name=name("web"), timeout_s=3, by_user=True)]
+
+
 def test_what_the_file_has_lost_since_is_no_obstacle() -> None:
     plan = plan_reconcile(SHOP, snapshot_of(SHOP), unfinished=unfinished(StopOptions(services=names("gone"))))
     assert plan.empty

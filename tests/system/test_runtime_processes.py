@@ -71,12 +71,13 @@ async def test_the_interpreter_of_the_machine_is_as_it_was(runtime: Runtime) -> 
     assert hashlib.sha256(interpreter.read_bytes()).digest() == before
 
 
-def start_in_vain(scratch: str) -> subprocess.CompletedProcess[str]:
+def start_in_vain(scratch: str, before: str = "") -> subprocess.CompletedProcess[str]:
     """A forkserver that serves nobody: it prints what it has become, and ends."""
     code = (
         f"import sys; sys.path.append({PACKAGE_PARENT!r})\n"
         "import gc, socket\n"
         "from orchestr8.runtime import forkserver\n"
+        f"{before}\n"
         "def serve(server):\n"
         "    import os, signal\n"
         "    print(gc.get_freeze_count(), gc.isenabled(), signal.getsignal(signal.SIGCHLD).name, *os.listdir('/proc/self/fd'))\n"
@@ -84,7 +85,8 @@ def start_in_vain(scratch: str) -> subprocess.CompletedProcess[str]:
         "ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)\n"
         f"forkserver.main(theirs.detach(), {scratch!r})\n"
     )
-    return subprocess.run([sys.executable, "-I", "-S", "-c", code], capture_output=True, text=True, check=True)
+    argv = [sys.executable, "-I", "-S", "-c", code]
+    return subprocess.run(argv, capture_output=True, text=True, check=True, timeout=30)
 
 
 def test_the_heap_is_frozen_before_the_first_fork_and_a_rehearsal_leaves_nothing(tmp_path: Path) -> None:
@@ -95,6 +97,16 @@ def test_the_heap_is_frozen_before_the_first_fork_and_a_rehearsal_leaves_nothing
     assert children == "SIG_IGN", "the kernel buries shims"
     assert len(fds) == 6, "stdio, the engine, the reaper, and the folder that is being listed"
     assert done.stderr == ""
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_rehearsal_that_may_not_clone_is_told_and_leaves_nothing(tmp_path: Path) -> None:
+    refuse = "raise OSError(11, 'Resource temporarily unavailable')"
+    before = f"from orchestr8.runtime import launch\ndef clone(*_, **__): {refuse}\nlaunch.clone = clone"
+    done = start_in_vain(str(tmp_path / "rehearsal"), before)
+    _, _, children, *fds = done.stdout.split()
+    assert (children, len(fds)) == ("SIG_IGN", 6)
+    assert "the rehearsal failed: [Errno 11] Resource temporarily unavailable" in done.stderr
     assert list(tmp_path.iterdir()) == []
 
 

@@ -33,7 +33,7 @@ def run(context: Context, options: Options) -> int:
         show_plan(context, stack, "down", document, wanted)
     else:
         body = {"document": document, "options": wanted}
-        do_work(context, f"down {stack}", f"/stacks/{stack}/down", body)
+        do_work(context, f"down {stack}", f"/stacks/{stack}/down", body, resumable=True)
     return 0
 
 

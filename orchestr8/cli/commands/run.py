@@ -38,7 +38,7 @@ def run(context: Context, options: Options) -> int:
         "rm": options.rm,
     }
     body = {"document": document, "service": options.service, "options": wanted}
-    made = do_work(context, f"run {stack} {options.service}", f"/stacks/{stack}/run", body)
+    made = do_work(context, f"run {stack} {options.service}", f"/stacks/{stack}/run", body, resumable=False)
     there = f"/containers/{made['container']}"
     try:
         if options.detach:

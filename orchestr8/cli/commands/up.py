@@ -38,7 +38,7 @@ def run(context: Context, options: Options) -> int:
         return 0
     body = {"document": document, "options": wanted}
     if options.detach or options.wait:
-        done = do_work(context, f"up {stack}", f"/stacks/{stack}/up", body)
+        done = do_work(context, f"up {stack}", f"/stacks/{stack}/up", body, resumable=resumable(wanted))
         with context.progress() as progress:
             tell_addresses(progress, done)
         return 0
@@ -85,7 +85,11 @@ class _Attached:
         self._drop_work()
         self._progress.begin(title)
         self._work = Work(
-            self._context, self._progress, f"/stacks/{self._stack}/{verb}", body, resumable=verb != "kill"
+            self._context,
+            self._progress,
+            f"/stacks/{self._stack}/{verb}",
+            body,
+            resumable=verb == "stop" or (verb == "up" and resumable(body["options"])),
         )
         self._loop.watch(self._work, self._worked)
 
@@ -175,6 +179,13 @@ class _Attached:
                 self._begin(f"kill {self._stack}", "kill", {**services, "signal": "SIGKILL"})
             else:
                 self._loop.stop()
+
+
+def resumable(wanted: dict[str, Any]) -> bool:
+    """Whether the engine after one that died over this `up` can tell what is left of it: not for whom it was to wait,
+    nor whom a recreation took along.
+    """
+    return not wanted["wait"] and not wanted["force_recreate"]
 
 
 def tell_addresses(progress: Progress, done: dict[str, Any]) -> None:

@@ -31,6 +31,7 @@ _PROT_READ, _PROT_WRITE, _PROT_EXEC = 1, 2, 4  # values: <linux/mman.h>
 _MAP_SHARED, _MAP_PRIVATE, _MAP_ANONYMOUS = 1, 2, 0x20
 _MADV_DONTNEED: Final = 4
 
+# PyDLL: the interpreter's lock lies in a page that may be given back, so it must not be let go of around the call.
 # Prototypes of their own: plain numbers are converted without an object of ctypes for each.
 _library: Final[Any] = ctypes.PyDLL(None, use_errno=True)
 _mmap: Final[Any] = _library.mmap
@@ -38,7 +39,7 @@ _mmap.restype = ctypes.c_ssize_t
 _mmap.argtypes = (ctypes.c_size_t, ctypes.c_size_t, ctypes.c_int, ctypes.c_int, ctypes.c_int, ctypes.c_long)
 _memcmp: Final[Any] = _library.memcmp
 _memcmp.argtypes = (ctypes.c_size_t, ctypes.c_size_t, ctypes.c_size_t)
-_madvise: Final[Any] = libc.madvise
+_madvise: Final[Any] = _library.madvise
 _madvise.argtypes = (ctypes.c_size_t, ctypes.c_size_t, ctypes.c_int)
 
 
@@ -77,12 +78,13 @@ class Template:
 
 
 def _share_region(pagemap: int, start: int, size: int, original: int) -> None:
+    compare, give_back = _memcmp, _madvise  # counted before the first comparison, and so not changed after it
     entries = memoryview(os.pread(pagemap, size // _PAGE * 8, start // _PAGE * 8)).cast("Q")
     for number, entry in enumerate(entries):
         if entry & _PRESENT and not entry & _OF_FILE:
             page = number * _PAGE
-            if _memcmp(start + page, original + page, _PAGE) == 0:
-                check(_madvise(start + page, _PAGE, _MADV_DONTNEED), "madvise")
+            if compare(start + page, original + page, _PAGE) == 0 and give_back(start + page, _PAGE, _MADV_DONTNEED):
+                check(-1, "madvise")
 
 
 def make_template() -> Template | None:
