@@ -149,11 +149,8 @@ def test_extra_hosts(row: dict[str, Any]) -> None:
 
 # ----------------------------------------------------------------------------------------------------------- cases
 
-ON_THE_COMMAND_LINE = ("cli/env_precedence", "cli/name_", "cli/stdin")  # what is given there: below
-LOADED = [
-    each for each in parameters("cli/", "loader/")
-    if not each.values[0]["id"].startswith((*ON_THE_COMMAND_LINE, "loader/normalize/"))
-]  # fmt: skip
+OTHERWISE = ("cli/env_precedence", "cli/name_", "cli/stdin", "loader/normalize/", "override/")  # each has a test below
+LOADED = [each for each in parameters("") if not each.values[0]["id"].startswith(OTHERWISE)]
 
 
 def loaded_of(case: Case, **changed: Any) -> Loaded:
