@@ -5,7 +5,6 @@ What happens arrives as the engine's progress lines: {"type": "step", "kind": "C
 
 from __future__ import annotations
 
-
 TYPE_CHECKING = False  # `typing` costs 4 ms at start
 if TYPE_CHECKING:
     from typing import Any, Final, Self
