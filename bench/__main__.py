@@ -11,7 +11,7 @@ import time
 from collections.abc import Sequence
 from typing import Any, Final
 
-from bench import compare, idle, inside, leaks, memory
+from bench import compare, config, idle, inside, leaks, memory
 from bench.compare import Contest
 from bench.engine import OwnEngine, PeerProcesses
 from bench.errors import Unmeasurable
@@ -24,8 +24,9 @@ from e2e.network import own_network
 
 SHAPES: Final = ("fan1", "fan10", "fan30", "fan100", "chain10")
 MEMORY_SHAPES: Final = ("fan10", "fan30")
-PARTS: Final = ("lifecycles", "cold", "verbs", "memory", "idle", "inside", "leaks")
-DEFAULT_PARTS: Final = ("lifecycles", "cold", "verbs", "memory", "idle", "inside")
+PARTS: Final = ("lifecycles", "cold", "verbs", "memory", "idle", "inside", "config", "leaks")
+DEFAULT_PARTS: Final = PARTS[:-1]
+WITHOUT_ENGINE: Final = {"inside", "config"}  # of its own, or none at all
 FAILED: Final = 1
 
 
@@ -100,7 +101,7 @@ class Bench:
         options = self._options
         make_busybox_tree(f"{self._directory}/busybox")
         leaked: dict[str, int] = {}
-        if set(options.parts) - {"inside"}:
+        if set(options.parts) - WITHOUT_ENGINE:
             engine = OwnEngine(self._program, self._directory)
             with contextlib.ExitStack() as at_end:
                 at_end.callback(self._finish, engine)
@@ -108,6 +109,8 @@ class Bench:
                 leaked = self._measure(engine)
         if "inside" in options.parts:
             self._inside()
+        if "config" in options.parts:
+            self._config()
         if options.json:
             with open(options.json, "w", encoding="utf-8") as file:
                 json.dump(self._document, file, indent=1)
@@ -116,7 +119,7 @@ class Bench:
 
     def _measure(self, engine: OwnEngine) -> dict[str, int]:
         parts, options = self._options.parts, self._options
-        if set(parts) - {"inside", "leaks"}:
+        if set(parts) - WITHOUT_ENGINE - {"leaks"}:
             self._compare(self._contest(engine), parts)
         return self._leaks(engine, options.cycles) if "leaks" in parts else {}
 
@@ -151,6 +154,19 @@ class Bench:
         found = inside.measure(self._program, self._directory, f"{self._directory}/busybox", count, self._environment())
         self._show("inside", inside.render(found, count), found)
 
+    def _config(self) -> None:
+        options, figures, programs = self._options, Figures(), [ours(self._program, self._environment())]
+        if self._works(options.peer):
+            programs.append(compose(options.peer, self._environment()))
+        self._tell("config -q and check")
+        config.compare(
+            programs,
+            self._directory,
+            lambda each: compare.turns(each, options.rounds, self._go_on, self._tell),
+            figures,
+        )
+        self._show("config", figures.render(), figures.to_json())
+
     # --- who takes part -------------------------------------------------------------------------------------------
 
     def _contest(self, engine: OwnEngine) -> Contest:
@@ -174,12 +190,14 @@ class Bench:
         )  # fmt: skip
 
     def _has_peer(self) -> bool:
+        return self._works(self._options.peer) and self._works(self._options.peer_docker)
+
+    def _works(self, peer: str) -> bool:
         """Whether there is one that works; what does not is said, and ours measured alone."""
-        if not self._options.peer:
+        if not peer:
             return False
         try:
-            run([*shlex.split(self._options.peer), "version"], self._environment())
-            run([*shlex.split(self._options.peer_docker), "version"], self._environment())
+            run([*shlex.split(peer), "version"], self._environment())
         except (Unmeasurable, OSError) as error:
             self._tell(f"no peer: {error}")
             return False

@@ -44,17 +44,23 @@ class Contest:
         return [each for each in self.programs if "up" in each.verbs]
 
     def turns(self, programs: Sequence[Program]) -> Iterator[list[Program]]:
-        """One order of them per round, until rounds or time are over."""
-        for number in range(self.rounds):
-            if number and not self.go_on():
-                self.told(f"no time for more: {number} of {self.rounds} rounds")
-                return
-            yield list(programs) if number % 2 == 0 else list(reversed(programs))
+        return turns(programs, self.rounds, self.go_on, self.told)
 
     def processes(self, program: Program, shape: str) -> Processes:
         if program.name == OURS or self.peer is None:
             return self.engine.processes()
         return self.peer.processes(self.stack(program, shape).name)
+
+
+def turns(
+    programs: Sequence[Program], rounds: int, go_on: Callable[[], bool], told: Callable[[str], None]
+) -> Iterator[list[Program]]:
+    """One order of them per round, until rounds or time are over."""
+    for number in range(rounds):
+        if number and not go_on():
+            told(f"no time for more: {number} of {rounds} rounds")
+            return
+        yield list(programs) if number % 2 == 0 else list(reversed(programs))
 
 
 def warm_up(contest: Contest, shape: str) -> None:

@@ -34,8 +34,9 @@ def run(
     *,
     stdin: str = os.devnull,
     limit_s: float = LIMIT_S,
+    code: int = 0,
 ) -> tuple[Sample, str]:
-    """The sample, and what it wrote to its standard output. Raises Unmeasurable when it fails or does not end."""
+    """The sample, and what it wrote to its standard output. Raises Unmeasurable unless it ends, with `code`."""
     out, err = os.memfd_create("out"), os.memfd_create("err")
     try:
         actions = [
@@ -48,9 +49,9 @@ def run(
         ended_in_time = _wait_for_end(pid, limit_s)
         _, status, usage = os.wait4(pid, 0)
         wall_s = time.monotonic() - begun
-        code = os.waitstatus_to_exitcode(status)
-        if code or not ended_in_time:
-            how = f"ended with {code}" if ended_in_time else f"did not end within {limit_s:.0f} s"
+        found = os.waitstatus_to_exitcode(status)
+        if found != code or not ended_in_time:
+            how = f"ended with {found}" if ended_in_time else f"did not end within {limit_s:.0f} s"
             said = (_read_all(err) + _read_all(out)).strip().splitlines()[-_TOLD_LINES:]
             raise Unmeasurable("\n  ".join([f"`{shlex.join(argv)}` {how}", *said]))
         return Sample(wall_s, usage.ru_utime, usage.ru_stime, usage.ru_maxrss), _read_all(out)

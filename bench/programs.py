@@ -22,7 +22,9 @@ _STACK_VERBS: Final[Mapping[str, Words]] = {
     "exec": lambda _: ["exec", "-T", "s0", "true"],
     "run": lambda _: ["run", "--rm", "-T", "s0", "true"],
     "restart": lambda _: ["restart", "s0"],
+    "config": lambda _: ["config", "-q"],
 }
+_OUR_VERBS: Final[Mapping[str, Words]] = {**_STACK_VERBS, "check": lambda _: ["check"]}
 _DOCKER_VERBS: Final[Mapping[str, Words]] = {
     "ps": lambda _: ["ps"],
     "exec": lambda stack: ["exec", f"{stack.name}-s0-1", "true"],
@@ -45,14 +47,14 @@ class Program:
         file = ["-f", "-" if self.by_stdin else stack.file] if self.takes_file else []
         return [*self.prefix, *file, *self.verbs[verb](stack)]
 
-    def do(self, verb: str, stack: Stack) -> Sample:
-        """One verb on one stack, measured."""
+    def do(self, verb: str, stack: Stack, code: int = 0) -> Sample:
+        """One verb on one stack, measured; it ends with this code."""
         stdin = stack.file if self.by_stdin else os.devnull
-        return run(self.argv(verb, stack), self.environment, stdin=stdin)[0]
+        return run(self.argv(verb, stack), self.environment, stdin=stdin, code=code)[0]
 
 
 def ours(program: str, environment: Mapping[str, str]) -> Program:
-    return Program(name=OURS, title="ours", prefix=(program,), environment=environment, verbs=_STACK_VERBS)
+    return Program(name=OURS, title="ours", prefix=(program,), environment=environment, verbs=_OUR_VERBS)
 
 
 def compose(command: str, environment: Mapping[str, str]) -> Program:

@@ -13,7 +13,6 @@ from orchestr8.cli.parser import UsageError
 from orchestr8.cli.progress import JsonProgress, PlainProgress, Progress
 from orchestr8.cli.table import ERROR_FORMATS
 from orchestr8.errors import InvalidInput
-from orchestr8.wire.client import Client
 from orchestr8.wire.paths import engine_root, socket_path
 
 TYPE_CHECKING = False  # `typing` costs 4 ms at start
@@ -24,6 +23,7 @@ if TYPE_CHECKING:
     from orchestr8.errors import Diagnostic
     from orchestr8.stack.load import Loaded
     from orchestr8.stack.project import LoadOptions, Project
+    from orchestr8.wire.client import Client
 
 _ANSI = ("auto", "always", "never")
 _PROGRESS = ("auto", "tty", "plain", "quiet", "json")
@@ -50,11 +50,15 @@ class Context:
     def client(self) -> Client:
         """Speaks with the engine, and starts it when none answers."""
         if self._client is None:
+            from orchestr8.wire.client import Client  # `socket` costs 3 ms, and `config` needs none
+
             self._client = Client(socket_path(self.root, self.environ), self._start_engine)
         return self._client
 
     def running_engine(self) -> Client:
         """Speaks with the engine if one runs, and starts none."""
+        from orchestr8.wire.client import Client
+
         return Client(socket_path(self.root, self.environ))
 
     def _start_engine(self) -> None:

@@ -5,8 +5,6 @@ What happens arrives as the engine's progress lines: {"type": "step", "kind": "C
 
 from __future__ import annotations
 
-import json
-
 TYPE_CHECKING = False  # `typing` costs 4 ms at start
 if TYPE_CHECKING:
     from typing import Any, Final, Self
@@ -104,6 +102,8 @@ class JsonProgress(Progress):
         self._write({"id": f"Service {service}", "status": "Done", "text": "Published", "details": address})
 
     def _write(self, line: dict[str, str]) -> None:
+        import json  # 2 ms that only this form needs
+
         self.output.write(json.dumps(line, ensure_ascii=False) + "\n")
 
 

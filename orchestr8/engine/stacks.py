@@ -12,7 +12,7 @@ import logging
 import secrets
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 import anyio
@@ -31,7 +31,7 @@ from orchestr8.model.ids import ContainerName, StackName
 from orchestr8.model.observed import ContainerState, ObservedContainer, Snapshot
 from orchestr8.model.specs import Desired
 from orchestr8.plan.desired import build_desired
-from orchestr8.plan.options import OneOff
+from orchestr8.plan.options import OneOff, Unfinished
 from orchestr8.plan.order import select, service_graph
 from orchestr8.plan.plan import Plan
 from orchestr8.plan.restart import due_after_engine_start, restart_delay
@@ -211,14 +211,7 @@ class Stacks:
 
         def make(snapshot: Snapshot) -> Plan:
             intent = self._store.intents.get(stack)  # as this order has left it
-            return plan_reconcile(
-                desired,
-                snapshot,
-                stopped=intent.stopped if intent is not None else (),
-                services=intent.services if intent is not None else None,
-                no_recreate=intent.no_recreate if intent is not None else False,
-                unfinished=doing.unfinished,
-            )
+            return _reconciled(desired, snapshot, intent, unfinished=doing.unfinished)
 
         return make
 
@@ -304,14 +297,31 @@ def will_restart(container: ObservedContainer, snapshot: Snapshot) -> bool:
 
 def _resuming(intent: Intent, *, after_crash: bool) -> PlanMaker:
     desired = build_desired(intent.document) if intent.document is not None else None
-    return lambda snapshot: plan_reconcile(
+    unfinished = intent.doing.unfinished if intent.doing is not None else None
+    return lambda snapshot: _reconciled(
+        desired, snapshot, intent, due=due_after_engine_start(snapshot, after_crash=after_crash), unfinished=unfinished
+    )
+
+
+def _reconciled(
+    desired: Desired | None,
+    snapshot: Snapshot,
+    intent: Intent | None,
+    *,
+    due: Collection[ContainerName] = (),
+    unfinished: Unfinished | None,
+) -> Plan:
+    """What the document asks for, as far as the last command on the stack left it to be had."""
+    if intent is None:
+        return plan_reconcile(desired, snapshot, due=due, unfinished=unfinished)
+    return plan_reconcile(
         desired,
         snapshot,
-        due=due_after_engine_start(snapshot, after_crash=after_crash),
+        due=due,
         stopped=intent.stopped,
         services=intent.services,
         no_recreate=intent.no_recreate,
-        unfinished=intent.doing.unfinished if intent.doing is not None else None,
+        unfinished=unfinished,
     )
 
 

@@ -22,6 +22,7 @@ from orchestr8.model.actions import (
 from orchestr8.model.ids import ContainerName
 
 NOTHING_TO_DO = "nothing to do"
+LONG_REASON = 72  # characters: a longer one is written once for each target, and referred to after that
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,8 +33,11 @@ class Step:
     after: tuple[int, ...] = ()
 
     def __str__(self) -> str:
+        return self.line(self.reason)
+
+    def line(self, reason: str) -> str:
         after = f" after {', '.join(map(str, self.after))}" if self.after else ""
-        return f"{self.number}. {self.action}{after} -- {self.reason}"
+        return f"{self.number}. {self.action}{after} -- {reason}"
 
 
 @dataclass(slots=True)
@@ -59,7 +63,13 @@ class Plan:
 
     def render(self) -> str:
         """One line a step, stable for equal worlds: what `plan` prints and what tests compare."""
-        return "\n".join(map(str, self.steps)) or NOTHING_TO_DO
+        told: dict[tuple[str, str], int] = {}
+        lines = []
+        for step in self.steps:
+            first = told.setdefault((target_of(step.action), step.reason), step.number)
+            again = first != step.number and len(step.reason) > LONG_REASON
+            lines.append(step.line(f"as step {first}" if again else step.reason))
+        return "\n".join(lines) or NOTHING_TO_DO
 
     def to_json(self) -> dict[str, Any]:
         steps = [

@@ -57,7 +57,12 @@ def parse_mount(text: str) -> dict[str, Any]:
 
 
 def _is_path(source: str) -> bool:
-    return source.startswith(("/", ".", "~", "\\\\")) or bool(_DRIVE.match(source))
+    return source.startswith(("/", ".", "~")) or is_windows_path(source)
+
+
+def is_windows_path(source: str) -> bool:
+    """A whole path of a machine that is not this one: with a drive, or of a share."""
+    return source.startswith("\\\\") or bool(_DRIVE.match(source))
 
 
 def _split(text: str) -> list[str]:
@@ -171,6 +176,10 @@ class Mount(Type):
         if kind.plain() not in _SUPPORTED:
             look.unsupported(kind, f"`{where}`: a mount of type {kind.plain()}", _ELSEWHERE[str(kind.plain())])
             return
+        source = node.items.get("source")
+        if source and kind.plain() == "bind" and is_windows_path(str(source.plain())):
+            message = f"`{where}`: the source `{source.plain()}` is a path of Windows, which this machine does not have"
+            look.impossible(source, message, "name a path of this machine, such as ./data")
         if not str(target.plain()).startswith("/"):
             look.impossible(
                 target, f"`{where}`: the target `{target.plain()}` must be an absolute path in the container",

@@ -9,6 +9,7 @@ from __future__ import annotations
 from functools import partial
 
 from orchestr8.stack.environment import Environment
+from orchestr8.stack.mounts import is_windows_path
 from orchestr8.stack.nodes import Mapping, Node, Scalar, Sequence
 from orchestr8.stack.project import absolute
 from orchestr8.stack.rules import SERVICE, STACK
@@ -78,7 +79,11 @@ def _changed(node: Node, path: tuple[str, ...], change: Change) -> Node:
 
 
 def _bind(mount: Node, change: Change) -> Node:
-    is_bind = isinstance(mount, Mapping) and "type" in mount.items and mount.items["type"].plain() == "bind"
+    """A path of Windows stays as it is: it stands on no directory of this machine."""
+    said = mount.items if isinstance(mount, Mapping) else {}
+    is_bind = "type" in said and said["type"].plain() == "bind"
+    if is_bind and "source" in said and is_windows_path(str(said["source"].plain())):
+        return mount
     return _changed(mount, ("source",), change) if is_bind else mount
 
 

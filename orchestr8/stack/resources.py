@@ -56,7 +56,7 @@ class Resource(Record):
 
     def _deprecated_name(self, found: Mapping, external: Mapping, where: str, run: Reading) -> None:
         name = external.items.get("name")
-        if "name" in found.items:
+        if "name" in found.items and (name is None or found.items["name"].plain() != name.plain()):
             run.problems.error(
                 "O8-204", f"`{where}`: `name` and `external.name` conflict; only use `name`",
                 [found.keys["name"].span(), external.span(primary=False)],

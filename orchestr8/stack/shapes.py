@@ -348,7 +348,25 @@ class ListOf(Type):
         return {"oneOf": [self.kind.schema(), many]} if self.single else many
 
 
-class Short(Type):
+class _AsLong(Type):
+    """What is written in several forms, and once it is read is only the long one."""
+
+    long: Record | Named
+
+    def merge(self, base: Node, over: Node) -> Node:
+        return self.long.merge(base, over)
+
+    def complete(self, node: Node, where: str, run: Reading) -> Node:
+        return self.long.complete(node, where, run)
+
+    def support(self, node: Node, where: str, look: SupportLook) -> None:
+        self.long.support(node, where, look)
+
+    def document(self, node: Node) -> Any:
+        return self.long.document(node)
+
+
+class Short(_AsLong):
     """A record that also has a short form. Canonical form: the long one, which `expand` makes."""
 
     empty_is_said = True
@@ -368,23 +386,11 @@ class Short(Type):
             return run.wrong(node, where, self.what)
         return self.expand(node, where, run)
 
-    def merge(self, base: Node, over: Node) -> Node:
-        return self.long.merge(base, over)
-
-    def complete(self, node: Node, where: str, run: Reading) -> Node:
-        return self.long.complete(node, where, run)
-
-    def support(self, node: Node, where: str, look: SupportLook) -> None:
-        self.long.support(node, where, look)
-
-    def document(self, node: Node) -> Any:
-        return self.long.document(node)
-
     def schema(self) -> Schema:
         return {"oneOf": [{"type": "string"}, self.long.schema()]}
 
 
-class NamesOr(Type):
+class NamesOr(_AsLong):
     """A list of names, or a mapping from them to what is said of each. Canonical form: the mapping."""
 
     empty_is_said = False
@@ -409,18 +415,6 @@ class NamesOr(Type):
             else:
                 result.set(item.value, self.item(item), item)
         return result
-
-    def merge(self, base: Node, over: Node) -> Node:
-        return self.long.merge(base, over)
-
-    def complete(self, node: Node, where: str, run: Reading) -> Node:
-        return self.long.complete(node, where, run)
-
-    def support(self, node: Node, where: str, look: SupportLook) -> None:
-        self.long.support(node, where, look)
-
-    def document(self, node: Node) -> Any:
-        return self.long.document(node)
 
     def schema(self) -> Schema:
         return {"oneOf": [{"type": "array", "items": {"type": "string"}}, self.long.schema()]}

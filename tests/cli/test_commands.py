@@ -1,4 +1,7 @@
-"""Each command against an engine that answers as a test tells it to: what is asked, what is shown, the exit code."""
+"""Each command against an engine that answers as a test tells it to: what is asked, what is shown, the exit code.
+
+`logs` has a file of its own.
+"""
 
 import json
 import os
@@ -11,7 +14,7 @@ import pytest
 
 from orchestr8.wire.frames import encode
 from tests.cli.conftest import Cli, Stdin
-from tests.cli.fake_engine import Call, FakeEngine
+from tests.cli.fake_engine import ERROR, Call, FakeEngine, container
 
 STACK = """
 name: shop
@@ -25,16 +28,6 @@ services:
 @pytest.fixture(autouse=True)
 def _stack() -> None:
     Path("stack.yml").write_text(STACK)
-
-
-def container(service: str = "web", number: int = 1, **further: Any) -> dict[str, Any]:
-    return {
-        "id": f"{number:012x}", "name": f"shop-{service}-{number}", "stack": "shop", "service": service, "number": number,
-        "image": "rootfs:/", "command": ["/bin/sh", "-c", "while true; do sleep 1; done"], "oneoff": False,
-        "state": "running", "exit_code": None, "health": None, "created_at": time.time() - 200, "status": "Up 3 minutes",
-        "ports": [{"host_ip": "0.0.0.0", "published": 8080, "target": 80, "protocol": "tcp"}],
-        "labels": {"b": "2", "a": "1"}, "addresses": {"shop_default": ["10.9.0.2"]}, **further,
-    }  # fmt: skip
 
 
 def steps(*events: tuple[str, str, str]) -> Any:
@@ -304,114 +297,6 @@ def test_a_dry_run_prints_the_plan_of_that_verb_and_does_nothing(cli: Cli, engin
     assert engine.calls[0].body["verb"] == verb
 
 
-# --- logs -------------------------------------------------------------------------------------------------------------
-
-
-def logs_route(call: Call) -> None:
-    stream = call.upgrade()
-    for number, name in enumerate(("web-1", "database-1")):
-        news = {"source": number, "name": name, "container": f"shop-{name}", "service": name[:-2]}
-        stream.sendall(encode(0, json.dumps(news).encode(), number))
-    stream.sendall(encode(1, b"hello\nagain\n", 0) + encode(2, b"ready\n", 1))
-    stream.sendall(
-        encode(0, b'{"source":0,"exited":1,"restarting":true}', 0) + encode(0, b'{"source":1,"exited":0}', 1)
-    )
-
-
-def test_logs_are_merged_under_aligned_names(cli: Cli, engine: FakeEngine) -> None:
-    engine.routes |= {"GET /stacks/shop/logs": logs_route, "GET /stacks/shop/containers": []}
-    assert cli("logs", "-f", "-n", "5", "-t", "web", "db") == (
-        0,
-        (
-            "web-1       | hello\n"
-            "web-1       | again\n"
-            "database-1  | ready\n"
-            "web-1 exited with code 1 (restarting)\n"
-            "database-1 exited with code 0\n"
-        ),
-        "",
-    )
-    assert engine.calls[0].query == {
-        "service": ["web", "db"], "follow": ["1"], "until": ["exit"], "tail": ["5"], "timestamps": ["1"],
-    }  # fmt: skip
-
-
-def test_logs_are_followed_from_one_engine_to_the_next(cli: Cli, engine: FakeEngine) -> None:
-    """The first stream ends while a container runs, which only an engine's death can make it do."""
-    said = iter([b"before\n", b"meanwhile\n"])
-    running = iter([[{"name": "shop-web-1"}], []])
-    engine.routes |= {
-        "GET /stacks/shop/logs": lambda call: call.upgrade().sendall(encode(1, next(said))),
-        "GET /stacks/shop/containers": lambda call: call.answer(next(running)),
-    }
-    begun = time.time()
-    assert cli("logs", "-f", "-n", "5", "--no-log-prefix", "web") == (0, "before\nmeanwhile\n", "")
-    first, asked, again, _ = engine.calls
-    assert first.query == {"service": ["web"], "follow": ["1"], "until": ["exit"], "tail": ["5"]}
-    assert asked.query == {"service": ["web"]}
-    assert again.query.keys() == {"service", "follow", "until", "since"}
-    assert begun <= float(again.query["since"][0]) <= time.time()
-
-
-def test_an_engine_that_ended_in_order_is_not_started_again_for_who_follows(cli: Cli, engine: FakeEngine) -> None:
-    def last(call: Call) -> None:
-        call.upgrade().sendall(encode(1, b"before\n"))
-        os.rename(engine.path, f"{engine.path}.away")
-
-    engine.routes["GET /stacks/shop/logs"] = last
-    code, out, err = cli("logs", "-f", "--no-log-prefix")
-    os.rename(f"{engine.path}.away", engine.path)
-    assert (code, out) == (1, "before\n")
-    assert "the engine ended; containers go on without it" in err
-
-
-def test_logs_without_names_are_as_they_were_written(cli: Cli, engine: FakeEngine) -> None:
-    engine.routes["GET /stacks/shop/logs"] = lambda call: call.upgrade().sendall(encode(1, b"\x00\xff no newline"))
-    assert cli("logs", "--no-log-prefix")[:2] == (
-        0,
-        "\x00\udcff no newline".encode(errors="surrogateescape").decode(errors="replace"),
-    )
-    assert engine.calls[0].query == {}
-
-
-def test_a_line_without_an_end_is_ended_before_somebody_elses(cli: Cli, engine: FakeEngine) -> None:
-    def route(call: Call) -> None:
-        stream = call.upgrade()
-        stream.sendall(encode(1, b"one, ", 0) + encode(1, b"unfinished", 0) + encode(1, b"two\nlast", 1))
-        stream.sendall(encode(0, b'{"source":1,"exited":0}', 1) + encode(1, b"end", 0))
-
-    engine.routes["GET /stacks/shop/logs"] = route
-    assert cli("logs", "--no-log-prefix")[1] == "one, unfinished\ntwo\nlast\na container exited with code 0\nend"
-
-
-def test_logs_have_colours_only_where_they_are_welcome(cli: Cli, engine: FakeEngine) -> None:
-    engine.routes["GET /stacks/shop/logs"] = logs_route
-    assert cli("--ansi", "always", "logs")[1].startswith("\x1b[36mweb-1       | \x1b[0mhello\n")
-    assert "\x1b" not in cli("--ansi", "always", "logs", "--no-color")[1]
-
-
-def test_logs_since_a_moment(cli: Cli, engine: FakeEngine) -> None:
-    engine.routes["GET /stacks/shop/logs"] = logs_route
-    before = time.time()
-    cli("logs", "--since", "10m")
-    [since] = engine.calls[0].query["since"]
-    assert before - 601 < float(since) < time.time() - 599
-    assert cli("logs", "--since", "yesterday-ish")[0] == 2
-    assert cli("logs", "--tail", "some")[0] == 2
-
-
-def test_an_error_within_the_log_stream_is_an_error(cli: Cli, engine: FakeEngine) -> None:
-    engine.routes["GET /stacks/shop/logs"] = lambda call: call.upgrade().sendall(
-        encode(3, ERROR % (b"bad disk", b"O8-600"))
-    )
-    assert cli("logs") == (1, "", "error[O8-600]: bad disk\n")
-
-
-def test_a_log_stream_that_is_cut_in_a_frame_is_an_error(cli: Cli, engine: FakeEngine) -> None:
-    engine.routes["GET /stacks/shop/logs"] = lambda call: call.upgrade().sendall(encode(1, b"hello\n")[:-2])
-    assert cli("logs")[0] == 1
-
-
 # --- exec and run -----------------------------------------------------------------------------------------------------
 
 
@@ -459,9 +344,6 @@ def test_exec_needs_a_running_container(cli: Cli, engine: FakeEngine) -> None:
     code, _, err = cli("exec", "--index", "2", "web", "true")
     assert (code, err.splitlines()[0]) == (125, 'error[O8-409]: service "web" is not running container #2')
     assert cli("exec", "web")[0] == 2
-
-
-ERROR = b'{"message": "%b", "code": "%b", "notes": [], "helps": []}'
 
 
 @pytest.mark.parametrize(("code", "exit_code"), [(b"O8-626", 126), (b"O8-627", 127), (b"O8-903", 125)])

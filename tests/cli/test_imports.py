@@ -114,6 +114,14 @@ def test_commands_that_load_the_stack_load_neither_engine_nor_planner(words: lis
     assert standard_library & {"asyncio", "dataclasses", "inspect", "hashlib", "networkx", "anyio", "difflib"} == set()
 
 
+@pytest.mark.parametrize("words", [["check"], ["config", "-q"], ["graph", "--format", "dot"]], ids=" ".join)
+def test_commands_that_need_no_engine_import_nothing_to_reach_one(words: list[str]) -> None:
+    Path("stack.yml").write_text("services: {web: {image: 'rootfs:/', ports: ['127.0.0.1:8080:80']}}\n")
+    standard_library, ours = imported(*words)
+    assert standard_library & {"socket", "selectors", "json", "ipaddress"} == set()
+    assert {name for name in ours if name.startswith("wire.")} == {"wire.paths"}
+
+
 def test_help_needs_neither_the_stack_nor_an_engine() -> None:
     _, ours = imported("--help")
     assert {name for name in ours if name.startswith("stack")} == set()

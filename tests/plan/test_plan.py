@@ -32,6 +32,20 @@ def test_a_plan_prints_numbers_order_and_reasons() -> None:
     )
 
 
+def test_a_long_reason_is_printed_once_for_each_target_and_kept_whole_in_json() -> None:
+    plan = Plan()
+    reason = f"environment.PATH changed: {'/opt/bin:' * 10}"
+    web, api = (RemoveContainer(name=name(each)) for each in ("web", "api"))
+    for action in (web, api, StartContainer(name=name("web"))):
+        plan.add(action, reason)
+    assert plan.render() == (
+        f"1. RemoveContainer shop-web-1 -- {reason}\n"
+        f"2. RemoveContainer shop-api-1 -- {reason}\n"
+        "3. StartContainer shop-web-1 -- as step 1"
+    )
+    assert [step["reason"] for step in plan.to_json()["steps"]] == [reason, reason, reason]
+
+
 def test_a_plan_as_json() -> None:
     plan = Plan()
     plan.add(MAKE, "not found")

@@ -102,9 +102,9 @@ def test_a_changed_setting_is_told_with_both_values_and_a_secret_is_not() -> Non
     reason = 'environment.DEBUG changed: "0" -> "1"; environment.KEY changed: (masked) -> (masked)'
     assert plan_up(after, snapshot_of(before)).render() == (
         f"1. StopContainer shop-web-1 -- {reason}\n"
-        f"2. RemoveContainer shop-web-1 after 1 -- {reason}\n"
-        f"3. CreateContainer shop-web-1 after 2 -- {reason}\n"
-        f"4. StartContainer shop-web-1 after 3 -- {reason}"
+        "2. RemoveContainer shop-web-1 after 1 -- as step 1\n"
+        "3. CreateContainer shop-web-1 after 2 -- as step 1\n"
+        "4. StartContainer shop-web-1 after 3 -- as step 1"
     )
 
 

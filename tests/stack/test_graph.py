@@ -120,6 +120,7 @@ def test_json() -> None:
 
 
 SVG = "{http://www.w3.org/2000/svg}"
+LEAST_LETTER = 7.8  # px; what a letter of 13px monospace takes, 0.6 em
 
 
 def boxes(text: str) -> list[tuple[float, float, float, float]]:
@@ -167,11 +168,20 @@ def test_no_box_lies_over_another_or_outside(pairs: list[tuple[int, int]], count
     text = DRAWINGS["svg"](graph)
     found = boxes(text)
     assert len(found) == count
-    width, height = map(float, (ET.fromstring(text).get("width", ""), ET.fromstring(text).get("height", "")))
+    root = ET.fromstring(text)
+    width, height = float(root.get("width", "")), float(root.get("height", ""))
+    assert root.get("viewBox") == f"0 0 {width:.0f} {height:.0f}"
     for x, y, w, h in found:
         assert x >= 0
         assert x + w <= width + 1
         assert y + h <= height + 1
+    for group in root.iter(f"{SVG}g"):  # a name stands in the middle of its box, which is wide enough for it
+        box, name = group.find(f"{SVG}rect"), group.find(f"{SVG}text")
+        assert box is not None
+        assert name is not None
+        left, wide = float(box.get("x", "")), float(box.get("width", ""))
+        assert float(name.get("x", "")) == pytest.approx(left + wide / 2, abs=0.2)
+        assert wide >= LEAST_LETTER * len(name.text or "")
     for number, (x, y, w, _) in enumerate(found):
         for x2, y2, w2, _ in found[number + 1 :]:
             assert y != y2 or x + w < x2 or x2 + w2 < x

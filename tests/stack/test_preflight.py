@@ -23,3 +23,11 @@ def test_a_source_that_is_there_or_no_path_is_fine(service, project_dir) -> None
 def test_what_will_not_be_made_is_told_so(service) -> None:
     found = service("volumes: [{type: bind, source: ./no, target: /a, bind: {create_host_path: false}}]")
     assert "= note: nothing will be made there: create_host_path is false" in found.text
+
+
+def test_a_path_of_windows_is_told_as_none_of_this_machine(service) -> None:
+    for source in (r"Z:\data", r"\\server\data"):
+        found = service(f"volumes: [{{type: bind, source: '{source}', target: /t}}]", acting=False)
+        assert found.web["volumes"][0]["source"] == source
+        what = f"the source `{source}` is a path of Windows, which this machine does not have"
+        assert found.warnings == [f"stack.yml:4:36: warning[O8-305] `services.web.volumes[0]`: {what}"]

@@ -1,25 +1,29 @@
 """compose's own cases, straight from their folder: the same files load, or fail, and with the same values.
 
-Each case and each row of a table is a test of its own. What is different stands in `DIFFERENT`, with the reason.
+Each case and each row of a table is a test of its own. A case that is to fail must do so for the reason that it says.
 """
 
-# ruff: noqa: PT017  a case says itself whether it is to fail
+# ruff: noqa: PT017  a row says itself whether it is to fail
+import contextlib
 import json
-import os
 import re
+import subprocess
+import sys
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from orchestr8.errors import Orchestr8Error
+from orchestr8.errors import InvalidInput, InvalidStack
 from orchestr8.stack.dotenv import BadEnvFile, parse_dotenv
 from orchestr8.stack.hosts import BadHost, parse_host
 from orchestr8.stack.images import pinned
 from orchestr8.stack.interpolate import BadTemplate, RequiredVariable, substitute
-from orchestr8.stack.load import LoadOptions, load
+from orchestr8.stack.load import Loaded, LoadOptions, load
 from orchestr8.stack.mounts import BadMount, parse_mount
-from orchestr8.stack.nodes import Mapping, Node
+from orchestr8.stack.nodes import Mapping as MappingNode
+from orchestr8.stack.nodes import Node
 from orchestr8.stack.order import dependencies_of, start_order, with_dependencies
 from orchestr8.stack.parse import parse_documents
 from orchestr8.stack.ports import BadPort, parse_port
@@ -27,22 +31,21 @@ from orchestr8.stack.problems import Problems
 from orchestr8.stack.rules import STACK
 from orchestr8.stack.scalars import parse_bytes
 from orchestr8.stack.shapes import without_resets
+from orchestr8.stack.source import instead_of
 from orchestr8.stack.types import Reading, merge
-
-SHARED = os.environ.get("ORCHESTR8_SHARED", "")
-ROOT = Path(SHARED) / "reference" / "compose-go"
-
-
-def cases() -> list[dict[str, Any]]:
-    return json.loads((ROOT / "cases.json").read_text()) if SHARED else []
-
-
-def rows(name: str) -> list[Any]:
-    if not SHARED:
-        return []
-    data = json.loads((ROOT / "tables" / f"{name}.json").read_text())
-    return [pytest.param({**data["about"], **row}, id=f"{number}") for number, row in enumerate(data["cases"])]
-
+from tests.stack.reference import (
+    ABSENT,
+    ROOT,
+    SHARED,
+    Case,
+    alike,
+    files_of,
+    kind_of,
+    options_of,
+    parameters,
+    rows,
+    value_at,
+)
 
 # ---------------------------------------------------------------------------------------------------------- tables
 
@@ -116,9 +119,9 @@ def test_selection(row: dict[str, Any]) -> None:
         root = STACK.read(
             parse_documents(json.dumps({"services": services}), "f", Problems())[0], "", Reading(Problems())
         )
-        assert isinstance(root, Mapping)
+        assert isinstance(root, MappingNode)
         shaped = root.items["services"]
-        assert isinstance(shaped, Mapping)
+        assert isinstance(shaped, MappingNode)
         names = with_dependencies(row["walk"], shaped)
         assert start_order({name: dependencies_of(shaped.items[name]) for name in names}) == row["order"]
         return
@@ -146,176 +149,193 @@ def test_extra_hosts(row: dict[str, Any]) -> None:
 
 # ----------------------------------------------------------------------------------------------------------- cases
 
-DIFFERENT = {
-    "cli/env_precedence": "has no files: see test_environment",
-    "cli/stdin": "has no files: see test_project",
-    "cli/name_invalid": "the name is given on the command line: see test_project",
-    "cli/name_root_dir": "likewise",
-    "loader/include/TestLoadWithMultipleInclude": "includes files that the folder does not have",
-    "loader/loader/TestLoadWithInclude/2": "likewise",
-    "loader/loader/TestLoadWithMissingResources": "needs a loader of remote files that only its own test has",
-    "loader/loader/TestLoadWithNestedResources": "likewise",
-    "loader/loader/TestLoadWithRemoteResources": "likewise",
-    "loader/loader/TestLoadBindMountSourceIsWindowsAbsolute/Z-drive_lowercase": "no Windows path is one here",
-    "loader/loader/TestLoadBindMountSourceIsWindowsAbsolute/Z-drive_subdirectory": "likewise",
-    "loader/loader/TestLoadBindMountSourceIsWindowsAbsolute/Z-drive_uppercase": "likewise",
-}
-HELPERS = re.compile(r"/(dir|sub|testdata/remote)/")
+OTHERWISE = ("cli/env_precedence", "cli/name_", "cli/stdin", "loader/normalize/", "override/")  # each has a test below
+LOADED = [each for each in parameters("") if not each.values[0]["id"].startswith(OTHERWISE)]
 
 
-def is_loaded(case: dict[str, Any]) -> bool:
-    return bool(case["files"]) and not case["id"].startswith(("override/", "loader/normalize/"))
-
-
-def options_of(case: dict[str, Any]) -> LoadOptions:
-    files = [name for name in case["files"] if name.endswith((".yaml", ".yml"))]
-    folder = Path(files[0]).parent
-    if folder.parts[0] == "inline" and Path(files[0]).stem == "compose":
-        files = files[:1]  # the others of a directory are there to be included or extended
-    directory = folder if "." not in folder.name else folder.parent
-    if folder.parts[:2] == ("inline", "loader") and (len(folder.parts) <= 3 or folder.parts[2] == "tests"):
-        directory = Path("loader")
-    named = re.search(r"selection \[(\w+)\]", case.get("note", ""))
-    unchecked = case.get("not_checked", ())
-    environ = dict(case.get("env", {}))
-    return LoadOptions(
-        files=[str(ROOT / name) for name in files if Path(name).parent == folder],
-        project_name="project" if "project name given" in case.get("note", "") else "",
-        env_files=[str(ROOT / name) for name in case["files"] if name.endswith("/.env")],
-        project_directory=str(ROOT / directory), services=[named[1]] if named else [], working_dir=str(ROOT),
-        environ=environ, normalize="normalization" not in unchecked, consistency="consistency" not in unchecked,
-        narrow=bool(named), all_resources="unused resources pruned" not in case.get("note", ""),
-    )  # fmt: skip
-
-
-@pytest.mark.parametrize("case", [pytest.param(case, id=case["id"]) for case in cases() if is_loaded(case)])
-def test_a_case_loads_or_fails_as_with_compose(case: dict[str, Any]) -> None:
-    if case["id"] in DIFFERENT:
-        pytest.skip(DIFFERENT[case["id"]])
+def loaded_of(case: Case, **changed: Any) -> Loaded:
     options = options_of(case)
-    if case["outcome"] == "error":
-        with pytest.raises(Orchestr8Error):
-            load(options)
-        return
-    try:
-        loaded = load(options)
-    except Orchestr8Error:
-        if case["outcome"] == "valid or error":
-            return
-        raise
-    given = loaded.contents
-    with_files = load(_without_environment(options)).document
+    for name, value in changed.items():
+        setattr(options, name, value)
+    with instead_of(files_of(case)):
+        return load(options)
+
+
+def of_outcome(*outcomes: str) -> list[Any]:
+    return [each for each in LOADED if each.values[0]["outcome"] in outcomes]
+
+
+@pytest.mark.parametrize("case", of_outcome("error"))
+def test_a_case_fails_with_the_kind_of_error_that_compose_has(case: Case) -> None:
+    with pytest.raises(InvalidStack) as caught:
+        loaded_of(case)
+    errors = [each for each in caught.value.diagnostics if each.severity == "error"]
+    for theirs in case["error_contains"]:
+        code, ours = kind_of(theirs)
+        assert {each.code for each in errors} == {code}
+        assert ours in " ".join(each.message for each in errors)
+
+
+@pytest.mark.parametrize("case", of_outcome("valid"))
+def test_a_case_loads_with_the_values_that_compose_has(case: Case) -> None:
+    loaded = loaded_of(case)
+    whole = with_env_files(loaded.document, loaded_of(case, resolve_environment=False).document)
+    directory = options_of(case).project_directory
     for operation, path, *expected in case.get("expect", ()):
-        document = with_files if "env_file" in path and expected != [0] else loaded.document
-        if path.endswith(".content") and path.removesuffix(".content") in given:
-            assert given[path.removesuffix(".content")] == expected[0]
+        if operation == "text":
+            SAID[case["id"]](case, loaded)
             continue
-        check(operation, document, path, expected[0] if expected else None, options.project_directory)
+        document = loaded.document if expected == [0] else whole
+        given = loaded.contents.get(path.removesuffix(".content")) if path.endswith(".content") else None
+        found = value_at(document, path.removesuffix(" (no profile active)")) if given is None else given
+        if keys := re.fullmatch(r"keys\((\w+)\)", path):
+            found = sorted(document[keys[1]])
+        assert HOLDS[operation](found, *expected, directory), f"{operation} {path} {expected}: {found!r}"
+    told = [(each.code, each.message) for each in loaded.warnings]
+    for theirs in case.get("warning_contains", ()):
+        assert told == [kind_of(theirs)]
 
 
-def _without_environment(options: LoadOptions) -> LoadOptions:
-    options.resolve_environment = False
-    return options
+def with_env_files(document: dict[str, Any], other: dict[str, Any]) -> dict[str, Any]:
+    """The document, as compose's structs are: services know their env files after these are read."""
+    services = {
+        name: {**service, "env_file": other["services"][name].get("env_file")}
+        for name, service in document["services"].items()
+    }
+    return {**document, "services": services}
 
 
-ABSENT = object()
+HOLDS: Mapping[str, Callable[..., bool]] = {
+    "eq": alike,
+    "ne": lambda found, expected, directory: not alike(found, expected, directory),
+    "present": lambda found, _: found is not ABSENT,
+    "absent": lambda found, _: found is ABSENT,
+}
 
 
-def check(operation: str, document: Any, path: str, expected: Any, directory: str) -> None:
-    if operation == "text" or "(no profile active)" in path:
-        return  # words for people
-    if path.startswith("keys("):
-        assert sorted(value_at(document, path[5:-1])) == expected
-        return
-    found = value_at(document, path)
-    if operation == "eq":
-        left, right = comparable(found, directory), comparable(expected, directory)
-        assert left == right or covers(left, right, directory), f"{path}: {found!r} is not {expected!r}"
-    elif operation == "ne":
-        assert comparable(found, directory) != comparable(expected, directory)
-    elif operation == "present":
-        assert found is not ABSENT, path
-    elif operation == "absent":
-        assert found is ABSENT, path
-    else:
-        raise AssertionError(operation)
+@pytest.mark.parametrize("case", of_outcome("valid or error"))
+def test_a_case_ends(case: Case) -> None:
+    with contextlib.suppress(InvalidStack):
+        loaded_of(case)
 
 
-def value_at(document: Any, path: str) -> Any:
-    parts = re.findall(r"[^.\[\]]+|\[\d+\]", path)
-    for index, part in enumerate(parts):
-        if document is ABSENT:
-            return ABSENT if parts[-1] != "length" else 0
-        if part == "length":
-            return len(document)
-        if part.startswith("["):
-            document = document[int(part[1:-1])] if len(document) > int(part[1:-1]) else ABSENT
-        elif isinstance(document, list):  # compose has a mapping, and prints a list
-            pairs = dict(each.partition("=")[::2] for each in document)
-            return pairs.get(".".join(parts[index:]), ABSENT)
-        else:
-            rest = ".".join(parts[index:])
-            if rest in document:
-                return document[rest]
-            document = document.get(part, ABSENT)
-    return document
+# --------------------------------------------------------------------------------------- what a case says in a sentence
 
 
-ALWAYS = {"command", "entrypoint", "networks", "ipam", "resources", "placement", "exec", "name"}
+def the_chain_of_extensions_resolves(_: Case, loaded: Loaded) -> None:
+    services = loaded.document["services"]
+    assert {name: (each["image"], each["command"]) for name, each in services.items()} == {
+        "foo": ("busybox", ["echo"]), "bar": ("alpine", ["echo"]), "wee": ("python", ["echo"]), "last": ("python", None),
+    }  # fmt: skip
 
 
-def comparable(value: Any, directory: str) -> Any:
-    """Without zeros, which say nothing; sizes and modes are text, as `config --format json` prints them."""
-    if value is ABSENT or value is None or value is False or value in ("", 0, [], {}):
-        return None
-    if isinstance(value, dict):
-        if set(value) == {"single"}:
-            return comparable(value["single"], directory)
-        if set(value) == {"id", "path"}:
-            return value["id"] + (f"={value['path']}" if value["path"] else "")
-        pairs = {key: comparable(item, directory) for key, item in value.items()}
-        return {key: item for key, item in pairs.items() if item is not None or value[key] is None} or None
-    if isinstance(value, list):
-        return [comparable(item, directory) for item in value]
-    if isinstance(value, str):
-        value = value.replace("<workdir>", directory)
-        if re.fullmatch(r"0o?[0-7]{3}", value):
-            return f"0{int(value.replace('o', ''), 8):o}"
-        if value.startswith("./"):
-            return os.path.join(directory, value[2:])
-        if re.fullmatch(r"(\d+m0s|\d+0s)", value):
-            return seconds(value)
-        if re.fullmatch(r"\d+[ms]", value):
-            return seconds(value)
-    return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
+def a_network_has_no_name_before_it_is_normalised(case: Case, _: Loaded) -> None:
+    assert "name" not in loaded_of(case, normalize=False).document["networks"]["network3"]
 
 
-def seconds(text: str) -> str:
-    return str(sum(int(number) * {"m": 60, "s": 1}[unit] for number, unit in re.findall(r"(\d+)([ms])", text))) + "s"
+def the_bound_directory_of_a_volume_is_whole(case: Case, loaded: Loaded) -> None:
+    device = loaded.document["volumes"]["data"]["driver_opts"]["device"]
+    assert device == f"{options_of(case).project_directory}/data"
 
 
-def covers(found: Any, expected: Any, directory: str) -> bool:
-    """A document also has what stands in every one of its kind, `extra_hosts` as compose prints them, and whole paths."""
-    if isinstance(found, list) and isinstance(expected, dict):
-        return found == sorted(f"{key}={each}" for key, value in expected.items() for each in value)
-    if isinstance(found, list) and isinstance(expected, list):
-        return len(found) == len(expected) and all(
-            covers(*pair, directory) for pair in zip(found, expected, strict=True)
-        )
-    if isinstance(found, dict) and isinstance(expected, dict):
-        only_extensions = all(key.startswith("x-") for key in expected)
-        if not only_extensions and not set(found) - ALWAYS <= set(expected):
-            return False
-        return all(
-            key in ALWAYS or (key in found and covers(found[key], value, directory)) for key, value in expected.items()
-        )
-    return found == expected or (isinstance(expected, str) and found == os.path.join(directory, expected))
+def a_profile_turns_its_services_on(case: Case, _: Loaded) -> None:
+    foo = loaded_of(case, profiles=["debug"]).document["services"]["foo"]
+    assert (foo["image"], foo["profiles"]) == ("alpine", ["debug", "dev"])
 
 
+def the_policy_is_kept(_: Case, loaded: Loaded) -> None:
+    """Nothing is pulled yet, so that the two days mean nothing; other words are refused."""
+    assert loaded.document["services"]["test"]["pull_policy"] == "every_2d"
+
+
+SAID: Mapping[str, Callable[[Case, Loaded], None]] = {
+    "loader/extends/TestLoadExtendsListener": the_chain_of_extensions_resolves,
+    "loader/loader/TestLoadNetworkWithName": a_network_has_no_name_before_it_is_normalised,
+    "loader/loader/TestLoadWithBindMountVolume": the_bound_directory_of_a_volume_is_whole,
+    "loader/tests/profiles/TestProfiles": a_profile_turns_its_services_on,
+    "loader/tests/pull_policy/TestPullRefreshAfter": the_policy_is_kept,
+}
+
+
+@pytest.mark.parametrize("case", parameters("loader/extends/TestExtendsWithServiceRef/"))
+def test_what_an_extended_service_refers_to_may_be_declared_beside_it(case: Case) -> None:
+    assert case["note"] == "valid once a service `zot` (image zot) is added to the same file"
+    name = str(ROOT / case["files"][0])
+    text = Path(name).read_text().rstrip() + "\n  zot:\n    image: zot\n"
+    with instead_of({name: text}):
+        assert sorted(load(options_of(case)).document["services"]) == ["bar", "zot"]
+
+
+# ---------------------------------------------------------------------------------- what is given on the command line
+
+
+@pytest.mark.parametrize("case", parameters("cli/name_dotenv", "cli/name_from_dir", "cli/name_interpolated"))
+def test_a_stack_has_the_name_that_compose_gives_it(case: Case) -> None:
+    test_a_case_loads_with_the_values_that_compose_has(case)
+
+
+@pytest.mark.parametrize("case", parameters("cli/name_from_flag"))
 @pytest.mark.parametrize(
-    "case", [pytest.param(case, id=case["id"]) for case in cases() if case["id"].startswith("override/")]
+    "given",
+    [
+        {"project_name": "my_project"},
+        {"project_name": "42my_project_num"},
+        {"environ": {"COMPOSE_PROJECT_NAME": "42my_project_env"}},
+    ],
 )
-def test_files_merge_as_with_compose(case: dict[str, Any]) -> None:
+def test_a_name_may_be_given(case: Case, given: dict[str, Any]) -> None:
+    name = given.get("project_name") or given["environ"]["COMPOSE_PROJECT_NAME"]
+    assert name in case["expect"][0][1]
+    assert loaded_of(case, **given).document["name"] == name
+
+
+@pytest.mark.parametrize("case", parameters("cli/name_invalid"))
+@pytest.mark.parametrize("name", ["-my_project", "_my_project", "www.my.project", "MY_PROJECT"])
+@pytest.mark.parametrize("variable", [False, True])
+def test_a_name_that_is_none_is_refused(case: Case, name: str, variable: bool) -> None:
+    assert name in case["note"]
+    given = {"environ": {"COMPOSE_PROJECT_NAME": name}} if variable else {"project_name": name}
+    with pytest.raises(InvalidInput) as caught:
+        loaded_of(case, **given)
+    assert_kind(caught.value, case)
+
+
+@pytest.mark.parametrize("case", parameters("cli/name_root_dir"))
+def test_the_root_directory_gives_no_name(case: Case) -> None:
+    with pytest.raises(InvalidInput) as caught:
+        loaded_of(case, project_directory="/")
+    assert_kind(caught.value, case)
+
+
+def assert_kind(error: InvalidInput, case: Case) -> None:
+    code, ours = kind_of(*case["error_contains"])
+    assert error.code == code
+    assert ours in str(error)
+
+
+@pytest.mark.parametrize("case", parameters("cli/env_precedence"))
+@pytest.mark.parametrize("environ", [{}, {"FOO": "zot"}])
+def test_a_variable_of_the_caller_stands_above_dotenv(case: Case, environ: dict[str, str], tmp_path: Path) -> None:
+    assert ".env `FOO=foo / BAR=${FOO}`" in case["expect"][0][1]
+    (tmp_path / ".env").write_text("FOO=foo\nBAR=${FOO}\n")
+    (tmp_path / "compose.yaml").write_text("services: {web: {image: x, labels: {foo: $FOO, bar: $BAR}}}")
+    found = load(LoadOptions(working_dir=str(tmp_path), environ=environ, project_name="p")).document
+    value = environ.get("FOO", "foo")
+    assert found["services"]["web"]["labels"] == {"foo": value, "bar": value}
+
+
+@pytest.mark.parametrize("case", parameters("cli/stdin"))
+def test_a_stack_may_come_from_standard_input(case: Case, tmp_path: Path) -> None:
+    assert case["expect"] == [["text", "-f - reads the model from standard input"]]
+    words = [sys.executable, "-m", "orchestr8", "-f", "-", "-p", "p", "config", "--images"]
+    done = subprocess.run(
+        words, input="services: {web: {image: 'rootfs:/'}}", cwd=tmp_path, capture_output=True, text=True, check=True
+    )
+    assert done.stdout == "rootfs:/\n"
+
+
+@pytest.mark.parametrize("case", parameters("override/"))
+def test_files_merge_as_with_compose(case: Case) -> None:
     run = Reading(Problems())
     shaped: list[Node] = []
     for name in case["files"]:
@@ -331,10 +351,8 @@ def test_files_merge_as_with_compose(case: dict[str, Any]) -> None:
     assert {each.code for each in run.problems.errors} <= {"O8-101"}  # one names a key that no schema knows
 
 
-@pytest.mark.parametrize(
-    "case", [pytest.param(case, id=case["id"]) for case in cases() if case["id"].startswith("loader/normalize/")]
-)
-def test_a_stack_is_normalised_as_with_compose(case: dict[str, Any]) -> None:
+@pytest.mark.parametrize("case", parameters("loader/normalize/"))
+def test_a_stack_is_normalised_as_with_compose(case: Case) -> None:
     """The name of these is one that compose itself refuses; it is only there to make the others."""
     given, expected = (
         load(LoadOptions(

@@ -1,9 +1,11 @@
 import math
+import re
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from orchestr8.stack.ports import BadPort, check_ip
 from orchestr8.stack.scalars import (
     format_duration,
     parse_bytes,
@@ -135,3 +137,16 @@ def test_an_open_quote_is_an_error(text: str, why: str) -> None:
 @given(st.lists(st.text(alphabet=st.characters(blacklist_characters="'", blacklist_categories=("Cs",)))))
 def test_single_quoted_words_come_back_as_they_were(words: list[str]) -> None:
     assert split_command(" ".join(f"'{word}'" for word in words)) == (words, "")
+
+
+@pytest.mark.parametrize("text", ["127.0.0.1", "0.0.0.0", "255.255.255.255", "::1", "fe80::1%eth0", "::ffff:10.0.0.1"])
+def test_an_address_is_one(text: str) -> None:
+    check_ip(text)
+
+
+@pytest.mark.parametrize(
+    "text", ["256.1.1.1", "01.1.1.1", "1.1.1", "1.1.1.1.1", "٣.1.1.1", "", "...", "1.1.1.-1", "1.1.1.1 "]
+)
+def test_what_is_nearly_an_address_is_none(text: str) -> None:
+    with pytest.raises(BadPort, match=re.escape(f"invalid ip address: {text}")):
+        check_ip(text)

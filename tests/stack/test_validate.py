@@ -120,6 +120,8 @@ def test_an_external_resource_has_only_a_name(stack, section: str, told: str) ->
     assert found.errors + found.warnings == [f"stack.yml:3:23: {told.format(f'{section}.x')}"]
     found = stack(f"{base}{section}:\n  x: {{external: {{name: old}}}}\n")
     assert found.warnings == [f"stack.yml:3:17: warning[O8-109] `{section}.x.external.name` is deprecated"]
+    found = stack(f"{base}{section}:\n  x: {{name: old, external: {{name: old}}}}\n")
+    assert found.warnings == [f"stack.yml:3:28: warning[O8-109] `{section}.x.external.name` is deprecated"]
     found = stack(f"{base}{section}:\n  x: {{name: new, external: {{name: old}}}}\n")
     assert found.errors == [
         f"stack.yml:3:7: error[O8-204] `{section}.x`: `name` and `external.name` conflict; only use `name`"

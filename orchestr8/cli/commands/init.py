@@ -21,6 +21,8 @@ def run(context: Context, options: Options) -> int:
     if not options.output:
         _check_free(folder)
     name = derived_name(os.path.basename(folder)) or "app"
+    # The package's own copy, by its whole path: editors then need no network, and check by the version that is
+    # installed. A path beside the stack file would need a copy there, which the next release makes old.
     schema = f"file://{schema_path()}"
     services, remarks = ([], []) if options.demo else drafts(folder)
     text = demo_text(name, schema) if options.demo else stack_text(name, services, schema)
