@@ -27,6 +27,7 @@ from orchestr8.errors import Conflict, InvalidInput, NotFound, OperationFailed
 from orchestr8.kernel import device_filter
 from orchestr8.kernel.cgroup_limits import Limit, limit_files
 from orchestr8.kernel.cgroup_mounts import mounted_hierarchies
+from orchestr8.kernel.device_rules import DEFAULT_DEVICES, from_oci, oci_devices, settle
 from orchestr8.kernel.libc import SyscallError
 from orchestr8.model.specs import ResourceSpec
 
@@ -277,11 +278,11 @@ class CgroupTree:
         if "devices" in self._v1:
             directory = f"{self._v1['devices']}/{place.group}"
             _write(f"{directory}/devices.deny", "a")
-            _write(f"{directory}/devices.allow", *map(str, device_filter.DEFAULT_DEVICES))
+            _write(f"{directory}/devices.allow", *map(str, DEFAULT_DEVICES))
         elif self._unified:
             try:
                 if self._device_program < 0:
-                    self._device_program = device_filter.load(device_filter.DEFAULT_DEVICES)
+                    self._device_program = device_filter.load(settle(from_oci(oci_devices(DEFAULT_DEVICES))))
                 device_filter.attach(self._device_program, place.leaf)
             except SyscallError as error:
                 # In a user namespace the kernel refuses the program, and device nodes cannot be made there either.

@@ -1,18 +1,16 @@
-"""Which devices a cgroup may open: rules, their text for cgroup v1, and the eBPF program that cgroup v2 wants instead.
+"""The eBPF program by which cgroup v2 allows and refuses devices.
 
-The program is assembled by hand: load the access, the type and the numbers, then one block of comparisons per rule;
-the first match allows, the end refuses. When which rules apply is decided by `kernel.cgroup`.
+It is assembled by hand: load the access, the type and the numbers, then one block of comparisons per exception; the
+first match decides, the end is the general rule. Which rules there are says `device_rules`.
 """
 
 import ctypes
 import os
 import struct
-from collections.abc import Iterable
-from typing import Final, NamedTuple
+from typing import Final
 
+from orchestr8.kernel.device_rules import ALL_ACCESS, ANY, DevicePolicy, DeviceRule
 from orchestr8.kernel.libc import check, syscall
-
-ANY: Final = -1  # every major, or every minor
 
 # <linux/bpf.h>: commands, types, and the bits of struct bpf_cgroup_dev_ctx.access_type
 _BPF: Final = {"x86_64": 321, "aarch64": 280}[os.uname().machine]
@@ -23,7 +21,6 @@ _ATTACH_TYPE_CGROUP_DEVICE: Final = 6
 _ATTACH_FLAG_ALLOW_MULTI: Final = 2
 _TYPES: Final = {"b": 1, "c": 2}
 _ACCESS: Final = {"m": 1, "r": 2, "w": 4}
-_ALL_ACCESS: Final = 7
 
 # eBPF opcodes (<linux/bpf_common.h>, <linux/bpf.h>) that the program needs
 _LOAD_WORD: Final = 0x61  # dst = *(u32 *)(src + off)
@@ -31,42 +28,13 @@ _MOVE: Final = 0xBF  # dst = src
 _MOVE_VALUE: Final = 0xB7  # dst = imm
 _AND_VALUE: Final = 0x57  # dst &= imm
 _SHIFT_RIGHT: Final = 0x77  # dst >>= imm
-_JUMP_UNLESS_EQUAL: Final = 0x55  # if dst != imm, skip off instructions
+_JUMP_IF_EQUAL: Final = 0x15  # if dst == imm, skip off instructions
+_JUMP_UNLESS_EQUAL: Final = 0x55  # if dst != imm
 _EXIT: Final = 0x95
 
 
-class DeviceRule(NamedTuple):
-    """`access` is a subset of "rwm"; a request matches when each of its bits is in it, as on v1."""
-
-    type: str  # "c", "b"
-    major: int
-    minor: int
-    access: str
-
-    def __str__(self) -> str:
-        """As `devices.allow` of cgroup v1 wants it."""
-        numbers = ":".join("*" if number == ANY else str(number) for number in (self.major, self.minor))
-        return f"{self.type} {numbers} {self.access}"
-
-
-# Docker's list: any node may be made, only harmless ones opened.
-DEFAULT_DEVICES: Final = (
-    DeviceRule("c", 1, 3, "rwm"),  # null
-    DeviceRule("c", 1, 5, "rwm"),  # zero
-    DeviceRule("c", 1, 7, "rwm"),  # full
-    DeviceRule("c", 1, 8, "rwm"),  # random
-    DeviceRule("c", 1, 9, "rwm"),  # urandom
-    DeviceRule("c", 5, 0, "rwm"),  # tty
-    DeviceRule("c", 5, 1, "rwm"),  # console
-    DeviceRule("c", 5, 2, "rwm"),  # ptmx
-    DeviceRule("c", 136, ANY, "rwm"),  # pts/*
-    DeviceRule("c", ANY, ANY, "m"),
-    DeviceRule("b", ANY, ANY, "m"),
-)
-
-
-def assemble(rules: Iterable[DeviceRule]) -> bytes:
-    """The eBPF program that allows what one of `rules` matches and refuses the rest."""
+def assemble(policy: DevicePolicy) -> bytes:
+    """The program that does what `policy` says."""
     program = [
         _instruction(_LOAD_WORD, 2, 1, 0),
         _instruction(_MOVE, 3, 2),
@@ -75,15 +43,15 @@ def assemble(rules: Iterable[DeviceRule]) -> bytes:
         _instruction(_LOAD_WORD, 4, 1, 4),  # r4: major
         _instruction(_LOAD_WORD, 5, 1, 8),  # r5: minor
     ]
-    for rule in rules:
-        program += _block(rule)
-    program += [_instruction(_MOVE_VALUE, 0, value=0), _instruction(_EXIT)]
+    for exception in policy.exceptions:
+        program += _block(exception)
+    program += [_instruction(_MOVE_VALUE, 0, value=int(policy.allow)), _instruction(_EXIT)]
     return b"".join(program)
 
 
-def load(rules: Iterable[DeviceRule]) -> int:
+def load(policy: DevicePolicy) -> int:
     """Give the program to the kernel: a descriptor, good for any number of groups."""
-    program = assemble(rules)
+    program = assemble(policy)
     instructions, licence = ctypes.create_string_buffer(program, len(program)), ctypes.create_string_buffer(b"GPL")
     attributes = struct.pack(
         "=IIQQIIQII16s",
@@ -114,17 +82,19 @@ def _bpf(command: int, attributes: bytes, subject: str = "") -> int:
 
 
 def _block(rule: DeviceRule) -> list[bytes]:
+    """What is allowed must be asked for whole; a refusal holds for a request that has any part of it, as on v1."""
     tests = [(_JUMP_UNLESS_EQUAL, 2, _TYPES[rule.type])]
     prelude = []
     access = sum(_ACCESS[letter] for letter in set(rule.access))
-    if access != _ALL_ACCESS:
-        prelude = [_instruction(_MOVE, 1, 3), _instruction(_AND_VALUE, 1, value=_ALL_ACCESS & ~access)]
-        tests.append((_JUMP_UNLESS_EQUAL, 1, 0))  # no bit outside of the rule's
+    if set(rule.access) != set(ALL_ACCESS):
+        mask = sum(_ACCESS.values()) & ~access if rule.allow else access
+        prelude = [_instruction(_MOVE, 1, 3), _instruction(_AND_VALUE, 1, value=mask)]
+        tests.append((_JUMP_UNLESS_EQUAL if rule.allow else _JUMP_IF_EQUAL, 1, 0))
     if rule.major != ANY:
         tests.append((_JUMP_UNLESS_EQUAL, 4, rule.major))
     if rule.minor != ANY:
         tests.append((_JUMP_UNLESS_EQUAL, 5, rule.minor))
-    verdict = [_instruction(_MOVE_VALUE, 0, value=1), _instruction(_EXIT)]
+    verdict = [_instruction(_MOVE_VALUE, 0, value=int(rule.allow)), _instruction(_EXIT)]
     jumps = [
         _instruction(opcode, register, offset=len(tests) - position - 1 + len(verdict), value=value)
         for position, (opcode, register, value) in enumerate(tests)

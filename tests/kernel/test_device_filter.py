@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchestr8.kernel.device_filter import ANY, DEFAULT_DEVICES, DeviceRule, assemble
+from orchestr8.kernel.device_filter import assemble
+from orchestr8.kernel.device_rules import ANY, DEFAULT_DEVICES, DevicePolicy, DeviceRule
 
 TYPE = {"b": 1, "c": 2}
 BITS = {"m": 1, "r": 2, "w": 4}
@@ -33,6 +34,8 @@ def run(program: bytes, type: str, access: str, major: int, minor: int) -> bool:
             registers[destination] >>= value
         elif opcode == 0x55:
             at += offset if registers[destination] != value else 0
+        elif opcode == 0x15:
+            at += offset if registers[destination] == value else 0
         elif opcode == 0x95:
             return bool(registers[0])
         else:
@@ -40,30 +43,27 @@ def run(program: bytes, type: str, access: str, major: int, minor: int) -> bool:
 
 
 def matches(rule: DeviceRule, type: str, access: str, major: int, minor: int) -> bool:
-    return (
-        rule.type == type
-        and rule.major in {ANY, major}
-        and rule.minor in {ANY, minor}
-        and set(access) <= set(rule.access)
-    )
+    """To be allowed, all of a request must be in the exception; to be refused, a part of it."""
+    touched = set(access) <= set(rule.access) if rule.allow else set(access) & set(rule.access)
+    return rule.type == type and rule.major in {ANY, major} and rule.minor in {ANY, minor} and bool(touched)
 
 
 NUMBERS = st.integers(0, 4)
 ACCESS = st.sets(st.sampled_from("rwm"), min_size=1).map("".join)
-RULES = st.lists(
-    st.builds(
-        DeviceRule, st.sampled_from("bc"), st.one_of(st.just(ANY), NUMBERS), st.one_of(st.just(ANY), NUMBERS), ACCESS
-    ),
-    max_size=6,
-)
 
 
-@given(RULES, st.sampled_from("bc"), ACCESS, NUMBERS, NUMBERS)
-def test_a_request_is_allowed_when_one_rule_matches_it_whole(
-    rules: list[DeviceRule], type: str, access: str, major: int, minor: int
+def policies(allow: bool) -> st.SearchStrategy[DevicePolicy]:
+    number = st.one_of(st.just(ANY), NUMBERS)
+    rule = st.builds(DeviceRule, st.sampled_from("bc"), number, number, ACCESS, st.just(not allow))
+    return st.builds(DevicePolicy, st.just(allow), st.lists(rule, max_size=6).map(tuple))
+
+
+@given(st.booleans().flatmap(policies), st.sampled_from("bc"), ACCESS, NUMBERS, NUMBERS)
+def test_a_request_is_the_exception_when_one_rule_matches_it(
+    policy: DevicePolicy, type: str, access: str, major: int, minor: int
 ) -> None:
-    expected = any(matches(rule, type, access, major, minor) for rule in rules)
-    assert run(assemble(rules), type, access, major, minor) is expected
+    excepted = any(matches(rule, type, access, major, minor) for rule in policy.exceptions)
+    assert run(assemble(policy), type, access, major, minor) is (excepted != policy.allow)
 
 
 @pytest.mark.parametrize(
@@ -80,8 +80,4 @@ def test_a_request_is_allowed_when_one_rule_matches_it_whole(
     ],
 )
 def test_the_default_list_is_dockers(type: str, access: str, major: int, minor: int, allowed: bool) -> None:
-    assert run(assemble(DEFAULT_DEVICES), type, access, major, minor) is allowed
-
-
-def test_a_rule_prints_as_cgroup_v1_wants_it() -> None:
-    assert str(DeviceRule("c", 136, ANY, "rwm")) == "c 136:* rwm"
+    assert run(assemble(DevicePolicy(False, DEFAULT_DEVICES)), type, access, major, minor) is allowed

@@ -14,7 +14,7 @@ import pytest
 from orchestr8.kernel import cgroup_enter, device_filter
 from orchestr8.kernel.cgroup import CgroupTree, Layout
 from orchestr8.kernel.clone import clone
-from orchestr8.kernel.device_filter import DeviceRule
+from orchestr8.kernel.device_rules import DEFAULT_DEVICES, DevicePolicy, DeviceRule
 from orchestr8.model.specs import ResourceSpec
 
 pytestmark = [pytest.mark.system, pytest.mark.skipif(os.geteuid() != 0, reason="needs root")]
@@ -210,7 +210,7 @@ def test_the_device_program_of_cgroup2_does_the_same(tree: CgroupTree, in_child:
     place = tree.create(ID, ResourceSpec())
     if not place.leaf:
         pytest.skip("no cgroup2 is mounted")
-    program = device_filter.load(device_filter.DEFAULT_DEVICES)
+    program = device_filter.load(DevicePolicy(False, DEFAULT_DEVICES))
     device_filter.attach(program, place.leaf)
     os.close(program)  # the group keeps it
 
@@ -225,7 +225,7 @@ def test_an_access_right_is_told_from_another(tree: CgroupTree, in_child: InChil
     place = tree.create(ID, ResourceSpec())
     if not place.leaf:
         pytest.skip("no cgroup2 is mounted")
-    program = device_filter.load([DeviceRule("c", 1, 5, "r")])
+    program = device_filter.load(DevicePolicy(False, (DeviceRule("c", 1, 5, "r"),)))
     device_filter.attach(program, place.leaf)
     os.close(program)
 
