@@ -282,6 +282,8 @@ class Number(Type):
             if value - value != 0 or not (value.is_integer() or self.cut):  # infinite, or with a fraction
                 return run.wrong(node, where, self.what)
             value = int(value)
+        if isinstance(value, float) and value.is_integer():
+            value = int(value)  # 2.0 processors are 2, as compose prints them
         if value != value or (self.least is not None and value < self.least):  # noqa: PLR0124
             return run.bad(node, where, f"must be greater than or equal to {self.least}, found {to_text(value)}")
         if self.most is not None and value > self.most:
