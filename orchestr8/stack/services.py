@@ -14,7 +14,7 @@ from orchestr8.stack.types import AsText, Choice, Duration, Flag, Number, Readin
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any, Final
+    from typing import Final
 
 CONDITIONS: Final = ("service_started", "service_healthy", "service_completed_successfully")
 
@@ -195,15 +195,7 @@ class Processors(Number):
         super().__init__("a number of processors such as 0.5", least=0, fraction=True)
 
 
-class Healthcheck(Record):
-    """A check that is turned off says nothing else."""
-
-    def document(self, node: Node) -> Any:
-        found = super().document(node)
-        return {"disable": True} if found.get("disable") is True else found
-
-
-HEALTHCHECK: Final = Healthcheck("a healthcheck", {
+HEALTHCHECK: Final = Record("a healthcheck", {
     "disable": now(Flag()),
     "interval": now(Duration()),
     "retries": now(Number(least=0, cut=True), keep=True),

@@ -10,7 +10,7 @@ def test_each_form_of_the_test(service) -> None:
     assert check(service, "{test: [CMD, a, b]}") == {"test": ["CMD", "a", "b"]}
     assert check(service, "{test: [CMD-SHELL, a b]}") == {"test": ["CMD-SHELL", "a b"]}
     assert check(service, "{test: [NONE]}") == {"test": ["NONE"]}
-    assert check(service, "{disable: true, interval: 5s}") == {"disable": True}
+    assert check(service, "{disable: true, interval: 5s}") == {"disable": True, "interval": "5s"}
     assert check(service, "{disable: false, test: a}") == {"test": ["CMD-SHELL", "a"]}
 
 
