@@ -231,6 +231,13 @@ the directory of the first. The message says what has to change before.
 A library or a facility of the kernel is not there: libseccomp, or a mounted cgroup hierarchy. The help says how to
 get it.
 """),
+    "O8-411": ("the kernel refuses a limit", """\
+A limit has a value that this kernel or machine cannot set: processors that there are not, a device that cannot be
+limited, more open files than any process may have. The message names the limit, a note what the kernel was given.
+"""),
+    "O8-412": ("a device does not exist", """\
+The path on this machine that a setting names as a device is not there, or is something else. `lsblk -p` lists disks.
+"""),
     "O8-500": ("not the name of an image", """\
 An image is named as `rootfs:` and the absolute path of a directory. `rootfs:/` is this machine's own root, with what is
 private covered.

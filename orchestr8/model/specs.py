@@ -7,6 +7,7 @@ import enum
 from dataclasses import dataclass, field
 
 from orchestr8.model.ids import ContainerName, NetworkName, ServiceName, StackName, VolumeName
+from orchestr8.model.limits import ResourceSpec
 
 Pairs = tuple[tuple[str, str], ...]
 
@@ -68,13 +69,6 @@ class PortSpec:
 class AttachmentSpec:
     network: NetworkName
     aliases: tuple[str, ...] = ()  # what the user wrote; service and container names are added by the engine
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ResourceSpec:
-    memory_max_bytes: int = 0  # 0: no limit, here and below
-    cpus: float = 0.0  # 1.5: one and a half processors
-    pids_max: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

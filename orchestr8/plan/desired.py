@@ -23,11 +23,11 @@ from orchestr8.model.specs import (
     NetworkSpec,
     Pairs,
     PortSpec,
-    ResourceSpec,
     ServiceSpec,
     VolumeSpec,
 )
 from orchestr8.plan.confighash import config_hash
+from orchestr8.plan.limits import resources_of
 from orchestr8.plan.order import find_cycle
 from orchestr8.plan.values import duration_s, mode_bits, restart_policy, size_bytes
 
@@ -162,11 +162,7 @@ def _container(
         stop_timeout_s=duration_s(content.get("stop_grace_period", 10.0), f"{where}.stop_grace_period"),
         restart=restart_policy(content.get("restart"), f"{where}.restart"),
         healthcheck=_healthcheck(f"{where}.healthcheck", content.get("healthcheck") or {}),
-        resources=ResourceSpec(
-            memory_max_bytes=size_bytes(content.get("mem_limit") or 0, f"{where}.mem_limit"),
-            cpus=float(content.get("cpus") or 0.0),
-            pids_max=max(0, int(content.get("pids_limit") or 0)),
-        ),
+        resources=resources_of(content, where),
     )
 
 

@@ -13,7 +13,8 @@ from typing import Any, Final
 from orchestr8.errors import InvalidInput, Unsupported
 from orchestr8.kernel.capabilities import oci_capabilities
 from orchestr8.kernel.cgroup import CgroupPlace
-from orchestr8.model.specs import ContainerSpec, MountKind, MountSpec, ResourceSpec
+from orchestr8.model.specs import ContainerSpec, MountKind, MountSpec
+from orchestr8.runtime.limits import oci_resources, oci_rlimits
 from orchestr8.runtime.messages import Spawn
 from orchestr8.runtime.rootfs import CGROUP_MOUNTS, OVERLAY
 from orchestr8.runtime.users import User
@@ -51,7 +52,6 @@ _MASKED: Final = (
 )
 _READ_ONLY: Final = ("/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger")
 _NAMESPACES: Final = ("mount", "pid", "network", "ipc", "uts", "cgroup")
-_PERIOD_US: Final = 100_000
 
 
 ROOT: Final = User(0, 0, (), "/root")
@@ -75,6 +75,7 @@ class BundleRequest:
     cgroup_views: Sequence[tuple[str, str, str]] = ()  # see CgroupTree.views
     cgroup_group: str = ""
     seccomp_path: str = ""
+    block_devices: Mapping[str, tuple[int, int]] = field(default_factory=dict)  # see runtime.limits
 
 
 def command_of(request: BundleRequest) -> list[str]:
@@ -132,14 +133,16 @@ def build_document(request: BundleRequest) -> dict[str, Any]:
             "cwd": working_dir,
             "capabilities": oci_capabilities(user.uid),
             "noNewPrivileges": False,
+            "oomScoreAdj": spec.resources.oom_score_adj,
+            "rlimits": oci_rlimits(spec.resources),
         },
         "root": {"path": ROOTFS, "readonly": spec.read_only},
         "hostname": spec.hostname or request.container_id,
         "mounts": _mounts(request),
         "linux": {
-            "namespaces": [{"type": kind} for kind in _NAMESPACES],
+            "namespaces": [{"type": kind} for kind in _NAMESPACES if kind not in _shared(spec)],
             "cgroupsPath": f"/{request.cgroup_group}",
-            "resources": _resources(spec.resources),
+            "resources": oci_resources(spec.resources, request.block_devices),
             "maskedPaths": list(_MASKED),
             "readonlyPaths": list(_READ_ONLY),
         },
@@ -151,6 +154,11 @@ def build_document(request: BundleRequest) -> dict[str, Any]:
             _SECCOMP: request.seccomp_path,
         },
     }
+
+
+def _shared(spec: ContainerSpec) -> set[str]:
+    """The namespaces that are the host's."""
+    return {"cgroup"} if spec.resources.host_cgroup else set()
 
 
 def _mounts(request: BundleRequest) -> list[dict[str, Any]]:
@@ -189,17 +197,6 @@ def _user_mount(request: BundleRequest, mount: MountSpec) -> dict[str, Any]:
     return {"destination": mount.target, "type": "bind", "source": source, "options": ["rbind", "rprivate", *access]}
 
 
-def _resources(limits: ResourceSpec) -> dict[str, Any]:
-    resources: dict[str, Any] = {}
-    if limits.memory_max_bytes:
-        resources["memory"] = {"limit": limits.memory_max_bytes}
-    if limits.cpus:
-        resources["cpu"] = {"quota": int(limits.cpus * _PERIOD_US), "period": _PERIOD_US}
-    if limits.pids_max:
-        resources["pids"] = {"limit": limits.pids_max}
-    return resources
-
-
 def check(document: Mapping[str, Any]) -> None:
     """Refuse what this runtime does not do, before anything is made for it."""
     for namespace in document.get("linux", {}).get("namespaces", ()):
@@ -215,6 +212,7 @@ def spawn_order(
     """What the shim of this bundle is told, so that neither it nor PID 1 has to hold the document."""
     check(document)
     process, annotations = document["process"], document.get("annotations", {})
+    namespaces = document.get("linux", {}).get("namespaces")
     return Spawn(
         container=container_id,
         bundle=bundle,
@@ -226,6 +224,8 @@ def spawn_order(
         cgroup_files=place.tasks,
         cgroup_leaf=place.leaf,
         oom_file=oom_file,
+        host_cgroup=namespaces is not None and "cgroup" not in {each["type"] for each in namespaces},
+        oom_score=process.get("oomScoreAdj", 0),
     )
 
 

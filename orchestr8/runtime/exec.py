@@ -14,7 +14,7 @@ from collections.abc import Callable
 from typing import Any, Final, NoReturn
 
 from orchestr8.errors import InvalidInput, OperationFailed, Orchestr8Error
-from orchestr8.kernel import cgroup_enter, prctl, sockets
+from orchestr8.kernel import cgroup_enter, prctl, rlimit, sockets
 from orchestr8.kernel.clone import clone
 from orchestr8.kernel.namespaces import CloneFlag, setns
 from orchestr8.runtime import program
@@ -101,9 +101,9 @@ def _run(
     code = 128
     try:
         prctl.set_dumpable(False)
-        write_oom_score(b"0")  # whatever the engine has
         with open(os.path.join(container.bundle, "config.json"), "rb") as document:
             config = json.load(document)
+        write_oom_score(b"%d" % config["process"].get("oomScoreAdj", 0))  # whatever the engine has
         seccomp_program = program.read_filter(container.seccomp)
         cgroup_enter.enter(container.cgroup_files)
         setns(init_pidfd, _JOINED)
@@ -120,9 +120,12 @@ def _run(
             _open_terminal(sync, order)
         process = exec_process(order, config, read_file("/etc/passwd"), read_file("/etc/group"))
         entered = program.try_working_directory(process["cwd"])
+        limits = program.limits_of(process)
+        rlimit.make_room(limits)
         program.raise_walls(program.pack_walls(process, seccomp_program))
         program.enter_working_directory(process["cwd"], entered=entered)
         program.reset_signals()
+        rlimit.settle(limits)
         program.execute(process["args"], process["env"])
     except Orchestr8Error as error:
         code = getattr(error, "exit_code", 126)

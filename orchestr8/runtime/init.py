@@ -52,11 +52,13 @@ def run(
         prctl.set_name(b"orchestr8-init")
         for number, fd in enumerate(stdio):
             os.dup2(fd, number, inheritable=True)
-        setup.write_oom_score(b"0")  # whatever the engine has; `launch` makes PID 1 a less likely victim later
+        # Whatever the engine has; `launch` makes PID 1 a less likely victim later.
+        setup.write_oom_score(b"%d" % order.oom_score)
         setns(network_fd, CloneFlag.NEWNET)
         _keep_only(sync.fileno(), reaper_fd)
         cgroup_enter.enter(order.cgroup_files)
-        unshare(CloneFlag.NEWCGROUP)
+        if not order.host_cgroup:
+            unshare(CloneFlag.NEWCGROUP)
         os.setsid()
         program.new_session_keyring()
         built = setup.build(order, sync)

@@ -29,7 +29,7 @@ from orchestr8.runtime.poller import READ, Poller
 from orchestr8.runtime.terminal import open_slave, set_size
 
 # In a cgroup that runs out of memory the kernel kills what scores highest; PID 1's death is the whole container's.
-_OOM_SCORE: Final = b"-500"
+_OOM_SCORE: Final = -500
 _NAMESPACES: Final = CloneFlag.NEWNS | CloneFlag.NEWPID | CloneFlag.NEWIPC | CloneFlag.NEWUTS
 
 
@@ -106,6 +106,7 @@ class Launch:
         self._on_end = on_end
         self._size = size
         self._reaper = order.reaper
+        self._oom_score = min(_OOM_SCORE, order.oom_score)
         self._error: tuple[str, int] | None = None
         self._ready = False
         self.null = -1  # the container's /dev/null, for what is executed in it later; the owner closes it
@@ -148,7 +149,7 @@ class Launch:
             (self.null,) = fds
             if self._reaper:
                 # From outside, since PID 1 has no right to it any more; and now, since what it forks would inherit it.
-                setup.write_oom_score(_OOM_SCORE, self.pid)
+                setup.write_oom_score(b"%d" % self._oom_score, self.pid)
             with contextlib.suppress(OSError):  # killed just now: the end of the stream tells
                 sockets.send_packet(self._sync, b"go")
         elif "text" in said:

@@ -60,11 +60,12 @@ class Spawn(Message):
     """Fork a shim; it answers on its control socket, which is the descriptor.
 
     `seccomp`: path of the compiled filter, "" for none. `oom_file`: the cgroup file with a line "oom_kill N".
+    `oom_score`: the program's oom_score_adj. `host_cgroup`: without a cgroup namespace of its own.
     """
 
     fields: ClassVar = {
         "container": "", "bundle": "", "socket": "", "terminal": False, "stdin": False, "reaper": True,
-        "seccomp": "", "cgroup_files": (), "cgroup_leaf": "", "oom_file": "",
+        "seccomp": "", "cgroup_files": (), "cgroup_leaf": "", "host_cgroup": False, "oom_file": "", "oom_score": 0,
     }  # fmt: skip
 
 

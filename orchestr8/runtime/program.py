@@ -12,7 +12,7 @@ import struct
 from typing import Any, Final, NoReturn
 
 from orchestr8.errors import OperationFailed
-from orchestr8.kernel import capabilities, prctl, seccomp_install, signals
+from orchestr8.kernel import capabilities, prctl, rlimit, seccomp_install, signals
 from orchestr8.kernel.capabilities import CapabilitySets
 from orchestr8.kernel.libc import libc
 
@@ -73,6 +73,11 @@ def raise_walls(packed: bytes) -> None:
     os.setresuid(uid, uid, uid)
     capabilities.apply(sets)
     os.umask(umask)
+
+
+def limits_of(process: dict[str, Any]) -> dict[str, rlimit.Limit]:
+    """OCI's `process.rlimits` by name, for `rlimit.make_room` before the walls and `rlimit.settle` behind them."""
+    return {each["type"]: (each["soft"], each["hard"]) for each in process.get("rlimits") or ()}
 
 
 def read_filter(path: str) -> bytes:

@@ -13,7 +13,7 @@ import socket
 from typing import Any, NamedTuple, NoReturn
 
 from orchestr8.errors import Orchestr8Error
-from orchestr8.kernel import prctl, sockets
+from orchestr8.kernel import prctl, rlimit, sockets
 from orchestr8.runtime import program
 from orchestr8.runtime.messages import Spawn
 from orchestr8.runtime.rootfs import Rootfs
@@ -34,6 +34,7 @@ def build(order: Spawn, sync: socket.socket) -> Built:
     program.make_working_directory(process["cwd"])
     for number, fd in enumerate(stdio):
         os.dup2(fd, number, inheritable=True)
+    rlimit.make_room(program.limits_of(process))
     entered = program.try_working_directory(process["cwd"])
     program.raise_walls(walls)
     prctl.set_parent_death_signal(signal.SIGKILL)  # again: a change of ids clears it; execve keeps it
@@ -50,6 +51,7 @@ def execute(order: Spawn, built: Built, sync: socket.socket) -> NoReturn:
         if not sockets.receive_packet(sync)[0]:
             os._exit(128)  # the shim died before PID 1's parent-death signal was set
         program.reset_signals()
+        rlimit.settle(program.limits_of(built.process))
         program.execute(built.process["args"], built.process["env"])
     except BaseException as error:  # noqa: BLE001 - the shim must hear of it, whatever it was: nobody else can
         code = getattr(error, "exit_code", 128)

@@ -39,9 +39,9 @@ class MemoryText(Size):
 
 
 _LIMITS: Final[dict[str, Rule]] = {
-    "cpus": ignored(Number(fraction=True, least=0), "limits are set by mem_limit, cpus and pids_limit"),
-    "memory": ignored(MemoryText(), "limits are set by mem_limit, cpus and pids_limit"),
-    "pids": ignored(Number(least=-1), "limits are set by mem_limit, cpus and pids_limit"),
+    "cpus": now(Number(fraction=True, least=0)),
+    "memory": now(MemoryText()),
+    "pids": now(Number(least=-1)),
 }
 _RESERVED: Final = "a cluster's scheduler keeps it free for the service; here nothing is kept free"
 _GENERIC: Final = Record("a resource", {
@@ -53,7 +53,7 @@ RESOURCES: Final = Record("a resources", {
     "limits": now(Record("a limits", _LIMITS)),
     "reservations": now(Record("a reservations", {
         "cpus": ignored(Number(fraction=True, least=0), _RESERVED),
-        "memory": ignored(MemoryText(), _RESERVED),
+        "memory": now(MemoryText()),
         "generic_resources": ignored(ListOf(_GENERIC, "a list of resources"), _RESERVED),
         "devices": Rule(DEVICE_REQUESTS, "later", "it gives GPUs and their like to the container; there is no driver for them here"),
     })),

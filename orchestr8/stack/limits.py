@@ -1,4 +1,4 @@
-"""Limits that are small languages or records of their own: `ulimits`, `blkio_config`."""
+"""Limits that are small languages or records of their own: `ulimits`, `blkio_config`, `cgroup`."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ from orchestr8.stack.types import Number, Reading, Schema, Size, Text, Type
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, Final
+
+    from orchestr8.stack.support import SupportLook
 
 _BOTH: Final = Record(
     "a limit", {"soft": now(Number(least=-1)), "hard": now(Number(least=-1))}, needed=("soft", "hard")
@@ -35,6 +37,17 @@ class Ulimit(Type):
 
     def schema(self) -> Schema:
         return {"oneOf": [_ONE.schema(), _BOTH.schema()]}
+
+
+class CgroupNamespace(Text):
+    """Whether the container sees its own groups as the root, or the machine's."""
+
+    def __init__(self) -> None:
+        super().__init__("host or private", "host|private|service:.+", empty=False)
+
+    def support(self, node: Node, where: str, look: SupportLook) -> None:
+        if str(node.plain()).startswith("service:"):
+            look.unsupported(node, f"`{where}: {node.plain()}`", "it would share a cgroup namespace with that service")
 
 
 ULIMITS: Final = Named("a mapping of limits", Ulimit(), "[a-z]+", "limits have names such as nofile and nproc")

@@ -27,6 +27,7 @@ from orchestr8.stack.environment import resolve_labels, resolve_service
 from orchestr8.stack.files import Document, Files, TooMuch
 from orchestr8.stack.include import Assembly
 from orchestr8.stack.interpolate import Interpolation
+from orchestr8.stack.limit_checks import check_limits
 from orchestr8.stack.nodes import Mapping, Scalar
 from orchestr8.stack.normalise import document, normalise, resolve_paths, used_resources
 from orchestr8.stack.order import with_dependencies
@@ -184,6 +185,7 @@ def _look(root: Mapping, services: dict[str, Mapping], look: SupportLook) -> Non
     used = used_resources(services)
     for name, service in services.items():
         SERVICE.support(service, f"services.{name}", look)
+        check_limits(service, f"services.{name}", look)
     for section, names in used.items():
         kind = STACK.keys[section].kind
         assert isinstance(kind, Named)

@@ -14,7 +14,7 @@ from orchestr8.stack.devices import DEVICES, GPUS
 from orchestr8.stack.grants import CONFIG, SECRET, SERVICE_CONFIGS, SERVICE_SECRETS
 from orchestr8.stack.hooks import DEVELOP, HOOKS, INIT_HOOKS
 from orchestr8.stack.hosts import EXTRA_HOSTS
-from orchestr8.stack.limits import BLKIO, ULIMITS
+from orchestr8.stack.limits import BLKIO, ULIMITS, CgroupNamespace
 from orchestr8.stack.mounts import Mount, Tmpfs, mount_target
 from orchestr8.stack.networks import NETWORK, SERVICE_NETWORKS, VOLUME
 from orchestr8.stack.nodes import Mapping, Node, Scalar
@@ -88,8 +88,6 @@ _SHARES: Final = "it would share a namespace of the host or of another container
 _WINDOWS: Final = "it speaks to Windows containers; here they are Linux"
 _LINK: Final = "services reach each other by name; for another name use `networks: {…: {aliases: […]}}`"
 _RESOLV: Final = "it would be written to the container's resolv.conf; here the engine's own resolver is asked"
-_REALTIME: Final = "it gives the container real-time processor time; here no limit of this kind is set"
-_SHARE: Final = "it would weigh or limit the container's share of processors; here only `cpus` does"
 _MODEL: Final = "it hands the address of a language model to the container; no model runner is known here"
 _HOOK: Final = "it would run a program at this moment of the container's life; here none is run"
 
@@ -162,20 +160,20 @@ SERVICE: Final = Record("a service", {
     "mem_limit": now(Size(least=-1)),
     "cpus": now(Processors()),
     "pids_limit": now(Number(least=-1, cut=True)),
-    "mem_reservation": ignored(Size(least=-1), "it is kept for the container when memory runs short; here nothing is kept"),
-    "memswap_limit": ignored(Size(least=-1), "it limits memory and swap together; here `mem_limit` limits memory"),
-    "mem_swappiness": ignored(Size(least=-1), "it says how eagerly the kernel swaps; here as it does for all"),
-    "oom_kill_disable": ignored(Flag(), "it keeps the kernel from killing when memory is short; here it may", keep=True),
-    "oom_score_adj": ignored(Number(least=-1000, most=1000), "it says whom the kernel kills first; here all are equal"),
-    "blkio_config": ignored(BLKIO, "it limits reading and writing of disks; here that is not limited"),
+    "mem_reservation": now(Size(least=-1)),
+    "memswap_limit": now(Size(least=-1)),
+    "mem_swappiness": now(Size(least=-1)),
+    "oom_kill_disable": now(Flag(), keep=True),
+    "oom_score_adj": now(Number(least=-1000, most=1000)),
+    "blkio_config": now(BLKIO),
     "cpu_count": ignored(Number(least=0), _WINDOWS),
     "cpu_percent": ignored(Number(least=0, most=100, fraction=True), _WINDOWS),
-    "cpu_period": ignored(Microseconds(), _SHARE),
-    "cpu_quota": ignored(Microseconds(), _SHARE),
-    "cpu_rt_period": ignored(Microseconds(), _REALTIME),
-    "cpu_rt_runtime": ignored(Microseconds(), _REALTIME),
-    "cpu_shares": ignored(Number(cut=True), _SHARE),
-    "cpuset": ignored(Text("processors, such as 0-3 or 0,1"), "it names the processors to run on; here all are used"),
+    "cpu_period": now(Microseconds()),
+    "cpu_quota": now(Microseconds()),
+    "cpu_rt_period": now(Microseconds()),
+    "cpu_rt_runtime": now(Microseconds()),
+    "cpu_shares": now(Number(cut=True)),
+    "cpuset": now(Text("processors, such as 0-3 or 0,1")),
     # isolation
     "privileged": later(Flag(), "it would lift the walls between the container and the machine"),
     "cap_add": later(TEXTS, "it would give the program further rights; it has Docker's usual ones"),
@@ -185,13 +183,13 @@ SERVICE: Final = Record("a service", {
     "pid": later(Text("a process namespace"), _SHARES),
     "ipc": later(Text("an IPC namespace"), _SHARES),
     "uts": later(Text("a host name namespace"), _SHARES),
-    "cgroup": later(Text("host or private", "host|private|service:.+", empty=False), _SHARES),
-    "cgroup_parent": later(Text("a cgroup"), "it would put the container below this cgroup; here it is below the engine's"),
+    "cgroup": now(CgroupNamespace()),
+    "cgroup_parent": now(Text("a cgroup")),
     "isolation": later(Text("an isolation"), _WINDOWS),
     "group_add": later(NUMBERS_OR_TEXTS, "it would add groups to the program's own"),
     "sysctls": later(LABELS, "it would set kernel parameters of the container"),
-    "ulimits": later(ULIMITS, "it would limit what a process may use; the engine's own limits hold"),
-    "device_cgroup_rules": later(ALL_TEXTS, "they would let the container use further devices"),
+    "ulimits": now(ULIMITS),
+    "device_cgroup_rules": now(ALL_TEXTS),
     "gpus": later(GPUS, "it would give GPUs to the container; there is no driver for them here"),
     "credential_spec": later(Record("a credential_spec", {
         "config": now(Text()), "file": now(Text()), "registry": now(Text()),

@@ -1,131 +1,21 @@
 """Groups on a fake cgroup filesystem: which directories are made, what is written where, in what order."""
 
 import os
-import shutil
 from pathlib import Path
 
 import pytest
 
-from orchestr8.errors import Conflict, InvalidInput, NotFound, OperationFailed
-from orchestr8.kernel import cgroup
+from orchestr8.errors import Conflict, InvalidInput, OperationFailed
+from orchestr8.kernel import cgroup_files
 from orchestr8.kernel.cgroup import CgroupTree, Layout
-from orchestr8.model.specs import ResourceSpec
+from orchestr8.kernel.cgroup_mounts import Mounts
+from tests.kernel.fake_cgroups import ID, V2_CORE, FakeKernel, tree
 
-LIMITS = ResourceSpec(memory_max_bytes=64 << 20, cpus=1.5, pids_max=50)
-ID = "0123456789ab"
-
-V1_FILES = {
-    "memory": {
-        "memory.limit_in_bytes": "",
-        "memory.memsw.limit_in_bytes": "",
-        "memory.oom_control": "oom_kill_disable 0\nunder_oom 0\noom_kill 0\n",
-    },
-    "cpu": {"cpu.cfs_period_us": "", "cpu.cfs_quota_us": ""},
-    "pids": {"pids.max": ""},
-    "devices": {"devices.allow": "", "devices.deny": ""},
-    "freezer": {"freezer.state": "THAWED"},
+LIMITS = {
+    "memory": {"limit": 64 << 20, "swap": 128 << 20},
+    "cpu": {"quota": 150_000, "period": 100_000},
+    "pids": {"limit": 50},
 }
-V2_CORE = {"cgroup.procs": "", "cgroup.kill": "", "cgroup.freeze": "", "cgroup.subtree_control": ""}
-V2_FILES = {
-    "memory": {"memory.max": "", "memory.swap.max": "", "memory.events": "low 0\noom 0\noom_kill 0\n"},
-    "cpu": {"cpu.max": ""},
-    "pids": {"pids.max": ""},
-}
-
-
-class FakeKernel:
-    """A cgroup filesystem of ordinary directories: mkdir fills them, rmdir takes the files along, writes are noted."""
-
-    def __init__(self, root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        self.root = root
-        self.writes: list[str] = []
-        self.refused: dict[str, OSError] = {}
-        self._hierarchies: dict[str, dict[str, str]] = {}
-        self.mountinfo = ""
-        monkeypatch.setattr(cgroup, "_mkdir", self.mkdir)
-        monkeypatch.setattr(cgroup, "_rmdir", self.rmdir)
-        monkeypatch.setattr(cgroup, "_write", self.write)
-        monkeypatch.setattr(cgroup.device_filter, "load", lambda rules: os.open("/dev/null", os.O_RDONLY))
-        monkeypatch.setattr(
-            cgroup.device_filter, "attach", lambda fd, group: self.writes.append(f"attach {self.short(group)}")
-        )
-
-    def mount_v1(self, *controllers: str) -> None:
-        name = ",".join(controllers)
-        files = {"tasks": "", "cgroup.procs": ""}
-        for controller in controllers:
-            files |= V1_FILES.get(controller, {})
-        self._mount(name, files)
-        self.mountinfo += f"32 31 0:29 / {self.root}/{name} rw,relatime - cgroup cgroup rw,{name}\n"
-
-    def mount_v2(self, name: str, *controllers: str) -> None:
-        files = dict(V2_CORE)
-        for controller in controllers:
-            files |= V2_FILES[controller]
-        self._mount(name, files | {"cgroup.controllers": " ".join(controllers)})
-        self.mountinfo += f"41 31 0:38 / {self.root}/{name} rw shared:3 - cgroup2 cgroup2 rw,nsdelegate\n"
-
-    def _mount(self, name: str, files: dict[str, str]) -> None:
-        self._hierarchies[name] = files
-        self.mkdir(str(self.root / name))
-
-    def mkdir(self, path: str) -> None:
-        Path(path).mkdir()
-        for name, text in self._hierarchies[Path(path).relative_to(self.root).parts[0]].items():
-            (Path(path) / name).write_text(text)
-
-    def rmdir(self, path: str) -> None:
-        if self.short(path) in self.refused:
-            raise self.refused[self.short(path)]
-        entries = list(os.scandir(path))
-        if any(entry.is_dir() for entry in entries):
-            raise OSError(39, "Directory not empty")
-        if (Path(path) / "cgroup.procs").read_text().strip():
-            raise OSError(16, "Device or resource busy")
-        shutil.rmtree(path)
-
-    def write(self, path: str, *texts: str) -> None:
-        if not Path(path).exists():
-            raise FileNotFoundError(2, "No such file or directory", path)
-        if self.short(path) in self.refused:
-            raise self.refused[self.short(path)]
-        self.writes += [f"{self.short(path)} {text}" for text in texts]
-
-    def short(self, path: str) -> str:
-        return str(Path(path).relative_to(self.root))
-
-    def directories(self) -> list[str]:
-        return sorted(self.short(str(path)) for path in self.root.rglob("*") if path.is_dir())
-
-
-@pytest.fixture
-def kernel(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FakeKernel:
-    return FakeKernel(tmp_path, monkeypatch)
-
-
-@pytest.fixture
-def v1(kernel: FakeKernel) -> FakeKernel:
-    for controllers in (("cpu", "cpuacct"), ("memory",), ("pids",), ("devices",), ("freezer",), ("blkio",)):
-        kernel.mount_v1(*controllers)
-    return kernel
-
-
-@pytest.fixture
-def hybrid(kernel: FakeKernel) -> FakeKernel:
-    for controllers in (("cpu",), ("cpuacct",), ("memory",), ("pids",), ("devices",), ("freezer",), ("name=systemd",)):
-        kernel.mount_v1(*controllers)
-    kernel.mount_v2("unified")
-    return kernel
-
-
-@pytest.fixture
-def v2(kernel: FakeKernel) -> FakeKernel:
-    kernel.mount_v2("cgroup", "cpu", "memory", "pids")
-    return kernel
-
-
-def tree(kernel: FakeKernel) -> CgroupTree:
-    return CgroupTree.detect("ab12", kernel.mountinfo)
 
 
 @pytest.mark.parametrize(
@@ -147,7 +37,7 @@ def test_of_several_mounts_of_a_hierarchy_the_first_counts(kernel: FakeKernel) -
     kernel.mount_v1("memory")
     again = kernel.mountinfo.replace(str(kernel.root), "/elsewhere")
     found = CgroupTree.detect("ab12", kernel.mountinfo + again)
-    assert found.create(ID, ResourceSpec()).tasks == (f"{kernel.root}/memory/orchestr8-ab12/{ID}/tasks",)
+    assert found.create(ID, {}).tasks == (f"{kernel.root}/memory/orchestr8-ab12/{ID}/tasks",)
 
 
 def test_a_space_in_a_mount_point_is_decoded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -156,7 +46,7 @@ def test_a_space_in_a_mount_point_is_decoded(tmp_path: Path, monkeypatch: pytest
     kernel = FakeKernel(root, monkeypatch)
     kernel.mount_v1("pids")
     found = CgroupTree.detect("ab12", kernel.mountinfo.replace("with space", r"with\040space"))
-    assert found.create(ID, ResourceSpec()).tasks == (f"{root}/pids/orchestr8-ab12/{ID}/tasks",)
+    assert found.create(ID, {}).tasks == (f"{root}/pids/orchestr8-ab12/{ID}/tasks",)
 
 
 def test_a_machine_without_cgroups_is_told_what_to_mount() -> None:
@@ -216,7 +106,7 @@ def test_on_v1_each_limit_has_its_file_and_devices_are_refused_first(v1: FakeKer
 
 def test_a_hybrid_machine_gets_a_leaf_in_cgroup2_beside_its_limits(hybrid: FakeKernel) -> None:
     found = tree(hybrid)
-    place = found.create(ID, ResourceSpec(pids_max=7))
+    place = found.create(ID, {"pids": {"limit": 7}})
     group = f"orchestr8-ab12/{ID}"
     assert place.leaf == f"{hybrid.root}/unified/{group}"
     assert place.files == (
@@ -268,9 +158,9 @@ def test_a_controller_that_a_nested_parent_refuses_is_told_with_its_limit(v2: Fa
     found = tree(v2)
     found.prepare()
     v2._hierarchies["cgroup"] = V2_CORE  # what the kernel shows in a group whose parent enables nothing
-    place = found.create(ID, ResourceSpec(memory_max_bytes=1 << 30))
+    place = found.create(ID, {"memory": {"limit": 1 << 30}})
     assert place.warnings == (
-        f"mem_limit 1073741824 is not enforced: there is no {v2.root}/cgroup/orchestr8-ab12/{ID}/memory.max",
+        f"mem_limit 1G is not in force: there is no {v2.root}/cgroup/orchestr8-ab12/{ID}/memory.max",
     )
     found.close()
 
@@ -279,15 +169,16 @@ def test_a_limit_without_a_controller_is_said_and_not_crashed_on(kernel: FakeKer
     kernel.mount_v1("cpu")
     place = tree(kernel).create(ID, LIMITS)
     assert place.warnings == (
-        "mem_limit 67108864 is not enforced: no memory controller is mounted",
-        "pids_limit 50 is not enforced: no pids controller is mounted",
+        "mem_limit 64M is not in force: no memory controller is mounted",
+        "memswap_limit 128M is not in force: no memory controller is mounted",
+        "pids_limit 50 is not in force: no pids controller is mounted",
         "devices are not filtered: no devices controller is mounted",
     )
 
 
 def test_a_kernel_without_swap_accounting_limits_memory_alone(hybrid: FakeKernel) -> None:
     hybrid._hierarchies["memory"] = {"tasks": "", "cgroup.procs": "", "memory.limit_in_bytes": ""}
-    place = tree(hybrid).create(ID, ResourceSpec(memory_max_bytes=1 << 20))
+    place = tree(hybrid).create(ID, {"memory": {"limit": 1 << 20, "swap": 1 << 20}})
     assert place.warnings == ()
 
 
@@ -301,48 +192,41 @@ def test_a_refused_limit_names_the_file_and_leaves_no_group(v1: FakeKernel) -> N
     assert v1.directories() == before
 
 
-def test_a_tiny_share_of_a_processor_is_raised_to_what_the_kernel_takes(v2: FakeKernel) -> None:
-    found = tree(v2)
-    found.create(ID, ResourceSpec(cpus=0.001))
-    assert f"cgroup/orchestr8-ab12/{ID}/cpu.max 1000 100000" in v2.writes
-    found.close()
-
-
 def test_creating_again_gives_a_fresh_group_but_never_takes_one_with_processes(hybrid: FakeKernel) -> None:
     found = tree(hybrid)
-    found.create(ID, ResourceSpec())
+    found.create(ID, {})
     used = hybrid.root / f"memory/orchestr8-ab12/{ID}/memory.oom_control"
     used.write_text("oom_kill 3\n")
-    found.create(ID, ResourceSpec())
-    assert found.oom_kill_count(ID) == 0
+    found.create(ID, {})
+    assert found.counters(ID).oom_kills == 0
     (hybrid.root / f"unified/orchestr8-ab12/{ID}/cgroup.procs").write_text("4711\n")
     with pytest.raises(Conflict, match="still has processes"):
-        found.create(ID, ResourceSpec())
+        found.create(ID, {})
 
 
 def test_parents_that_somebody_removed_are_made_again(hybrid: FakeKernel) -> None:
     found = tree(hybrid)
     found.prepare()
     found.remove_parent()
-    assert found.create(ID, ResourceSpec()).leaf
+    assert found.create(ID, {}).leaf
 
 
 @pytest.mark.parametrize(("fixture", "file"), [("v1", "memory"), ("hybrid", "memory"), ("v2", "cgroup")])
 def test_oom_kills_are_counted_by_the_kernel(fixture: str, file: str, request: pytest.FixtureRequest) -> None:
     kernel = request.getfixturevalue(fixture)
     found = tree(kernel)
-    found.create(ID, ResourceSpec())
+    found.create(ID, {})
     name = "memory.events" if fixture == "v2" else "memory.oom_control"
     (kernel.root / file / f"orchestr8-ab12/{ID}" / name).write_text("under_oom 0\noom_kill 2\n")
-    assert found.oom_kill_count(ID) == 2
+    assert found.counters(ID).oom_kills == 2
     found.remove(ID)
-    assert found.oom_kill_count(ID) == 0
+    assert found.counters(ID).oom_kills == 0
     found.close()
 
 
 def test_processes_of_nested_groups_belong_to_the_container(hybrid: FakeKernel) -> None:
     found = tree(hybrid)
-    place = found.create(ID, ResourceSpec())
+    place = found.create(ID, {})
     hybrid.mkdir(f"{place.leaf}/nested")
     Path(f"{place.leaf}/cgroup.procs").write_text("30\n4\n")
     Path(f"{place.leaf}/nested/cgroup.procs").write_text("5\n")
@@ -351,7 +235,7 @@ def test_processes_of_nested_groups_belong_to_the_container(hybrid: FakeKernel) 
 
 def test_killing_is_one_write_where_cgroup2_can(hybrid: FakeKernel) -> None:
     found = tree(hybrid)
-    found.create(ID, ResourceSpec())
+    found.create(ID, {})
     hybrid.writes.clear()
     found.kill(ID)
     assert hybrid.writes == [f"unified/orchestr8-ab12/{ID}/cgroup.kill 1"]
@@ -365,7 +249,7 @@ def killer(kernel: FakeKernel, procs: Path, unified: str = "") -> CgroupTree:
         procs.write_text("")
 
     hierarchies = {} if unified else {name: f"{kernel.root}/{name}" for name in ("freezer", "pids")}
-    return CgroupTree("ab12", hierarchies, unified, kill=kill)
+    return CgroupTree("ab12", Mounts(hierarchies, unified), kill=kill)
 
 
 def test_killing_on_v1_freezes_signals_and_always_thaws(kernel: FakeKernel) -> None:
@@ -373,7 +257,7 @@ def test_killing_on_v1_freezes_signals_and_always_thaws(kernel: FakeKernel) -> N
     kernel.mount_v1("pids")
     procs = kernel.root / f"freezer/orchestr8-ab12/{ID}/cgroup.procs"
     found = killer(kernel, procs)
-    found.create(ID, ResourceSpec())
+    found.create(ID, {})
     procs.write_text("42\n")
     kernel.writes.clear()
     found.kill(ID)
@@ -386,7 +270,7 @@ def test_killing_on_an_old_cgroup2_freezes_signals_and_thaws(kernel: FakeKernel)
     del kernel._hierarchies["cgroup"]["cgroup.kill"]
     procs = kernel.root / f"cgroup/orchestr8-ab12/{ID}/cgroup.procs"
     found = killer(kernel, procs, unified=f"{kernel.root}/cgroup")
-    found.create(ID, ResourceSpec())
+    found.create(ID, {})
     procs.write_text("42\n")
     kernel.writes.clear()
     found.kill(ID)
@@ -403,7 +287,7 @@ def test_removing_takes_nested_groups_first_and_is_safe_to_repeat(hybrid: FakeKe
     found = tree(hybrid)
     found.prepare()
     before = hybrid.directories()
-    place = found.create(ID, ResourceSpec())
+    place = found.create(ID, {})
     hybrid.mkdir(f"{place.leaf}/a")
     hybrid.mkdir(f"{place.leaf}/a/b")
     found.remove(ID)
@@ -421,8 +305,8 @@ def test_removing_waits_for_the_last_process_to_leave(kernel: FakeKernel) -> Non
         if len(pauses) == 3:
             procs.write_text("")
 
-    found = CgroupTree("ab12", {"pids": f"{kernel.root}/pids"}, sleep=sleep)
-    found.create(ID, ResourceSpec())
+    found = CgroupTree("ab12", Mounts({"pids": f"{kernel.root}/pids"}), sleep=sleep)
+    found.create(ID, {})
     procs.write_text("42\n")
     found.remove(ID)
     assert pauses == [0.001, 0.002, 0.004]
@@ -432,8 +316,8 @@ def test_removing_waits_for_the_last_process_to_leave(kernel: FakeKernel) -> Non
 def test_a_group_that_stays_busy_is_an_error_after_a_second(kernel: FakeKernel) -> None:
     kernel.mount_v1("pids")
     pauses: list[float] = []
-    found = CgroupTree("ab12", {"pids": f"{kernel.root}/pids"}, sleep=pauses.append)
-    found.create(ID, ResourceSpec())
+    found = CgroupTree("ab12", Mounts({"pids": f"{kernel.root}/pids"}), sleep=pauses.append)
+    found.create(ID, {})
     (kernel.root / f"pids/orchestr8-ab12/{ID}/cgroup.procs").write_text("42\n")
     with pytest.raises(OperationFailed, match=r"cannot remove the cgroup .*: Device or resource busy"):
         found.remove(ID)
@@ -452,7 +336,7 @@ def test_the_last_engine_leaves_nothing(hybrid: FakeKernel) -> None:
     before = hybrid.directories()
     found = tree(hybrid)
     found.prepare()
-    found.create(ID, ResourceSpec())
+    found.create(ID, {})
     found.remove(ID)
     found.remove_parent()
     assert hybrid.directories() == before
@@ -471,7 +355,7 @@ def test_an_engine_that_was_born_among_the_shims_leaves_before_their_group_is_re
         moved.extend(f"{v1.short(path)} {text}" for text in texts)
         shims.write_text("")
 
-    monkeypatch.setattr(cgroup, "_write", move)
+    monkeypatch.setattr(cgroup_files, "write", move)
     found.remove_parent()
     assert moved == [f"memory/cgroup.procs {os.getpid()}"]
 
@@ -489,14 +373,15 @@ def test_on_v2_a_container_sees_one_tree(v2: FakeKernel) -> None:
     assert tree(v2).views() == [("", "cgroup2", "")]
 
 
-def test_the_place_of_an_existing_group_is_found_again(hybrid: FakeKernel) -> None:
-    made = tree(hybrid).create(ID, ResourceSpec())
-    assert tree(hybrid).place(ID) == made
-    with pytest.raises(NotFound):
-        tree(hybrid).place("ffffffffffff")
+def test_a_group_that_was_made_is_there(hybrid: FakeKernel) -> None:
+    found = tree(hybrid)
+    assert not found.exists(ID)
+    made = found.create(ID, {})
+    assert tree(hybrid).exists(ID)
+    assert tree(hybrid).planned(ID, {}) == made
 
 
 @pytest.mark.parametrize("name", ["..", "a/b", "", ".hidden", "a\nb", "ä"])
 def test_a_name_that_could_leave_the_parent_is_refused(name: str, hybrid: FakeKernel) -> None:
     with pytest.raises(InvalidInput, match="cannot name a cgroup"):
-        tree(hybrid).create(name, ResourceSpec())
+        tree(hybrid).create(name, {})

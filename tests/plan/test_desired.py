@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from orchestr8.errors import InvalidInput
 from orchestr8.model.ids import ServiceName, VolumeName
+from orchestr8.model.limits import ResourceSpec
 from orchestr8.model.specs import (
     AttachmentSpec,
     Condition,
@@ -18,7 +19,6 @@ from orchestr8.model.specs import (
     MountSpec,
     NetworkSpec,
     PortSpec,
-    ResourceSpec,
     RestartMode,
     RestartPolicy,
     VolumeSpec,

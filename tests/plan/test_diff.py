@@ -4,6 +4,7 @@ from typing import Any
 import pytest
 
 from orchestr8.model.ids import ContainerId, ContainerName, NetworkName, ServiceName, StackName
+from orchestr8.model.limits import ResourceSpec
 from orchestr8.model.observed import ObservedContainer
 from orchestr8.model.specs import (
     AttachmentSpec,
@@ -12,7 +13,6 @@ from orchestr8.model.specs import (
     MountKind,
     MountSpec,
     PortSpec,
-    ResourceSpec,
     RestartMode,
     RestartPolicy,
     ServiceSpec,

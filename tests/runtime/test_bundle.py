@@ -10,7 +10,9 @@ import pytest
 from orchestr8.errors import InvalidInput, Unsupported
 from orchestr8.kernel.capabilities import oci_capabilities
 from orchestr8.kernel.cgroup import CgroupPlace
-from orchestr8.model.specs import ContainerSpec, MountKind, MountSpec, ResourceSpec
+from orchestr8.kernel.device_rules import DEFAULT_DEVICES, oci_devices
+from orchestr8.model.limits import ResourceSpec
+from orchestr8.model.specs import ContainerSpec, MountKind, MountSpec
 from orchestr8.runtime import bundle
 from orchestr8.runtime.bundle import BundleRequest, build_document, command_of, environment_of, wants_reaper
 from orchestr8.runtime.messages import Spawn
@@ -56,6 +58,8 @@ def test_the_whole_document() -> None:
             "cwd": "/",
             "capabilities": oci_capabilities(5),
             "noNewPrivileges": False,
+            "oomScoreAdj": 0,
+            "rlimits": [],
         },
         "root": {"path": "rootfs", "readonly": False},
         "hostname": "0123456789ab",
@@ -80,7 +84,8 @@ def test_the_whole_document() -> None:
             "namespaces": [{"type": kind} for kind in ("mount", "pid", "network", "ipc", "uts", "cgroup")],
             "cgroupsPath": "/orchestr8-ab/0123456789ab",
             "resources": {
-                "memory": {"limit": 1 << 20}, "cpu": {"quota": 150_000, "period": 100_000}, "pids": {"limit": 9},
+                "devices": oci_devices(DEFAULT_DEVICES),
+                "memory": {"limit": 1 << 20, "swap": 2 << 20}, "cpu": {"quota": 150_000, "period": 100_000}, "pids": {"limit": 9},
             },
             "maskedPaths": [
                 *("/proc/acpi", "/proc/asound", "/proc/interrupts", "/proc/kcore", "/proc/keys", "/proc/latency_stats"),

@@ -99,6 +99,22 @@ IN_EFFECT = {
     "mem_limit",
     "cpus",
     "pids_limit",
+    "mem_reservation",
+    "memswap_limit",
+    "mem_swappiness",
+    "oom_kill_disable",
+    "oom_score_adj",
+    "blkio_config",
+    "cpu_period",
+    "cpu_quota",
+    "cpu_rt_period",
+    "cpu_rt_runtime",
+    "cpu_shares",
+    "cpuset",
+    "cgroup",
+    "cgroup_parent",
+    "ulimits",
+    "device_cgroup_rules",
     "read_only",
     "profiles",
     "container_name",
@@ -120,26 +136,24 @@ def keys(name: str) -> set[str]:
 
 
 VALUES = {
-    "annotations": "{a: b}", "attach": "false", "blkio_config": "{weight: 10}", "build": ".", "cgroup": "host",
+    "annotations": "{a: b}", "attach": "false", "build": ".",
     "credential_spec": "{file: x}", "depends_on": "[]", "develop": "{watch: [{path: x, action: rebuild}]}",
     "extra_hosts": "[a=1.2.3.4]", "gpus": "all", "logging": "{driver: x}", "pull_policy": "always", "provider": "{type: x}",
-    "storage_opt": "{size: 1g}", "sysctls": "{a: 1}", "ulimits": "{nproc: 1}", "configs": "[c]", "secrets": "[s]",
+    "storage_opt": "{size: 1g}", "sysctls": "{a: 1}", "configs": "[c]", "secrets": "[s]",
     "models": "[m]", "post_start": "[{command: x}]", "pre_start": "[{command: x}]", "pre_stop": "[{command: x}]",
     "links": "[db]", "volumes_from": "[db]", "expose": "[1]",
 }  # fmt: skip
 LISTS = {
     "cap_add",
     "cap_drop",
-    "device_cgroup_rules",
     "devices",
     "dns_opt",
     "external_links",
     "group_add",
     "security_opt",
 }
-NUMBERS = {"cpu_count", "cpu_percent", "cpu_period", "cpu_quota", "cpu_rt_period", "cpu_rt_runtime", "cpu_shares",
-           "mem_reservation", "mem_swappiness", "memswap_limit", "oom_score_adj", "shm_size"}  # fmt: skip
-FLAGS = {"oom_kill_disable", "privileged", "use_api_socket"}
+NUMBERS = {"cpu_count", "cpu_percent", "shm_size"}
+FLAGS = {"privileged", "use_api_socket"}
 REST = "  db: {image: x}\nconfigs: {c: {content: x}}\nsecrets: {s: {file: x}}\nmodels: {m: {model: x}}\n"
 
 

@@ -23,12 +23,14 @@ from typing import Any
 import anyio
 import pytest
 
+from orchestr8.backends.native.making import disk_numbers
 from orchestr8.kernel import seccomp, sockets
 from orchestr8.kernel.cgroup import CgroupTree
 from orchestr8.kernel.namespaces import CloneFlag, unshare
 from orchestr8.model.specs import ContainerSpec
 from orchestr8.runtime import bundle, messages
 from orchestr8.runtime.client import ForkserverClient, ShimClient, control_pair, read_state
+from orchestr8.runtime.limits import block_devices, oci_resources
 from orchestr8.runtime.sealed import start_forkserver
 from orchestr8.runtime.users import resolve_user
 from orchestr8.storage.overlay import OverlayMount
@@ -301,7 +303,11 @@ class Runtime:
         folder = f"{self.root}/containers/{container_id}"
         image = image or self.image
         wanted = ContainerSpec(image=f"rootfs:{image}", command=command, **spec)
-        place = self.tree.create(container_id, wanted.resources)
+        self.tree.put_below(container_id, wanted.resources.cgroup_parent)
+        resources = oci_resources(
+            wanted.resources, {path: disk_numbers(path) for path in block_devices(wanted.resources)}
+        )
+        place = self.tree.create(container_id, resources)
         passwd, group = (Path(f"{image}/etc/{name}").read_bytes() for name in ("passwd", "group"))
         for name in ("upper", "work"):
             os.makedirs(f"{folder}/{name}")
@@ -315,6 +321,7 @@ class Runtime:
             cgroup_views=self.tree.views(),
             cgroup_group=place.group,
             seccomp_path=self.seccomp_path,
+            block_devices={path: disk_numbers(path) for path in block_devices(wanted.resources)},
         )
         document = bundle.build_document(request)
         change(document)
@@ -370,7 +377,7 @@ class Runtime:
         for box in [*self.boxes, *self.also]:
             box.shim.close()
         await self.forkserver.close()
-        shims = self.tree.place("shims")
+        shims = self.tree.prepare()
         await eventually(lambda: not pids_in(shims.files), "the end of every shim")
         for container_id in self.tree.containers():
             self.tree.kill(container_id)

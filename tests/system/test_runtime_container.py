@@ -11,7 +11,8 @@ import pytest
 from orchestr8.errors import OperationFailed
 from orchestr8.kernel import sockets
 from orchestr8.kernel.libc import libc
-from orchestr8.model.specs import MountKind, MountSpec, ResourceSpec
+from orchestr8.model.limits import ResourceSpec
+from orchestr8.model.specs import MountKind, MountSpec
 from tests.requires import requires
 from tests.system.runtime_fixtures import Box, Runtime, eventually, needs_busybox
 

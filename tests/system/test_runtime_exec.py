@@ -8,7 +8,7 @@ import pytest
 
 from orchestr8.errors import OperationFailed
 from orchestr8.kernel.capabilities import DEFAULT, mask
-from orchestr8.model.specs import ResourceSpec
+from orchestr8.model.limits import ResourceSpec
 from tests.requires import requires
 from tests.system.runtime_fixtures import Runtime, alive, eventually, needs_busybox, status_of
 

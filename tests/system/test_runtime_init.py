@@ -11,7 +11,7 @@ import pytest
 
 from orchestr8.errors import OperationFailed
 from orchestr8.kernel.capabilities import DEFAULT, mask
-from orchestr8.model.specs import ResourceSpec
+from orchestr8.model.limits import ResourceSpec
 from orchestr8.runtime import messages
 from orchestr8.runtime.client import ForkserverClient
 from orchestr8.runtime.init import WAITED

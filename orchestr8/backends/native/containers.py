@@ -79,6 +79,7 @@ class Container:
         self._start_kind = EventKind.START
         self._start_follows = False
         self._removed = False
+        around.cgroups.put_below(record.id, record.spec.resources.cgroup_parent)
 
     # --- looking --------------------------------------------------------------------------------------------------
 
@@ -236,9 +237,11 @@ class Container:
         around = self._around
         await self._complete_addresses()
         record = self.record
-        shim = await self._spawn()
+        document = await self._document()
+        resources = document["linux"]["resources"]
+        shim = await self._spawn(document)
         undo.callback(shim.close)  # one that was never equipped ends with its connection
-        place = await anyio.to_thread.run_sync(around.cgroups.create, record.id, record.spec.resources)
+        place = await anyio.to_thread.run_sync(around.cgroups.create, record.id, resources)
         undo.callback(around.cgroups.remove, record.id)
         for warning in place.warnings:
             _log.warning("%s: %s", record.name, warning)
@@ -257,14 +260,14 @@ class Container:
         sockets.close_all([namespace.netns, cgroup_fd, *kept])
         return self._use(shim)
 
-    async def _spawn(self) -> ShimClient:
+    async def _spawn(self, document: dict[str, Any]) -> ShimClient:
         around, record = self._around, self.record
         order = bundle.spawn_order(
-            await self._document(),
+            document,
             container_id=record.id,
             bundle=self.bundle,
             socket_path=around.shim_socket(record.id),
-            place=around.cgroups.planned(record.id),
+            place=around.cgroups.planned(record.id, document["linux"]["resources"]),
             oom_file=around.cgroups.oom_file(record.id),
         )
         ours, theirs = control_pair()
@@ -366,9 +369,7 @@ class Container:
         with contextlib.suppress(FileNotFoundError):
             os.unlink(self._around.shim_socket(self.record.id))
         cgroups, container_id = self._around.cgroups, self.record.id
-        try:
-            cgroups.place(container_id)
-        except NotFound:
+        if not cgroups.exists(container_id):
             return
         if cgroups.pids(container_id):
             cgroups.kill(container_id)
@@ -450,6 +451,7 @@ class Container:
                     await anyio.to_thread.run_sync(around.volumes.remove, volume.name)
             await around.registry.forget(self.record, *(gone if volumes else ()))
             self._removed = True
+            around.cgroups.put_below(self.record.id, "")
             self._emit(EventKind.DESTROY)
 
     # --- adopting -------------------------------------------------------------------------------------------------

@@ -9,12 +9,13 @@ import hashlib
 import logging
 import os
 import signal
+import stat
 import time
 from collections.abc import Callable
 from typing import Any, Final
 
 from orchestr8.backends.native.networks import Networks
-from orchestr8.errors import NotFound
+from orchestr8.errors import InvalidInput, NotFound
 from orchestr8.image.reference import parse_image
 from orchestr8.image.resolve import Image, resolve
 from orchestr8.kernel import openat2
@@ -25,6 +26,7 @@ from orchestr8.model.records import ContainerRecord, Registry
 from orchestr8.model.specs import MountKind
 from orchestr8.runtime import bundle
 from orchestr8.runtime.client import ForkserverClient, read_state
+from orchestr8.runtime.limits import block_devices
 from orchestr8.runtime.users import User, read_file, resolve_user
 from orchestr8.storage.covers import CoverKind
 from orchestr8.storage.skeleton import with_skeleton
@@ -76,8 +78,9 @@ def make_bundle(around: Surroundings, record: ContainerRecord) -> dict[str, Any]
         tmpfs_covers=[(each.path, each.mode) for each in image.covers if each.kind is CoverKind.TMPFS],
         volume_paths=volume_paths,
         cgroup_views=around.cgroups.views(),
-        cgroup_group=f"{around.cgroups.parent}/{record.id}",
+        cgroup_group=around.cgroups.planned(record.id, {}).group,
         seccomp_path=around.seccomp_path,
+        block_devices={path: disk_numbers(path) for path in block_devices(record.spec.resources)},
     )
     document = bundle.build_document(request)
     files = {
@@ -110,6 +113,19 @@ def _make_bind_sources(record: ContainerRecord) -> None:
             raise NotFound(f"bind source {mount.source} does not exist", code="O8-402")
         os.makedirs(mount.source, exist_ok=True)
         _log.warning("%s: made the missing bind source %s", record.name, mount.source)
+
+
+def disk_numbers(path: str) -> tuple[int, int]:
+    """Major and minor of a block device of this machine."""
+    try:
+        found = os.stat(path)
+    except OSError as error:
+        raise NotFound(f"blkio_config names {path}: {error.strerror}", code="O8-412") from error
+    if not stat.S_ISBLK(found.st_mode):
+        raise InvalidInput(
+            f"blkio_config names {path}, which is no block device", code="O8-412", helps=["`lsblk -p` lists them"]
+        )
+    return os.major(found.st_rdev), os.minor(found.st_rdev)
 
 
 def hosts(record: ContainerRecord) -> str:

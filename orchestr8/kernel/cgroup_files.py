@@ -1,0 +1,81 @@
+"""Reading and writing the files of a cgroup filesystem: a write is a command, mkdir fills a group, rmdir empties it.
+
+Others call these by this module's name, so that tests can put a fake kernel in their place.
+"""
+
+import contextlib
+import errno
+import os
+from collections.abc import Iterator
+
+mkdir = os.mkdir
+rmdir = os.rmdir
+
+
+def ensure(directory: str) -> bool:
+    """Make a group; False when it is there already."""
+    try:
+        mkdir(directory)
+    except FileExistsError:
+        return False
+    return True
+
+
+def write(path: str, *texts: str) -> None:
+    """Each text by a write of its own: a cgroup file takes one command at a time, and is never created."""
+    fd = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
+    try:
+        for text in texts:
+            os.write(fd, text.encode())
+    finally:
+        os.close(fd)
+
+
+def read(path: str) -> str:
+    with open(path, encoding="utf-8") as file:
+        return file.read()
+
+
+def read_if_there(path: str) -> str:
+    """Also "" when the group is being removed while this looks."""
+    try:
+        return read(path)
+    except OSError as error:
+        if error.errno in {errno.ENOENT, errno.ENODEV}:
+            return ""
+        raise
+
+
+def fields(text: str) -> dict[str, int]:
+    """Lines of `name number`: cpu.stat, memory.events, memory.oom_control."""
+    found = {}
+    for line in text.splitlines():
+        name, _, value = line.rpartition(" ")
+        with contextlib.suppress(ValueError):
+            found[name] = int(value)
+    return found
+
+
+def children(directory: str) -> list[str]:
+    try:
+        with os.scandir(directory) as entries:
+            return [entry.path for entry in entries if entry.is_dir(follow_symlinks=False)]
+    except FileNotFoundError:
+        return []
+
+
+def walk(directory: str) -> Iterator[str]:
+    """The group and all below it, from the top."""
+    yield directory
+    for child in children(directory):
+        yield from walk(child)
+
+
+def pids_in(directory: str) -> list[int]:
+    """The processes of this group alone, as this process's pid namespace numbers them; 0: one from outside of it."""
+    try:
+        return [int(line) for line in read_if_there(f"{directory}/cgroup.procs").split()]
+    except OSError as error:
+        if error.errno == errno.EOPNOTSUPP:  # a threaded group, whose root lists them
+            return []
+        raise
