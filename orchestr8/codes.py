@@ -223,6 +223,15 @@ The container, stack, service or command that was named does not exist. `orchest
     "O8-405": ("a method that the path does not have", """\
 A client sent the engine a request with the wrong HTTP method. The command line never does.
 """),
+    "O8-406": ("the content of a secret or config is not to be had", """\
+Secrets and configs that services are given are read before anything is done: from the file that `file:` names (paths
+start at the directory of the stack file), or from the variable that `environment:` names, of the shell or of `.env`.
+What could not be read, or is larger than a mebibyte, is told with its place.
+"""),
+    "O8-407": ("a seccomp profile cannot be read", """\
+`security_opt: [seccomp=FILE]` names a file of this machine, from the project's directory, that holds a profile as
+Docker has them: a JSON object with `defaultAction` and `syscalls`.
+"""),
     "O8-409": ("not in this state", """\
 What is asked for cannot be done as things are now: a container that runs cannot be started, a second engine cannot use
 the directory of the first. The message says what has to change before.

@@ -15,17 +15,24 @@ if TYPE_CHECKING:
     from orchestr8.stack.load import Loaded
 
 
-def sent_document(loaded: Loaded, scale: Iterable[str] = ()) -> dict[str, Any]:
-    """The document with where it came from, and with the replicas that the command line asks for."""
-    from orchestr8.stack.origins import contents, settings
+def sent_document(loaded: Loaded, scale: Iterable[str] = (), *, complete: bool = False) -> dict[str, Any]:
+    """The document with where it came from, and with the replicas that the command line asks for.
+
+    `complete`: with all that containers are made of, the contents of files included. Raises InvalidStack for those that
+    cannot be read.
+    """
+    from orchestr8.stack.contents import digests, read_profiles
+    from orchestr8.stack.origins import settings
 
     document = dict(loaded.document)
     document["x-orchestr8"] = {
         "working_dir": loaded.working_dir,
         "config_files": list(loaded.config_files),
         "origins": settings(loaded),  # for the reasons of plans
-        "contents": contents(loaded),  # a secret that changed makes another container
+        "contents": digests(loaded),  # a secret that changed makes another container
     }
+    if complete and (profiles := read_profiles(loaded)):
+        document["x-orchestr8"]["seccomp"] = profiles
     services = document["services"]
     document["services"] = {name: _among(service, services) for name, service in services.items()}
     for name, count in map(_scale, scale):

@@ -170,38 +170,6 @@ def _leaves(node: Node) -> Iterator[Node]:
         yield node
 
 
-def contents(loaded: Loaded) -> dict[str, str]:
-    """`secrets.NAME`, `configs.NAME` → a digest of what it holds now, for those that services use."""
-    found: dict[str, str] = {}
-    for section in ("configs", "secrets"):
-        for name, each in loaded.document.get(section, {}).items():
-            given = loaded.contents.get(f"{section}.{name}", each.get("content"))
-            data = given.encode(errors="surrogateescape") if given is not None else _bytes_of(each.get("file"))
-            if data is not None:
-                found[f"{section}.{name}"] = f"sha256:{_sha256(data)}"
-    return found
-
-
-def _sha256(data: bytes) -> str:
-    from hashlib import sha256  # its import brings OpenSSL along, for the few stacks that have secrets or configs
-
-    return sha256(data).hexdigest()
-
-
-def _bytes_of(path: str | None) -> bytes | None:
-    """A file's content; None when there is none to read, which is for whoever mounts it to tell."""
-    if not path or not is_file(path):
-        return None
-    try:
-        with open(path, "rb") as file:
-            return file.read(MAX_CONTENT)
-    except OSError:
-        return None
-
-
-MAX_CONTENT = 1 << 20  # more does not fit into a secret or a config
-
-
 def _shown(origin: Origin, loaded: Loaded) -> str:
     """Readable from anywhere: relative to the project's directory when it lies below."""
     if origin.file in (STDIN, "the shell", "not set"):

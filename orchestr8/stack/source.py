@@ -56,22 +56,29 @@ def read_text(path: str, code: str, what: str) -> str:
     """The text of a file. Raises NotFound, or InvalidInput when it is there and cannot be read."""
     if path in _instead:
         return _instead[path]
+    data = read_bytes(path, code, what)
+    try:
+        return data.decode("utf-16" if data.startswith(_UTF_16) else "utf-8").removeprefix("\ufeff")
+    except UnicodeDecodeError as error:
+        message = f"{what} is not {error.encoding.upper()} text: {path}: {error.reason} at byte {error.start}"
+        raise InvalidInput(message, code=code) from error
+
+
+def read_bytes(path: str, code: str, what: str) -> bytes:
+    """What a file holds. Raises as `read_text` does."""
     try:
         data = _read(path)
-        if len(data) > MAX_BYTES:
-            raise InvalidInput(f"{what} is larger than {MAX_BYTES >> 20} MiB: {path}", code=code)
-        return data.decode("utf-16" if data.startswith(_UTF_16) else "utf-8").removeprefix("\ufeff")
     except FileNotFoundError:
         raise NotFound(f"{what} not found: {path}", code=code) from None
     except _NotAFile as error:
         raise InvalidInput(f"{what} {error}: {path}", code=code) from None
-    except UnicodeDecodeError as error:
-        message = f"{what} is not {error.encoding.upper()} text: {path}: {error.reason} at byte {error.start}"
-        raise InvalidInput(message, code=code) from error
     except OSError as error:
         raise InvalidInput(f"{what} cannot be read: {path}: {error.strerror}", code=code) from error
     except ValueError as error:  # a NUL in the path
         raise NotFound(f"{what} not found: {path!r}: {error}", code=code) from error
+    if len(data) > MAX_BYTES:
+        raise InvalidInput(f"{what} is larger than {MAX_BYTES >> 20} MiB: {path}", code=code)
+    return data
 
 
 class _NotAFile(Exception):

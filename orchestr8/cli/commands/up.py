@@ -28,7 +28,7 @@ def run(context: Context, options: Options) -> int:
     if options.wait_timeout is not None and not options.wait:
         raise UsageError("--wait-timeout needs --wait")
     loaded = context.load(options.services, acting=True)
-    document = sent_document(loaded, options.scale)
+    document = sent_document(loaded, options.scale, complete=True)
     stack = document["name"]
     wanted = up_options(options, context.environ)
     if options.dry_run:
