@@ -62,10 +62,10 @@ def make_room(limits: dict[str, Limit]) -> None:
                 put(NUMBERS[name], (soft, wanted))
             except SyscallError as error:
                 what = name.removeprefix("RLIMIT_").lower()
+                value = "unlimited" if wanted == INFINITY else wanted
                 raise OperationFailed(
-                    f"cannot raise ulimits.{what} to {wanted}: {error.strerror}",
+                    f"cannot raise ulimits.{what} to {value}: {error.strerror}; the engine's own limit is {hard}",
                     code="O8-411",
-                    notes=["no process may have more open files than /proc/sys/fs/nr_open"] if what == "nofile" else [],
                 ) from error
 
 

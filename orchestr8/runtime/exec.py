@@ -103,7 +103,7 @@ def _run(
         prctl.set_dumpable(False)
         with open(os.path.join(container.bundle, "config.json"), "rb") as document:
             config = json.load(document)
-        write_oom_score(b"%d" % config["process"].get("oomScoreAdj", 0))  # whatever the engine has
+        write_oom_score(config["process"].get("oomScoreAdj", 0))  # whatever the engine has
         seccomp_program = program.read_filter(container.seccomp)
         cgroup_enter.enter(container.cgroup_files)
         setns(init_pidfd, _JOINED)

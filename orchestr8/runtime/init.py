@@ -53,7 +53,7 @@ def run(
         for number, fd in enumerate(stdio):
             os.dup2(fd, number, inheritable=True)
         # Whatever the engine has; `launch` makes PID 1 a less likely victim later.
-        setup.write_oom_score(b"%d" % order.oom_score)
+        setup.write_oom_score(order.oom_score)
         setns(network_fd, CloneFlag.NEWNET)
         _keep_only(sync.fileno(), reaper_fd)
         cgroup_enter.enter(order.cgroup_files)

@@ -149,7 +149,7 @@ class Launch:
             (self.null,) = fds
             if self._reaper:
                 # From outside, since PID 1 has no right to it any more; and now, since what it forks would inherit it.
-                setup.write_oom_score(b"%d" % self._oom_score, self.pid)
+                setup.write_oom_score(self._oom_score, self.pid)
             with contextlib.suppress(OSError):  # killed just now: the end of the stream tells
                 sockets.send_packet(self._sync, b"go")
         elif "text" in said:

@@ -90,10 +90,14 @@ def _build(order: Spawn, config: dict[str, Any], sync: socket.socket) -> tuple[l
     return stdio, null
 
 
-def write_oom_score(value: bytes, pid: int | str = "self") -> None:
+def write_oom_score(value: int, pid: int | str = "self") -> None:
     """How likely a victim of the OOM killer a process is, and the least that it may make of that itself.
 
-    It stays what it was without CAP_SYS_RESOURCE, which lowering it needs (proc_pid_oom_score_adj(5)).
+    To go below what its parents were made needs CAP_SYS_RESOURCE (proc_pid_oom_score_adj(5)); without it, it is 0.
     """
-    with contextlib.suppress(PermissionError), open(f"/proc/{pid}/oom_score_adj", "wb", buffering=0) as score:
-        score.write(value)
+    with open(f"/proc/{pid}/oom_score_adj", "wb", buffering=0) as score:
+        try:
+            score.write(b"%d" % value)
+        except PermissionError:
+            with contextlib.suppress(PermissionError):  # the engine itself is a likely victim, and stays one
+                score.write(b"0")

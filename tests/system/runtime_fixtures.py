@@ -71,6 +71,11 @@ def status_of(pid: int | str) -> dict[str, str]:
     return {key: value.strip() for key, _, value in (line.partition(":") for line in lines)}
 
 
+def may_raise() -> bool:
+    """Does this process have CAP_SYS_RESOURCE: may it go beyond limits, and below scores, that it was given?"""
+    return bool(int(status_of("self")["CapEff"], 16) >> 24 & 1)
+
+
 def alive(pid: int) -> bool:
     try:
         return status_of(pid)["State"][0] not in "ZX"
