@@ -322,6 +322,10 @@ interpreter that is not in the image. Exit code 126, as of a shell.
     "O8-627": ("the program is not found", """\
 There is no such file in the container, or in any directory of its PATH. Exit code 127, as of a shell.
 """),
+    "O8-628": ("the content of a secret or config is not there any more", """\
+What secrets hold is sent by `up` and `run`, and kept in memory alone, so that it reaches no disk: a restart of the
+machine takes it away, and a container that needs it cannot start until `orchestr8 up` has brought it again.
+"""),
     "O8-630": ("Python cannot be run from a safe copy", """\
 Containers get a copy of the interpreter that they cannot change. This interpreter runs from no such copy: use the
 distribution's python3.

@@ -1,11 +1,11 @@
 """What the routes need from the engine, as protocols: `api` lies below `engine` and does not know how it is done."""
 
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Any, Final, Protocol
 
 from orchestr8.api.progress import Progress
-from orchestr8.model.backend import ExecSpec
+from orchestr8.model.backend import Content, ExecSpec
 from orchestr8.model.ids import ContainerName, ServiceName, StackName
 from orchestr8.model.observed import ObservedContainer
 from orchestr8.plan.options import (
@@ -43,6 +43,7 @@ class Order:
     verb: str
     options: Options
     document: dict[str, Any] | None = None
+    contents: Mapping[str, Content] = field(default_factory=dict, repr=False)  # by digest, of secrets and configs
     service: ServiceName | None = None  # of `run`
     since: float | None = None
 

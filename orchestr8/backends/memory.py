@@ -13,7 +13,7 @@ import itertools
 import os
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 
 import anyio
@@ -34,7 +34,7 @@ from orchestr8.model.actions import (
     StopContainer,
     WaitFor,
 )
-from orchestr8.model.backend import ExecHandle, ExecSpec, ProbeResult
+from orchestr8.model.backend import Content, ExecHandle, ExecSpec, ProbeResult
 from orchestr8.model.events import Event, EventKind
 from orchestr8.model.ids import ContainerId, ContainerName, NetworkName, StackName, VolumeName
 from orchestr8.model.observed import (
@@ -76,6 +76,7 @@ class MemoryBackend:
         self._containers: dict[ContainerName, _Container] = {}
         self._networks: dict[NetworkName, ObservedNetwork] = {}
         self._volumes: dict[VolumeName, ObservedVolume] = {}
+        self._contents: dict[StackName, set[str]] = {}
         self._listeners: list[Callable[[Event], None]] = []
         self._ids = itertools.count(1)
         self._pids = itertools.count(1000)
@@ -119,6 +120,15 @@ class MemoryBackend:
         await anyio.lowlevel.checkpoint()
         if image in self.missing_images:
             raise NotFound(f"image {image}: it is not there", code="O8-502")
+
+    async def keep_contents(self, stack: StackName, contents: Mapping[str, Content]) -> None:
+        await anyio.lowlevel.checkpoint()
+        self._contents.setdefault(stack, set()).update(contents)
+
+    async def drop_contents(self, stack: StackName, wanted: Collection[str]) -> None:
+        await anyio.lowlevel.checkpoint()
+        used = {each for c in self._containers.values() if c.seen.stack == stack for _, each in c.spec.contents}
+        self._contents[stack] = self._contents.get(stack, set()) & {*wanted, *used}
 
     async def apply(self, action: Action) -> None:
         await anyio.lowlevel.checkpoint()
@@ -205,6 +215,10 @@ class MemoryBackend:
         for source in (VolumeName(each.source) for each in mounts if each.source):
             if source not in self._volumes:
                 raise NotFound(f"volume {source} does not exist")
+        contents = dict(spec.contents)
+        for each in spec.files:
+            if contents.get(each.name) not in self._contents.get(action.stack, ()):
+                raise OperationFailed(f"the content of {each.name} is not there any more", code="O8-628")
         # The name follows from the container's, so that a re-created container finds its anonymous volumes again.
         anonymous = tuple(_anonymous_volume(action.name, each.target) for each in mounts if not each.source)
         for name in anonymous:

@@ -21,7 +21,7 @@ def sent_document(loaded: Loaded, scale: Iterable[str] = (), *, complete: bool =
     `complete`: with all that containers are made of, the contents of files included. Raises InvalidStack for those that
     cannot be read.
     """
-    from orchestr8.stack.contents import digests, read_profiles
+    from orchestr8.stack.contents import digests, read_contents, read_profiles
     from orchestr8.stack.origins import settings
 
     document = dict(loaded.document)
@@ -31,8 +31,8 @@ def sent_document(loaded: Loaded, scale: Iterable[str] = (), *, complete: bool =
         "origins": settings(loaded),  # for the reasons of plans
         "contents": digests(loaded),  # a secret that changed makes another container
     }
-    if complete and (profiles := read_profiles(loaded)):
-        document["x-orchestr8"]["seccomp"] = profiles
+    if complete:
+        _add_contents(document["x-orchestr8"], read_contents(loaded), read_profiles(loaded))
     services = document["services"]
     document["services"] = {name: _among(service, services) for name, service in services.items()}
     for name, count in map(_scale, scale):
@@ -41,6 +41,16 @@ def sent_document(loaded: Loaded, scale: Iterable[str] = (), *, complete: bool =
             raise no_such_service(name, services)
         document["services"] = {**services, name: _scaled(services[name], count)}
     return document
+
+
+def _add_contents(meta: dict[str, Any], files: Mapping[str, bytes], profiles: Mapping[str, Any]) -> None:
+    """`files`: what secrets and configs hold, in base64. The engine takes it out again before it stores the document."""
+    if files:
+        from base64 import b64encode  # only for the few stacks that have any
+
+        meta["files"] = {name: b64encode(data).decode() for name, data in files.items()}
+    if profiles:
+        meta["seccomp"] = dict(profiles)
 
 
 def _among(service: dict[str, Any], services: Mapping[str, Any]) -> dict[str, Any]:

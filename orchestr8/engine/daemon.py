@@ -105,7 +105,7 @@ class Engine:
             await keeping.start(remove_finished, backend, bus, name="finished one-offs")
             async with anyio.create_task_group() as serving:
                 async with anyio.create_task_group() as work:
-                    stacks = Stacks(store, reconciler, bus, work)
+                    stacks = Stacks(store, backend, reconciler, bus, work)
                     unfinished = stacks.unfinished(after_crash=self._after_crash)
                     await keeping.start(reconciler.serve, unfinished, self._after_crash, name="reconciler")
                     stacks.conclude_unfinished()

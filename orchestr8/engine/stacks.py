@@ -26,7 +26,8 @@ from orchestr8.engine.bus import Bus
 from orchestr8.engine.intents import Doing, Goal, Intent, after_order, down_options
 from orchestr8.engine.oneoffs import REMOVE_WHEN_DONE
 from orchestr8.engine.store import Store
-from orchestr8.errors import Conflict, InvalidInput, NotFound, OperationFailed, Unavailable
+from orchestr8.errors import Conflict, InvalidInput, NotFound, OperationFailed, Orchestr8Error, Unavailable
+from orchestr8.model.backend import Backend
 from orchestr8.model.ids import ContainerName, StackName
 from orchestr8.model.observed import ContainerState, ObservedContainer, Snapshot
 from orchestr8.model.specs import Desired
@@ -67,8 +68,11 @@ BESIDE = frozenset({"kill"})  # not even for a `stop`
 class Stacks:
     """`api.services.StackService`. Work is done in `tasks`, so that it does not end with the request that began it."""
 
-    def __init__(self, store: Store, reconciler: Reconciler, bus: Bus, tasks: anyio.abc.TaskGroup) -> None:
+    def __init__(
+        self, store: Store, backend: Backend, reconciler: Reconciler, bus: Bus, tasks: anyio.abc.TaskGroup
+    ) -> None:
         self._store = store
+        self._backend = backend
         self._reconciler = reconciler
         self._bus = bus
         self._tasks = tasks
@@ -221,6 +225,7 @@ class Stacks:
         self._working[stack] += 1
         doing = Doing.of(order, time.time() if order.since is None else order.since)
         try:
+            await self._backend.keep_contents(stack, order.contents)
             await self._remember(order, desired, doing)
             await self._reconciler.run(
                 stack,
@@ -232,6 +237,7 @@ class Stacks:
             progress.put(await self._conclude(order, desired))
             log.info("%s %s: done", verb, stack)
             await self._done(stack, doing)
+            await self._drop_contents(order)
         except anyio.get_cancelled_exc_class():
             progress.put(_error_line(Unavailable("the engine is ending; the next one goes on with this")))
             raise
@@ -252,6 +258,17 @@ class Stacks:
             intent = dataclasses.replace(intent, doing=doing)
         if intent is not None and intent != before:
             await self._store.save_intent(intent)
+
+    async def _drop_contents(self, order: Order) -> None:
+        """Forget secrets and configs that are of no use any more, unless another command needs what it brought."""
+        if order.verb in {"up", "down"} and self._working[order.stack] == 1:
+            intent = self._store.intents.get(order.stack)
+            document = (intent.document if intent is not None else None) or {}
+            wanted = (document.get("x-orchestr8") or {}).get("contents") or {}
+            try:
+                await self._backend.drop_contents(order.stack, wanted.values())
+            except (Orchestr8Error, OSError) as error:  # the next command tries again
+                log.warning("stack %s: not all that secrets and configs held is forgotten: %s", order.stack, error)
 
     async def _done(self, stack: StackName, doing: Doing | None) -> None:
         """Nothing is left to do of this command, unless another one has come since."""

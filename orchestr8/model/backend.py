@@ -4,9 +4,9 @@ Two implementations: `backends.native` (this machine) and `backends.memory` (a v
 contract tests, `tests/backends/contract.py`.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from orchestr8.model.actions import Action
 from orchestr8.model.events import Event
@@ -37,6 +37,13 @@ class ExecSpec:
     stdin: bool = True
 
 
+class Content(NamedTuple):
+    """What a secret or config holds."""
+
+    data: bytes
+    secret: bool  # never to be written to a disk
+
+
 class ExecHandle(Protocol):
     """A program started by `Backend.exec`. It belongs to the container's shim: dropping the handle ends nothing."""
 
@@ -58,6 +65,17 @@ class Backend(Protocol):
 
     async def check_image(self, image: str) -> None:
         """Raise when no container can be made of this reference, before one that runs is stopped for the sake of it."""
+        ...
+
+    async def keep_contents(self, stack: StackName, contents: Mapping[str, Content]) -> None:
+        """Have these at hand, by digest, for containers of `stack` that are yet to be created or started.
+
+        Secrets are gone with the machine's memory: a start that needs one which is lost fails with O8-628.
+        """
+        ...
+
+    async def drop_contents(self, stack: StackName, wanted: Collection[str]) -> None:
+        """Forget what is neither `wanted` nor named by a container of `stack`."""
         ...
 
     async def apply(self, action: Action) -> None:

@@ -57,6 +57,17 @@ class MountSpec:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class FileSpec:
+    """A secret or config that the container is given as a file. What it holds is known by its digest alone."""
+
+    name: str  # "secrets.NAME" or "configs.NAME", as in `ContainerSpec.contents`
+    target: str  # absolute, in the container
+    uid: int = 0
+    gid: int = 0
+    mode: int = 0o444
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PortSpec:
     target: int
     published_first: int = 0  # 0: any free port
@@ -96,6 +107,7 @@ class ContainerSpec:
     restart: RestartPolicy = RestartPolicy()
     healthcheck: HealthcheckSpec | None = None
     resources: ResourceSpec = ResourceSpec()
+    files: tuple[FileSpec, ...] = ()  # sorted by target
     contents: Pairs = ()  # `secrets.NAME`, `configs.NAME` -> a digest of the content that it had
     # `environment.LOG_LEVEL` -> `stack.yml:12`: for the reasons of plans; another place is no other container
     origins: Pairs = field(default=(), compare=False)

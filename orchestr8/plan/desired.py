@@ -6,7 +6,7 @@ a document that some other client wrote. Whether things exist on this machine is
 
 import dataclasses
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Any
 
 from orchestr8.errors import InvalidInput
 from orchestr8.model import labels
@@ -18,8 +18,6 @@ from orchestr8.model.specs import (
     Dependency,
     Desired,
     HealthcheckSpec,
-    MountKind,
-    MountSpec,
     NetworkSpec,
     Pairs,
     PortSpec,
@@ -28,8 +26,9 @@ from orchestr8.model.specs import (
 )
 from orchestr8.plan.confighash import config_hash
 from orchestr8.plan.limits import resources_of
+from orchestr8.plan.mounts import files_of, mounts_of
 from orchestr8.plan.order import find_cycle
-from orchestr8.plan.values import duration_s, mode_bits, restart_policy, size_bytes
+from orchestr8.plan.values import duration_s, restart_policy
 
 __all__ = ["build_desired", "config_hash"]
 
@@ -138,8 +137,6 @@ def _container(
     volumes: Mapping[str, VolumeSpec],
 ) -> ContainerSpec:
     environment = content.get("environment") or {}
-    mounts = [_mount(stack, f"{where}.volumes", each, volumes) for each in content.get("volumes") or ()]
-    mounts += [_tmpfs(f"{where}.tmpfs", each) for each in _listed(content.get("tmpfs"))]
     attachments = [_attachment(where, name, each or {}, networks) for name, each in _networks_of(content).items()]
     return ContainerSpec(
         image=_text(content, "image", where),
@@ -154,7 +151,8 @@ def _container(
         tty=bool(content.get("tty")),
         stdin_open=bool(content.get("stdin_open")),
         read_only=bool(content.get("read_only")),
-        mounts=tuple(sorted(mounts, key=lambda each: each.target)),  # so that parents come before children
+        mounts=mounts_of(stack, where, content, volumes),
+        files=files_of(where, content),
         networks=tuple(sorted(attachments, key=lambda each: each.network)),
         ports=tuple(sorted((_port(where, each) for each in content.get("ports") or ()), key=_port_order)),
         labels=_pairs(content.get("labels") or {}),
@@ -175,43 +173,6 @@ def _attachment(where: str, key: str, content: Document, networks: Mapping[str, 
     if key not in networks:
         raise InvalidInput(f"{where}: network {key!r} is not declared under `networks`", code="O8-203")
     return AttachmentSpec(network=networks[key].name, aliases=tuple(map(str, content.get("aliases") or ())))
-
-
-def _mount(stack: StackName, where: str, content: Document, volumes: Mapping[str, VolumeSpec]) -> MountSpec:
-    kind = MountKind(content["type"])
-    target = str(content["target"])
-    tmpfs = content.get("tmpfs") or {}
-    source = str(content.get("source") or "")
-    if kind is MountKind.VOLUME and source:
-        source = volumes[source].name if source in volumes else f"{stack}_{source}"
-    return MountSpec(
-        kind=kind,
-        target=target,
-        source=source,
-        read_only=bool(content.get("read_only")),
-        create_host_path=bool((content.get("bind") or {}).get("create_host_path", True)),
-        nocopy=bool((content.get("volume") or {}).get("nocopy")),
-        size_bytes=size_bytes(tmpfs.get("size") or 0, f"{where}: {target}: size"),
-        mode=mode_bits(tmpfs.get("mode", _TMPFS_MODE), f"{where}: {target}: mode"),
-    )
-
-
-_TMPFS_MODE: Final = 0o1777
-
-
-def _tmpfs(where: str, text: str) -> MountSpec:
-    """The short form `/run:size=64m,mode=755,noexec`."""
-    target, _, rest = text.partition(":")
-    options = [each for each in rest.split(",") if each]
-    named = {key: value for key, found, value in (each.partition("=") for each in options) if found}
-    return MountSpec(
-        kind=MountKind.TMPFS,
-        target=target,
-        read_only="ro" in options,
-        size_bytes=size_bytes(named.get("size", 0), f"{where}: {target}: size"),
-        mode=mode_bits(named.get("mode", _TMPFS_MODE), f"{where}: {target}: mode"),
-        options=tuple(each for each in options if each not in {"ro", "rw"} and not each.startswith(("size=", "mode="))),
-    )
 
 
 def _port(where: str, content: Document) -> PortSpec:
@@ -265,10 +226,6 @@ def _dependencies(content: Mapping[str, Any]) -> tuple[Dependency, ...]:
 
 def _command(value: Any) -> tuple[str, ...] | None:
     return None if value is None else tuple(map(str, value))
-
-
-def _listed(value: Any) -> list[str]:
-    return [value] if isinstance(value, str) else list(value or ())
 
 
 def _pairs(content: Mapping[str, Any]) -> Pairs:

@@ -155,6 +155,8 @@ def _changes_of(name: str, before: Any, after: Any) -> Iterator[_Change]:
             yield from _changed(f"{key}.", dict.fromkeys(before, _UNSET), dict.fromkeys(after, _UNSET))
         case "mounts":
             yield from _changed(f"{key}.", _by(before, "target"), _by(after, "target"))
+        case "files":  # by what they are called in the stack file
+            yield from _changed("", _grouped(before), _grouped(after))
         case "networks":
             yield from _changed(f"{key}.", _by(before, "network"), _by(after, "network"))
         case "resources":
@@ -173,6 +175,10 @@ def _changed(prefix: str, before: dict[str, Any], after: dict[str, Any]) -> Iter
     for each in sorted({*before, *after}):
         if before.get(each) != after.get(each):
             yield _Change(f"{prefix}{each}", before.get(each), after.get(each))
+
+
+def _grouped(files: tuple[Any, ...]) -> dict[str, Any]:
+    return {each.name: [other for other in files if other.name == each.name] for each in files}
 
 
 def _by(items: tuple[Any, ...], field: str) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """A container's bundle: the OCI document that set-up consumes, and what the shim is told of it. Pure, but for `write`.
 
 The document is a valid OCI runtime-spec `config.json`; what OCI has no field for stands in annotations. Defaults are
-Docker's (moby `oci/defaults.go`, `profiles`): mounts, masks, capabilities, devices.
+Docker's (moby `oci/defaults.go`, `profiles`): masks, capabilities, devices. Mounts are `oci_mounts`'.
 """
 
 import json
@@ -13,9 +13,10 @@ from typing import Any, Final
 from orchestr8.errors import InvalidInput, Unsupported
 from orchestr8.kernel.capabilities import oci_capabilities
 from orchestr8.kernel.cgroup import CgroupPlace
-from orchestr8.model.specs import ContainerSpec, MountKind, MountSpec
+from orchestr8.model.specs import ContainerSpec
 from orchestr8.runtime.limits import oci_resources, oci_rlimits
 from orchestr8.runtime.messages import Spawn
+from orchestr8.runtime.oci_mounts import oci_mounts
 from orchestr8.runtime.rootfs import CGROUP_MOUNTS, OVERLAY
 from orchestr8.runtime.users import User
 
@@ -30,21 +31,6 @@ _INITS: Final = {
     *("/init", "/sbin/init", "/usr/sbin/init", "/lib/systemd/systemd", "/usr/lib/systemd/systemd", "systemd"),
     *("tini", "tini-static", "dumb-init", "docker-init", "catatonit", "s6-svscan", "runit-init", "openrc-init"),
 }
-_SAFE: Final = ("nosuid", "noexec", "nodev")
-_MOUNTS: Final = (
-    {"destination": "/proc", "type": "proc", "source": "proc", "options": [*_SAFE]},
-    {"destination": "/dev", "type": "tmpfs", "source": "tmpfs", "options": ["nosuid", "strictatime", "mode=755", "size=65536k"]},
-    {
-        "destination": "/dev/pts",
-        "type": "devpts",
-        "source": "devpts",
-        "options": ["nosuid", "noexec", "newinstance", "ptmxmode=0666", "mode=0620", "gid=5"],
-    },
-    {"destination": "/dev/shm", "type": "tmpfs", "source": "shm", "options": [*_SAFE, "mode=1777", "size=65536k"]},
-    {"destination": "/dev/mqueue", "type": "mqueue", "source": "mqueue", "options": [*_SAFE]},
-    {"destination": "/sys", "type": "sysfs", "source": "sysfs", "options": [*_SAFE, "ro"]},
-    {"destination": "/sys/fs/cgroup", "type": "cgroup", "source": "cgroup", "options": [*_SAFE, "ro"]},
-)  # fmt: skip
 _MASKED: Final = (
     *("/proc/acpi", "/proc/asound", "/proc/interrupts", "/proc/kcore", "/proc/keys", "/proc/latency_stats"),
     *("/proc/sched_debug", "/proc/scsi", "/proc/timer_list", "/proc/timer_stats"),
@@ -72,6 +58,7 @@ class BundleRequest:
     files: Mapping[str, str] = field(default_factory=dict)  # path in the container → host file, bound read-write
     tmpfs_covers: Sequence[tuple[str, int]] = ()  # (path in the container, mode)
     volume_paths: Mapping[str, str] = field(default_factory=dict)  # target of a volume mount → its directory
+    granted_paths: Sequence[str] = ()  # one host file for each of `spec.files`
     cgroup_views: Sequence[tuple[str, str, str]] = ()  # see CgroupTree.views
     cgroup_group: str = ""
     seccomp_path: str = ""
@@ -138,7 +125,7 @@ def build_document(request: BundleRequest) -> dict[str, Any]:
         },
         "root": {"path": ROOTFS, "readonly": spec.read_only},
         "hostname": spec.hostname or request.container_id,
-        "mounts": _mounts(request),
+        "mounts": oci_mounts(request),
         "linux": {
             "namespaces": [{"type": kind} for kind in _NAMESPACES if kind not in _shared(spec)],
             "cgroupsPath": f"/{request.cgroup_group}",
@@ -159,42 +146,6 @@ def build_document(request: BundleRequest) -> dict[str, Any]:
 def _shared(spec: ContainerSpec) -> set[str]:
     """The namespaces that are the host's."""
     return {"cgroup"} if spec.resources.host_cgroup else set()
-
-
-def _mounts(request: BundleRequest) -> list[dict[str, Any]]:
-    """Ours first, then covers, then the user's from the root downwards, so that no mount hides a later one's target."""
-    wanted = sorted(request.spec.mounts, key=lambda each: (each.target.rstrip("/").count("/"), each.target))
-    taken = {"/" + os.path.normpath(each.target).lstrip("/") for each in wanted}  # normpath keeps the "//" of "//proc"
-    for target in taken:
-        if target == "/proc" or target.startswith("/proc/") or target == "/":
-            raise InvalidInput(
-                f"nothing can be mounted on {target} of a container",
-                code="O8-621",
-                helps=["a mount there could show programs a false view of the kernel"],
-            )
-    mounts: list[dict[str, Any]] = [dict(entry) for entry in _MOUNTS if entry["destination"] not in taken - {"/dev"}]
-    mounts += [
-        {"destination": path, "type": "tmpfs", "source": "tmpfs", "options": ["nosuid", "nodev", f"mode={mode:o}"]}
-        for path, mode in request.tmpfs_covers
-        if path not in taken
-    ]
-    mounts += [
-        {"destination": target, "type": "bind", "source": source, "options": ["bind", "rprivate"]}
-        for target, source in request.files.items()
-        if target not in taken
-    ]
-    mounts += [_user_mount(request, each) for each in wanted]
-    return mounts
-
-
-def _user_mount(request: BundleRequest, mount: MountSpec) -> dict[str, Any]:
-    access = ["ro"] if mount.read_only else ["rw"]
-    if mount.kind is MountKind.TMPFS:
-        size = [f"size={mount.size_bytes}"] if mount.size_bytes else []
-        options = [*_SAFE, *access, f"mode={mount.mode:o}", *size, *mount.options]
-        return {"destination": mount.target, "type": "tmpfs", "source": "tmpfs", "options": options}
-    source = request.volume_paths[mount.target] if mount.kind is MountKind.VOLUME else mount.source
-    return {"destination": mount.target, "type": "bind", "source": source, "options": ["rbind", "rprivate", *access]}
 
 
 def check(document: Mapping[str, Any]) -> None:

@@ -14,6 +14,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, Final
 
+    from orchestr8.stack.support import SupportLook
+
 SECRETS_FOLDER: Final = "/run/secrets/"
 _NO_STORE: Final = "a cluster's store of secrets fills it in; there is none here"
 
@@ -80,6 +82,14 @@ class Grant(Short):
             "mode": now(OctalMode()),
         }, required=("source",)))  # fmt: skip
         self.folder = folder
+
+    def support(self, node: Node, where: str, look: SupportLook) -> None:
+        """Owners are numbers: whose names would count, the machine's or the image's, nobody says."""
+        for key in ("uid", "gid"):
+            value = node.items.get(key) if isinstance(node, Mapping) else None
+            text = str(value.plain()) if value else "0"
+            if value and not (text.isascii() and text.isdigit() and int(text) < 2**32 - 1):
+                look.impossible(value, f"`{where}.{key}`: `{text}` is not the number of a user or group")
 
     def expand(self, node: Scalar, where: str, run: Reading) -> Node | None:
         if not node.value:

@@ -20,12 +20,13 @@ from orchestr8.model.actions import (
     StartContainer,
     StopContainer,
 )
-from orchestr8.model.backend import Backend, ExecSpec
+from orchestr8.model.backend import Backend, Content, ExecSpec
 from orchestr8.model.events import EventKind
 from orchestr8.model.ids import ContainerName, StackName
 from orchestr8.model.observed import ContainerState
 from orchestr8.model.specs import (
     AttachmentSpec,
+    FileSpec,
     MountKind,
     MountSpec,
     PortSpec,
@@ -352,6 +353,30 @@ async def test_an_anonymous_volume_is_carried_over_unless_it_is_removed_too(benc
     assert list((await bench.backend.observe(STACK)).volumes) == [first]
     await bench.remove(volumes=True)
     assert (await bench.backend.observe(STACK)).volumes == {}
+
+
+# --- secrets and configs ------------------------------------------------------------------------------------------
+
+
+async def test_a_content_is_needed_until_the_container_is_made_and_kept_as_long_as_one_names_it(bench: Bench) -> None:
+    digest = "sha256:" + "1" * 64
+    given: dict[str, object] = {
+        "files": (FileSpec(name="secrets.key", target="/run/secrets/key"),),
+        "contents": (("secrets.key", digest),),
+    }
+    with pytest.raises(OperationFailed) as caught:
+        await bench.create(**given)
+    assert caught.value.code == "O8-628"
+    await bench.backend.keep_contents(STACK, {digest: Content(b"x", secret=True)})
+    await bench.create(**given)
+    await bench.backend.drop_contents(STACK, ())
+    await bench.remove()
+    await bench.create(**given)
+    await bench.remove()
+    await bench.backend.drop_contents(STACK, ())
+    with pytest.raises(OperationFailed):
+        await bench.create(**given)
+    await bench.remove()
 
 
 # --- programs beside the container's own --------------------------------------------------------------------------

@@ -1,6 +1,7 @@
 """Every example from `up` to `down -v`, as root, with a check of what it is there to show."""
 
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
@@ -57,6 +58,23 @@ def test_the_volumes_hold_what_they_promise(scenario: Tell) -> None:
     story.step("up -d", eventually(log("counter", "starts: 3\n")))
     story.step("down -v")
     story.step("up -d", eventually(log("counter", "starts: 1\n")))
+
+
+def test_secrets_and_configs_come_to_their_places_and_a_changed_one_is_named(scenario: Tell) -> None:
+    story = scenario(example="secrets", environment={"LEVEL": "debug"})
+    expected = (
+        "signer at your service\n",
+        "/run/secrets/signing-key: -r--------, of 1000:1000\n",
+        "/etc/signer/database: -r--r-----, of 0:1000\n",
+        "level debug, database at db/keys\n",
+        "in the environment: False\n",
+    )
+    story.step("up -d", eventually(log("signer", *expected, "hello is signed c219a5a50bccdf10\n")))
+    story.step("config", lambda _, result: "shown" if "only-a-demo" in result.out else "")
+    Path(story.directory, "keys", "signing.key").write_text("another\n", encoding="utf-8")
+    story.step("plan", out("secrets.signing-key changed"), lambda _, result: "shown" if "another" in result.out else "")
+    story.step("up -d", eventually(log("signer", "hello is signed 977e514a4444e09f\n")))
+    story.step("down", containers())
 
 
 def test_a_service_starts_when_the_one_it_needs_is_healthy(scenario: Tell) -> None:

@@ -92,6 +92,8 @@ IN_EFFECT = {
     "ports",
     "volumes",
     "tmpfs",
+    "configs",
+    "secrets",
     "networks",
     "labels",
     "stop_signal",
@@ -139,7 +141,7 @@ VALUES = {
     "annotations": "{a: b}", "attach": "false", "build": ".",
     "credential_spec": "{file: x}", "depends_on": "[]", "develop": "{watch: [{path: x, action: rebuild}]}",
     "extra_hosts": "[a=1.2.3.4]", "gpus": "all", "logging": "{driver: x}", "pull_policy": "always", "provider": "{type: x}",
-    "storage_opt": "{size: 1g}", "sysctls": "{a: 1}", "configs": "[c]", "secrets": "[s]",
+    "storage_opt": "{size: 1g}", "sysctls": "{a: 1}",
     "models": "[m]", "post_start": "[{command: x}]", "pre_start": "[{command: x}]", "pre_stop": "[{command: x}]",
     "links": "[db]", "volumes_from": "[db]", "expose": "[1]",
 }  # fmt: skip

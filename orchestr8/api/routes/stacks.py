@@ -4,11 +4,13 @@ import re
 import time
 from typing import Any, Final
 
+from orchestr8.api.contents import split_contents
 from orchestr8.api.router import Route
 from orchestr8.api.services import OPTIONS, Order, StackService
 from orchestr8.api.status import status_text
 from orchestr8.api.values import decoded, json_body, json_response, member, texts
 from orchestr8.errors import InvalidInput
+from orchestr8.model.backend import Content
 from orchestr8.model.codec import to_json
 from orchestr8.model.ids import ContainerName, ServiceName, StackName
 from orchestr8.plan.options import OneOff
@@ -73,10 +75,12 @@ def stack_name(text: str) -> StackName:
 
 
 def order(stack: str, verb: str, body: dict[str, Any], options: dict[str, Any]) -> Order:
+    document, contents = document_of(body, stack)
     return Order(
         stack=stack_name(stack),
         verb=verb,
-        document=document_of(body, stack),
+        document=document,
+        contents=contents,
         options=decoded(OPTIONS[verb], options, "options"),
         since=member(body, "since", float, None),
     )
@@ -103,16 +107,25 @@ def run_order(stack: str, body: dict[str, Any]) -> Order:
     service = member(body, "service", str, "")
     if not service:
         raise InvalidInput("service: which one is to be run?")
-    document = document_of(body, stack)
-    return Order(stack=stack_name(stack), verb="run", document=document, options=one_off, service=ServiceName(service))
+    document, contents = document_of(body, stack)
+    return Order(
+        stack=stack_name(stack),
+        verb="run",
+        document=document,
+        contents=contents,
+        options=one_off,
+        service=ServiceName(service),
+    )
 
 
-def document_of(body: dict[str, Any], stack: str) -> dict[str, Any] | None:
-    """The body's canonical document, which must be of the stack that the path names."""
+def document_of(body: dict[str, Any], stack: str) -> tuple[dict[str, Any] | None, dict[str, Content]]:
+    """The body's canonical document, which must be of the stack that the path names, and what came with it."""
     document: dict[str, Any] | None = member(body, "document", dict, None)
-    if document is not None and document.get("name") != stack:
+    if document is None:
+        return None, {}
+    if document.get("name") != stack:
         raise InvalidInput(f"the document is of stack {document.get('name')!r}, not of {stack!r}")
-    return document
+    return split_contents(document)
 
 
 def _pairs(options: dict[str, Any], name: str) -> tuple[tuple[str, str], ...]:

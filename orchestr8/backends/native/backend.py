@@ -11,7 +11,7 @@ import re
 import shutil
 import socket
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Mapping
 from typing import Final
 
 import anyio
@@ -29,7 +29,7 @@ from orchestr8.kernel.cgroup import CgroupTree
 from orchestr8.kernel.rlimit import limit_descriptors, raise_descriptors
 from orchestr8.model import actions
 from orchestr8.model.actions import Action
-from orchestr8.model.backend import ExecHandle, ExecSpec, ProbeResult
+from orchestr8.model.backend import Content, ExecHandle, ExecSpec, ProbeResult
 from orchestr8.model.events import Event, EventKind
 from orchestr8.model.ids import ContainerId, ContainerName, NetworkName, StackName, VolumeName
 from orchestr8.model.observed import ObservedNetwork, ObservedVolume, Snapshot, guests
@@ -38,6 +38,7 @@ from orchestr8.network.manager import NetworkManager
 from orchestr8.runtime.client import ForkserverClient, read_state
 from orchestr8.runtime.messages import Configure
 from orchestr8.runtime.sealed import remove_rehearsals, start_forkserver
+from orchestr8.storage.contents import ContentStore
 from orchestr8.storage.snapshots import SnapshotStore
 from orchestr8.storage.trash import Trash
 from orchestr8.storage.volumes import VolumeStore
@@ -69,6 +70,7 @@ class NativeBackend:
         self._manager = NetworkManager(instance=instance)
         self._networks = Networks(self._manager, registry)
         self._volumes = VolumeStore(root)
+        self._contents = ContentStore(root, run_dir)
         self._trash = Trash(root)
         self._listeners: list[Callable[[Event], None]] = []
         self._containers: dict[ContainerName, Container] = {}
@@ -95,6 +97,7 @@ class NativeBackend:
             registry=registry,
             snapshots=SnapshotStore(root),
             volumes=self._volumes,
+            contents=self._contents,
             networks=self._networks,
             cgroups=self._cgroups,
             forkserver=ForkserverClient(start, configure, engine=engine),
@@ -162,6 +165,9 @@ class NativeBackend:
         for name in os.listdir(f"{self._run_dir}/shims"):
             if name not in live:
                 os.unlink(f"{self._run_dir}/shims/{name}")
+        for name in self._contents.containers():
+            if name not in live:
+                self._contents.revoke(name)
         for name in self._volumes.names():
             if name not in self._registry.volumes and _ANONYMOUS.fullmatch(name):  # of a creation that never ended
                 self._volumes.remove(name)
@@ -286,6 +292,15 @@ class NativeBackend:
 
     async def check_image(self, image: str) -> None:
         await anyio.to_thread.run_sync(resolve, parse_image(image), self._around.root)
+
+    async def keep_contents(self, stack: StackName, contents: Mapping[str, Content]) -> None:
+        if contents:
+            await anyio.to_thread.run_sync(self._contents.keep, stack, contents)
+
+    async def drop_contents(self, stack: StackName, wanted: Collection[str]) -> None:
+        records = [each.record for each in self._containers.values() if each.record.stack == stack]
+        used = {digest for record in records for _, digest in record.spec.contents}
+        await anyio.to_thread.run_sync(self._contents.drop, stack, {*wanted, *used})
 
     async def apply(self, action: Action) -> None:
         self._acting += 1

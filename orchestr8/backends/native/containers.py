@@ -22,6 +22,7 @@ from orchestr8.backends.native.making import (
     Surroundings,
     anonymous_volume,
     command_line,
+    grant_files,
     make_bundle,
     write_hosts,
 )
@@ -239,6 +240,8 @@ class Container:
         record = self.record
         document = await self._document()
         resources = document["linux"]["resources"]
+        if record.spec.files:
+            await anyio.to_thread.run_sync(grant_files, around, record)
         shim = await self._spawn(document)
         undo.callback(shim.close)  # one that was never equipped ends with its connection
         place = await anyio.to_thread.run_sync(around.cgroups.create, record.id, resources)
@@ -441,6 +444,7 @@ class Container:
             await self._release()
             around = self._around
             await anyio.to_thread.run_sync(around.snapshots.remove, self.record.id)
+            await anyio.to_thread.run_sync(around.contents.revoke, self.record.id)
             gone = [
                 around.registry.volumes[name]
                 for name in self.record.anonymous_volumes

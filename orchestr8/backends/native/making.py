@@ -28,6 +28,7 @@ from orchestr8.runtime import bundle
 from orchestr8.runtime.client import ForkserverClient, read_state
 from orchestr8.runtime.limits import block_devices
 from orchestr8.runtime.users import User, read_file, resolve_user
+from orchestr8.storage.contents import ContentStore
 from orchestr8.storage.covers import CoverKind
 from orchestr8.storage.skeleton import with_skeleton
 from orchestr8.storage.snapshots import SnapshotStore
@@ -46,6 +47,7 @@ class Surroundings:
     registry: Registry
     snapshots: SnapshotStore
     volumes: VolumeStore
+    contents: ContentStore
     networks: Networks
     cgroups: CgroupTree
     forkserver: ForkserverClient
@@ -77,6 +79,7 @@ def make_bundle(around: Surroundings, record: ContainerRecord) -> dict[str, Any]
         files={f"/etc/{name}": f"{folder}/{name}" for name in ("hostname", "hosts", "resolv.conf")},
         tmpfs_covers=[(each.path, each.mode) for each in image.covers if each.kind is CoverKind.TMPFS],
         volume_paths=volume_paths,
+        granted_paths=grant_files(around, record),
         cgroup_views=around.cgroups.views(),
         cgroup_group=around.cgroups.planned(record.id, {}).group,
         seccomp_path=around.seccomp_path,
@@ -103,6 +106,11 @@ def _fill_volumes(around: Surroundings, record: ContainerRecord, image: Image) -
         if not mount.nocopy:
             around.volumes.seed(name, image.lowerdirs, mount.target, image.covers)
     return paths
+
+
+def grant_files(around: Surroundings, record: ContainerRecord) -> list[str]:
+    """The secrets and configs of a container, as files to mount: those that a restart of the machine took, again."""
+    return around.contents.grant(record.stack, record.id, record.spec.files, dict(record.spec.contents))
 
 
 def _make_bind_sources(record: ContainerRecord) -> None:

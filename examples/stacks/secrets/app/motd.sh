@@ -1,0 +1,2 @@
+#!/bin/sh
+echo "signer at your service"
