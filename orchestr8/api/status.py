@@ -1,11 +1,11 @@
 """A container's state in Docker's words, as `ps` shows it. Pure; the time is passed in.
 
-The words are those of moby `container/state.go`.
+The words are those of moby `container/state.go`, and why where that says only 137.
 """
 
 from typing import Final
 
-from orchestr8.model.observed import ContainerState, Health, ObservedContainer
+from orchestr8.model.observed import ContainerState, Health, ObservedContainer, lack_of_memory
 from orchestr8.wire.durations import human_duration
 
 _HEALTH: Final = {
@@ -23,4 +23,5 @@ def status_text(container: ObservedContainer, now: float, *, restarting: bool = 
     if container.state is ContainerState.CREATED:
         return "Created"
     word = "Restarting" if restarting else "Exited"
-    return f"{word} ({container.exit_code or 0}) {human_duration(now - container.finished_at)} ago"
+    ended = f"{word} ({container.exit_code or 0}) {human_duration(now - container.finished_at)} ago"
+    return ", ".join(filter(None, (ended, lack_of_memory(container))))

@@ -83,11 +83,15 @@ class LogView:
         if "name" in news:
             self._names[source] = str(news["name"])
             self._align()
+        name = self._names.get(source, "a container")
         if "exited" in news:
-            name = self._names.get(source, "a container")
+            why = f", {news['why']}" if news.get("why") else ""
             again = " (restarting)" if news.get("restarting") else ""
             self._finish_line(pieces)
-            pieces.append(f"{self._painted(source, name)} exited with code {news['exited']}{again}\n".encode())
+            pieces.append(f"{self._painted(source, name)} exited with code {news['exited']}{why}{again}\n".encode())
+        if "felt" in news:
+            self._finish_line(pieces)
+            pieces.append(f"{self._painted(source, name)} is {news['felt']}; a process of it is killed\n".encode())
 
     def _align(self) -> None:
         """All prefixes as wide as the longest name that is known by now."""

@@ -12,6 +12,7 @@ import contextlib
 import itertools
 import json
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -28,7 +29,7 @@ from orchestr8.errors import NotFound, Orchestr8Error
 from orchestr8.model.backend import Backend
 from orchestr8.model.events import Event, EventKind
 from orchestr8.model.ids import ContainerId
-from orchestr8.model.observed import ContainerState, ObservedContainer
+from orchestr8.model.observed import ContainerState, ObservedContainer, lack_of_memory
 from orchestr8.runtime.logs import LogReader
 from orchestr8.wire.http import Send
 
@@ -213,15 +214,21 @@ class _Client:
         for each in found:
             with contextlib.suppress(NotFound):  # removed since the look: the next one tells
                 await self._see(each.container)
+        ended_too = {event.id for event in events if event.kind is EventKind.DIE}
         for event in events:
             source = self._sources.get(event.id)
-            if event.kind is EventKind.DIE and source is not None and not source.over:
-                await self._announce_end(source, listed.get(event.id), event.attributes.get("exitCode", ""))
+            if source is None or source.over:
+                continue
+            if event.kind is EventKind.DIE:
+                await self._announce_end(source, listed.get(event.id), event.attributes)
+            elif event.kind is EventKind.OOM and event.id not in ended_too:
+                news = {"source": source.number, "felt": event.attributes.get("why", "")}
+                await self._send(announcement(json.dumps(news).encode(), source.number))
         for container_id, source in self._sources.items():
             now = listed.get(container_id)
             ended = now is None or now.container.state is ContainerState.EXITED
             if ended and not source.over:
-                await self._announce_end(source, now, "")  # its event has not come yet, or was lost
+                await self._announce_end(source, now, {})  # its event has not come yet, or was lost
         goes_on = working or any(each.restarting or each.container.state is ContainerState.RUNNING for each in found)
         return self._query.until_exit and not goes_on
 
@@ -239,16 +246,18 @@ class _Client:
             self._mark(container.id)
         source.container = container
 
-    async def _announce_end(self, source: _Source, now: Listed | None, exit_code: str) -> None:
+    async def _announce_end(self, source: _Source, now: Listed | None, told: Mapping[str, str]) -> None:
         """Send the run's last output, then say that it has ended."""
         runs_again = now is not None and now.container.state is ContainerState.RUNNING
         for _ in itertools.repeat(None, BLOCKS_IN_A_ROW) if runs_again else itertools.repeat(None):
             if not await self._send_block(source):
                 break
         await self._send_rest(source)
+        exit_code = told.get("exitCode", "")
         code = int(exit_code) if exit_code.lstrip("-").isdecimal() else source.container.exit_code or 0
+        why = told.get("why", "") if told or now is None else lack_of_memory(now.container)
         restarting = runs_again or (now is not None and now.restarting)
-        news = {"source": source.number, "exited": code, "restarting": restarting}
+        news = {"source": source.number, "exited": code, "restarting": restarting, **({"why": why} if why else {})}
         await self._send(announcement(json.dumps(news).encode(), source.number))
         source.over = not runs_again
 

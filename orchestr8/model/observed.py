@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Final, TypeVar
 
 from orchestr8.model.ids import ContainerId, ContainerName, NetworkName, ServiceName, StackName, VolumeName
+from orchestr8.model.limits import size_text
 from orchestr8.model.specs import ContainerSpec
 
 Name = TypeVar("Name", bound=str)
@@ -47,6 +48,7 @@ class ObservedContainer:
     health: Health | None = None  # None: no health check, or not running
     exit_code: int | None = None  # of the last run
     oom_killed: bool = False
+    memory_max_bytes: int = 0  # 0: no limit of its own
     error: str = ""  # why the last start failed
     created_at: float = 0.0  # Unix time, s; here and below
     started_at: float = 0.0
@@ -56,6 +58,16 @@ class ObservedContainer:
     addresses: dict[NetworkName, tuple[str, ...]] = field(default_factory=dict)
     ports: tuple[BoundPort, ...] = ()
     labels: dict[str, str] = field(default_factory=dict)
+
+
+def lack_of_memory(container: ObservedContainer) -> str:
+    """`out of memory: 64M limit` for a container of whose last run the kernel killed a process; else ""."""
+    return out_of_memory(container.memory_max_bytes) if container.oom_killed else ""
+
+
+def out_of_memory(memory_max_bytes: int) -> str:
+    """The machine's memory may have run out, not the container's."""
+    return f"out of memory: {size_text(memory_max_bytes)} limit" if memory_max_bytes else "out of memory"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from orchestr8.model import labels
 from orchestr8.model.ids import ContainerName, ServiceName
-from orchestr8.model.observed import ContainerState, ObservedContainer, Snapshot
+from orchestr8.model.observed import ContainerState, ObservedContainer, Snapshot, lack_of_memory
 from orchestr8.model.specs import Desired, ServiceSpec
 from orchestr8.plan.diff import is_stale, why_stale
 from orchestr8.plan.order import Graph
@@ -143,14 +143,12 @@ def orphans(desired: Desired, snapshot: Snapshot) -> Orphans:
 
 
 def why_not_running(container: ObservedContainer) -> str:
-    """`exited with code 1`, `out of memory`, `not started yet`, `last start failed: …`."""
+    """`exited with code 137, out of memory: 64M limit`, `not started yet`, `last start failed: …`."""
     if container.error:
         return f"last start failed: {container.error}"
     if container.state is ContainerState.CREATED:
         return "not started yet"
-    if container.oom_killed:
-        return f"out of memory, exited with code {container.exit_code}"
-    return f"exited with code {container.exit_code}"
+    return ", ".join(filter(None, (f"exited with code {container.exit_code}", lack_of_memory(container))))
 
 
 def restart_dependents(graph: Graph, decisions: Mapping[ServiceName, list[Decision]]) -> None:

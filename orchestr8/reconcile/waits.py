@@ -8,7 +8,7 @@ from typing import Final
 from orchestr8.errors import OperationFailed
 from orchestr8.model.actions import WaitFor
 from orchestr8.model.ids import ContainerName
-from orchestr8.model.observed import ContainerState, Health, ObservedContainer
+from orchestr8.model.observed import ContainerState, Health, ObservedContainer, lack_of_memory
 from orchestr8.model.specs import Condition
 from orchestr8.reconcile.execute import WaitFailed
 
@@ -80,7 +80,7 @@ def _judge_running(action: WaitFor, container: ObservedContainer, look: Look) ->
 
 
 def _ended(action: WaitFor, container: ObservedContainer) -> WaitFailed:
-    notes = ["it was killed because its memory limit was reached"] if container.oom_killed else []
+    notes = [lack_of_memory(container)] if container.oom_killed else []
     if action.condition is Condition.COMPLETED:
         message = f'service "{action.service}" didn\'t complete successfully: exit {container.exit_code}'
     else:

@@ -113,6 +113,10 @@ class ShimListener(Protocol):
         """The run has ended."""
         ...
 
+    def on_out_of_memory(self) -> None:
+        """The kernel kills a process of the container for lack of memory; perhaps the container lives on."""
+        ...
+
     def on_lost(self) -> None:
         """The shim itself is gone, as told or by force. Comes once."""
         ...
@@ -148,6 +152,8 @@ class ShimClient:
         match message:
             case messages.Exited():
                 self._listener.on_exit(message)
+            case messages.OutOfMemory():
+                self._listener.on_out_of_memory()
             case messages.ExecExited():
                 self._exec_codes[message.exec] = message.exit_code
                 self._execs.setdefault(message.exec, anyio.Event()).set()

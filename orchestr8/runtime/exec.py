@@ -7,6 +7,7 @@ CVE-2024-21626).
 """
 
 import contextlib
+import errno
 import json
 import os
 import socket
@@ -25,6 +26,10 @@ from orchestr8.runtime.rootfs import open_pty
 from orchestr8.runtime.setup import report, write_oom_score
 from orchestr8.runtime.terminal import set_size
 from orchestr8.runtime.users import read_file, resolve_user
+
+# A container that has made cgroups below its own, as an engine or systemd inside of it does, has no processes in there
+# any more: v2 refuses them beside controllers for children, and in a domain that has become threaded.
+_NO_PROCESSES: Final = {errno.EBUSY, errno.EOPNOTSUPP}
 
 _JOINED: Final = (
     CloneFlag.NEWNS | CloneFlag.NEWNET | CloneFlag.NEWIPC | CloneFlag.NEWUTS | CloneFlag.NEWCGROUP
@@ -66,7 +71,14 @@ class ExecProcess:
                 opened.callback(os.close, cgroup_fd)
             setns(init_pidfd, CloneFlag.NEWPID)
             try:
-                pid, pidfd = clone(cgroup_fd=cgroup_fd)
+                try:
+                    pid, pidfd = clone(cgroup_fd=cgroup_fd)
+                except OSError as error:
+                    if cgroup_fd < 0 or error.errno not in _NO_PROCESSES:
+                        raise
+                    cgroup_fd = open_cgroup(init_leaf(container, init_pidfd))
+                    opened.callback(os.close, cgroup_fd)
+                    pid, pidfd = clone(cgroup_fd=cgroup_fd)
                 if pid == 0:
                     _run(order, container, theirs, init_pidfd, self.stdio.child)
             finally:
@@ -89,6 +101,16 @@ class ExecProcess:
         self._poller.forget(self._sync.fileno())
         self._sync.close()
         self._on_end(self._error)
+
+
+def init_leaf(container: Spawn, init_pidfd: int) -> str:
+    """The cgroup v2 directory in which PID 1 is by now, which may be below the one that it was born in."""
+    with open(f"/proc/self/fdinfo/{init_pidfd}", "rb") as info:
+        pid = next(line.split()[1].decode() for line in info if line.startswith(b"Pid:"))
+    with open(f"/proc/{pid}/cgroup", "rb") as groups:
+        path: str = next(line[3:].decode().rstrip("\n") for line in groups if line.startswith(b"0::"))
+    below: str = path.partition(f"/{container.container}")[2]
+    return f"{container.cgroup_leaf}{below}"
 
 
 def _run(

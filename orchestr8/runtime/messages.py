@@ -174,6 +174,12 @@ class Exited(Message):
     fields: ClassVar = {"exit_code": 0, "oom_killed": False, "started_at": 0.0, "finished_at": 0.0, "run": 0}
 
 
+class OutOfMemory(Message):
+    """Sent to every connected engine when the container has used up its memory: the kernel kills one of its processes."""
+
+    fields: ClassVar = {"run": 0}
+
+
 class ExecExited(Message):
     fields: ClassVar = {"exec": "", "exit_code": 0}
 
@@ -182,7 +188,7 @@ _KINDS: Final[dict[str, type[Message]]] = {
     kind.__name__: kind
     for kind in (
         *(Configure, Spawn, Shutdown, Equip, Start, Signal, Exec, Attach, Resize, Query, Release),
-        *(Done, Failed, Started, ExecStarted, Status, Exited, ExecExited),
+        *(Done, Failed, Started, ExecStarted, Status, Exited, OutOfMemory, ExecExited),
     )
 }
 

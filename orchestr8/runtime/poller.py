@@ -6,6 +6,7 @@ from typing import Final
 
 READ: Final = select.EPOLLIN
 WRITE: Final = select.EPOLLOUT
+URGENT: Final = select.EPOLLPRI  # a file of the kernel has changed
 HANGUP: Final = select.EPOLLHUP  # told with any mask; as a mask of its own: that and nothing else
 _ALWAYS: Final = select.EPOLLHUP | select.EPOLLERR
 

@@ -30,6 +30,7 @@ from orchestr8.runtime.exec import ExecProcess
 from orchestr8.runtime.launch import Ground, Launch
 from orchestr8.runtime.logwriter import LogWriter
 from orchestr8.runtime.messages import Message
+from orchestr8.runtime.oomwatch import OomWatch
 from orchestr8.runtime.poller import READ, Poller
 from orchestr8.runtime.streams import STDERR, STDOUT, Input, Output, Session
 from orchestr8.runtime.template import Template
@@ -76,6 +77,7 @@ class Shim:
         self._master = -1
         self._size: tuple[int, int] | None = None  # of the terminal: rows, columns
         self._init_pidfd = -1
+        self._oom = OomWatch(self._poller, "", self._out_of_memory)
         self._oom_before = 0
         self._execs: dict[str, _RunningExec] = {}
         self._unread: list[Session] = []  # of execs that have ended; their clients have not read everything yet
@@ -121,6 +123,7 @@ class Shim:
         self._poller.forget(self._listener.fileno())
         self._listener.close()
         sockets.close_all(self._kept)
+        self._oom.close()
         self._log.close()
         os.close(self._state_fd)
         for session in list(self._sessions):
@@ -239,6 +242,10 @@ class Shim:
             os.close(cgroup_fd)
             cgroup_fd = -1
         self._ground = self._make_ground(network_fd, cgroup_fd)
+        try:
+            self._oom = OomWatch(self._poller, self._order.oom_file, self._out_of_memory)
+        except OSError as error:  # told when the run ends, then
+            print(f"shim {self._status.container}: cannot watch its memory: {error}", file=sys.stderr, flush=True)
         self._kept = [network_fd, *kept]
         self._status.kept = len(self._kept)
         self._save()  # not before: until then the run before is the last one that there was
@@ -253,7 +260,7 @@ class Shim:
                 self._start_requests.append((engine, message.request))
             return
         self._start_requests.append((engine, message.request))
-        self._oom_before = self._oom_kills()
+        self._oom_before = self._oom.kills()
         try:
             self._launch = Launch(self._poller, self._order, self._ground, self._launched, self._size)
         except OSError as error:
@@ -344,29 +351,22 @@ class Shim:
         self._init_pidfd = -1
         self._launch = None
         code = ended.si_status if ended.si_code == os.CLD_EXITED else 128 + ended.si_status
+        self._oom.look()
         status = self._status
         status.__dict__.update(
             state="exited",
             pid=0,
             exit_code=code,
             finished_at=time.time(),
-            oom_killed=self._oom_kills() > self._oom_before,
+            oom_killed=self._oom.kills() > self._oom_before,
             log_lost_bytes=self._log.lost_bytes,
         )
         self._save()
         told = {name: getattr(status, name) for name in ("exit_code", "oom_killed", "started_at", "finished_at")}
         self._tell_all(messages.Exited(**told, run=status.runs))
 
-    def _oom_kills(self) -> int:
-        try:
-            text = _read(self._order.oom_file) if self._order.oom_file else ""
-        except OSError:  # somebody removed the group: ENOENT, ENODEV
-            return 0
-        for line in text.splitlines():
-            key, _, value = line.partition(" ")
-            if key == "oom_kill":
-                return int(value)
-        return 0
+    def _out_of_memory(self) -> None:
+        self._tell_all(messages.OutOfMemory(run=self._status.runs))
 
     def _save(self) -> None:
         """state.json in place, one write of always the same length: whole or as it was, and no new inode each time.

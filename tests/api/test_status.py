@@ -37,6 +37,8 @@ RUNNING = ContainerState.RUNNING
         ({"state": RUNNING, "started_at": 97.0, "health": Health.HEALTHY}, False, "Up 3 seconds (healthy)"),
         ({"state": RUNNING, "started_at": 97.0, "health": Health.UNHEALTHY}, False, "Up 3 seconds (unhealthy)"),
         ({"state": ContainerState.EXITED, "finished_at": 40.0, "exit_code": 1}, False, "Exited (1) About a minute ago"),
+        ({"state": ContainerState.EXITED, "finished_at": 40.0, "exit_code": 137, "oom_killed": True,
+          "memory_max_bytes": 64 << 20}, False, "Exited (137) About a minute ago, out of memory: 64M limit"),
         ({"state": ContainerState.EXITED, "finished_at": 99.5, "exit_code": 1}, True, "Restarting (1) Less than a second ago"),
         ({"state": ContainerState.EXITED, "finished_at": 98.0, "exit_code": None}, False, "Exited (0) 2 seconds ago"),
     ],

@@ -24,7 +24,9 @@ def logs_route(call: Call) -> None:
         stream.sendall(encode(0, json.dumps(news).encode(), number))
     stream.sendall(encode(1, b"hello\nagain\n", 0) + encode(2, b"ready\n", 1))
     stream.sendall(
-        encode(0, b'{"source":0,"exited":1,"restarting":true}', 0) + encode(0, b'{"source":1,"exited":0}', 1)
+        encode(0, b'{"source":0,"felt":"out of memory: 64M limit"}', 0)
+        + encode(0, b'{"source":0,"exited":137,"restarting":true,"why":"out of memory: 64M limit"}', 0)
+        + encode(0, b'{"source":1,"exited":0}', 1)
     )
 
 
@@ -36,7 +38,8 @@ def test_logs_are_merged_under_aligned_names(cli: Cli, engine: FakeEngine) -> No
             "web-1       | hello\n"
             "web-1       | again\n"
             "database-1  | ready\n"
-            "web-1 exited with code 1 (restarting)\n"
+            "web-1 is out of memory: 64M limit; a process of it is killed\n"
+            "web-1 exited with code 137, out of memory: 64M limit (restarting)\n"
             "database-1 exited with code 0\n"
         ),
         "",

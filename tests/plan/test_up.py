@@ -85,7 +85,11 @@ def test_an_exited_container_is_started_again() -> None:
     [
         ({"state": ContainerState.CREATED}, "not started yet"),
         ({"state": ContainerState.CREATED, "error": "port taken"}, "last start failed: port taken"),
-        ({"state": ContainerState.EXITED, "exit_code": 137, "oom_killed": True}, "out of memory, exited with code 137"),
+        (
+            {"state": ContainerState.EXITED, "exit_code": 137, "oom_killed": True, "memory_max_bytes": 64 << 20},
+            "exited with code 137, out of memory: 64M limit",
+        ),
+        ({"state": ContainerState.EXITED, "exit_code": 1, "oom_killed": True}, "exited with code 1, out of memory"),
     ],
 )
 def test_the_reason_of_a_start_says_why_it_does_not_run(state: dict[str, Any], reason: str) -> None:

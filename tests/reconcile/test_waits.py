@@ -87,8 +87,8 @@ def test_what_can_no_longer_be_fails_in_composes_words(condition: Condition, see
 
 def test_a_killing_by_the_memory_limit_is_told() -> None:
     with pytest.raises(WaitFailed) as caught:
-        judge(wait(HEALTHY), DB, look("exited", exit_code=137, oom_killed=True))
-    assert caught.value.notes == ["it was killed because its memory limit was reached"]
+        judge(wait(HEALTHY), DB, look("exited", exit_code=137, oom_killed=True, memory_max_bytes=1 << 30))
+    assert caught.value.notes == ["out of memory: 1G limit"]
 
 
 def test_a_time_out_tells_what_was_waited_for() -> None:

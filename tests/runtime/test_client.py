@@ -40,6 +40,9 @@ class Shim:
     def on_exit(self, exited: messages.Exited) -> None:
         self.told.append(f"exited {exited.exit_code}")
 
+    def on_out_of_memory(self) -> None:
+        self.told.append("out of memory")
+
     def on_lost(self) -> None:
         self.told.append("lost")
 

@@ -162,6 +162,7 @@ class Box:
         self.bundle = folder
         self.order = order
         self.exits: list[messages.Exited] = []
+        self.out_of_memory = 0  # how often the shim said so
         self.lost = anyio.Event()
         self.shim: ShimClient
         self.pid = 0
@@ -175,6 +176,9 @@ class Box:
 
     def on_exit(self, exited: messages.Exited) -> None:
         self.exits.append(exited)
+
+    def on_out_of_memory(self) -> None:
+        self.out_of_memory += 1
 
     def on_lost(self) -> None:
         self.lost.set()

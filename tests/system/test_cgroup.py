@@ -15,6 +15,8 @@ from orchestr8.kernel import cgroup_enter, device_filter
 from orchestr8.kernel.cgroup import CgroupTree, Layout
 from orchestr8.kernel.clone import clone
 from orchestr8.kernel.device_rules import DEFAULT_DEVICES, DevicePolicy, DeviceRule
+from orchestr8.runtime.oomwatch import OomWatch
+from orchestr8.runtime.poller import Poller
 
 pytestmark = [pytest.mark.system, pytest.mark.skipif(os.geteuid() != 0, reason="needs root")]
 
@@ -142,6 +144,46 @@ def test_a_memory_limit_kills_the_greedy_process_and_is_counted(tree: CgroupTree
     assert tree.counters(ID).oom_kills == 1
     assert tree.create(ID, {}).group == place.group
     assert tree.counters(ID).oom_kills == 0
+
+
+def test_news_of_lack_of_memory_come_by_themselves_and_nothing_else_does(tree: CgroupTree) -> None:
+    if "memory" not in tree.controllers:
+        pytest.skip("no memory controller")
+    place = tree.create(ID, {"memory": {"limit": 16 << 20, "swap": 16 << 20}})
+    news: list[int] = []
+    poller = Poller()
+    watch = OomWatch(poller, tree.oom_file(ID), lambda: news.append(watch.kills()))
+    assert not poller.wait(0)
+    pid = os.fork()
+    if pid == 0:
+        try:
+            cgroup_enter.enter(place.files)
+            _greedy = [bytearray(os.urandom(1 << 20)) for _ in range(64)]
+        finally:
+            os._exit(0)
+    while not news:
+        poller.wait()
+    os.waitpid(pid, 0)
+    watch.look()
+    told = len(news)
+    assert watch.kills() == 1
+    assert not poller.wait(0)
+    watch.look()
+    assert len(news) == told, "what was told is not told again"
+    tree.remove(ID)
+    watch.look()
+    assert (len(news), watch.kills()) == (told, 0), "the removal of a group is no news"
+    watch.close()
+    poller.close()
+
+
+def test_a_machine_that_does_not_account_memory_has_nothing_to_watch() -> None:
+    poller = Poller()
+    watch = OomWatch(poller, "", lambda: None)
+    watch.look()
+    assert watch.kills() == 0
+    watch.close()
+    poller.close()
 
 
 def test_a_pids_limit_stops_a_fork_bomb(tree: CgroupTree, in_child: InChild) -> None:

@@ -170,3 +170,19 @@ def test_versions_are_told_with_and_without_an_engine(scenario: Tell) -> None:
     both = json.loads(story.step("version --format json").out)
     assert both["engine"]["Version"] == story.engine.status()["version"]
     assert story.step("version --short").out.strip() == story.engine.status()["version"]
+
+
+def test_lack_of_memory_is_named_wherever_somebody_looks(scenario: Tell) -> None:
+    greedy = '[python3, -c, "import os; held = [os.urandom(1 << 20) for _ in range(256)]"]'
+    story = scenario(f"""
+services:
+  web: {{{IDLE}, command: {greedy}, mem_limit: 32m, memswap_limit: 32m}}
+  after: {{{IDLE}, command: "true", depends_on: {{web: {{condition: service_completed_successfully}}}}}}
+""")
+    why = "out of memory: 32M limit"
+    story.step("up -d", code=1)
+    told = story.step("ps -a")
+    assert f", {why}" in told.out
+    assert "Exited (137)" in told.out
+    assert f"web-1 exited with code 137, {why}" in story.run("up", "web").out
+    assert f"exited with code 137, {why}" in story.step("plan web").out

@@ -148,6 +148,26 @@ async def test_what_is_felt_is_counted(runtime: Runtime) -> None:
     await box.wait()
 
 
+async def test_lack_of_memory_is_told_while_the_container_lives_on(runtime: Runtime) -> None:
+    script = "while read size; do dd if=/dev/zero of=/dev/null bs=$size count=1 2>/dev/null; echo $?; done"
+    limits = ResourceSpec(memory_max_bytes=32 << 20, memory_swap_max_bytes=32 << 20)
+    box = await runtime.run("sh", "-c", script, stdin_open=True, resources=limits)
+    client = await box.attach(stdin=True)
+    for times in (1, 2):
+        client.socket.sendall(b"200M\n")
+        await client.until_text(b"137\n" * times)
+        await eventually(lambda times=times: box.out_of_memory >= times, "the news")
+        assert box.pid, "it lives on"
+    assert runtime.tree.counters(box.id).oom_kills == 2
+    calm = box.out_of_memory
+    client.socket.sendall(b"1k\n")
+    await client.until_text(b"0\n")
+    assert box.out_of_memory == calm, "what fits is no news"
+    await box.kill()
+    assert await box.wait() == 137
+    assert box.exits[0].oom_killed
+
+
 # --- devices --------------------------------------------------------------------------------------------------------------
 
 

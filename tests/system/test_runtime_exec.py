@@ -2,6 +2,7 @@
 
 import os
 import signal
+from pathlib import Path
 
 import anyio
 import pytest
@@ -9,6 +10,7 @@ import pytest
 from orchestr8.errors import OperationFailed
 from orchestr8.kernel.capabilities import DEFAULT, mask
 from orchestr8.model.limits import ResourceSpec
+from orchestr8.runtime.exec import init_leaf
 from tests.requires import requires
 from tests.system.runtime_fixtures import Runtime, alive, eventually, needs_busybox, status_of
 
@@ -206,3 +208,26 @@ async def test_in_a_container_that_is_its_own_pid_1(runtime: Runtime) -> None:
     await box.kill()
     assert await box.wait() == 137
     assert await running.wait() == 137
+
+
+async def test_it_joins_pid_1_once_the_container_has_groups_of_its_own(runtime: Runtime) -> None:
+    """As an engine or systemd inside makes them. v2 then refuses processes in the group that the container began in."""
+    box = await runtime.run("sleep", "1000")
+    leaf = Path(box.order.cgroup_leaf)
+    if not box.order.cgroup_leaf:
+        pytest.skip("no cgroup2 is mounted")
+    inner = leaf / "inner"
+    inner.mkdir()
+    for pid in (leaf / "cgroup.procs").read_text().split():
+        (inner / "cgroup.procs").write_text(pid)
+    pidfd = os.pidfd_open(box.pid)
+    try:
+        assert init_leaf(box.order, pidfd) == str(inner)
+    finally:
+        os.close(pidfd)
+    controllers = (leaf / "cgroup.controllers").read_text().split()
+    if not controllers:
+        pytest.skip("cgroup2 has no controllers for containers on this machine")
+    (leaf / "cgroup.subtree_control").write_text(f"+{controllers[0]}")
+    running = await box.exec("sleep", "1000")
+    assert str(running.pid) in (inner / "cgroup.procs").read_text().split()

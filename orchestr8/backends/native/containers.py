@@ -32,7 +32,7 @@ from orchestr8.model.actions import CreateContainer
 from orchestr8.model.backend import ExecSpec
 from orchestr8.model.events import Event, EventKind
 from orchestr8.model.ids import ContainerId, ContainerName, NetworkName
-from orchestr8.model.observed import ContainerState, ObservedContainer
+from orchestr8.model.observed import ContainerState, ObservedContainer, lack_of_memory, out_of_memory
 from orchestr8.model.records import ContainerRecord, VolumeRecord
 from orchestr8.model.specs import MountKind, RestartMode
 from orchestr8.runtime import bundle, messages
@@ -77,6 +77,7 @@ class Container:
         self._shim_gone = anyio.Event()
         self._exited = anyio.Event()
         self._fresh: dict[str, Any] | None = None
+        self._oom_told = False  # of this run
         self._start_kind = EventKind.START
         self._start_follows = False
         self._removed = False
@@ -112,6 +113,7 @@ class Container:
             pid=run.pid,
             exit_code=run.exit_code,
             oom_killed=run.oom_killed,
+            memory_max_bytes=record.spec.resources.memory_max_bytes,
             error=record.error,
             created_at=record.created_at,
             started_at=run.started_at,
@@ -312,6 +314,7 @@ class Container:
         """Told in the order of the shim's packets: a program that ends at once is RUNNING first, and EXITED after."""
         if not self.running:
             self._exited = anyio.Event()
+            self._oom_told = False
             self.run = RunState(ContainerState.RUNNING, pid=started.pid, started_at=started.started_at)
             self._around.networks.announce(self.record)
             self._emit(self._start_kind)
@@ -328,9 +331,14 @@ class Container:
         self.run = RunState(ContainerState.EXITED, 0, exit_code, oom_killed, run.started_at, finished_at)
         self._around.networks.withdraw(self.record.id)
         self._exited.set()
-        if oom_killed:
-            self._emit(EventKind.OOM)
-        self._emit(EventKind.DIE, exitCode=str(exit_code))
+        if oom_killed and not self._oom_told:
+            self.on_out_of_memory()
+        why = {"why": lack_of_memory(self.observed())} if oom_killed else {}
+        self._emit(EventKind.DIE, exitCode=str(exit_code), **why)
+
+    def on_out_of_memory(self) -> None:
+        self._oom_told = True
+        self._emit(EventKind.OOM, why=out_of_memory(self.record.spec.resources.memory_max_bytes))
 
     def on_lost(self) -> None:
         """The shim is gone: as told, or killed, and then PID 1 died with it."""
