@@ -297,6 +297,21 @@ The service has neither `command` nor `entrypoint`, and its image says none.
     "O8-613": ("no such signal", """\
 A signal is named as in `kill -l`, with or without SIG, or by its number.
 """),
+    "O8-614": ("a seccomp profile that cannot be used", """\
+`security_opt: [seccomp=FILE]` names a profile in Docker's JSON, relative to the project's directory. The message says
+what of it is wrong.
+"""),
+    "O8-615": ("a kernel parameter that is not the container's own", """\
+`sysctls` sets what the kernel keeps for each container: kernel.msg*, kernel.sem, kernel.shm*, fs.mqueue.* and net.*,
+unless the container shares the namespace that they belong to. All others are the machine's: set them there.
+"""),
+    "O8-616": ("a device that cannot be given", """\
+`devices` names device files of this machine, or a directory of them, such as /dev/fuse or /dev/snd.
+"""),
+    "O8-617": ("a namespace to share is not there", """\
+`pid`, `ipc` and `network_mode` share a namespace of a container that runs: `service:NAME` of the same stack, or
+`container:NAME`. Start that one first; a dependency on the service does so.
+"""),
     "O8-620": ("a bind mount failed", """\
 The kernel refused to show the path of this machine in the container. The message has its reason.
 """),

@@ -1,7 +1,8 @@
-"""unshare(2) and setns(2). Which namespaces a container gets is decided by runtime."""
+"""unshare(2), setns(2) and setdomainname(2). Which namespaces a container gets is decided by runtime."""
 
 import ctypes
 import enum
+import os
 from typing import Any, Final
 
 from orchestr8.kernel.libc import check, libc
@@ -31,3 +32,9 @@ def unshare(flags: CloneFlag) -> None:
 def setns(fd: int, flags: CloneFlag = CloneFlag(0)) -> None:
     """Move the calling thread into the namespace behind `fd`; with a pidfd, into those of `flags` of that process."""
     check(_setns(fd, flags), "setns", flags)
+
+
+def set_domain_name(name: str) -> None:
+    """The NIS domain of this UTS namespace; the host name's call is in `socket`."""
+    encoded = os.fsencode(name)
+    check(libc.setdomainname(encoded, ctypes.c_size_t(len(encoded))), "setdomainname", name)

@@ -9,6 +9,7 @@ from orchestr8.kernel.libc import check, libc
 _SET_PDEATHSIG: Final = 1
 _SET_DUMPABLE: Final = 4
 _SET_NAME: Final = 15
+_SET_CHILD_SUBREAPER: Final = 36
 _SET_NO_NEW_PRIVS: Final = 38
 
 # Prototypes let ctypes convert plain numbers itself: nothing is allocated in the forked processes that call this.
@@ -26,6 +27,11 @@ def set_parent_death_signal(signal: int) -> None:
 def set_dumpable(dumpable: bool) -> None:
     """Whether processes of the same user may trace this one and open its /proc/PID/fd."""
     check(prctl(_SET_DUMPABLE, dumpable, 0, 0, 0), "prctl", "PR_SET_DUMPABLE")
+
+
+def set_child_subreaper() -> None:
+    """Whatever below this process loses its parent becomes this process's child. execve(2) keeps that, fork does not."""
+    check(prctl(_SET_CHILD_SUBREAPER, 1, 0, 0, 0), "prctl", "PR_SET_CHILD_SUBREAPER")
 
 
 def set_no_new_privileges() -> None:

@@ -16,10 +16,12 @@ from typing import Any, Final, NamedTuple, Self
 from orchestr8.errors import OperationFailed, Unsupported
 from orchestr8.kernel import seccomp_rules as rules
 from orchestr8.kernel.capabilities import DEFAULT
+from orchestr8.kernel.seccomp_profile import Profile
 
 _LIBRARY: Final = "libseccomp.so.2"
 _ALLOW: Final = 0x7FFF0000
 _ERRNO: Final = 0x00050000
+_REFUSALS: Final = {0x80000000, 0x00000000, 0x00030000, _ERRNO}  # kill the process or the thread, SIGSYS, an errno
 _ATTRIBUTE_OPTIMIZE: Final = 8  # SCMP_FLTATR_CTL_OPTIMIZE
 _BINARY_TREE: Final = 2
 _UNKNOWN_NAME: Final = -1  # __NR_SCMP_ERROR; other negative numbers stand for calls of other architectures
@@ -84,7 +86,30 @@ def _compiled(capabilities: frozenset[str], machine: str) -> bytes:
             filter_.add(_ALLOW, "clone", rules.UNPRIVILEGED_CLONE)
             filter_.add(_ERRNO | errno.ENOSYS, "clone3")
         main = filter_.export()
-    program = _front(architectures, unresolved) + main
+    return _bounded(_front(architectures, unresolved) + main)
+
+
+def compile_profile(profile: Profile) -> bytes:
+    """A profile of the user's own, with its capabilities already settled (`seccomp_profile.parse`)."""
+    architectures = _ARCHITECTURES.get(os.uname().machine)
+    if architectures is None:
+        raise Unsupported(f"no seccomp filters for {os.uname().machine}")
+    newest = 0
+    with _Filter(architectures, profile.default_action) as filter_:
+        for rule in profile.rules:
+            if rule.action == profile.default_action:
+                continue  # libseccomp takes no rule that says nothing
+            for name in rule.names:
+                for conditions in rule.alternatives:
+                    filter_.add(rule.action, name, *conditions)
+                newest = max(newest, filter_.number(name))
+        main = filter_.export()
+    # What is allowed unless it is named needs no help to find out that a call is new.
+    refuses = profile.default_action & ~0xFFFF in _REFUSALS
+    return _bounded((_front(architectures, (), newest) if refuses and newest else b"") + main)
+
+
+def _bounded(program: bytes) -> bytes:
     if len(program) // 8 > _INSTRUCTIONS_MAX:
         raise OperationFailed(f"the seccomp filter has {len(program) // 8} instructions, the kernel takes 4096")
     return program
@@ -98,7 +123,7 @@ def _allowed_names(capabilities: frozenset[str], machine: str) -> set[str]:
     return names
 
 
-def _front(architectures: Iterable[_Architecture], unresolved: Iterable[str]) -> bytes:
+def _front(architectures: Iterable[_Architecture], unresolved: Iterable[str], newest: int = rules.NEWEST) -> bytes:
     """What is decided before libseccomp's program: it follows right behind, so falling through reaches it."""
     unresolved = set(unresolved)
     program: list[bytes] = []
@@ -107,7 +132,7 @@ def _front(architectures: Iterable[_Architecture], unresolved: Iterable[str]) ->
             continue  # the kernel calls it x86_64 with a bit in the number
         newer = {**rules.NEWER, **(rules.NEWER_X86_64 if architecture is _X86_64 else {})}
         block = [_instruction(_LOAD, _NUMBER)]
-        verdicts = [_instruction(_JUMP_IF_GREATER, rules.NEWEST, 0, 1), _instruction(_RETURN, _ERRNO | errno.ENOSYS)]
+        verdicts = [_instruction(_JUMP_IF_GREATER, newest, 0, 1), _instruction(_RETURN, _ERRNO | errno.ENOSYS)]
         for name in sorted(unresolved & newer.keys()):
             verdicts += [_instruction(_JUMP_IF_EQUAL, newer[name], 0, 1), _instruction(_RETURN, _ALLOW)]
         if architecture.private_from:
@@ -140,11 +165,11 @@ def _library() -> Any:
 
 
 class _Filter:
-    """A libseccomp filter under construction, EPERM for what no rule names."""
+    """A libseccomp filter under construction, `default` for what no rule names."""
 
-    def __init__(self, architectures: tuple[_Architecture, ...]) -> None:
+    def __init__(self, architectures: tuple[_Architecture, ...], default: int = _ERRNO | errno.EPERM) -> None:
         self._library = _library()
-        self._context = ctypes.c_void_p(self._library.seccomp_init(ctypes.c_uint32(_ERRNO | errno.EPERM)))
+        self._context = ctypes.c_void_p(self._library.seccomp_init(ctypes.c_uint32(default)))
         if not self._context:
             raise OperationFailed("seccomp_init: out of memory")
         for architecture in architectures[1:]:  # libseccomp starts with the machine's own
@@ -158,15 +183,19 @@ class _Filter:
     def __exit__(self, *_exception: object) -> None:
         self._library.seccomp_release(self._context)
 
-    def add(self, action: int, name: str, condition: rules.Compare | None = None) -> bool:
-        """Add a rule for each architecture that has `name`; False when this libseccomp does not know it."""
-        number = self._library.seccomp_syscall_resolve_name(name.encode())
+    def number(self, name: str) -> int:
+        """The machine's own number of a call; negative for what it, or this libseccomp, does not have."""
+        return int(self._library.seccomp_syscall_resolve_name(name.encode()))
+
+    def add(self, action: int, name: str, *conditions: rules.Compare) -> bool:
+        """Add a rule, for when all `conditions` hold, for each architecture that has `name`; False when this libseccomp
+        does not know it.
+        """
+        number = self.number(name)
         if number == _UNKNOWN_NAME:
             return False
-        count, comparisons = 0, None
-        if condition is not None:
-            count = 1
-            comparisons = ctypes.byref(_Comparison(*condition))
+        count = len(conditions)
+        comparisons = (_Comparison * count)(*(_Comparison(*each) for each in conditions)) if count else None
         self._check(
             "seccomp_rule_add_array",
             ctypes.c_uint32(action),

@@ -83,6 +83,38 @@ class AttachmentSpec:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class DeviceSpec:
+    """A device of the host in the container, or every one below a directory of the host's /dev."""
+
+    source: str  # absolute, on the host
+    target: str  # absolute, in the container
+    access: str = "rwm"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IsolationSpec:
+    """How a container differs from what keeps containers apart otherwise: rights, confinement, namespaces.
+
+    A shared namespace is "host", "service:NAME" of the same stack, or "container:NAME"; "" is one of its own.
+    """
+
+    privileged: bool = False
+    cap_add: tuple[str, ...] = ()  # "ALL", or names such as CAP_NET_ADMIN; sorted
+    cap_drop: tuple[str, ...] = ()
+    no_new_privileges: bool = False
+    seccomp: str = ""  # "": the default profile; "unconfined"; else the text of a profile, JSON
+    system_paths: bool = True  # False: nothing of /proc and /sys is masked or read-only
+    groups: tuple[str, ...] = ()  # names or numbers, besides the user's own
+    sysctls: Pairs = ()
+    devices: tuple[DeviceSpec, ...] = ()
+    domainname: str = ""
+    pid: str = ""
+    ipc: str = ""  # "private" and "shareable" are "" here: any container's can be shared; "none": no /dev/shm either
+    uts: str = ""
+    user_namespace: bool = False  # True: one of its own, with ids of its own
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ContainerSpec:
     """Everything that makes one replica what it is; two replicas of a service have equal specs."""
 
@@ -108,6 +140,7 @@ class ContainerSpec:
     healthcheck: HealthcheckSpec | None = None
     resources: ResourceSpec = ResourceSpec()
     files: tuple[FileSpec, ...] = ()  # sorted by target
+    isolation: IsolationSpec = IsolationSpec()
     contents: Pairs = ()  # `secrets.NAME`, `configs.NAME` -> a digest of the content that it had
     # `environment.LOG_LEVEL` -> `stack.yml:12`: for the reasons of plans; another place is no other container
     origins: Pairs = field(default=(), compare=False)

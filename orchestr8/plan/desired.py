@@ -25,6 +25,7 @@ from orchestr8.model.specs import (
     VolumeSpec,
 )
 from orchestr8.plan.confighash import config_hash
+from orchestr8.plan.isolation import isolation
 from orchestr8.plan.limits import resources_of
 from orchestr8.plan.mounts import files_of, mounts_of
 from orchestr8.plan.order import find_cycle
@@ -42,10 +43,11 @@ def build_desired(document: Document) -> Desired:
     volumes = {key: _volume(stack, key, each or {}) for key, each in _mapping(document, "volumes").items()}
     meta = _mapping(document, "x-orchestr8")
     origins, contents = _mapping(meta, "origins"), _mapping(meta, "contents")
+    profiles = _mapping(meta, "seccomp")
     services = {}
     for key, each in sorted(_mapping(document, "services").items()):
         try:
-            service = _service(stack, key, each or {}, networks, volumes)
+            service = _service(stack, key, each or {}, networks, volumes, profiles)
             services[ServiceName(key)] = _with_hash(service, each or {}, _mapping(origins, key), contents)
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise InvalidInput(f"services.{key}: not as `config` prints it: {error!r}") from error
@@ -99,6 +101,7 @@ def _service(
     content: Document,
     networks: Mapping[str, NetworkSpec],
     volumes: Mapping[str, VolumeSpec],
+    profiles: Document,
 ) -> ServiceSpec:
     where = f"services.{key}"
     replicas = content.get("scale")
@@ -107,7 +110,7 @@ def _service(
     container_name = content.get("container_name")
     service = ServiceSpec(
         name=ServiceName(key),
-        container=_container(stack, where, content, networks, volumes),
+        container=_container(stack, where, content, networks, volumes, profiles),
         replicas=1 if replicas is None else int(replicas),
         container_name=ContainerName(str(container_name)) if container_name else None,
         depends_on=_dependencies(content.get("depends_on") or {}),
@@ -135,6 +138,7 @@ def _container(
     content: Document,
     networks: Mapping[str, NetworkSpec],
     volumes: Mapping[str, VolumeSpec],
+    profiles: Document,
 ) -> ContainerSpec:
     environment = content.get("environment") or {}
     attachments = [_attachment(where, name, each or {}, networks) for name, each in _networks_of(content).items()]
@@ -161,6 +165,7 @@ def _container(
         restart=restart_policy(content.get("restart"), f"{where}.restart"),
         healthcheck=_healthcheck(f"{where}.healthcheck", content.get("healthcheck") or {}),
         resources=resources_of(content, where),
+        isolation=isolation(content, profiles),
     )
 
 

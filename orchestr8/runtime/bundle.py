@@ -11,9 +11,12 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from orchestr8.errors import InvalidInput, Unsupported
-from orchestr8.kernel.capabilities import oci_capabilities
+from orchestr8.kernel.capabilities import NAMES, oci_capabilities
 from orchestr8.kernel.cgroup import CgroupPlace
+from orchestr8.kernel.device_rules import EVERY_DEVICE
+from orchestr8.kernel.namespaces import CloneFlag
 from orchestr8.model.specs import ContainerSpec
+from orchestr8.runtime.confinement import NO_IPC, capability_names, check_sysctls, device_nodes
 from orchestr8.runtime.limits import oci_resources, oci_rlimits
 from orchestr8.runtime.messages import Spawn
 from orchestr8.runtime.oci_mounts import oci_mounts
@@ -38,6 +41,10 @@ _MASKED: Final = (
 )
 _READ_ONLY: Final = ("/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger")
 _NAMESPACES: Final = ("mount", "pid", "network", "ipc", "uts", "cgroup")
+# Those in which PID 1 is born; the network's comes from the engine, and the cgroup's is made once it is in its group.
+_BORN_IN: Final = {
+    "mount": CloneFlag.NEWNS, "pid": CloneFlag.NEWPID, "ipc": CloneFlag.NEWIPC, "uts": CloneFlag.NEWUTS,
+}  # fmt: skip
 
 
 ROOT: Final = User(0, 0, (), "/root")
@@ -63,6 +70,7 @@ class BundleRequest:
     cgroup_group: str = ""
     seccomp_path: str = ""
     block_devices: Mapping[str, tuple[int, int]] = field(default_factory=dict)  # see runtime.limits
+    available: frozenset[str] = frozenset(NAMES)  # capabilities that the engine has, and so can give away
 
 
 def command_of(request: BundleRequest) -> list[str]:
@@ -105,8 +113,12 @@ def wants_reaper(spec: ContainerSpec, argv: Sequence[str]) -> bool:
 
 def build_document(request: BundleRequest) -> dict[str, Any]:
     """The OCI document of a container. Raises InvalidInput for what cannot be a container."""
-    spec, user = request.spec, request.user
+    spec, user, isolation = request.spec, request.user, request.spec.isolation
     argv = command_of(request)
+    check_sysctls(isolation)
+    nodes = device_nodes(isolation)
+    given = [EVERY_DEVICE] if isolation.privileged else [node.rule() for node in nodes]
+    open_paths = isolation.privileged or not isolation.system_paths
     working_dir = spec.working_dir or request.image_working_dir or "/"
     if not working_dir.startswith("/"):
         raise InvalidInput(f"working_dir `{working_dir}` must be absolute", code="O8-612")
@@ -118,20 +130,22 @@ def build_document(request: BundleRequest) -> dict[str, Any]:
             "args": argv,
             "env": environment_of(request),
             "cwd": working_dir,
-            "capabilities": oci_capabilities(user.uid),
-            "noNewPrivileges": False,
+            "capabilities": oci_capabilities(user.uid, capabilities_of(request)),
+            "noNewPrivileges": isolation.no_new_privileges,
             "oomScoreAdj": spec.resources.oom_score_adj,
             "rlimits": oci_rlimits(spec.resources),
         },
         "root": {"path": ROOTFS, "readonly": spec.read_only},
-        "hostname": spec.hostname or request.container_id,
+        **_names(request),
         "mounts": oci_mounts(request),
         "linux": {
             "namespaces": [{"type": kind} for kind in _NAMESPACES if kind not in _shared(spec)],
             "cgroupsPath": f"/{request.cgroup_group}",
-            "resources": oci_resources(spec.resources, request.block_devices),
-            "maskedPaths": list(_MASKED),
-            "readonlyPaths": list(_READ_ONLY),
+            "resources": oci_resources(spec.resources, request.block_devices, given),
+            **({"devices": [node.oci() for node in nodes]} if nodes else {}),
+            **({"sysctl": dict(isolation.sysctls)} if isolation.sysctls else {}),
+            "maskedPaths": [] if open_paths else list(_MASKED),
+            "readonlyPaths": [] if open_paths else list(_READ_ONLY),
         },
         "annotations": {
             OVERLAY: request.overlay,
@@ -143,9 +157,36 @@ def build_document(request: BundleRequest) -> dict[str, Any]:
     }
 
 
+def capabilities_of(request: BundleRequest) -> tuple[str, ...]:
+    """What its programs may hold, of what this engine itself may: nobody gives away what he does not have."""
+    return tuple(name for name in capability_names(request.spec.isolation) if name in request.available)
+
+
+def _names(request: BundleRequest) -> dict[str, str]:
+    """Host and domain name, unless they are the host's own."""
+    spec = request.spec
+    if spec.isolation.uts:
+        if spec.hostname:
+            raise InvalidInput("`hostname` and `uts: host` exclude each other: the name would be the machine's")
+        return {}
+    names = {"hostname": spec.hostname or request.container_id}
+    return {**names, "domainname": spec.isolation.domainname} if spec.isolation.domainname else names
+
+
 def _shared(spec: ContainerSpec) -> set[str]:
-    """The namespaces that are the host's."""
-    return {"cgroup"} if spec.resources.host_cgroup else set()
+    """The namespaces that are the host's or another container's."""
+    isolation = spec.isolation
+    shared = {
+        "pid": isolation.pid, "uts": isolation.uts, "ipc": isolation.ipc if isolation.ipc != NO_IPC else "",
+        "cgroup": spec.resources.host_cgroup,
+    }  # fmt: skip
+    return {kind for kind, whose in shared.items() if whose}
+
+
+def joined(spec: ContainerSpec) -> dict[str, str]:
+    """Kind of namespace → whose it is: `service:NAME` or `container:NAME`. They are joined at each start."""
+    wanted = {"pid": spec.isolation.pid, "ipc": spec.isolation.ipc}
+    return {kind: whose for kind, whose in wanted.items() if ":" in whose}
 
 
 def check(document: Mapping[str, Any]) -> None:
@@ -163,7 +204,7 @@ def spawn_order(
     """What the shim of this bundle is told, so that neither it nor PID 1 has to hold the document."""
     check(document)
     process, annotations = document["process"], document.get("annotations", {})
-    namespaces = document.get("linux", {}).get("namespaces")
+    own = {each["type"] for each in document.get("linux", {}).get("namespaces", ())}
     return Spawn(
         container=container_id,
         bundle=bundle,
@@ -172,10 +213,11 @@ def spawn_order(
         stdin=annotations.get(_STDIN) == "true",
         reaper=annotations.get(_REAPER) != "false",
         seccomp=annotations.get(_SECCOMP, ""),
+        namespaces=sum(flag for kind, flag in _BORN_IN.items() if kind in own),
         cgroup_files=place.tasks,
         cgroup_leaf=place.leaf,
         oom_file=oom_file,
-        host_cgroup=namespaces is not None and "cgroup" not in {each["type"] for each in namespaces},
+        host_cgroup="cgroup" not in own,
         oom_score=process.get("oomScoreAdj", 0),
     )
 

@@ -210,9 +210,13 @@ class ShimClient:
         """Give it duplicates of what every run stands on (messages.Equip). Raises Unavailable."""
         self._channel.send(messages.Equip(), [network_fd, cgroup_fd, *kept])
 
-    async def start(self) -> messages.Started:
-        """Run the program; returns once it has been executed. Raises OperationFailed: O8-626 not executable, O8-627 not found."""
-        answer, _ = await self._request(messages.Start())
+    async def start(self, joined: Mapping[str, int] | None = None) -> messages.Started:
+        """Run the program; returns once it has been executed. Raises OperationFailed: O8-626 not executable, O8-627 not found.
+
+        `joined`: namespaces to share, by a descriptor each (messages.Start); the caller's to close.
+        """
+        shared = joined or {}
+        answer, _ = await self._request(messages.Start(joined=list(shared)), list(shared.values()))
         assert isinstance(answer, messages.Started)
         return answer
 

@@ -19,7 +19,7 @@ from orchestr8.kernel import cgroup_enter, prctl, rlimit, sockets
 from orchestr8.kernel.clone import clone
 from orchestr8.kernel.namespaces import CloneFlag, setns
 from orchestr8.runtime import program
-from orchestr8.runtime.launch import Stdio, open_cgroup
+from orchestr8.runtime.launch import Stdio, entered_pid_namespace, open_cgroup
 from orchestr8.runtime.messages import Exec, Spawn
 from orchestr8.runtime.poller import READ, Poller
 from orchestr8.runtime.rootfs import open_pty
@@ -64,25 +64,20 @@ class ExecProcess:
 
     def _clone(self, order: Exec, container: Spawn, init_pidfd: int, theirs: socket.socket) -> tuple[int, int]:
         with contextlib.ExitStack() as opened:
-            own_namespace = os.open("/proc/self/ns/pid", os.O_RDONLY | os.O_CLOEXEC)
-            opened.callback(os.close, own_namespace)
             cgroup_fd = open_cgroup(container.cgroup_leaf)
             if cgroup_fd >= 0:
                 opened.callback(os.close, cgroup_fd)
-            setns(init_pidfd, CloneFlag.NEWPID)
+            opened.enter_context(entered_pid_namespace(init_pidfd))
             try:
-                try:
-                    pid, pidfd = clone(cgroup_fd=cgroup_fd)
-                except OSError as error:
-                    if cgroup_fd < 0 or error.errno not in _NO_PROCESSES:
-                        raise
-                    cgroup_fd = open_cgroup(init_leaf(container, init_pidfd))
-                    opened.callback(os.close, cgroup_fd)
-                    pid, pidfd = clone(cgroup_fd=cgroup_fd)
-                if pid == 0:
-                    _run(order, container, theirs, init_pidfd, self.stdio.child)
-            finally:
-                setns(own_namespace, CloneFlag.NEWPID)
+                pid, pidfd = clone(cgroup_fd=cgroup_fd)
+            except OSError as error:
+                if cgroup_fd < 0 or error.errno not in _NO_PROCESSES:
+                    raise
+                cgroup_fd = open_cgroup(init_leaf(container, init_pidfd))
+                opened.callback(os.close, cgroup_fd)
+                pid, pidfd = clone(cgroup_fd=cgroup_fd)
+            if pid == 0:
+                _run(order, container, theirs, init_pidfd, self.stdio.child)
             return pid, pidfd
 
     def _receive(self, _events: int) -> None:

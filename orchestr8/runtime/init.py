@@ -14,13 +14,15 @@ import errno
 import os
 import signal
 import socket
-from typing import Final, NoReturn
+from collections.abc import Mapping
+from typing import Final, NamedTuple, NoReturn
 
 from orchestr8.kernel import cgroup_enter, prctl
 from orchestr8.kernel.clone import exit_code
 from orchestr8.kernel.namespaces import CloneFlag, setns, unshare
 from orchestr8.runtime import program, setup
 from orchestr8.runtime.messages import Spawn
+from orchestr8.runtime.rootfs import open_shared_memory
 
 _FAULTS: Final = frozenset(
     {signal.SIGFPE, signal.SIGILL, signal.SIGSEGV, signal.SIGBUS, signal.SIGABRT, signal.SIGTRAP, signal.SIGSYS}
@@ -30,40 +32,44 @@ WAITED: Final = frozenset(map(int, signal.valid_signals() - _FAULTS - {signal.SI
 _FD_MAX: Final = os.sysconf("SC_OPEN_MAX")
 
 
-def run(
-    order: Spawn,
-    sync: socket.socket,
-    network_fd: int,
-    reaper_fd: int,
-    stdio: list[int],
-    title: prctl.ArgumentArea,
-) -> NoReturn:
-    """From the first instruction in the new namespaces to the container's end. No `stdio`: a terminal comes later.
+class Birth(NamedTuple):
+    """What PID 1 is given at its clone. No `stdio`: a terminal comes later. `joined`: see messages.Start."""
 
-    Here is the slot for a user namespace of the container's own: it comes before everything else and alone, its maps
-    are written by the shim, and every later namespace and mount belongs to it. `bundle.check` refuses documents that
-    ask for one.
-    """
+    order: Spawn
+    sync: socket.socket
+    network_fd: int
+    reaper_fd: int
+    stdio: list[int]
+    title: prctl.ArgumentArea
+    joined: Mapping[str, int]
+
+
+def run(birth: Birth) -> NoReturn:
+    """From the first instruction in the new namespaces to the container's end."""
+    order, sync = birth.order, birth.sync
     code = 128
     try:
         prctl.set_dumpable(False)  # while the host can still be named, nobody but root may look in here
         prctl.set_parent_death_signal(signal.SIGKILL)
-        title.write(title.prepared("orchestr8-init"))
+        birth.title.write(birth.title.prepared("orchestr8-init"))
         prctl.set_name(b"orchestr8-init")
-        for number, fd in enumerate(stdio):
+        for number, fd in enumerate(birth.stdio):
             os.dup2(fd, number, inheritable=True)
         # Whatever the engine has; `launch` makes PID 1 a less likely victim later.
         setup.write_oom_score(order.oom_score)
-        setns(network_fd, CloneFlag.NEWNET)
-        _keep_only(sync.fileno(), reaper_fd)
+        setns(birth.network_fd, CloneFlag.NEWNET)
+        shared_memory = _join(birth.joined)
+        _keep_only(sync.fileno(), birth.reaper_fd, shared_memory)
         cgroup_enter.enter(order.cgroup_files)
         if not order.host_cgroup:
             unshare(CloneFlag.NEWCGROUP)
         os.setsid()
         program.new_session_keyring()
-        built = setup.build(order, sync)
+        if not order.namespaces & CloneFlag.NEWPID:
+            prctl.set_child_subreaper()  # as in a namespace of its own, what loses its parent is reaped in here
+        built = setup.build(order, sync, shared_memory)
         if order.reaper:
-            code = _supervise(order, built, sync, reaper_fd)
+            code = _supervise(order, built, sync, birth.reaper_fd)
         else:  # the program is an init itself, and wants to be PID 1
             setup.execute(order, built, sync)
     except BaseException as error:  # noqa: BLE001 - the shim must hear of it, whatever it was: nobody else can
@@ -71,6 +77,22 @@ def run(
         setup.report(sync, error, code)
     finally:
         os._exit(code)
+
+
+def _join(joined: Mapping[str, int]) -> int:
+    """Enter another container's IPC namespace; a detached copy of its shared memory's mount, -1 where none is joined."""
+    if "ipc" not in joined:
+        return -1
+    setns(joined["ipc"], CloneFlag.NEWIPC)
+    own = os.open("/proc/self/ns/mnt", os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        setns(joined["ipc"], CloneFlag.NEWNS)
+        try:
+            return open_shared_memory()
+        finally:
+            setns(own, CloneFlag.NEWNS)
+    finally:
+        os.close(own)
 
 
 def _supervise(order: Spawn, built: setup.Built, sync: socket.socket, reaper_fd: int) -> int:
@@ -81,6 +103,8 @@ def _supervise(order: Spawn, built: setup.Built, sync: socket.socket, reaper_fd:
     if child == 0:
         ours.close()
         os.setsid()
+        if not order.namespaces & CloneFlag.NEWPID:
+            prctl.set_parent_death_signal(signal.SIGKILL)  # no namespace ends with PID 1 and takes it along
         theirs.recv(1)  # b"": PID 1 has let go of its socket, being the reaper by now
         setup.execute(order, built, sync)
     theirs.close()

@@ -16,13 +16,13 @@ import contextlib
 import json
 import os
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final, NamedTuple, NoReturn
 
 from orchestr8.errors import OperationFailed
 from orchestr8.kernel import prctl, sockets
 from orchestr8.kernel.clone import clone
-from orchestr8.kernel.namespaces import CloneFlag
+from orchestr8.kernel.namespaces import CloneFlag, setns
 from orchestr8.runtime import init, setup
 from orchestr8.runtime.messages import Spawn
 from orchestr8.runtime.poller import READ, Poller
@@ -30,7 +30,6 @@ from orchestr8.runtime.terminal import open_slave, set_size
 
 # In a cgroup that runs out of memory the kernel kills what scores highest; PID 1's death is the whole container's.
 _OOM_SCORE: Final = -500
-_NAMESPACES: Final = CloneFlag.NEWNS | CloneFlag.NEWPID | CloneFlag.NEWIPC | CloneFlag.NEWUTS
 
 
 class Stdio:
@@ -85,7 +84,7 @@ class Ground(NamedTuple):
     cgroup_fd: int  # the cgroup v2 directory in which PID 1 is born; -1: none
     reaper_fd: int  # what PID 1 turns into; -1: it stays what it is
     title: prctl.ArgumentArea
-    become_init: Callable[[Spawn, socket.socket, int, int, list[int], prctl.ArgumentArea], NoReturn] = init.run
+    become_init: Callable[[init.Birth], NoReturn] = init.run
 
 
 class Launch:
@@ -101,6 +100,7 @@ class Launch:
         ground: Ground,
         on_end: Callable[[tuple[str, int] | None], None],
         size: tuple[int, int] | None = None,
+        joined: Mapping[str, int] | None = None,
     ) -> None:
         self._poller = poller
         self._on_end = on_end
@@ -114,16 +114,24 @@ class Launch:
         try:
             self._sync, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
             with theirs:
-                self.pid, self.pidfd = clone(_NAMESPACES, cgroup_fd=ground.cgroup_fd)
-                if self.pid == 0:
-                    ground.become_init(
-                        order, theirs, ground.network_fd, ground.reaper_fd, self.stdio.child, ground.title
-                    )
+                self.pid, self.pidfd = self._clone(order, ground, theirs, joined or {})
         except OSError:
             self.stdio.close()  # a socket closes itself
             raise
         self.stdio.close_child_side()
         self._poller.watch(self._sync.fileno(), READ, self._receive)
+
+    def _clone(self, order: Spawn, ground: Ground, theirs: socket.socket, joined: Mapping[str, int]) -> tuple[int, int]:
+        """Born in a pid namespace of another's, PID 1 is one of its processes: see `init`."""
+        with entered_pid_namespace(joined["pid"]) if "pid" in joined else contextlib.nullcontext():
+            pid, pidfd = clone(CloneFlag(order.namespaces), cgroup_fd=ground.cgroup_fd)
+            if pid == 0:
+                ground.become_init(
+                    init.Birth(
+                        order, theirs, ground.network_fd, ground.reaper_fd, self.stdio.child, ground.title, joined
+                    )
+                )
+        return pid, pidfd
 
     def _receive(self, _events: int) -> None:
         try:
@@ -161,6 +169,20 @@ class Launch:
         self.stdio.close()
         if self.null >= 0:
             os.close(self.null)
+
+
+@contextlib.contextmanager
+def entered_pid_namespace(fd: int) -> Iterator[None]:
+    """The next children are born in the pid namespace behind `fd`, a pidfd or the namespace (setns(2)); then no more."""
+    own = os.open("/proc/self/ns/pid", os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        setns(fd, CloneFlag.NEWPID)
+        try:
+            yield
+        finally:
+            setns(own, CloneFlag.NEWPID)
+    finally:
+        os.close(own)
 
 
 def open_cgroup(leaf: str) -> int:

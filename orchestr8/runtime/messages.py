@@ -61,11 +61,13 @@ class Spawn(Message):
 
     `seccomp`: path of the compiled filter, "" for none. `oom_file`: the cgroup file with a line "oom_kill N".
     `oom_score`: the program's oom_score_adj. `host_cgroup`: without a cgroup namespace of its own.
+    `namespaces`: CLONE_NEW flags of those in which PID 1 is born; the others it shares.
     """
 
     fields: ClassVar = {
         "container": "", "bundle": "", "socket": "", "terminal": False, "stdin": False, "reaper": True,
         "seccomp": "", "cgroup_files": (), "cgroup_leaf": "", "host_cgroup": False, "oom_file": "", "oom_score": 0,
+        "namespaces": 0x2C020000,
     }  # fmt: skip
 
 
@@ -87,9 +89,13 @@ class Equip(Message):
 
 
 class Start(Message):
-    """Run the bundle's program. Answer: Started or Failed."""
+    """Run the bundle's program. Answer: Started or Failed.
 
-    fields: ClassVar = {"request": 0}
+    `joined`: kinds of namespaces ("pid", "ipc") that are another container's for this run. Descriptors: for each, a
+    pidfd of a process in it, or the namespace itself.
+    """
+
+    fields: ClassVar = {"request": 0, "joined": ()}
 
 
 class Signal(Message):

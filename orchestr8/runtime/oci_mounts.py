@@ -8,10 +8,14 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final, Protocol
 
 from orchestr8.errors import InvalidInput
-from orchestr8.model.specs import ContainerSpec, MountKind, MountSpec
+from orchestr8.model.specs import ContainerSpec, IsolationSpec, MountKind, MountSpec
+from orchestr8.runtime.confinement import NO_IPC, SHARED_HOST
+from orchestr8.runtime.rootfs import JOINED_SHM
+
+Entry = dict[str, Any]
 
 _SAFE: Final = ("nosuid", "noexec", "nodev")
-_MOUNTS: Final = (
+_MOUNTS: Final[tuple[Entry, ...]] = (
     {"destination": "/proc", "type": "proc", "source": "proc", "options": [*_SAFE]},
     {"destination": "/dev", "type": "tmpfs", "source": "tmpfs", "options": ["nosuid", "strictatime", "mode=755", "size=65536k"]},
     {
@@ -25,8 +29,6 @@ _MOUNTS: Final = (
     {"destination": "/sys", "type": "sysfs", "source": "sysfs", "options": [*_SAFE, "ro"]},
     {"destination": "/sys/fs/cgroup", "type": "cgroup", "source": "cgroup", "options": [*_SAFE, "ro"]},
 )  # fmt: skip
-
-Entry = dict[str, Any]
 
 
 class Request(Protocol):
@@ -57,7 +59,7 @@ def oci_mounts(request: Request) -> list[Entry]:
                 code="O8-621",
                 helps=["a mount there could show programs a false view of the kernel"],
             )
-    mounts: list[Entry] = [dict(entry) for entry in _MOUNTS if entry["destination"] not in taken - {"/dev"}]
+    mounts = [entry for entry in _own_mounts(request.spec.isolation) if entry["destination"] not in taken - {"/dev"}]
     mounts += [
         {"destination": path, "type": "tmpfs", "source": "tmpfs", "options": ["nosuid", "nodev", f"mode={mode:o}"]}
         for path, mode in request.tmpfs_covers
@@ -69,6 +71,24 @@ def oci_mounts(request: Request) -> list[Entry]:
         if target not in taken
     ]
     return mounts + wanted
+
+
+def _own_mounts(isolation: IsolationSpec) -> list[Entry]:
+    """Everybody's, with what rights and shared namespaces change of them."""
+    mounts: list[Entry] = []
+    for usual in _MOUNTS:
+        entry: Entry = {**usual, "options": list(usual["options"])}
+        place = entry["destination"]
+        if isolation.privileged and place in {"/sys", "/sys/fs/cgroup"}:
+            entry["options"].remove("ro")
+        if place == "/dev/shm" and isolation.ipc == NO_IPC:
+            continue
+        if place in {"/dev/shm", "/dev/mqueue"} and isolation.ipc == SHARED_HOST:
+            entry |= {"type": "bind", "source": place, "options": ["rbind", "rprivate", *_SAFE]}
+        elif place == "/dev/shm" and isolation.ipc:  # another container's; its queues come with the namespace
+            entry["type"] = JOINED_SHM
+        mounts.append(entry)
+    return mounts
 
 
 def _file(target: str, path: str) -> Entry:

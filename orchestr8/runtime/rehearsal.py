@@ -14,6 +14,7 @@ from typing import Final, NoReturn
 
 from orchestr8.kernel import prctl, sockets
 from orchestr8.runtime import messages
+from orchestr8.runtime.init import Birth
 from orchestr8.runtime.launch import Ground
 from orchestr8.runtime.shim import LOG_FILE, STATE_FILE, Shim
 
@@ -108,22 +109,15 @@ def _receive_now(engine: socket.socket) -> tuple[bytes, list[int]]:
     return sockets.receive_packet(engine)
 
 
-def _play(
-    _order: messages.Spawn,
-    sync: socket.socket,
-    _network_fd: int,
-    _reaper_fd: int,
-    _stdio: list[int],
-    _title: prctl.ArgumentArea,
-) -> NoReturn:
+def _play(birth: Birth) -> NoReturn:
     """PID 1's part, without a container: it is ready, says a line, and waits for the signal that ends it."""
     try:
         prctl.set_parent_death_signal(signal.SIGKILL)
         null = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
-        sockets.send_packet(sync, b'{"ready": true}', [null])
-        sockets.receive_packet(sync)
-        os.write(_stdio[1], b"a line\n")
-        sync.close()
+        sockets.send_packet(birth.sync, b'{"ready": true}', [null])
+        sockets.receive_packet(birth.sync)
+        os.write(birth.stdio[1], b"a line\n")
+        birth.sync.close()
         signal.sigwaitinfo({signal.SIGTERM})
     finally:
         os._exit(0)

@@ -19,10 +19,12 @@ from orchestr8.kernel import mount as mounts
 from orchestr8.kernel.libc import SyscallError
 from orchestr8.kernel.mount import MountAttr, MountFlag
 from orchestr8.kernel.openat2 import Resolve, is_directory, make_in_root, open_in_root
+from orchestr8.model.sysctl import sysctl_path
 from orchestr8.runtime.terminal import open_slave
 
 OVERLAY: Final = "org.orchestr8.overlay"  # annotation: the options of the overlay mount that is the root
 CGROUP_MOUNTS: Final = "org.orchestr8.cgroup-mounts"  # annotation: [[directory, fstype, option], …]
+JOINED_SHM: Final = "joined-shm"  # type of a mount: the shared memory of who shares its IPC namespace
 
 _ATTRIBUTES: Final = {
     "ro": MountAttr.RDONLY,
@@ -51,8 +53,10 @@ _TIOCSPTLCK: Final = 0x40045431
 class Rootfs:
     """The steps in order: `mount_all`, `open_terminal` when there is one, `protect`, `pivot`."""
 
-    def __init__(self, bundle: str, config: dict[str, Any]) -> None:
+    def __init__(self, bundle: str, config: dict[str, Any], shared_memory: int = -1) -> None:
+        """`shared_memory`: a detached mount to use where the document says JOINED_SHM."""
         self._config = config
+        self._shared_memory = shared_memory
         self._annotations = config.get("annotations", {})
         self._path = os.path.join(bundle, config["root"]["path"])
         self._root_fd = -1
@@ -91,7 +95,11 @@ class Rootfs:
         if kind == "cgroup":
             self._mount_cgroups(destination, attributes)
             return
-        if kind == "bind":
+        if kind == JOINED_SHM:
+            if self._shared_memory < 0:
+                return  # its owner has none (ipc: none)
+            tree = self._shared_memory
+        elif kind == "bind":
             tree = self._bind_source(entry["source"], attributes, recursive="bind" not in entry.get("options", ()))
         else:
             tree = mounts.new_filesystem(kind, data, attributes, source=kind)
@@ -212,8 +220,27 @@ class Rootfs:
                 self._make_device(name, os.makedev(major, minor))
             for name, target in _LINKS.items():
                 os.symlink(target, name, dir_fd=self._dev_fd)
+            for device in self._config.get("linux", {}).get("devices", ()):
+                self._make_given_device(device)
         finally:
             os.umask(umask)
+
+    def _make_given_device(self, device: dict[str, Any]) -> None:
+        """Anywhere in the container, though most often in /dev; one that stands there already stays."""
+        folder, name = os.path.split("/" + os.path.normpath(device["path"]).lstrip("/"))
+        kind = stat.S_IFCHR if device["type"] == "c" else stat.S_IFBLK
+        parent = make_in_root(self._root_fd, folder, directory=True) if folder != "/" else os.dup(self._root_fd)
+        try:
+            with contextlib.suppress(FileExistsError):
+                number = os.makedev(device["major"], device["minor"])
+                os.mknod(name, kind | device.get("fileMode", 0o666), number, dir_fd=parent)
+                os.chown(name, device.get("uid", 0), device.get("gid", 0), dir_fd=parent, follow_symlinks=False)
+        except OSError as error:
+            raise OperationFailed(
+                f"cannot make the device {device['path']}: {error.strerror}", code="O8-616"
+            ) from error
+        finally:
+            os.close(parent)
 
     def _make_device(self, name: str, number: int) -> None:
         try:
@@ -259,6 +286,23 @@ class Rootfs:
         os.close(target)
         os.close(tree)
         return master, slave
+
+    def set_parameters(self) -> None:
+        """Write the document's sysctls, while /proc/sys can be written."""
+        for name, value in self._config.get("linux", {}).get("sysctl", {}).items():
+            path = f"/proc/sys/{sysctl_path(name)}"
+            try:
+                fd = open_in_root(self._root_fd, path, os.O_WRONLY | os.O_NOFOLLOW)
+            except OSError as error:
+                raise OperationFailed(
+                    f"this kernel has no parameter {name}: {error.strerror}", code="O8-615"
+                ) from error
+            try:
+                os.write(fd, value.encode())
+            except OSError as error:
+                raise OperationFailed(f"cannot set {name} to {value!r}: {error.strerror}", code="O8-615") from error
+            finally:
+                os.close(fd)
 
     def protect(self) -> None:
         """Read-only paths, then masked paths, then the root itself."""
@@ -322,6 +366,24 @@ class Rootfs:
         for fd in (self._root_fd, self._dev_fd, self._pts_fd):
             if fd >= 0:
                 os.close(fd)
+
+
+def open_shared_memory() -> int:
+    """A detached copy of the mount on /dev/shm of the calling process's mount namespace; -1 when nothing stands there.
+
+    The path is another container's: no link in it is followed.
+    """
+    root = os.open("/", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        here = open_in_root(root, "/dev/shm", os.O_PATH | os.O_DIRECTORY, resolve=Resolve.NO_SYMLINKS)
+    except FileNotFoundError:
+        return -1
+    finally:
+        os.close(root)
+    try:
+        return mounts.open_tree("", dir_fd=here)
+    finally:
+        os.close(here)
 
 
 def open_pty(pts_fd: int) -> tuple[int, int]:

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple, NoReturn
 
 from orchestr8.errors import Orchestr8Error
 from orchestr8.kernel import prctl, rlimit, sockets
+from orchestr8.kernel.namespaces import set_domain_name
 from orchestr8.runtime import program
 from orchestr8.runtime.messages import Spawn
 from orchestr8.runtime.rootfs import Rootfs
@@ -24,13 +25,13 @@ class Built(NamedTuple):
     null: int  # the container's /dev/null
 
 
-def build(order: Spawn, sync: socket.socket) -> Built:
+def build(order: Spawn, sync: socket.socket, shared_memory: int = -1) -> Built:
     """Everything up to the walls, those included: the caller has the program's rights afterwards, and its stdio."""
     with open(os.path.join(order.bundle, "config.json"), "rb") as document:
         config = json.load(document)
     process = config["process"]
     walls = program.pack_walls(process, program.read_filter(order.seccomp))
-    stdio, null = _build(order, config, sync)
+    stdio, null = _build(order, config, sync, shared_memory)
     program.make_working_directory(process["cwd"])
     for number, fd in enumerate(stdio):
         os.dup2(fd, number, inheritable=True)
@@ -69,12 +70,12 @@ def report(sync: socket.socket, error: BaseException, exit_code: int = 128) -> N
         return  # the shim is gone, and with it everybody who could want to know
 
 
-def _build(order: Spawn, config: dict[str, Any], sync: socket.socket) -> tuple[list[int], int]:
+def _build(order: Spawn, config: dict[str, Any], sync: socket.socket, shared_memory: int) -> tuple[list[int], int]:
     """The file system, the terminal, the host name, the walls around kernel files.
 
     Returned: descriptors that take the places of 0, 1 and 2, as far as there are any, and the container's /dev/null.
     """
-    rootfs = Rootfs(order.bundle, config)
+    rootfs = Rootfs(order.bundle, config, shared_memory)
     rootfs.mount_all()
     null = rootfs.open_null()
     stdio = [] if order.stdin else [null]
@@ -85,6 +86,9 @@ def _build(order: Spawn, config: dict[str, Any], sync: socket.socket) -> tuple[l
         stdio = [slave] * 3
     if config.get("hostname"):
         socket.sethostname(config["hostname"])
+    if config.get("domainname"):
+        set_domain_name(config["domainname"])
+    rootfs.set_parameters()
     rootfs.protect()
     rootfs.pivot()
     return stdio, null

@@ -25,9 +25,11 @@ from typing import Final
 
 from orchestr8.errors import OperationFailed
 from orchestr8.kernel import prctl, sockets
+from orchestr8.kernel.namespaces import CloneFlag
 from orchestr8.runtime import messages
 from orchestr8.runtime.exec import ExecProcess
 from orchestr8.runtime.launch import Ground, Launch
+from orchestr8.runtime.leftovers import kill_all
 from orchestr8.runtime.logwriter import LogWriter
 from orchestr8.runtime.messages import Message
 from orchestr8.runtime.oomwatch import OomWatch
@@ -250,7 +252,7 @@ class Shim:
         self._status.kept = len(self._kept)
         self._save()  # not before: until then the run before is the last one that there was
 
-    def _start(self, engine: socket.socket, message: Message, _fds: list[int]) -> None:
+    def _start(self, engine: socket.socket, message: Message, fds: list[int]) -> None:
         if self._ground is None:
             raise OperationFailed("a shim cannot start anything before it has a network", code="O8-902")
         if self._launch is not None:
@@ -262,7 +264,8 @@ class Shim:
         self._start_requests.append((engine, message.request))
         self._oom_before = self._oom.kills()
         try:
-            self._launch = Launch(self._poller, self._order, self._ground, self._launched, self._size)
+            joined = dict(zip(message.joined, fds, strict=True))
+            self._launch = Launch(self._poller, self._order, self._ground, self._launched, self._size, joined)
         except OSError as error:
             self._fail_start(str(error), 128)
 
@@ -330,11 +333,13 @@ class Shim:
             session.refuse_input()
 
     def _ended(self, _events: int) -> None:
-        """PID 1 is gone and with it all of its namespace: drain the output, record, and only then tell."""
+        """PID 1 is gone and with it all of its namespace, or of its cgroup where it shares that: drain the output, record, and only then tell."""
         ended = os.waitid(os.P_PIDFD, self._init_pidfd, os.WEXITED | os.WNOHANG)
         if ended is None:
             return
         assert self._launch is not None
+        if not self._order.namespaces & CloneFlag.NEWPID:
+            kill_all(self._order.cgroup_files)
         self._launch.stdio.close_slave()
         for output in self._outputs:
             output.drain()

@@ -6,6 +6,7 @@ since a text that overflows or half parses must never end up as root (CVE-2024-4
 
 import os
 import stat
+from collections.abc import Sequence
 from typing import Final, NamedTuple
 
 from orchestr8.errors import InvalidInput
@@ -20,6 +21,17 @@ class User(NamedTuple):
     groups: tuple[int, ...]  # supplementary; the primary one is among them, or giving it up would gain rights that it
     # is denied (CVE-2022-36109)
     home: str
+
+    def in_groups(self, names: Sequence[str], group: bytes) -> "User":
+        """The same user in further groups: names that stand in the file's text, or numbers. Raises InvalidInput."""
+        rows = _rows(group, 4) if names else []
+        found = set(self.groups)
+        for name in names:
+            entry = _find(rows, name)
+            if entry is None and not _is_number(name):
+                raise InvalidInput(f"group_add: the image's /etc/group has no group `{name}`", code="O8-610")
+            found.add(_number(name, entry[2] if entry else name))
+        return self._replace(groups=tuple(sorted(found)))
 
 
 def resolve_user(text: str, passwd: bytes, group: bytes) -> User:

@@ -14,6 +14,7 @@ from orchestr8.stack.devices import DEVICES, GPUS
 from orchestr8.stack.grants import CONFIG, SECRET, SERVICE_CONFIGS, SERVICE_SECRETS
 from orchestr8.stack.hooks import DEVELOP, HOOKS, INIT_HOOKS
 from orchestr8.stack.hosts import EXTRA_HOSTS
+from orchestr8.stack.isolation import CAPABILITIES, IPC, PID, SECURITY_OPTIONS, SYSCTLS, UTS
 from orchestr8.stack.limits import BLKIO, ULIMITS, CgroupNamespace
 from orchestr8.stack.mounts import Mount, Tmpfs, mount_target
 from orchestr8.stack.networks import NETWORK, SERVICE_NETWORKS, VOLUME
@@ -108,7 +109,7 @@ SERVICE: Final = Record("a service", {
     "read_only": now(Flag()),
     "build": later(BUILD, "it makes the image; orchestr8 does not build yet, so name one that exists by `image:`"),
     "platform": later(Text("a platform, such as linux/arm64"), "images run on this machine's own platform"),
-    "runtime": later(Text("the name of a runtime"), "orchestr8 has one runtime, its own"),
+    "runtime": ignored(Text("the name of a runtime"), "it names the program that makes the container; here that is orchestr8 itself"),
     "provider": later(PROVIDER, "it hands the service to a program that makes it; here a service is a container"),
     "models": later(NamesOr("models", Named("a mapping of models", OrNull("a model", {
         "endpoint_var": now(Text("the name of a variable")), "model_var": now(Text("the name of a variable")),
@@ -145,7 +146,7 @@ SERVICE: Final = Record("a service", {
     "dns_opt": later(TEXTS, _RESOLV),
     "dns_search": later(TEXT_OR_TEXTS, _RESOLV),
     "extra_hosts": later(EXTRA_HOSTS, "they would stand in the container's /etc/hosts"),
-    "domainname": ignored(Text(), "it is the NIS domain; write the whole name as `hostname:`"),
+    "domainname": now(Text("a domain name", "[a-zA-Z0-9_.-]{1,64}", hint="up to 64 letters, digits, - and . make up a domain name")),
     "mac_address": ignored(Text(), "elsewhere the interface has this address; here one is made up"),
     # storage
     "volumes": now(Mounts(Mount(), "a list of mounts", unique=mount_target)),
@@ -153,7 +154,7 @@ SERVICE: Final = Record("a service", {
     "volumes_from": later(ALL_TEXTS, "it would mount what another container mounts"),
     "configs": now(SERVICE_CONFIGS),
     "secrets": now(SERVICE_SECRETS),
-    "devices": later(DEVICES, "they would be given to the container"),
+    "devices": now(DEVICES),
     "storage_opt": ignored(OPTIONS, "it limits the container's own layer; here the disk is the limit"),
     "shm_size": ignored(Size(least=-1), "it sizes /dev/shm; here that has 64 MiB"),
     # limits
@@ -175,19 +176,19 @@ SERVICE: Final = Record("a service", {
     "cpu_shares": now(Number(cut=True)),
     "cpuset": now(Text("processors, such as 0-3 or 0,1")),
     # isolation
-    "privileged": later(Flag(), "it would lift the walls between the container and the machine"),
-    "cap_add": later(TEXTS, "it would give the program further rights; it has Docker's usual ones"),
-    "cap_drop": later(TEXTS, "it would take rights from the program; it has Docker's usual ones"),
-    "security_opt": later(TEXTS, "it would change the program's confinement; that is Docker's usual one"),
+    "privileged": now(Flag()),
+    "cap_add": now(CAPABILITIES),
+    "cap_drop": now(CAPABILITIES),
+    "security_opt": now(SECURITY_OPTIONS),
     "userns_mode": later(Text("a user namespace mode"), _SHARES),
-    "pid": later(Text("a process namespace"), _SHARES),
-    "ipc": later(Text("an IPC namespace"), _SHARES),
-    "uts": later(Text("a host name namespace"), _SHARES),
+    "pid": now(PID),
+    "ipc": now(IPC),
+    "uts": now(UTS),
     "cgroup": now(CgroupNamespace()),
     "cgroup_parent": now(Text("a cgroup")),
     "isolation": later(Text("an isolation"), _WINDOWS),
-    "group_add": later(NUMBERS_OR_TEXTS, "it would add groups to the program's own"),
-    "sysctls": later(LABELS, "it would set kernel parameters of the container"),
+    "group_add": now(NUMBERS_OR_TEXTS),
+    "sysctls": now(SYSCTLS),
     "ulimits": now(ULIMITS),
     "device_cgroup_rules": now(ALL_TEXTS),
     "gpus": later(GPUS, "it would give GPUs to the container; there is no driver for them here"),

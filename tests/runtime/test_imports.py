@@ -64,7 +64,8 @@ def test_the_forkserver_imports_what_is_on_the_list_and_nothing_else() -> None:
 
 def test_of_ours_it_imports_what_is_forked() -> None:
     packages = {name.split(".")[1] for name in loaded() if name.startswith("orchestr8.")}
-    assert packages == {"errors", "kernel", "runtime"}
+    assert packages == {"errors", "kernel", "model", "runtime"}
+    assert {name for name in loaded() if name.startswith("orchestr8.model.")} == {"orchestr8.model.sysctl"}
     assert {name for name in loaded() if name.startswith("orchestr8.runtime.")} & {
         "orchestr8.runtime.client", "orchestr8.runtime.bundle", "orchestr8.runtime.logs", "orchestr8.runtime.sealed",
     } == set()  # fmt: skip

@@ -10,12 +10,6 @@ def test_the_second_is_told_with_the_first(service) -> None:
     assert (
         service("group_add:\n  - a\n  - b\n  - a", acting=False).text
         == """\
-warning[O8-110]: `services.web.group_add` is not supported yet; `orchestr8 up` will refuse it
- --> stack.yml:4:5
-4 |     group_add:
-  |     ^^^^^^^^^
-  = note: it would add groups to the program's own
-
 error[O8-115]: `services.web.group_add[2]` stands in the list before
  --> stack.yml:7:9
 7 |       - a
@@ -25,7 +19,7 @@ error[O8-115]: `services.web.group_add[2]` stands in the list before
   = help: remove one
   = fix:  orchestr8 check --fix   (remove `- a`)
 
-1 error, 1 warning in stack.yml; 1 can be mended by: orchestr8 check --fix
+1 error in stack.yml; 1 can be mended by: orchestr8 check --fix
 """
     )
 

@@ -121,15 +121,15 @@ def test_a_loaded_document_printed_and_loaded_again_is_the_same(stack, project_d
 def test_all_errors_of_all_files_come_in_one_run_in_order(stack) -> None:
     found = stack({
         "a.yml": "services:\n  web:\n    imag: x\n    scale: many\n    networks: [nowhere]\n",
-        "b.yml": "services:\n  api: {image: x, privileged: true, restart: sometimes}\nvolume: {}\n",
+        "b.yml": "services:\n  api: {image: x, external_links: [x], restart: sometimes}\nvolume: {}\n",
     }, files=["a.yml", "b.yml"])  # fmt: skip
     assert found.errors == [
         "a.yml:3:5: error[O8-101] unknown key `imag` in `services.web`",
         "a.yml:4:12: error[O8-104] `services.web.scale` must be an integer, found the text `many`",
         "a.yml:5:16: error[O8-203] no network is called `nowhere`",
-        "b.yml:2:19: error[O8-110] `services.api.privileged` is not supported yet",
+        "b.yml:2:19: error[O8-110] `services.api.external_links` is not supported yet",
         (
-            "b.yml:2:46: error[O8-305] `services.api.restart` must be no, always, unless-stopped, on-failure or "
+            "b.yml:2:49: error[O8-305] `services.api.restart` must be no, always, unless-stopped, on-failure or "
             "on-failure:N, found the text `sometimes`"
         ),
         "b.yml:3:1: error[O8-101] unknown key `volume` at the top of the file",

@@ -53,6 +53,6 @@ error[O8-202]: `three` depends on `two`, whose profile is not active
 
 
 def test_services_that_are_off_may_ask_for_what_is_not_supported(stack) -> None:
-    text = "services: {web: {image: 'rootfs:/'}, dev: {build: ., privileged: true, logging: {}, profiles: [dev]}}"
+    text = "services: {web: {image: 'rootfs:/'}, dev: {build: ., gpus: all, logging: {}, profiles: [dev]}}"
     assert stack(text).warnings == []
     assert len(stack(text, profiles=["dev"]).errors) == 2

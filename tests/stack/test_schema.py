@@ -26,7 +26,7 @@ def test_every_pattern_is_one_that_editors_understand() -> None:
 def test_the_schema_names_every_key_of_a_service() -> None:
     (service,) = build_schema()["properties"]["services"]["patternProperties"].values()
     assert service["additionalProperties"] is False
-    assert service["properties"]["privileged"]["description"].startswith("not supported yet: it would lift the walls")
+    assert service["properties"]["gpus"]["description"].startswith("not supported yet: it would give GPUs")
     assert service["properties"]["logging"]["description"].startswith("no effect: logs are kept by the engine")
     assert service["properties"]["restart"]["pattern"] == "^(?:no|always|unless-stopped|on-failure(:\\d+)?)?$|\\$"
 
@@ -122,6 +122,17 @@ IN_EFFECT = {
     "container_name",
     "extends",
     "label_file",
+    "cap_add",
+    "cap_drop",
+    "devices",
+    "domainname",
+    "group_add",
+    "ipc",
+    "pid",
+    "privileged",
+    "security_opt",
+    "sysctls",
+    "uts",
 }
 
 
@@ -141,21 +152,16 @@ VALUES = {
     "annotations": "{a: b}", "attach": "false", "build": ".",
     "credential_spec": "{file: x}", "depends_on": "[]", "develop": "{watch: [{path: x, action: rebuild}]}",
     "extra_hosts": "[a=1.2.3.4]", "gpus": "all", "logging": "{driver: x}", "pull_policy": "always", "provider": "{type: x}",
-    "storage_opt": "{size: 1g}", "sysctls": "{a: 1}",
+    "storage_opt": "{size: 1g}",
     "models": "[m]", "post_start": "[{command: x}]", "pre_start": "[{command: x}]", "pre_stop": "[{command: x}]",
     "links": "[db]", "volumes_from": "[db]", "expose": "[1]",
 }  # fmt: skip
 LISTS = {
-    "cap_add",
-    "cap_drop",
-    "devices",
     "dns_opt",
     "external_links",
-    "group_add",
-    "security_opt",
 }
 NUMBERS = {"cpu_count", "cpu_percent", "shm_size"}
-FLAGS = {"privileged", "use_api_socket"}
+FLAGS = {"use_api_socket"}
 REST = "  db: {image: x}\nconfigs: {c: {content: x}}\nsecrets: {s: {file: x}}\nmodels: {m: {model: x}}\n"
 
 

@@ -100,7 +100,7 @@ def test_a_file_that_is_wrong_changes_nothing_and_says_all_that_is_wrong(scenari
     story = scenario(good)
     story.step("up -d", state("web", "running"))
     story = scenario(
-        "services:\n  web:\n    image: rootfs:/\n    comand: x\n    privileged: true\n    depends_on: [databse]\n"
+        "services:\n  web:\n    image: rootfs:/\n    comand: x\n    gpus: all\n    depends_on: [databse]\n"
     )
     said = story.step("up -d", code=1).err
     assert said.count("error[") == 3

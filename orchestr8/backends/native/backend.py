@@ -19,6 +19,7 @@ import anyio.abc
 
 from orchestr8.backends.native import probes
 from orchestr8.backends.native.containers import Container, new_record
+from orchestr8.backends.native.joining import find_sharer
 from orchestr8.backends.native.making import Surroundings, last_state
 from orchestr8.backends.native.networks import Networks
 from orchestr8.errors import Conflict, NotFound, OperationFailed, Orchestr8Error, Unavailable
@@ -102,6 +103,9 @@ class NativeBackend:
             cgroups=self._cgroups,
             forkserver=ForkserverClient(start, configure, engine=engine),
             emit=self._emit,
+            find=lambda record, whose: find_sharer(
+                (each.observed() for each in self._containers.values()), record, whose
+            ),
         )
 
     # --- life -----------------------------------------------------------------------------------------------------

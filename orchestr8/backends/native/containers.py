@@ -8,6 +8,7 @@ an owner. `backend` decides nothing about when a container runs; neither does th
 import base64
 import contextlib
 import dataclasses
+import functools
 import logging
 import os
 import signal
@@ -18,6 +19,7 @@ from typing import Any, Final
 
 import anyio
 
+from orchestr8.backends.native import joining
 from orchestr8.backends.native.making import (
     Surroundings,
     anonymous_volume,
@@ -213,11 +215,13 @@ class Container:
 
     async def _start_program(self) -> None:
         """A shim that dies over it may have gone with its forkserver: then once more, with what the next one forks."""
-        try:
-            await (await self._ensure_shim()).start()
-        except Unavailable:
-            await self._release()
-            await (await self._ensure_shim()).start()
+        find = functools.partial(self._around.find, self.record)
+        with joining.opened(bundle.joined(self.record.spec), find) as joined:
+            try:
+                await (await self._ensure_shim()).start(joined)
+            except Unavailable:
+                await self._release()
+                await (await self._ensure_shim()).start(joined)
 
     async def _ensure_shim(self) -> ShimClient:
         if self._shim is not None and self._shim.open:

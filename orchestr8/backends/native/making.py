@@ -6,6 +6,7 @@ from the image by hand.
 
 import dataclasses
 import hashlib
+import json
 import logging
 import os
 import signal
@@ -18,13 +19,13 @@ from orchestr8.backends.native.networks import Networks
 from orchestr8.errors import InvalidInput, NotFound
 from orchestr8.image.reference import parse_image
 from orchestr8.image.resolve import Image, resolve
-from orchestr8.kernel import openat2
+from orchestr8.kernel import capabilities, openat2, seccomp, seccomp_profile
 from orchestr8.kernel.cgroup import CgroupTree
 from orchestr8.model.events import Event
 from orchestr8.model.ids import ContainerId, ContainerName, VolumeName
 from orchestr8.model.records import ContainerRecord, Registry
-from orchestr8.model.specs import MountKind
-from orchestr8.runtime import bundle
+from orchestr8.model.specs import IsolationSpec, MountKind
+from orchestr8.runtime import bundle, confinement
 from orchestr8.runtime.client import ForkserverClient, read_state
 from orchestr8.runtime.limits import block_devices
 from orchestr8.runtime.users import User, read_file, resolve_user
@@ -52,6 +53,7 @@ class Surroundings:
     cgroups: CgroupTree
     forkserver: ForkserverClient
     emit: Callable[[Event], None]
+    find: Callable[[ContainerRecord, str], int]  # pid of PID 1 of whom `service:NAME` or `container:NAME` means
 
     def bundle(self, container_id: ContainerId) -> str:
         return f"{self.root}/containers/{container_id}"
@@ -63,6 +65,7 @@ class Surroundings:
 def make_bundle(around: Surroundings, record: ContainerRecord) -> dict[str, Any]:
     """In a thread: everything of a container on disk. Returns the OCI document."""
     folder = around.bundle(record.id)
+    available = frozenset(capabilities.names_of(capabilities.read().permitted))
     image = resolve(parse_image(record.spec.image), around.root)
     overlay = around.snapshots.prepare(record.id, with_skeleton(image.lowerdirs, around.root), image.covers)
     volume_paths = _fill_volumes(around, record, image)
@@ -75,17 +78,25 @@ def make_bundle(around: Surroundings, record: ContainerRecord) -> dict[str, Any]
         image_command=image.config.command,
         image_environment=dict(image.config.environment),
         image_working_dir=image.config.working_dir,
-        user=find_user(record.spec.user or image.config.user, image.lowerdirs),
+        user=find_user(record.spec.user or image.config.user, image.lowerdirs, record.spec.isolation.groups),
         files={f"/etc/{name}": f"{folder}/{name}" for name in ("hostname", "hosts", "resolv.conf")},
         tmpfs_covers=[(each.path, each.mode) for each in image.covers if each.kind is CoverKind.TMPFS],
         volume_paths=volume_paths,
         granted_paths=grant_files(around, record),
         cgroup_views=around.cgroups.views(),
         cgroup_group=around.cgroups.planned(record.id, {}).group,
-        seccomp_path=around.seccomp_path,
+        available=available,
         block_devices={path: disk_numbers(path) for path in block_devices(record.spec.resources)},
     )
-    document = bundle.build_document(request)
+    held = bundle.capabilities_of(request)
+    missing = set(confinement.capability_names(record.spec.isolation)) - set(held)
+    if missing and record.spec.isolation.cap_add:
+        _log.warning(
+            "%s: this engine itself lacks %s, so the container does too", record.name, ", ".join(sorted(missing))
+        )
+    os.makedirs(folder, exist_ok=True)
+    seccomp_path = filter_path(around, record.spec.isolation, held, folder)
+    document = bundle.build_document(dataclasses.replace(request, seccomp_path=seccomp_path))
     files = {
         "hostname": f"{record.spec.hostname or record.id}\n",
         "hosts": hosts(record),
@@ -93,6 +104,25 @@ def make_bundle(around: Surroundings, record: ContainerRecord) -> dict[str, Any]
     }
     bundle.write(folder, document, files)
     return document
+
+
+def filter_path(around: Surroundings, isolation: IsolationSpec, held: tuple[str, ...], folder: str) -> str:
+    """Where the compiled seccomp filter stands: one for all that have nothing of their own, else in the bundle."""
+    if isolation.seccomp == "unconfined" or (isolation.privileged and not isolation.seccomp):
+        return ""
+    if not isolation.seccomp and held == capabilities.DEFAULT:
+        return around.seccomp_path
+    if isolation.seccomp:
+        kernel = os.uname().release.split(".")
+        version = (int(kernel[0]), int(kernel[1]))
+        profile = seccomp_profile.parse(json.loads(isolation.seccomp), held, os.uname().machine, version)
+        compiled = seccomp.compile_profile(profile)
+    else:
+        compiled = seccomp.compile_default(held)
+    path = f"{folder}/seccomp.bpf"
+    with open(path, "wb") as file:
+        file.write(compiled)
+    return path
 
 
 def _fill_volumes(around: Surroundings, record: ContainerRecord, image: Image) -> dict[str, str]:
@@ -153,8 +183,8 @@ def anonymous_volume(container: ContainerName, target: str) -> VolumeName:
     return VolumeName(hashlib.sha256(f"{container}:{target}".encode()).hexdigest())
 
 
-def find_user(text: str, lowerdirs: tuple[str, ...]) -> User:
-    """Resolve a user against the passwd and group files of the image's uppermost layer that has them."""
+def find_user(text: str, lowerdirs: tuple[str, ...], more_groups: tuple[str, ...] = ()) -> User:
+    """Resolve a user and further groups against the passwd and group files of the image's uppermost layer that has them."""
     files = {}
     for name in ("passwd", "group"):
         files[name] = b""
@@ -166,7 +196,8 @@ def find_user(text: str, lowerdirs: tuple[str, ...]) -> User:
                 os.close(root_fd)
             if files[name]:
                 break
-    return resolve_user(text, files["passwd"], files["group"])
+    user = resolve_user(text, files["passwd"], files["group"])
+    return user.in_groups(more_groups, files["group"])
 
 
 def _read_in_root(root_fd: int, path: str) -> bytes:
