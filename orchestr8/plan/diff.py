@@ -30,6 +30,11 @@ _KEYS: Final = {
     "block_io": "blkio_config",
     "device_rules": "device_cgroup_rules",
     "host_cgroup": "cgroup",
+    "no_new_privileges": "security_opt.no-new-privileges",
+    "seccomp": "security_opt.seccomp",
+    "system_paths": "security_opt.systempaths",
+    "groups": "group_add",
+    "user_namespace": "userns_mode",
     "interval_s": "interval",
     "timeout_s": "timeout",
     "start_period_s": "start_period",
@@ -78,7 +83,7 @@ def changed_keys(old: ContainerSpec, new: ContainerSpec) -> list[str]:
 
 _MOST_TOLD: Final = 5
 _MOST_LETTERS: Final = 60  # of a value
-_UNTOLD: Final = ("labels", "contents", "configs", "secrets")  # long, or nobody's business
+_UNTOLD: Final = ("labels", "contents", "configs", "secrets", "security_opt")  # long, or nobody's business
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -162,6 +167,9 @@ def _changes_of(name: str, before: Any, after: Any) -> Iterator[_Change]:
         case "resources":
             for each in _changed_fields("", before, after):
                 yield _Change(each.key, each.before or None, each.after or None)  # no limit is written as 0
+        case "isolation":
+            yield from _changed("sysctls.", dict(before.sysctls), dict(after.sysctls))
+            yield from (each for each in _changed_fields("", before, after) if each.key != "sysctls")
         case "healthcheck" if before is not None and after is not None:
             yield from _changed_fields(f"{key}.", before, after)
         case _:

@@ -18,8 +18,6 @@ error[O8-115]: `services.web.group_add[2]` stands in the list before
   |         - first here
   = help: remove one
   = fix:  orchestr8 check --fix   (remove `- a`)
-
-1 error in stack.yml; 1 can be mended by: orchestr8 check --fix
 """
     )
 
