@@ -105,7 +105,7 @@ def _hashes(loaded: Loaded, options: Options) -> str:
     from orchestr8.cli.documents import sent_document
     from orchestr8.plan.desired import build_desired
 
-    document = sent_document(loaded, complete=True)
+    document = sent_document(loaded)
     document["services"] = {
         name: {"image": f"{document['name']}-{name}", **service} for name, service in document["services"].items()
     }
