@@ -51,10 +51,11 @@ def _memory(memory: Resources, *, v2: bool) -> Iterator[Limit]:
         name, text = ("memory.max", _or_max(limit)) if v2 else ("memory.limit_in_bytes", str(limit))
         yield Limit("memory", f"mem_limit {size_text(limit)}", (LimitFile(name, text),))
     if swap:
-        # v1 counts both together, v2 swap alone. A kernel without swap accounting has neither file.
+        # v1 counts both together, v2 swap alone. A kernel without swap accounting has neither file, and then only somebody
+        # who asked for more than what is usual (twice the memory), all or nothing is to hear of it.
         alone = _MAX if swap < 0 else str(max(0, swap - limit))
-        file = LimitFile("memory.swap.max", alone, optional=alone in {_MAX, "0"}) if v2 else \
-            LimitFile("memory.memsw.limit_in_bytes", str(swap), optional=swap in {-1, limit})  # fmt: skip
+        file = LimitFile("memory.swap.max", alone, optional=alone in {_MAX, "0", str(limit)}) if v2 else \
+            LimitFile("memory.memsw.limit_in_bytes", str(swap), optional=swap in {-1, limit, 2 * limit})  # fmt: skip
         yield Limit("memory", f"memswap_limit {size_text(swap)}", (file,))
     if reservation := memory.get("reservation") or 0:
         name = "memory.low" if v2 else "memory.soft_limit_in_bytes"

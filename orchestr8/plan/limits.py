@@ -3,13 +3,18 @@
 That both agree was checked by `stack`, as far as compose wants them to; where they do not, the later one wins as there.
 """
 
+import re
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
+from orchestr8.errors import InvalidInput
 from orchestr8.model.limits import BlockIoSpec, DeviceRate, ResourceSpec, UlimitSpec
 from orchestr8.plan.values import size_bytes
 
 Document = Mapping[str, Any]
+
+# What can name a cgroup; no `..` among it, since the engine makes what is missing.
+_GROUP: Final = re.compile(r"/?[0-9a-zA-Z+_-][0-9a-zA-Z+_.-]*(/[0-9a-zA-Z+_-][0-9a-zA-Z+_.-]*)*/?")
 
 
 def resources_of(content: Document, where: str) -> ResourceSpec:
@@ -23,6 +28,9 @@ def resources_of(content: Document, where: str) -> ResourceSpec:
     def microseconds(key: str) -> int:
         return max(0, int(content.get(key) or 0))
 
+    parent = str(content.get("cgroup_parent") or "")
+    if parent and not _GROUP.fullmatch(parent):
+        raise InvalidInput(f"{where}.cgroup_parent: {parent!r} is not the path of a cgroup", code="O8-305")
     swap = content.get("memswap_limit") or 0
     swappiness = content.get("mem_swappiness")
     return ResourceSpec(
@@ -43,7 +51,7 @@ def resources_of(content: Document, where: str) -> ResourceSpec:
         block_io=_block_io(content.get("blkio_config") or {}, f"{where}.blkio_config"),
         ulimits=tuple(_ulimit(name, each) for name, each in sorted((content.get("ulimits") or {}).items())),
         device_rules=tuple(map(str, content.get("device_cgroup_rules") or ())),
-        cgroup_parent=str(content.get("cgroup_parent") or ""),
+        cgroup_parent=parent,
         host_cgroup=content.get("cgroup") == "host",
     )
 

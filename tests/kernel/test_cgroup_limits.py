@@ -105,7 +105,12 @@ def test_swap_is_what_is_more_than_memory(memory: dict, v1: str, v2: str) -> Non
 
 @pytest.mark.parametrize(
     ("memory", "optional"),
-    [({"limit": 100, "swap": 200}, False), ({"limit": 100, "swap": 100}, True), ({"limit": 100, "swap": -1}, True)],
+    [
+        ({"limit": 100, "swap": 150}, False),
+        ({"limit": 100, "swap": 200}, True),
+        ({"limit": 100, "swap": 100}, True),
+        ({"limit": 100, "swap": -1}, True),
+    ],
 )
 def test_no_swap_at_all_needs_no_accounting_of_swap(memory: dict, optional: bool) -> None:
     for v2 in (False, True):

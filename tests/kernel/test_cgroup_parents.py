@@ -98,8 +98,8 @@ def test_what_a_kernel_cannot_do_is_one_warning(wide: FakeKernel, resources: dic
 def test_swap_that_is_not_accounted_is_a_warning_where_it_was_to_be_limited(wide: FakeKernel) -> None:
     del wide._hierarchies["cgroup"]["memory.swap.max"]
     found = tree(wide)
-    assert found.create(ID, {"memory": {"limit": 1 << 20, "swap": 2 << 20}}).warnings == (
-        "memswap_limit 2M is not in force: swap is not accounted (kernel parameter swapaccount=1)",
+    assert found.create(ID, {"memory": {"limit": 1 << 20, "swap": 3 << 20}}).warnings == (
+        "memswap_limit 3M is not in force: swap is not accounted (kernel parameter swapaccount=1)",
     )
     found.close()
 

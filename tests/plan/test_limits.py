@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from orchestr8.errors import InvalidInput
 from orchestr8.model.limits import BlockIoSpec, DeviceRate, ResourceSpec, UlimitSpec, size_text
 from orchestr8.plan.limits import resources_of
 
@@ -55,3 +56,9 @@ def test_a_document_gives_these_limits(content: dict[str, Any], expected: dict[s
 )
 def test_a_size_is_told_by_its_largest_unit(size: int, text: str) -> None:
     assert size_text(size) == text
+
+
+@pytest.mark.parametrize("parent", ["..", "/a/../b", "/a//b", "/", "a b", "/.x"])
+def test_a_client_cannot_lead_the_engine_out_of_the_cgroups(parent: str) -> None:
+    with pytest.raises(InvalidInput, match=r"services\.web\.cgroup_parent: .* is not the path of a cgroup"):
+        resources_of({"cgroup_parent": parent}, "services.web")

@@ -23,7 +23,7 @@ from typing import Any
 import anyio
 import pytest
 
-from orchestr8.backends.native.making import disk_numbers
+from orchestr8.backends.native.limits import disk_numbers
 from orchestr8.kernel import seccomp, sockets
 from orchestr8.kernel.cgroup import CgroupTree
 from orchestr8.kernel.namespaces import CloneFlag, unshare

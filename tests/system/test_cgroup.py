@@ -11,10 +11,12 @@ from typing import Any
 
 import pytest
 
-from orchestr8.kernel import cgroup_enter, device_filter
+from orchestr8.kernel import cgroup_enter, cgroup_files, device_filter
 from orchestr8.kernel.cgroup import CgroupTree, Layout
 from orchestr8.kernel.clone import clone
 from orchestr8.kernel.device_rules import DEFAULT_DEVICES, DevicePolicy, DeviceRule
+from orchestr8.kernel.mount import MountAttr, MountFlag, move_mount, new_filesystem, set_propagation
+from orchestr8.kernel.namespaces import CloneFlag, unshare
 from orchestr8.runtime.oomwatch import OomWatch
 from orchestr8.runtime.poller import Poller
 
@@ -314,3 +316,52 @@ def test_creating_a_group_costs_about_a_millisecond(tree: CgroupTree, record_pro
         costs.append(time.perf_counter() - start)
     record_property("create_ms_median", statistics.median(costs) * 1000)
     assert len(tree.containers()) == 20
+
+
+def test_an_engine_in_a_container_limits_below_its_own_group(tree: CgroupTree, in_child: InChild) -> None:
+    """A privileged container with a cgroup namespace, as an engine finds it: its group is the root of what it sees."""
+    outside = tree.create(ID, {}).files
+    mounts = tree._mounts_found
+
+    def child() -> dict[str, Any]:
+        cgroup_enter.enter(outside)
+        unshare(CloneFlag.NEWNS | CloneFlag.NEWCGROUP)
+        set_propagation("/", MountFlag.REC | MountFlag.PRIVATE)
+        for mount in {*mounts.hierarchies.values(), mounts.unified} - {""}:
+            options = [(name, None) for name, point in mounts.hierarchies.items() if point == mount]
+            kind = "cgroup" if options else "cgroup2"
+            options = [("none", None), ("name", options[0][0][5:])] if options and "=" in options[0][0] else options
+            inner = new_filesystem(kind, options, MountAttr(0), source="cgroup")
+            over = os.open(mount, os.O_PATH | os.O_CLOEXEC)
+            move_mount(inner, over)
+            os.close(inner)
+            os.close(over)
+        seen = "\n".join(
+            reversed(Path("/proc/self/mountinfo").read_text().splitlines())
+        )  # what was mounted last is on top
+        nested = CgroupTree.detect("nested", seen)
+        home = nested.home()
+        nested.prepare()
+        place = nested.create("inner", {"pids": {"limit": 7}, "memory": {"limit": 64 << 20}})
+        pid = os.fork()
+        if pid == 0:
+            cgroup_enter.enter(place.files)
+            os._exit(0 if "/orchestr8-nested/inner" in groups_of("self") else 1)
+        entered = os.waitpid(pid, 0)[1]
+        limits = [Path(f"{directory}/pids.max") for directory in nested._directories("inner")]
+        result = {
+            "entered": entered,
+            "pids": [file.read_text() for file in limits if file.exists()],
+            "warnings": place.warnings,
+            "home": sorted(
+                {candidates[0].rpartition("/")[0] for candidates in home} - set(nested._mounts()) - set(nested._named)
+            ),
+        }
+        nested.remove("inner")
+        nested.remove_parent()
+        nested.close()
+        return result
+
+    assert in_child(child) == {"entered": 0, "pids": ["7\n"], "warnings": [], "home": []}
+    directories = [each for each in tree._directories(ID) if os.path.isdir(each)]
+    assert [child for each in directories for child in cgroup_files.children(each)] == []

@@ -20,6 +20,7 @@ from typing import Any, Final
 import anyio
 
 from orchestr8.backends.native import joining
+from orchestr8.backends.native.limits import not_allowed
 from orchestr8.backends.native.making import (
     Surroundings,
     anonymous_volume,
@@ -252,7 +253,7 @@ class Container:
         undo.callback(shim.close)  # one that was never equipped ends with its connection
         place = await anyio.to_thread.run_sync(around.cgroups.create, record.id, resources)
         undo.callback(around.cgroups.remove, record.id)
-        for warning in place.warnings:
+        for warning in (*place.warnings, *not_allowed(record.spec.resources)):
             _log.warning("%s: %s", record.name, warning)
         undo.push_async_callback(around.networks.close_namespace, record.id)
         namespace = await around.networks.open_namespace(record)

@@ -10,13 +10,13 @@ import json
 import logging
 import os
 import signal
-import stat
 import time
 from collections.abc import Callable
 from typing import Any, Final
 
+from orchestr8.backends.native.limits import disk_numbers
 from orchestr8.backends.native.networks import Networks
-from orchestr8.errors import InvalidInput, NotFound
+from orchestr8.errors import NotFound
 from orchestr8.image.reference import parse_image
 from orchestr8.image.resolve import Image, resolve
 from orchestr8.kernel import capabilities, openat2, seccomp, seccomp_profile
@@ -151,19 +151,6 @@ def _make_bind_sources(record: ContainerRecord) -> None:
             raise NotFound(f"bind source {mount.source} does not exist", code="O8-402")
         os.makedirs(mount.source, exist_ok=True)
         _log.warning("%s: made the missing bind source %s", record.name, mount.source)
-
-
-def disk_numbers(path: str) -> tuple[int, int]:
-    """Major and minor of a block device of this machine."""
-    try:
-        found = os.stat(path)
-    except OSError as error:
-        raise NotFound(f"blkio_config names {path}: {error.strerror}", code="O8-412") from error
-    if not stat.S_ISBLK(found.st_mode):
-        raise InvalidInput(
-            f"blkio_config names {path}, which is no block device", code="O8-412", helps=["`lsblk -p` lists them"]
-        )
-    return os.major(found.st_rdev), os.minor(found.st_rdev)
 
 
 def hosts(record: ContainerRecord) -> str:
