@@ -88,3 +88,11 @@ def test_a_service_that_cannot_work_is_seen_to_be_unhealthy_until_it_can(scenari
     story.step("exec search touch /tmp/maintenance", eventually(health("search", "unhealthy")))
     story.step("ps", out("(unhealthy)"))
     story.step("exec search rm /tmp/maintenance", eventually(health("search", "healthy")))
+
+
+def test_limits_are_felt_and_named(scenario: Tell) -> None:
+    story = scenario(example="limits")
+    story.step("up -d", eventually(state("leak", "exited")))
+    story.step("ps -a", out("Exited (137)", ", out of memory: 48M limit"))
+    story.step("logs leak", out("8 MiB", "32 MiB"))
+    story.step("logs steady", out("open files: 64", "victim's score: 100"))
