@@ -41,8 +41,10 @@ MNT_DETACH: Final = 2
 
 class MountFlag(enum.IntFlag):
     REC = 0x4000
+    UNBINDABLE = 1 << 17
     PRIVATE = 1 << 18
     SLAVE = 1 << 19
+    SHARED = 1 << 20
 
 
 class MountAttr(enum.IntFlag):
@@ -96,12 +98,17 @@ def open_tree(source: str, *, dir_fd: int = AT_FDCWD, recursive: bool = False, c
 
 
 def set_attributes(
-    mount_fd: int, *, on: MountAttr = MountAttr(0), off: MountAttr = MountAttr(0), recursive: bool = False
+    mount_fd: int,
+    *,
+    on: MountAttr = MountAttr(0),
+    off: MountAttr = MountAttr(0),
+    propagation: MountFlag = MountFlag(0),
+    recursive: bool = False,
 ) -> None:
-    """mount_setattr(2) on the mount behind `mount_fd`."""
+    """mount_setattr(2) on the mount behind `mount_fd`. `propagation`: one of the four kinds; none leaves it as it is."""
     # Access time is one choice of several: the kernel wants the one before to be cleared with the whole mask.
     clear = int(off) | (_ATIME_MASK if on & (MountAttr.NOATIME | MountAttr.STRICTATIME) else 0)
-    argument = _MountAttrArgument(attr_set=int(on), attr_clr=clear)
+    argument = _MountAttrArgument(attr_set=int(on), attr_clr=clear, propagation=int(propagation))
     flags = _AT_EMPTY_PATH | (_AT_RECURSIVE if recursive else 0)
     result = syscall(
         _MOUNT_SETATTR,
@@ -111,7 +118,7 @@ def set_attributes(
         ctypes.byref(argument),
         ctypes.c_size_t(ctypes.sizeof(argument)),
     )
-    check(result, "mount_setattr", str(on | off))
+    check(result, "mount_setattr", str(propagation or on | off))
 
 
 def new_filesystem(

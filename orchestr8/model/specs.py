@@ -43,6 +43,15 @@ class MountKind(enum.StrEnum):
     TMPFS = "tmpfs"
 
 
+class Recursion(enum.StrEnum):
+    """`bind.recursive`: are mounts below the source seen, and does `read_only` mean them, too?"""
+
+    ENABLED = "enabled"  # seen, and read-only with it
+    DISABLED = "disabled"  # not seen
+    WRITABLE = "writable"  # seen, and as they are
+    READONLY = "readonly"  # as ENABLED, or an error
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MountSpec:
     kind: MountKind
@@ -50,7 +59,10 @@ class MountSpec:
     source: str = ""  # bind: absolute host path; volume: its full name, "" for an anonymous one; tmpfs: ""
     read_only: bool = False
     create_host_path: bool = True  # bind: make a missing source directory
+    propagation: str = "rprivate"  # bind: one of mount(8)'s six, e.g. "rslave"
+    recursion: Recursion = Recursion.ENABLED  # bind: of what is mounted below the source
     nocopy: bool = False  # volume: do not seed from the image
+    subpath: str = ""  # volume: relative to its root, which is mounted when this is ""
     size_bytes: int = 0  # tmpfs; 0: no limit of our own (the kernel's: half of memory)
     mode: int = 0o1777  # tmpfs
     options: tuple[str, ...] = ()  # tmpfs: further mount options of the short syntax, e.g. "noexec"

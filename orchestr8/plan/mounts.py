@@ -1,11 +1,12 @@
 """What a service's containers find mounted: volumes, binds, tmpfs, and the files of secrets and configs."""
 
+import os
 from collections.abc import Mapping
 from typing import Any, Final
 
 from orchestr8.errors import InvalidInput
 from orchestr8.model.ids import StackName
-from orchestr8.model.specs import FileSpec, MountKind, MountSpec, VolumeSpec
+from orchestr8.model.specs import FileSpec, MountKind, MountSpec, Recursion, VolumeSpec
 from orchestr8.plan.values import mode_bits, size_bytes
 
 Document = Mapping[str, Any]
@@ -60,16 +61,27 @@ def _mount(stack: StackName, where: str, content: Document, volumes: Mapping[str
     source = str(content.get("source") or "")
     if kind is MountKind.VOLUME and source:
         source = volumes[source].name if source in volumes else f"{stack}_{source}"
+    bind, volume = content.get("bind") or {}, content.get("volume") or {}
     return MountSpec(
         kind=kind,
         target=target,
         source=source,
         read_only=bool(content.get("read_only")),
-        create_host_path=bool((content.get("bind") or {}).get("create_host_path", True)),
-        nocopy=bool((content.get("volume") or {}).get("nocopy")),
+        create_host_path=bool(bind.get("create_host_path", True)),
+        propagation=str(bind.get("propagation") or "rprivate"),
+        recursion=Recursion(bind.get("recursive") or Recursion.ENABLED),
+        nocopy=bool(volume.get("nocopy")),
+        subpath=_subpath(f"{where}: {target}", str(volume.get("subpath") or "")),
         size_bytes=size_bytes(tmpfs.get("size") or 0, f"{where}: {target}: size"),
         mode=mode_bits(tmpfs.get("mode", _TMPFS_MODE), f"{where}: {target}: mode"),
     )
+
+
+def _subpath(where: str, text: str) -> str:
+    path = os.path.normpath(text) if text else ""
+    if path.startswith(("/", "../")) or path == "..":
+        raise InvalidInput(f"{where}: subpath {text!r} does not lie in the volume", code="O8-305")
+    return "" if path == "." else path
 
 
 _TMPFS_MODE: Final = 0o1777

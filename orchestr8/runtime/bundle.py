@@ -19,8 +19,9 @@ from orchestr8.model.specs import ContainerSpec
 from orchestr8.runtime.confinement import NO_IPC, capability_names, check_sysctls, device_nodes
 from orchestr8.runtime.limits import oci_resources, oci_rlimits
 from orchestr8.runtime.messages import Spawn
-from orchestr8.runtime.oci_mounts import oci_mounts
+from orchestr8.runtime.oci_mounts import hostile_roots, oci_mounts
 from orchestr8.runtime.rootfs import CGROUP_MOUNTS, OVERLAY
+from orchestr8.runtime.sources import BENEATH
 from orchestr8.runtime.users import User
 
 OCI_VERSION: Final = "1.2.0"
@@ -149,6 +150,7 @@ def build_document(request: BundleRequest) -> dict[str, Any]:
         },
         "annotations": {
             OVERLAY: request.overlay,
+            **({BENEATH: json.dumps(hostile)} if (hostile := hostile_roots(request)) else {}),
             CGROUP_MOUNTS: json.dumps(request.cgroup_views),
             _REAPER: str(wants_reaper(spec, argv)).lower(),
             _STDIN: str(spec.stdin_open).lower(),

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final, Protocol
 
 from orchestr8.errors import InvalidInput
-from orchestr8.model.specs import ContainerSpec, IsolationSpec, MountKind, MountSpec
+from orchestr8.model.specs import ContainerSpec, IsolationSpec, MountKind, MountSpec, Recursion
 from orchestr8.runtime.confinement import NO_IPC, SHARED_HOST
 from orchestr8.runtime.rootfs import JOINED_SHM
 
@@ -103,5 +103,21 @@ def _user_mount(request: Request, mount: MountSpec) -> Entry:
         size = [f"size={mount.size_bytes}"] if mount.size_bytes else []
         options = [*_SAFE, *access, f"mode={mount.mode:o}", *size, *mount.options]
         return {"destination": mount.target, "type": "tmpfs", "source": "tmpfs", "options": options}
-    source = request.volume_paths[mount.target] if mount.kind is MountKind.VOLUME else mount.source
-    return {"destination": mount.target, "type": "bind", "source": source, "options": ["rbind", "rprivate", *access]}
+    if mount.kind is MountKind.VOLUME:
+        source = os.path.join(request.volume_paths[mount.target], mount.subpath).rstrip("/")
+        return {
+            "destination": mount.target,
+            "type": "bind",
+            "source": source,
+            "options": ["rbind", "rprivate", *access],
+        }
+    kind = "bind" if mount.recursion is Recursion.DISABLED else "rbind"
+    if mount.read_only:
+        access = ["ro"] if mount.recursion in {Recursion.DISABLED, Recursion.WRITABLE} else ["rro"]
+    options = [kind, mount.propagation, *access]
+    return {"destination": mount.target, "type": "bind", "source": mount.source, "options": options}
+
+
+def hostile_roots(request: Request) -> dict[str, str]:
+    """For the annotation `sources.BENEATH`: the mounts that show a part of a volume."""
+    return {each.target: request.volume_paths[each.target] for each in request.spec.mounts if each.subpath}

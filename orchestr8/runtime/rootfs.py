@@ -20,20 +20,13 @@ from orchestr8.kernel.libc import SyscallError
 from orchestr8.kernel.mount import MountAttr, MountFlag
 from orchestr8.kernel.openat2 import Resolve, is_directory, make_in_root, open_in_root
 from orchestr8.model.sysctl import sysctl_path
+from orchestr8.runtime.sources import ATTRIBUTES, close_sources, open_sources
 from orchestr8.runtime.terminal import open_slave
 
 OVERLAY: Final = "org.orchestr8.overlay"  # annotation: the options of the overlay mount that is the root
 CGROUP_MOUNTS: Final = "org.orchestr8.cgroup-mounts"  # annotation: [[directory, fstype, option], …]
 JOINED_SHM: Final = "joined-shm"  # type of a mount: the shared memory of who shares its IPC namespace
 
-_ATTRIBUTES: Final = {
-    "ro": MountAttr.RDONLY,
-    "nosuid": MountAttr.NOSUID,
-    "nodev": MountAttr.NODEV,
-    "noexec": MountAttr.NOEXEC,
-    "noatime": MountAttr.NOATIME,
-    "strictatime": MountAttr.STRICTATIME,
-}
 _NO_EFFECT: Final = {"rw", "suid", "dev", "exec", "bind", "rbind", "private", "rprivate", "relatime", "defaults"}
 _KERNEL_OWNED: Final = {"/proc", "/sys", "/dev"}  # their targets are real directories, never symlinks
 _DEVICES: Final = {"null": (1, 3), "zero": (1, 5), "full": (1, 7), "random": (1, 8), "urandom": (1, 9), "tty": (5, 0)}
@@ -66,10 +59,15 @@ class Rootfs:
 
     def mount_all(self) -> None:
         """Cut the namespace off from the host's propagation, mount the root and everything that the document lists."""
-        mounts.set_propagation("/", MountFlag.REC | MountFlag.PRIVATE)
-        self._mount_root()
-        for entry in self._config.get("mounts", ()):
-            self._mount(entry)
+        entries = self._config.get("mounts", ())
+        sources = open_sources(entries, self._annotations)
+        try:
+            mounts.set_propagation("/", MountFlag.REC | MountFlag.PRIVATE)
+            self._mount_root()
+            for entry in entries:
+                self._mount(entry, sources.pop(0))
+        finally:
+            close_sources(sources)
         self._make_devices()
 
     def _mount_root(self) -> None:
@@ -88,7 +86,8 @@ class Rootfs:
         finally:
             os.close(tree)
 
-    def _mount(self, entry: dict[str, Any]) -> None:
+    def _mount(self, entry: dict[str, Any], source: int = -1) -> None:
+        """`source`: the detached mount that a bind's source has been opened as; it is closed."""
         destination = "/" + os.path.normpath(entry["destination"]).lstrip("/")  # POSIX lets normpath keep "//proc"
         attributes, data = split_options(entry.get("options", ()))
         kind = entry.get("type", "bind")
@@ -100,7 +99,7 @@ class Rootfs:
                 return  # its owner has none (ipc: none)
             tree = self._shared_memory
         elif kind == "bind":
-            tree = self._bind_source(entry["source"], attributes, recursive="bind" not in entry.get("options", ()))
+            tree = source
         else:
             tree = mounts.new_filesystem(kind, data, attributes, source=kind)
         try:
@@ -118,19 +117,6 @@ class Rootfs:
             self._pts_fd = tree
         else:
             os.close(tree)
-
-    def _bind_source(self, source: str, attributes: MountAttr, *, recursive: bool) -> int:
-        try:
-            tree = mounts.open_tree(source, recursive=recursive)
-        except SyscallError as error:
-            raise OperationFailed(f"cannot bind {source}: {error.strerror}", code="O8-620") from error
-        try:
-            if attributes:
-                mounts.set_attributes(tree, on=attributes, recursive=recursive)
-        except BaseException:
-            os.close(tree)
-            raise
-        return tree
 
     def _attach(self, tree: int, destination: str, *, directory: bool) -> None:
         target = self._open_target(destination, directory=directory)
@@ -406,8 +392,8 @@ def split_options(options: list[str] | tuple[()]) -> tuple[MountAttr, list[tuple
     data: list[tuple[str, str | None]] = []
     for option in options:
         key, equals, value = option.partition("=")
-        if option in _ATTRIBUTES:
-            attributes |= _ATTRIBUTES[option]
+        if option in ATTRIBUTES:
+            attributes |= ATTRIBUTES[option]
         elif option not in _NO_EFFECT:
             data.append((key, value if equals else None))
     return attributes, data

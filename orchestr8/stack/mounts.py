@@ -10,7 +10,7 @@ import re
 
 from orchestr8.stack.nodes import Mapping, Node, Scalar
 from orchestr8.stack.scalars import parse_bytes, parse_mode
-from orchestr8.stack.shapes import LABELS, Record, ignored, later, now
+from orchestr8.stack.shapes import LABELS, Record, ignored, now
 from orchestr8.stack.types import Choice, Flag, Mode, Reading, Schema, Size, Text, Type
 
 TYPE_CHECKING = False
@@ -95,14 +95,13 @@ _LONG: Final = Record(
         "consistency": ignored(Text(), "it trades freshness for speed on machines that run containers in another one"),
         "bind": now(Record("a bind", {
             "create_host_path": now(Flag(), keep=True),
-            "propagation": later(Text("a propagation, such as rslave"), "mounts do not propagate between host and container"),
-            "recursive": later(Choice("enabled", "disabled", "writable", "readonly"),
-                               "what is mounted below the source is always seen too"),
+            "propagation": now(Text("a propagation, such as rslave")),
+            "recursive": now(Choice("enabled", "disabled", "writable", "readonly")),
             "selinux": ignored(Choice("z", "Z"), "files get no SELinux label"),
         })),
         "volume": now(Record("a volume", {
             "nocopy": now(Flag()),
-            "subpath": later(Text("a path in the volume"), "a volume is mounted as a whole"),
+            "subpath": now(Text("a path in the volume")),
             "labels": ignored(LABELS, "a volume has the labels of `volumes:`"),
         })),
         "tmpfs": now(Record("a tmpfs", {"size": now(Size()), "mode": now(Mode())})),
@@ -185,7 +184,33 @@ class Mount(Type):
                 target, f"`{where}`: the target `{target.plain()}` must be an absolute path in the container",
                 f"write /{str(target.plain()).lstrip('./')}",
             )  # fmt: skip
+        self._impossible(node, where, look)
         _LONG.support(node, where, look)
+
+    def _impossible(self, node: Mapping, where: str, look: SupportLook) -> None:
+        """Values that compose takes, and dockerd refuses."""
+        bind, volume = node.items.get("bind"), node.items.get("volume")
+        said = {**bind.items} if isinstance(bind, Mapping) else {}
+        propagation, recursive = said.get("propagation"), said.get("recursive")
+        words = str(propagation.plain() or "rprivate") if propagation else "rprivate"
+        if propagation and words not in _PROPAGATION:
+            message = f"`{where}.bind.propagation`: `{words}` is none of {', '.join(sorted(_PROPAGATION))}"
+            look.impossible(propagation, message)
+        if recursive and recursive.plain() == "readonly":
+            read_only = node.items.get("read_only")
+            if not (read_only and read_only.plain() is True):
+                look.impossible(
+                    recursive, f"`{where}.bind.recursive: readonly` needs `read_only: true`", "add `read_only: true`"
+                )
+            elif words not in ("private", "rprivate"):
+                look.impossible(
+                    recursive, f"`{where}.bind.recursive: readonly` and propagation {words} exclude each other"
+                )
+        path = volume.items.get("subpath") if isinstance(volume, Mapping) else None
+        clean = os.path.normpath(str(path.plain())) if path and path.plain() else ""
+        if path and (clean.startswith(("/", "../")) or clean == ".."):
+            look.impossible(path, f"`{where}.volume.subpath`: `{path.plain()}` does not lie in the volume",
+                            "write it relative to the volume's root")  # fmt: skip
 
     def document(self, node: Node) -> Any:
         return _LONG.document(node)

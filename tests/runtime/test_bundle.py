@@ -170,7 +170,7 @@ def test_mounts_of_the_user_come_last_and_from_the_root_downwards() -> None:
     )
     made = build_document(request(image={"volume_paths": {"/a/b": "/volumes/data"}}, mounts=wanted))
     assert made["mounts"][7:] == [
-        {"destination": "/a/", "type": "bind", "source": "/host", "options": ["rbind", "rprivate", "ro"]},
+        {"destination": "/a/", "type": "bind", "source": "/host", "options": ["rbind", "rprivate", "rro"]},
         {
             "destination": "/z",
             "type": "tmpfs",

@@ -53,21 +53,40 @@ def test_what_is_no_mount_is_an_error(service, text: str, error: str) -> None:
     assert error in [line.partition("] ")[2] for line in service(f"volumes: [{text}]", NAMED).errors]
 
 
+def test_an_image_mount_is_refused_until_there_are_images(service) -> None:
+    (line,) = service("volumes: [{type: image, source: x, target: /t}]", NAMED).errors
+    assert line.endswith("error[O8-110] `services.web.volumes[0]`: a mount of type image is not supported yet")
+
+
 @pytest.mark.parametrize(
-    ("text", "what"),
+    ("mount", "told"),
     [
-        ("{type: image, source: x, target: /t}", "`services.web.volumes[0]`: a mount of type image"),
         (
-            "{type: bind, source: /, target: /t, bind: {propagation: rslave}}",
-            "`services.web.volumes[0].bind.propagation`",
+            "{type: bind, source: /, target: /t, bind: {propagation: up}}",
+            "`services.web.volumes[0].bind.propagation`: `up` is none of private, rprivate, rshared, rslave, shared, slave",
         ),
-        ("'/:/t:rshared'", "`services.web.volumes[0].bind.propagation`"),
-        ("{type: volume, source: data, target: /t, volume: {subpath: x}}", "`services.web.volumes[0].volume.subpath`"),
+        (
+            "{type: bind, source: /, target: /t, bind: {recursive: readonly}}",
+            "`services.web.volumes[0].bind.recursive: readonly` needs `read_only: true`",
+        ),
+        (
+            "{type: bind, source: /, target: /t, read_only: true, bind: {recursive: readonly, propagation: rslave}}",
+            "`services.web.volumes[0].bind.recursive: readonly` and propagation rslave exclude each other",
+        ),
+        (
+            "{type: volume, source: data, target: /t, volume: {subpath: a/../../b}}",
+            "`services.web.volumes[0].volume.subpath`: `a/../../b` does not lie in the volume",
+        ),
+        (
+            "{type: volume, source: data, target: /t, volume: {subpath: /etc}}",
+            "`services.web.volumes[0].volume.subpath`: `/etc` does not lie in the volume",
+        ),
     ],
 )
-def test_what_the_engine_does_not_mount_yet_is_refused(service, text: str, what: str) -> None:
-    (line,) = service(f"volumes: [{text}]", NAMED).errors
-    assert line.endswith(f"error[O8-110] {what} is not supported yet")
+def test_what_no_engine_could_mount_is_refused_with_its_place(service, mount: str, told: str) -> None:
+    (line,) = service(f"volumes: [{mount}]", NAMED).errors
+    assert line.startswith("stack.yml:4:")
+    assert line.endswith(f"error[O8-305] {told}")
 
 
 def test_options_of_another_kind_of_mount_are_warned_of(service) -> None:

@@ -1,0 +1,195 @@
+"""Options of mounts, from the stack file to what a program and the host see; and what a hostile volume makes of them."""
+
+import ctypes
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from e2e.checks import containers, err, out, state
+from e2e.scenario import Scenario
+from orchestr8.errors import OperationFailed
+from orchestr8.kernel.libc import libc
+from orchestr8.runtime.sources import open_source
+from tests.requires import requires
+
+pytestmark = [pytest.mark.system, requires("root", "overlayfs", "program:nft")]
+
+Tell = Callable[..., Scenario]
+InChild = Callable[[Callable[[], Any]], Any]
+IDLE = 'image: "rootfs:/", stop_grace_period: 0s, command: sleep infinity'
+RACES = 500
+RACE_CAP_S = 8.0
+_AT_FDCWD = -100
+_RENAME_EXCHANGE = 2
+
+
+def mount(*words: str) -> None:
+    subprocess.run(["mount", *words], check=True)
+
+
+@pytest.fixture
+def tree(tmp_path: Path) -> Iterator[Path]:
+    """A directory on a mount of its own, with another file system mounted below it."""
+    path = tmp_path / "tree"
+    path.mkdir()
+    mount("-t", "tmpfs", "tree", str(path))
+    mount("--make-private", str(path))
+    (path / "below").mkdir()
+    mount("-t", "tmpfs", "below", str(path / "below"))
+    (path / "below/seen").touch()
+    yield path
+    subprocess.run(["umount", "-R", str(path)], check=True)
+
+
+def bind(tree: Path, options: str, *, read_only: bool = False) -> str:
+    mode = "read_only: true, " if read_only else ""
+    return f"{{type: bind, source: {tree}, target: /tree, {mode}bind: {{{options}}}}}"
+
+
+# --- volume.subpath -----------------------------------------------------------------------------------------------
+
+
+def test_a_part_of_a_volume_is_mounted_alone(scenario: Tell) -> None:
+    story = scenario(f"""
+services:
+  all: {{{IDLE}, volumes: ["data:/data"]}}
+  part:
+    {{{IDLE}, volumes: [
+      {{type: volume, source: data, target: /site, read_only: true, volume: {{subpath: www/site, nocopy: true}}}},
+      {{type: volume, source: data, target: /one, volume: {{subpath: www/file}}}}]}}
+volumes: {{data: }}
+""")
+    story.step("up -d all", state("all", "running"))
+    story.step("up -d part", err("cannot mount `www/file` of a volume: No such file or directory"), code=1)
+    story.step("exec all sh -c 'mkdir -p /data/www/site; echo page > /data/www/site/index; echo one > /data/www/file'")
+    story.step("up -d part", state("part", "running"))
+    story.step("exec part sh -c 'ls /site; cat /site/index /one'", out("index\npage\none\n"))
+    story.step("exec part touch /site/x", err("Read-only file system"), code=1)
+    story.step("exec part sh -c 'echo two > /one'")
+    story.step("exec all cat /data/www/file", out("two"))
+    story.step("exec all sh -c 'rm -r /data/www; ln -s /etc /data/www'")
+    story.step("restart part", err("cannot mount `www/file` of a volume: Too many levels of symbolic links"), code=1)
+    story.step("down -v", containers())
+
+
+@pytest.mark.parametrize("way", ["", "../../../../../../../../../..", "/proc/self/root"])
+def test_a_part_of_a_volume_that_is_swapped_for_a_link_never_shows_what_is_outside(
+    tmp_path: Path, in_child: InChild, way: str
+) -> None:
+    """CVE-2017-1002101, CVE-2021-25741: as fast as it can be run, what was opened lies in the volume or is refused."""
+    volume = tmp_path / "volume"
+    (volume / "swap/site").mkdir(parents=True)
+    (volume / "swap/site/ours").touch()
+    (tmp_path / "outside/site").mkdir(parents=True)
+    (tmp_path / "outside/site/theirs").touch()
+    (volume / "other").symlink_to(f"{way}{tmp_path}/outside")
+    assert os.listdir(volume / "other/site") == ["theirs"], "the link leads there"
+    entry = {"source": f"{volume}/swap/site", "destination": "/site", "options": ["rbind", "rprivate"]}
+
+    def race() -> dict[str, int]:
+        flipper = os.fork()
+        if not flipper:
+            a, b = os.fsencode(volume / "swap"), os.fsencode(volume / "other")
+            while libc.renameat2(_AT_FDCWD, a, _AT_FDCWD, b, ctypes.c_uint(_RENAME_EXCHANGE)) == 0:
+                pass
+            os._exit(1)
+        told = {"attempts": 0, "mounted": 0, "refused": 0, "strays": 0}
+        deadline = time.monotonic() + RACE_CAP_S
+        try:
+            while told["attempts"] < RACES * 4 and (told["attempts"] < RACES or time.monotonic() < deadline):
+                told["attempts"] += 1
+                try:
+                    fd = open_source(entry, str(volume))
+                except OperationFailed:
+                    told["refused"] += 1
+                    continue
+                told["mounted"] += 1
+                told["strays"] += os.listdir(f"/proc/self/fd/{fd}") != ["ours"]
+                os.close(fd)
+        finally:
+            os.kill(flipper, signal.SIGKILL)
+            os.waitpid(flipper, 0)
+        return told
+
+    told = in_child(race)
+    assert told["strays"] == 0
+    assert told["attempts"] >= RACES
+    assert told["mounted"] > 0
+    assert told["refused"] > 0
+
+
+# --- bind.recursive -----------------------------------------------------------------------------------------------
+
+
+def test_what_is_mounted_below_a_source_is_seen_and_read_only_as_asked(scenario: Tell, tree: Path) -> None:
+    kinds = {
+        "usual": bind(tree, ""),
+        "fixed": bind(tree, "", read_only=True),
+        "alone": bind(tree, "recursive: disabled"),
+        "open": bind(tree, "recursive: writable", read_only=True),
+        "sealed": bind(tree, "recursive: readonly", read_only=True),
+    }
+    services = "".join(f"  {name}: {{{IDLE}, volumes: [{each}]}}\n" for name, each in kinds.items())
+    story = scenario(f"services:\n{services}")
+    story.step("up -d", state("sealed", "running"))
+    seen = {}
+    for name in kinds:
+        script = (
+            "ls /tree/below; touch /tree/x && echo here; touch /tree/below/x && echo below; rm -f /tree/x /tree/below/x"
+        )
+        seen[name] = story.run("exec", "-T", name, "sh", "-c", script).out.split()
+    assert seen == {
+        "usual": ["seen", "here", "below"],
+        "fixed": ["seen"],
+        "alone": ["here", "below"],  # the directory below the mount point, which is another one
+        "open": ["seen", "below"],
+        "sealed": ["seen"],
+    }
+
+
+# --- bind.propagation ---------------------------------------------------------------------------------------------
+
+
+def test_mounts_propagate_as_asked(scenario: Tell, tree: Path) -> None:
+    mount("--make-rshared", str(tree))
+    kinds = ["private", "rprivate", "slave", "rslave", "shared", "rshared"]
+    services = "".join(f"  {kind}: {{{IDLE}, volumes: [{bind(tree, 'propagation: ' + kind)}]}}\n" for kind in kinds)
+    story = scenario(f"services:\n  unset: {{{IDLE}, volumes: ['{tree}:/tree']}}\n{services}")
+    for name in ("late", "below/late", "back"):
+        (tree / name).mkdir()
+    story.step("up -d", state("rshared", "running"))
+    for name in ("late", "below/late"):
+        mount("-t", "tmpfs", "late", str(tree / name))
+        (tree / name / "told").touch()
+    heard = {}
+    for name in ("unset", *kinds):
+        listed = story.run("exec", "-T", name, "sh", "-c", "cd /tree; ls late/told below/late/told 2> /dev/null").out
+        heard[name] = listed.split()
+    assert heard == {
+        "unset": [],
+        "private": ["below/late/told"],  # as of mount(2): its own mount alone is made private
+        "rprivate": [],
+        "slave": ["below/late/told", "late/told"],
+        "rslave": ["below/late/told", "late/told"],
+        "shared": ["below/late/told", "late/told"],
+        "rshared": ["below/late/told", "late/told"],
+    }
+    for name, goes_out in (("rslave", False), ("rshared", True)):
+        (found,) = story.engine.ask("/stacks/shop/containers", service=name)
+        inside = ["nsenter", "-t", str(found["pid"]), "-m"]
+        subprocess.run([*inside, "mount", "-t", "tmpfs", "back", "/tree/back"], check=True)
+        assert os.path.ismount(tree / "back") is goes_out
+        subprocess.run([*inside, "umount", "/tree/back"], check=True)
+    story.step("down", containers())
+    assert [line for line in Path("/proc/self/mountinfo").read_text().splitlines() if "/tree/back " in line] == []
+
+
+def test_propagation_that_cannot_be_is_told(scenario: Tell, tree: Path) -> None:
+    story = scenario(f"services: {{web: {{{IDLE}, volumes: [{bind(tree, 'propagation: rslave')}]}}}}")
+    story.step("up -d", err("propagation slave: the mount it lies on is not shared", "mount --make-shared"), code=1)
