@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 def sent_document(loaded: Loaded, scale: Iterable[str] = (), *, complete: bool = False) -> dict[str, Any]:
     """The document with where it came from, and with the replicas that the command line asks for.
 
-    `complete`: with all that containers are made of, the contents of files included. Raises InvalidStack for those that
-    cannot be read.
+    `complete`: with all that containers are made of, what secrets and configs hold included; of these a hash needs no
+    more than digests. Raises InvalidStack for files that cannot be read.
     """
     from orchestr8.stack.contents import digests, read_contents, read_profiles
     from orchestr8.stack.origins import settings
@@ -31,8 +31,7 @@ def sent_document(loaded: Loaded, scale: Iterable[str] = (), *, complete: bool =
         "origins": settings(loaded),  # for the reasons of plans
         "contents": digests(loaded),  # a secret that changed makes another container
     }
-    if complete:
-        _add_contents(document["x-orchestr8"], read_contents(loaded), read_profiles(loaded))
+    _add_contents(document["x-orchestr8"], read_contents(loaded) if complete else {}, read_profiles(loaded))
     services = document["services"]
     document["services"] = {name: _among(service, services) for name, service in services.items()}
     for name, count in map(_scale, scale):
