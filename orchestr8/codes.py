@@ -269,6 +269,10 @@ reason.
 Its first process was sent SIGKILL and is still there: it hangs inside of the kernel, most often on a disk or network
 file system that does not answer.
 """),
+    "O8-603": ("a user namespace of the container's own cannot be", """\
+`userns_mode: private` gives a container 65,536 user ids of its own, and shows its image, volumes and binds with them.
+Their file systems must have id-mapped mounts: ext4, xfs, btrfs, tmpfs and others do, overlay and network ones do not.
+"""),
     "O8-604": ("a dependency did not become what was waited for", """\
 A service waits for another by `depends_on`, and that one became unhealthy, ended, or failed. The notes have the last
 words of its health check or of its log.

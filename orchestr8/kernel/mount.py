@@ -34,6 +34,7 @@ _FSCONFIG_SET_STRING: Final = 1
 _FSCONFIG_CMD_CREATE: Final = 6
 _MOVE_MOUNT_F_EMPTY_PATH: Final = 0x4
 _MOVE_MOUNT_T_EMPTY_PATH: Final = 0x40
+_MOUNT_ATTR_IDMAP: Final = 0x00100000
 _ATIME_MASK: Final = 0x70
 _DATA_MAX: Final = 4096  # a page
 MNT_DETACH: Final = 2
@@ -119,6 +120,15 @@ def set_attributes(
         ctypes.c_size_t(ctypes.sizeof(argument)),
     )
     check(result, "mount_setattr", str(propagation or on | off))
+
+
+def set_id_map(mount_fd: int, user_namespace: int, *, recursive: bool = False) -> None:
+    """Show the ids on the detached mount behind `mount_fd` as `user_namespace` maps them (MOUNT_ATTR_IDMAP, Linux 5.12)."""
+    argument = _MountAttrArgument(attr_set=_MOUNT_ATTR_IDMAP, userns_fd=user_namespace)
+    flags = _AT_EMPTY_PATH | (_AT_RECURSIVE if recursive else 0)
+    size = ctypes.c_size_t(ctypes.sizeof(argument))
+    result = syscall(_MOUNT_SETATTR, ctypes.c_int(mount_fd), b"", ctypes.c_uint(flags), ctypes.byref(argument), size)
+    check(result, "mount_setattr", "idmap")
 
 
 def new_filesystem(

@@ -27,6 +27,7 @@ class ContainerRecord:
     addresses: dict[NetworkName, tuple[str, ...]] = field(default_factory=dict)  # allotted, kept over restarts
     ports: tuple[BoundPort, ...] = ()  # allotted, kept over restarts
     anonymous_volumes: tuple[VolumeName, ...] = ()
+    id_base: int = 0  # the first of the host's ids that are this container's alone; 0: it has the host's own
     stopped_by_user: bool = False
     restarts: int = 0
     error: str = ""

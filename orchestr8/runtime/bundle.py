@@ -16,7 +16,7 @@ from orchestr8.kernel.cgroup import CgroupPlace
 from orchestr8.kernel.device_rules import EVERY_DEVICE
 from orchestr8.kernel.namespaces import CloneFlag
 from orchestr8.model.specs import ContainerSpec
-from orchestr8.runtime.confinement import NO_IPC, capability_names, check_sysctls, device_nodes
+from orchestr8.runtime.confinement import NO_IPC, capability_names, check_combination, check_sysctls, device_nodes
 from orchestr8.runtime.limits import oci_resources, oci_rlimits
 from orchestr8.runtime.messages import Spawn
 from orchestr8.runtime.oci_mounts import hostile_roots, oci_mounts
@@ -71,6 +71,8 @@ class BundleRequest:
     cgroup_group: str = ""
     seccomp_path: str = ""
     block_devices: Mapping[str, tuple[int, int]] = field(default_factory=dict)  # see runtime.limits
+    id_base: int = 0  # of the ids in a user namespace of its own
+    id_count: int = 0  # 0: it has none
     available: frozenset[str] = frozenset(NAMES)  # capabilities that the engine has, and so can give away
 
 
@@ -116,6 +118,7 @@ def build_document(request: BundleRequest) -> dict[str, Any]:
     """The OCI document of a container. Raises InvalidInput for what cannot be a container."""
     spec, user, isolation = request.spec, request.user, request.spec.isolation
     argv = command_of(request)
+    check_combination(isolation, spec.hostname)
     check_sysctls(isolation)
     nodes = device_nodes(isolation)
     given = [EVERY_DEVICE] if isolation.privileged else [node.rule() for node in nodes]
@@ -140,7 +143,7 @@ def build_document(request: BundleRequest) -> dict[str, Any]:
         **_names(request),
         "mounts": oci_mounts(request),
         "linux": {
-            "namespaces": [{"type": kind} for kind in _NAMESPACES if kind not in _shared(spec)],
+            **_namespaces(request),
             "cgroupsPath": f"/{request.cgroup_group}",
             "resources": oci_resources(spec.resources, request.block_devices, given),
             **({"devices": [node.oci() for node in nodes]} if nodes else {}),
@@ -168,11 +171,21 @@ def _names(request: BundleRequest) -> dict[str, str]:
     """Host and domain name, unless they are the host's own."""
     spec = request.spec
     if spec.isolation.uts:
-        if spec.hostname:
-            raise InvalidInput("`hostname` and `uts: host` exclude each other: the name would be the machine's")
         return {}
     names = {"hostname": spec.hostname or request.container_id}
     return {**names, "domainname": spec.isolation.domainname} if spec.isolation.domainname else names
+
+
+def _namespaces(request: BundleRequest) -> dict[str, Any]:
+    """Its own ones; with one of users, how its ids are mapped."""
+    found: dict[str, Any] = {
+        "namespaces": [{"type": kind} for kind in _NAMESPACES if kind not in _shared(request.spec)]
+    }
+    if request.id_count:
+        mapping = [{"containerID": 0, "hostID": request.id_base, "size": request.id_count}]
+        found["namespaces"].append({"type": "user"})
+        found |= {"uidMappings": mapping, "gidMappings": mapping}
+    return found
 
 
 def _shared(spec: ContainerSpec) -> set[str]:
@@ -194,7 +207,7 @@ def joined(spec: ContainerSpec) -> dict[str, str]:
 def check(document: Mapping[str, Any]) -> None:
     """Refuse what this runtime does not do, before anything is made for it."""
     for namespace in document.get("linux", {}).get("namespaces", ()):
-        if namespace["type"] not in _NAMESPACES:
+        if namespace["type"] not in {*_NAMESPACES, "user"}:
             raise Unsupported(f"a {namespace['type']} namespace of the container's own is not supported yet")
     if document.get("hooks"):
         raise Unsupported("OCI hooks are not supported yet")
@@ -206,6 +219,7 @@ def spawn_order(
     """What the shim of this bundle is told, so that neither it nor PID 1 has to hold the document."""
     check(document)
     process, annotations = document["process"], document.get("annotations", {})
+    ids: Mapping[str, int] = next(iter(document.get("linux", {}).get("uidMappings") or ()), {})
     own = {each["type"] for each in document.get("linux", {}).get("namespaces", ())}
     return Spawn(
         container=container_id,
@@ -215,6 +229,8 @@ def spawn_order(
         stdin=annotations.get(_STDIN) == "true",
         reaper=annotations.get(_REAPER) != "false",
         seccomp=annotations.get(_SECCOMP, ""),
+        id_base=ids.get("hostID", 0),
+        id_count=ids.get("size", 0),
         namespaces=sum(flag for kind, flag in _BORN_IN.items() if kind in own),
         cgroup_files=place.tasks,
         cgroup_leaf=place.leaf,

@@ -40,6 +40,19 @@ def capability_names(spec: IsolationSpec) -> tuple[str, ...]:
     return tuple(name for name in NAMES if name in kept)
 
 
+def check_combination(spec: IsolationSpec, hostname: str) -> None:
+    """Refuse what contradicts itself. Raises InvalidInput."""
+    if spec.privileged and spec.user_namespace:
+        raise InvalidInput(
+            "`privileged` and `userns_mode: private` exclude each other: the first gives the host's rights, which root "
+            "of a user namespace of its own does not have", code="O8-204",
+        )  # fmt: skip
+    if spec.uts and hostname:
+        raise InvalidInput(
+            "`hostname` and `uts: host` exclude each other: the name would be the machine's", code="O8-204"
+        )
+
+
 def check_sysctls(spec: IsolationSpec, *, host_network: bool = False) -> None:
     """Refuse what has no namespace of the container's behind it: it would change the host. Raises InvalidInput."""
     shared = {"ipc": spec.ipc if spec.ipc != NO_IPC else "", "network": "host" if host_network else ""}

@@ -25,6 +25,7 @@ from orchestr8.runtime.poller import READ, Poller
 from orchestr8.runtime.rootfs import open_pty
 from orchestr8.runtime.setup import report, write_oom_score
 from orchestr8.runtime.terminal import set_size
+from orchestr8.runtime.userns import Ids, become_root
 from orchestr8.runtime.users import read_file, resolve_user
 
 # A container that has made cgroups below its own, as an engine or systemd inside of it does, has no processes in there
@@ -126,19 +127,18 @@ def _run(
         setns(init_pidfd, _JOINED)
         for number, fd in enumerate(stdio):
             os.dup2(fd, number, inheritable=True)
-        sync_fd = sync.detach()
-        os.closerange(3, sync_fd)
-        os.closerange(sync_fd + 1, os.sysconf("SC_OPEN_MAX"))
-        sync = socket.socket(fileno=sync_fd)
+        program.keep_only(sync.fileno(), init_pidfd if container.id_count else -1)
         os.chdir("/")
         os.setsid()
         program.new_session_keyring()
         if order.tty:
             _open_terminal(sync, order)
         process = exec_process(order, config, read_file("/etc/passwd"), read_file("/etc/group"))
-        entered = program.try_working_directory(process["cwd"])
         limits = program.limits_of(process)
         rlimit.make_room(limits)
+        if container.id_count:
+            _enter_user_namespace(container, init_pidfd, process["user"])
+        entered = program.try_working_directory(process["cwd"])
         program.raise_walls(program.pack_walls(process, seccomp_program))
         program.enter_working_directory(process["cwd"], entered=entered)
         program.reset_signals()
@@ -151,6 +151,14 @@ def _run(
         report(sync, error, code)
     finally:
         os._exit(code)
+
+
+def _enter_user_namespace(container: Spawn, init_pidfd: int, user: dict[str, Any]) -> None:
+    """After the stdio is given away, which is the host's to do; the other namespaces, which it owns, are joined."""
+    program.give_stdio(Ids(container.id_base, container.id_count, init_pidfd), user)
+    setns(init_pidfd, CloneFlag.NEWUSER)
+    os.close(init_pidfd)
+    become_root()
 
 
 def _open_terminal(sync: socket.socket, order: Exec) -> None:

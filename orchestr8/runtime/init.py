@@ -29,7 +29,6 @@ _FAULTS: Final = frozenset(
 )
 # Blocked by the forkserver already, so that none can end this process before it waits for them.
 WAITED: Final = frozenset(map(int, signal.valid_signals() - _FAULTS - {signal.SIGKILL, signal.SIGSTOP}))
-_FD_MAX: Final = os.sysconf("SC_OPEN_MAX")
 
 
 class Birth(NamedTuple):
@@ -42,6 +41,7 @@ class Birth(NamedTuple):
     stdio: list[int]
     title: prctl.ArgumentArea
     joined: Mapping[str, int]
+    user_namespace: int = -1  # of the container's own
 
 
 def run(birth: Birth) -> NoReturn:
@@ -59,7 +59,7 @@ def run(birth: Birth) -> NoReturn:
         setup.write_oom_score(order.oom_score)
         setns(birth.network_fd, CloneFlag.NEWNET)
         shared_memory = _join(birth.joined)
-        _keep_only(sync.fileno(), birth.reaper_fd, shared_memory)
+        program.keep_only(sync.fileno(), birth.reaper_fd, shared_memory, birth.user_namespace)
         cgroup_enter.enter(order.cgroup_files)
         if not order.host_cgroup:
             unshare(CloneFlag.NEWCGROUP)
@@ -67,7 +67,7 @@ def run(birth: Birth) -> NoReturn:
         program.new_session_keyring()
         if not order.namespaces & CloneFlag.NEWPID:
             prctl.set_child_subreaper()  # as in a namespace of its own, what loses its parent is reaped in here
-        built = setup.build(order, sync, shared_memory)
+        built = setup.build(order, sync, shared_memory, birth.user_namespace)
         if order.reaper:
             code = _supervise(order, built, sync, birth.reaper_fd)
         else:  # the program is an init itself, and wants to be PID 1
@@ -110,7 +110,7 @@ def _supervise(order: Spawn, built: setup.Built, sync: socket.socket, reaper_fd:
     theirs.close()
     sync.close()
     _execute_reaper(reaper_fd, child)
-    _keep_only(ours.fileno())
+    program.keep_only(ours.fileno())
     ours.close()  # as the execve above does: the program runs now
     return _reap_until(child)
 
@@ -122,15 +122,6 @@ def _execute_reaper(reaper_fd: int, child: int) -> None:
     # Where executing a memfd is forbidden (vm.memfd_noexec), this process goes on as the reaper it is.
     with contextlib.suppress(OSError):
         os.execve(reaper_fd, [b"orchestr8-init", b"%d" % child], {})
-
-
-def _keep_only(*kept: int) -> None:
-    """Close every descriptor but stdio and `kept`; -1 stands for one that is not there."""
-    low = 3
-    for fd in sorted(fd for fd in kept if fd >= 0):
-        os.closerange(low, fd)
-        low = fd + 1
-    os.closerange(low, _FD_MAX)
 
 
 def _reap_until(child: int) -> int:

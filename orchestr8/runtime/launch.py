@@ -84,6 +84,7 @@ class Ground(NamedTuple):
     cgroup_fd: int  # the cgroup v2 directory in which PID 1 is born; -1: none
     reaper_fd: int  # what PID 1 turns into; -1: it stays what it is
     title: prctl.ArgumentArea
+    user_namespace: int = -1  # of the container's own; -1: it has the host's
     become_init: Callable[[init.Birth], NoReturn] = init.run
 
 
@@ -128,7 +129,14 @@ class Launch:
             if pid == 0:
                 ground.become_init(
                     init.Birth(
-                        order, theirs, ground.network_fd, ground.reaper_fd, self.stdio.child, ground.title, joined
+                        order,
+                        theirs,
+                        ground.network_fd,
+                        ground.reaper_fd,
+                        self.stdio.child,
+                        ground.title,
+                        joined,
+                        ground.user_namespace,
                     )
                 )
         return pid, pidfd

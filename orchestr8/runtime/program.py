@@ -15,6 +15,7 @@ from orchestr8.errors import OperationFailed
 from orchestr8.kernel import capabilities, prctl, rlimit, seccomp_install, signals
 from orchestr8.kernel.capabilities import CapabilitySets
 from orchestr8.kernel.libc import libc
+from orchestr8.runtime.userns import Ids
 
 _DEFAULT_PATH: Final = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _TIOCSCTTY: Final = 0x540E
@@ -22,6 +23,7 @@ _NOT_EXECUTABLE: Final = {errno.EACCES, errno.EISDIR, errno.ENOEXEC, errno.EPERM
 _KEYCTL: Final = {"x86_64": 250, "aarch64": 219}[os.uname().machine]
 _NULL_DEVICE: Final = os.makedev(1, 3)
 _KEYCTL_JOIN_SESSION_KEYRING: Final = 1
+_FD_MAX: Final = os.sysconf("SC_OPEN_MAX")
 _RESETTABLE: Final = tuple(map(int, signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP}))
 
 
@@ -86,6 +88,22 @@ def read_filter(path: str) -> bytes:
         return b""
     with open(path, "rb") as compiled:
         return compiled.read()
+
+
+def keep_only(*kept: int) -> None:
+    """Close every descriptor but stdio and `kept`; -1 stands for one that is not there."""
+    low = 3
+    for fd in sorted(fd for fd in kept if fd >= 0):
+        os.closerange(low, fd)
+        low = fd + 1
+    os.closerange(low, _FD_MAX)
+
+
+def give_stdio(ids: Ids, user: dict[str, Any]) -> None:
+    """Give what `_own_stdio` would to a user of another user namespace, which is the host's to do."""
+    for fd in (0, 1, 2):
+        if ids.fd >= 0 and os.fstat(fd).st_rdev != _NULL_DEVICE:
+            ids.own(fd, user["uid"], user["gid"])
 
 
 def _own_stdio(uid: int, gid: int) -> None:

@@ -69,7 +69,7 @@ def _live(folder: str, title: prctl.ArgumentArea) -> None:
     assert isinstance(order, messages.Spawn)
     engine, control = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     with engine:
-        shim = Shim(order, control, lambda network, cgroup: Ground(network, cgroup, -1, title, _play))
+        shim = Shim(order, control, lambda network, cgroup: Ground(network, cgroup, -1, title, become_init=_play))
         here, null = (os.open(path, os.O_RDONLY | os.O_CLOEXEC) for path in ("/proc/self/ns/net", os.devnull))
         sockets.send_packet(engine, messages.encode(messages.Equip()), [here, null])
         sockets.close_all([here, null])

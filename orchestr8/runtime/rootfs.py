@@ -22,6 +22,7 @@ from orchestr8.kernel.openat2 import Resolve, is_directory, make_in_root, open_i
 from orchestr8.model.sysctl import sysctl_path
 from orchestr8.runtime.sources import ATTRIBUTES, close_sources, open_sources
 from orchestr8.runtime.terminal import open_slave
+from orchestr8.runtime.userns import HOST, Ids, mapped_overlay
 
 OVERLAY: Final = "org.orchestr8.overlay"  # annotation: the options of the overlay mount that is the root
 CGROUP_MOUNTS: Final = "org.orchestr8.cgroup-mounts"  # annotation: [[directory, fstype, option], …]
@@ -46,9 +47,10 @@ _TIOCSPTLCK: Final = 0x40045431
 class Rootfs:
     """The steps in order: `mount_all`, `open_terminal` when there is one, `protect`, `pivot`."""
 
-    def __init__(self, bundle: str, config: dict[str, Any], shared_memory: int = -1) -> None:
+    def __init__(self, bundle: str, config: dict[str, Any], shared_memory: int = -1, ids: Ids = HOST) -> None:
         """`shared_memory`: a detached mount to use where the document says JOINED_SHM."""
         self._config = config
+        self._ids = ids
         self._shared_memory = shared_memory
         self._annotations = config.get("annotations", {})
         self._path = os.path.join(bundle, config["root"]["path"])
@@ -63,6 +65,7 @@ class Rootfs:
         sources = open_sources(entries, self._annotations)
         try:
             mounts.set_propagation("/", MountFlag.REC | MountFlag.PRIVATE)
+            self._ids.make_files()
             self._mount_root()
             for entry in entries:
                 self._mount(entry, sources.pop(0))
@@ -74,7 +77,10 @@ class Rootfs:
         overlay = self._annotations.get(OVERLAY)
         if overlay is None:
             tree = mounts.open_tree(self._path, recursive=True)
+            self._ids.show(tree, self._path, recursive=True)
         else:
+            if self._ids.fd >= 0:
+                overlay = mapped_overlay(overlay, self._path, self._ids)
             mounts.mount("overlay", self._path, "overlay", overlay)
             self._root_fd = os.open(self._path, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
             return
@@ -100,8 +106,9 @@ class Rootfs:
             tree = self._shared_memory
         elif kind == "bind":
             tree = source
+            self._ids.show(tree, entry["source"], recursive="bind" not in entry.get("options", ()))
         else:
-            tree = mounts.new_filesystem(kind, data, attributes, source=kind)
+            tree = mounts.new_filesystem(kind, self._ids.options(kind, data), attributes, source=kind)
         try:
             self._attach(tree, destination, directory=is_directory(tree))
         finally:
@@ -220,7 +227,8 @@ class Rootfs:
             with contextlib.suppress(FileExistsError):
                 number = os.makedev(device["major"], device["minor"])
                 os.mknod(name, kind | device.get("fileMode", 0o666), number, dir_fd=parent)
-                os.chown(name, device.get("uid", 0), device.get("gid", 0), dir_fd=parent, follow_symlinks=False)
+                owner = (self._ids.outside(device.get(key, 0)) for key in ("uid", "gid"))
+                os.chown(name, *owner, dir_fd=parent, follow_symlinks=False)
         except OSError as error:
             raise OperationFailed(
                 f"cannot make the device {device['path']}: {error.strerror}", code="O8-616"

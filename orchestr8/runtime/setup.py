@@ -18,6 +18,7 @@ from orchestr8.kernel.namespaces import set_domain_name
 from orchestr8.runtime import program
 from orchestr8.runtime.messages import Spawn
 from orchestr8.runtime.rootfs import Rootfs
+from orchestr8.runtime.userns import Ids, ids_of
 
 
 class Built(NamedTuple):
@@ -25,17 +26,20 @@ class Built(NamedTuple):
     null: int  # the container's /dev/null
 
 
-def build(order: Spawn, sync: socket.socket, shared_memory: int = -1) -> Built:
+def build(order: Spawn, sync: socket.socket, shared_memory: int = -1, user_namespace: int = -1) -> Built:
     """Everything up to the walls, those included: the caller has the program's rights afterwards, and its stdio."""
     with open(os.path.join(order.bundle, "config.json"), "rb") as document:
         config = json.load(document)
     process = config["process"]
     walls = program.pack_walls(process, program.read_filter(order.seccomp))
-    stdio, null = _build(order, config, sync, shared_memory)
-    program.make_working_directory(process["cwd"])
+    ids = ids_of(config, user_namespace)
+    stdio, null = _build(order, config, sync, shared_memory, ids)
     for number, fd in enumerate(stdio):
         os.dup2(fd, number, inheritable=True)
     rlimit.make_room(program.limits_of(process))
+    program.give_stdio(ids, process["user"])
+    ids.enter()
+    program.make_working_directory(process["cwd"])
     entered = program.try_working_directory(process["cwd"])
     program.raise_walls(walls)
     prctl.set_parent_death_signal(signal.SIGKILL)  # again: a change of ids clears it; execve keeps it
@@ -70,12 +74,14 @@ def report(sync: socket.socket, error: BaseException, exit_code: int = 128) -> N
         return  # the shim is gone, and with it everybody who could want to know
 
 
-def _build(order: Spawn, config: dict[str, Any], sync: socket.socket, shared_memory: int) -> tuple[list[int], int]:
+def _build(
+    order: Spawn, config: dict[str, Any], sync: socket.socket, shared_memory: int, ids: Ids
+) -> tuple[list[int], int]:
     """The file system, the terminal, the host name, the walls around kernel files.
 
     Returned: descriptors that take the places of 0, 1 and 2, as far as there are any, and the container's /dev/null.
     """
-    rootfs = Rootfs(order.bundle, config, shared_memory)
+    rootfs = Rootfs(order.bundle, config, shared_memory, ids)
     rootfs.mount_all()
     null = rootfs.open_null()
     stdio = [] if order.stdin else [null]

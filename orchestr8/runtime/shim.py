@@ -37,6 +37,7 @@ from orchestr8.runtime.poller import READ, Poller
 from orchestr8.runtime.streams import STDERR, STDOUT, Input, Output, Session
 from orchestr8.runtime.template import Template
 from orchestr8.runtime.terminal import set_size
+from orchestr8.runtime.userns import make_namespace
 
 STATE_FILE: Final = "state.json"
 _STATE_SIZE: Final = 2048  # several times what it takes
@@ -244,6 +245,10 @@ class Shim:
             os.close(cgroup_fd)
             cgroup_fd = -1
         self._ground = self._make_ground(network_fd, cgroup_fd)
+        if self._order.id_count:
+            self._ground = self._ground._replace(
+                user_namespace=make_namespace(self._order.id_base, self._order.id_count)
+            )
         try:
             self._oom = OomWatch(self._poller, self._order.oom_file, self._out_of_memory)
         except OSError as error:  # told when the run ends, then

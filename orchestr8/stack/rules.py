@@ -14,7 +14,7 @@ from orchestr8.stack.devices import DEVICES, GPUS
 from orchestr8.stack.grants import CONFIG, SECRET, SERVICE_CONFIGS, SERVICE_SECRETS
 from orchestr8.stack.hooks import DEVELOP, HOOKS, INIT_HOOKS
 from orchestr8.stack.hosts import EXTRA_HOSTS
-from orchestr8.stack.isolation import CAPABILITIES, IPC, PID, SECURITY_OPTIONS, SYSCTLS, UTS
+from orchestr8.stack.isolation import CAPABILITIES, IPC, PID, SECURITY_OPTIONS, SYSCTLS, USERNS, UTS
 from orchestr8.stack.limits import BLKIO, ULIMITS, CgroupNamespace
 from orchestr8.stack.mounts import Mount, Tmpfs, mount_target
 from orchestr8.stack.networks import NETWORK, SERVICE_NETWORKS, VOLUME
@@ -180,7 +180,7 @@ SERVICE: Final = Record("a service", {
     "cap_add": now(CAPABILITIES),
     "cap_drop": now(CAPABILITIES),
     "security_opt": now(SECURITY_OPTIONS),
-    "userns_mode": later(Text("a user namespace mode"), _SHARES),
+    "userns_mode": now(USERNS),
     "pid": now(PID),
     "ipc": now(IPC),
     "uts": now(UTS),

@@ -205,8 +205,8 @@ def test_a_relative_working_directory_is_refused() -> None:
 
 
 def test_what_the_runtime_does_not_do_is_refused_before_anything_is_made() -> None:
-    with pytest.raises(Unsupported, match="a user namespace of the container's own"):
-        bundle.check({"linux": {"namespaces": [{"type": "mount"}, {"type": "user"}]}})
+    with pytest.raises(Unsupported, match="a time namespace of the container's own"):
+        bundle.check({"linux": {"namespaces": [{"type": "mount"}, {"type": "time"}]}})
     with pytest.raises(Unsupported, match="hooks"):
         bundle.check({"hooks": {"prestart": [{"path": "/x"}]}})
     bundle.check(build_document(request()))

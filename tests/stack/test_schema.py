@@ -133,6 +133,7 @@ IN_EFFECT = {
     "security_opt",
     "sysctls",
     "uts",
+    "userns_mode",
 }
 
 

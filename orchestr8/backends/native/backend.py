@@ -5,6 +5,7 @@ last a sweep of what is ours and belongs to no record.
 """
 
 import contextlib
+import dataclasses
 import logging
 import os
 import re
@@ -19,6 +20,7 @@ import anyio.abc
 
 from orchestr8.backends.native import probes
 from orchestr8.backends.native.containers import Container, new_record
+from orchestr8.backends.native.idranges import allot, subordinate
 from orchestr8.backends.native.joining import find_sharer
 from orchestr8.backends.native.making import Surroundings, last_state
 from orchestr8.backends.native.networks import Networks
@@ -370,11 +372,17 @@ class NativeBackend:
             await self._registry.forget(record)
         self._trash_waits = True  # names are free already; the files go when nothing else is to be done
 
+    def _allot_ids(self) -> int:
+        """A range of ids that no container has, and no user may hand out."""
+        given_away = [each for path in ("/etc/subuid", "/etc/subgid") for each in subordinate(_text_of(path))]
+        return allot({each.record.id_base for each in self._containers.values()}, given_away)
+
     async def _create_container(self, action: actions.CreateContainer) -> None:
         container = self._containers.get(action.name)
         if container is None:
             addresses = self._networks.allot(action.spec, {})
-            record = new_record(action, addresses)
+            id_base = self._allot_ids() if action.spec.isolation.user_namespace else 0
+            record = dataclasses.replace(new_record(action, addresses), id_base=id_base)
             container = self._containers[action.name] = Container(self._around, record)
             try:
                 await self._registry.save(record)
@@ -413,6 +421,14 @@ class NativeBackend:
 
     def log_path(self, container: ContainerName) -> str:
         return self._container(container).log_path
+
+
+def _text_of(path: str) -> str:
+    try:
+        with open(path, encoding="utf-8", errors="replace") as file:
+            return file.read()
+    except FileNotFoundError:
+        return ""
 
 
 def _boot_id() -> str:

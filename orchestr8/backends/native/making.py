@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable
 from typing import Any, Final
 
+from orchestr8.backends.native import idranges
 from orchestr8.backends.native.limits import disk_numbers
 from orchestr8.backends.native.networks import Networks
 from orchestr8.errors import NotFound
@@ -86,6 +87,8 @@ def make_bundle(around: Surroundings, record: ContainerRecord) -> dict[str, Any]
         cgroup_views=around.cgroups.views(),
         cgroup_group=around.cgroups.planned(record.id, {}).group,
         available=available,
+        id_base=record.id_base,
+        id_count=idranges.COUNT if record.id_base else 0,
         block_devices={path: disk_numbers(path) for path in block_devices(record.spec.resources)},
     )
     held = bundle.capabilities_of(request)

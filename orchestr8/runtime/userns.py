@@ -1,0 +1,195 @@
+"""A user namespace of a container's own: made by the shim, entered by PID 1 once everything that needs the host's rights
+is made, and what is on disk shown with its ids.
+
+Ids 0 to `count` - 1 of the container are `base` and so on outside, where nobody else has them. Files keep the ids that
+they have on disk: every layer, volume and bind is mounted with its ids mapped (mount_setattr(2), MOUNT_ATTR_IDMAP), so
+that images need no copy and a volume can be shared with a container without such a namespace.
+
+What belongs to a namespace besides the mounts (network, host name, queues) stays owned by the host's user namespace:
+the container's root has its capabilities over its own files, processes and mounts.
+"""
+
+import os
+from typing import Any, Final, NamedTuple
+
+from orchestr8.errors import OperationFailed
+from orchestr8.kernel import capabilities
+from orchestr8.kernel import mount as mounts
+from orchestr8.kernel.clone import clone
+from orchestr8.kernel.libc import SyscallError, set_file_ids
+from orchestr8.kernel.mount import MountAttr
+from orchestr8.kernel.namespaces import CloneFlag, setns, unshare
+
+_ID_OPTIONS: Final = ("uid", "gid")
+
+
+class Ids(NamedTuple):
+    """The container's ids, and the namespace that maps them; `fd` -1: no such namespace, ids are the host's."""
+
+    base: int = 0
+    size: int = 0
+    fd: int = -1
+
+    def outside(self, number: int) -> int:
+        """The host's number for a user or group of the container; one without a mapping is nobody's."""
+        return number if self.fd < 0 else self.base + number if number < self.size else _OVERFLOW
+
+    def options(self, kind: str, data: list[tuple[str, str | None]]) -> list[tuple[str, str | None]]:
+        """Parameters of a fresh file system, with the container's users and groups in them as the host numbers them."""
+        if self.fd < 0 or kind not in {"tmpfs", "devpts"}:
+            return data
+        return [(key, str(self.outside(int(value or 0))) if key in _ID_OPTIONS else value) for key, value in data]
+
+    def show(self, tree: int, source: str, *, recursive: bool) -> None:
+        """Map the ids of a detached mount. Raises OperationFailed for a file system that cannot."""
+        if self.fd < 0:
+            return
+        try:
+            mounts.set_id_map(tree, self.fd, recursive=recursive)
+        except SyscallError as error:
+            raise OperationFailed(
+                f"{source} cannot be shown with a container's own ids: {error.strerror}", code="O8-603",
+                helps=["its file system has no id-mapped mounts; leave out `userns_mode` for this service"],
+            ) from error  # fmt: skip
+
+    def make_files(self) -> None:
+        """Have what this process makes belong to the container's root from now on, and keep the host's rights meanwhile.
+
+        The file system user must be one that the id-mapped layers know: for the kernel the host's root is nobody there.
+        """
+        if self.fd < 0:
+            return
+        held = capabilities.read()
+        set_file_ids(self.base, self.base)  # which takes the effective rights over files away (capabilities(7))
+        capabilities.apply(held)
+
+    def own(self, fd: int, uid: int, gid: int) -> None:
+        """Give a descriptor's file to a user of the container, while that is the host's to do."""
+        if self.fd >= 0:
+            os.fchown(fd, self.outside(uid), self.outside(gid))
+
+    def enter(self) -> None:
+        """Become root of the namespace, with the mounts as its own: what was mounted until now can no more be unmounted."""
+        if self.fd < 0:
+            return
+        setns(self.fd, CloneFlag.NEWUSER)
+        become_root()
+        unshare(CloneFlag.NEWNS)
+        os.close(self.fd)
+
+
+_OVERFLOW: Final = 65534  # /proc/sys/kernel/overflowuid
+HOST: Final = Ids()
+
+
+def become_root() -> None:
+    """The user and group 0 of the user namespace that was just joined."""
+    os.setgroups(())
+    os.setresgid(0, 0, 0)
+    os.setresuid(0, 0, 0)
+
+
+def make_namespace(base: int, count: int) -> int:
+    """A user namespace in which ids from 0 on are those from `base` on outside. Close-on-exec.
+
+    It needs a process for the moment in which it is made (user_namespaces(7)).
+    """
+    reader, writer = os.pipe()
+    pid, pidfd = clone(CloneFlag.NEWUSER)
+    if pid == 0:
+        try:
+            os.close(writer)
+            os.read(reader, 1)  # until the maker has what it wants, or is gone
+        finally:
+            os._exit(0)
+    try:
+        os.close(reader)
+        for name in ("uid_map", "gid_map"):
+            with open(f"/proc/{pid}/{name}", "wb", buffering=0) as file:
+                file.write(b"0 %d %d" % (base, count))
+        return os.open(f"/proc/{pid}/ns/user", os.O_RDONLY | os.O_CLOEXEC)
+    finally:
+        os.close(writer)
+        os.waitid(os.P_PIDFD, pidfd, os.WEXITED)
+        os.close(pidfd)
+
+
+def mapped_overlay(data: str, place: str, ids: Ids) -> str:
+    """Attach each layer of an overlay's options with mapped ids below `place`, an empty directory; the options for those.
+
+    The overlay that is mounted with them keeps the layers; a mount over `place` may hide them.
+    """
+    base = mounts.new_filesystem("tmpfs", [("mode", "700")], MountAttr(0), source="layers")
+    try:
+        target = os.open(place, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+        mounts.move_mount(base, target)
+        os.close(target)
+        options = split_overlay(data)
+        lower = [_attach(base, f"l{number}", path, ids) for number, path in enumerate(options.lowerdirs)]
+        shown = [f"lowerdir={':'.join(f'{place}/{name}' for name in lower)}"]
+        if options.upperdir:
+            folder, upper = os.path.split(options.upperdir)
+            same, work = os.path.split(options.workdir)
+            if same != folder:
+                raise OperationFailed(
+                    f"{options.upperdir} and {options.workdir} do not lie side by side", code="O8-603"
+                )
+            name = _attach(base, "own", folder, ids)
+            shown += [f"upperdir={place}/{name}/{upper}", f"workdir={place}/{name}/{work}"]
+        return ",".join(shown)
+    finally:
+        os.close(base)
+
+
+def _attach(base: int, name: str, path: str, ids: Ids) -> str:
+    os.mkdir(name, 0o700, dir_fd=base)
+    tree = mounts.open_tree(path)
+    try:
+        ids.show(tree, path, recursive=False)
+        target = os.open(name, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=base)
+        try:
+            mounts.move_mount(tree, target)
+        finally:
+            os.close(target)
+    finally:
+        os.close(tree)
+    return name
+
+
+class _Overlay(NamedTuple):
+    lowerdirs: list[str]
+    upperdir: str
+    workdir: str
+
+
+def split_overlay(data: str) -> _Overlay:
+    r"""The paths in the options of an overlay mount, in which a backslash stands before `\`, `,` and `:` of a path."""
+    parts: dict[str, list[str]] = {}
+    for option in _split(data, ","):
+        key, _, value = option.partition("=")
+        parts[key] = [_plain(each) for each in (_split(value, ":") if key == "lowerdir" else [value])]
+    return _Overlay(parts["lowerdir"], *(parts.get(key, [""])[0] for key in ("upperdir", "workdir")))
+
+
+def _split(text: str, mark: str) -> list[str]:
+    parts = [""]
+    letters = iter(text)
+    for letter in letters:
+        if letter == "\\":
+            parts[-1] += letter + next(letters, "")
+        elif letter == mark:
+            parts.append("")
+        else:
+            parts[-1] += letter
+    return parts
+
+
+def _plain(text: str) -> str:
+    letters = iter(text)
+    return "".join(next(letters, "") if letter == "\\" else letter for letter in letters)
+
+
+def ids_of(config: dict[str, Any], fd: int) -> Ids:
+    """What the document's `linux.uidMappings` say, with the namespace that was made after them."""
+    mappings = config.get("linux", {}).get("uidMappings") or []
+    return Ids(mappings[0]["hostID"], mappings[0]["size"], fd) if mappings and fd >= 0 else HOST
