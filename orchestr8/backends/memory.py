@@ -7,7 +7,6 @@ refuses what a kernel would refuse, so that a plan which only works on paper fai
 
 import asyncio
 import dataclasses
-import hashlib
 import ipaddress
 import itertools
 import os
@@ -37,6 +36,7 @@ from orchestr8.model.actions import (
 from orchestr8.model.backend import Content, ExecHandle, ExecSpec, ProbeResult
 from orchestr8.model.events import Event, EventKind
 from orchestr8.model.ids import ContainerId, ContainerName, NetworkName, StackName, VolumeName
+from orchestr8.model.lending import anonymous_volume, with_loans
 from orchestr8.model.observed import (
     BoundPort,
     ContainerState,
@@ -102,7 +102,7 @@ class MemoryBackend:
             network_guests=guests(
                 networks, {name: [on.network for on in each.spec.networks] for name, each in running}
             ),
-            volume_guests=guests(volumes, {name: [on.source for on in each.spec.mounts] for name, each in others}),
+            volume_guests=guests(volumes, {name: [on.source for on in each.spec.mounted] for name, each in others}),
             specs={name: each.spec for name, each in mine.items()},
             foreign_networks=frozenset(self._networks.keys() - networks.keys()),
             foreign_volumes=frozenset(self._volumes.keys() - volumes.keys()),
@@ -198,7 +198,7 @@ class MemoryBackend:
         users = sorted(
             each.seen.name
             for each in self._containers.values()
-            if name in each.volumes or any(mount.source == name for mount in each.spec.mounts)
+            if name in each.volumes or any(mount.source == name for mount in each.spec.mounted)
         )
         if users and name in self._volumes:
             raise Conflict(f"volume {name} is in use by {', '.join(users)}", code="O8-707")
@@ -210,7 +210,7 @@ class MemoryBackend:
             if (present.seen.stack, present.seen.config_hash) == (action.stack, action.config_hash):
                 return
             raise Conflict(f"the name {action.name} is taken by a container of stack {present.seen.stack}")
-        spec = action.spec
+        spec = with_loans(action.spec, {name: each.spec for name, each in self._containers.items()})
         mounts = [each for each in spec.mounts if each.kind is MountKind.VOLUME]
         for source in (VolumeName(each.source) for each in mounts if each.source):
             if source not in self._volumes:
@@ -220,7 +220,7 @@ class MemoryBackend:
             if contents.get(each.name) not in self._contents.get(action.stack, ()):
                 raise OperationFailed(f"the content of {each.name} is not there any more", code="O8-628")
         # The name follows from the container's, so that a re-created container finds its anonymous volumes again.
-        anonymous = tuple(_anonymous_volume(action.name, each.target) for each in mounts if not each.source)
+        anonymous = tuple(anonymous_volume(action.name, each.target) for each in mounts if not each.source)
         for name in anonymous:
             self._add_volume(name, action.stack, "", {})
         container = _Container(
@@ -431,7 +431,3 @@ class MemoryBackend:
         )
         for listener in self._listeners:
             asyncio.get_running_loop().call_soon(listener, event)
-
-
-def _anonymous_volume(container: ContainerName, target: str) -> VolumeName:
-    return VolumeName(hashlib.sha256(f"{container}:{target}".encode()).hexdigest())

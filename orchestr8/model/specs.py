@@ -69,6 +69,14 @@ class MountSpec:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class LoanSpec:
+    """`volumes_from: [container:NAME]`: mounts of a container that is none of this stack's services."""
+
+    container: ContainerName
+    read_only: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class FileSpec:
     """A secret or config that the container is given as a file. What it holds is known by its digest alone."""
 
@@ -142,7 +150,10 @@ class ContainerSpec:
     tty: bool = False
     stdin_open: bool = False
     read_only: bool = False
-    mounts: tuple[MountSpec, ...] = ()
+    mounts: tuple[MountSpec, ...] = ()  # with those of services in `volumes_from`
+    volumes_from: tuple[LoanSpec, ...] = ()
+    borrowed: tuple[MountSpec, ...] = field(default=(), compare=False)  # of `volumes_from`, when it was created
+    shm_size_bytes: int = 0  # 0: Docker's 64 MiB
     networks: tuple[AttachmentSpec, ...] = ()
     ports: tuple[PortSpec, ...] = ()
     labels: Pairs = ()
@@ -156,6 +167,13 @@ class ContainerSpec:
     contents: Pairs = ()  # `secrets.NAME`, `configs.NAME` -> a digest of the content that it had
     # `environment.LOG_LEVEL` -> `stack.yml:12`: for the reasons of plans; another place is no other container
     origins: Pairs = field(default=(), compare=False)
+
+    @property
+    def mounted(self) -> tuple[MountSpec, ...]:
+        """All mounts, sorted by target; its own hide borrowed ones."""
+        own = {each.target for each in self.mounts}
+        borrowed = {each.target: each for each in self.borrowed if each.target not in own}
+        return tuple(sorted((*self.mounts, *borrowed.values()), key=lambda each: each.target))
 
 
 class Condition(enum.StrEnum):
@@ -179,6 +197,7 @@ class ServiceSpec:
     replicas: int = 1
     container_name: ContainerName | None = None
     depends_on: tuple[Dependency, ...] = ()  # sorted by service
+    lenders: tuple[ServiceName, ...] = ()  # services in `volumes_from`, sorted
     config_hash: str = ""
 
 

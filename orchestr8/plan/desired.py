@@ -26,10 +26,11 @@ from orchestr8.model.specs import (
 )
 from orchestr8.plan.confighash import config_hash
 from orchestr8.plan.isolation import isolation
+from orchestr8.plan.lending import lend_volumes
 from orchestr8.plan.limits import resources_of
 from orchestr8.plan.mounts import files_of, mounts_of
 from orchestr8.plan.order import find_cycle
-from orchestr8.plan.values import duration_s, restart_policy
+from orchestr8.plan.values import duration_s, restart_policy, size_bytes
 
 __all__ = ["build_desired", "config_hash"]
 
@@ -48,7 +49,7 @@ def build_desired(document: Document) -> Desired:
     for key, each in sorted(_mapping(document, "services").items()):
         try:
             service = _service(stack, key, each or {}, networks, volumes, profiles)
-            services[ServiceName(key)] = _with_hash(service, each or {}, _mapping(origins, key), contents)
+            services[ServiceName(key)] = _with_origins(service, each or {}, _mapping(origins, key), contents)
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise InvalidInput(f"services.{key}: not as `config` prints it: {error!r}") from error
     for service in services.values():
@@ -60,9 +61,10 @@ def build_desired(document: Document) -> Desired:
     cycle = find_cycle({name: [each.service for each in spec.depends_on] for name, spec in services.items()})
     if cycle:
         raise InvalidInput(f"dependency cycle: {' -> '.join(cycle)}", code="O8-201")
+    services = lend_volumes(stack, services, _mapping(document, "services"))
     return Desired(
         stack=stack,
-        services=services,
+        services={key: dataclasses.replace(each, config_hash=config_hash(each)) for key, each in services.items()},
         networks={each.name: each for each in networks.values()},
         volumes={each.name: each for each in volumes.values()},
         working_dir=str(meta.get("working_dir") or ""),
@@ -120,7 +122,7 @@ def _service(
     return service
 
 
-def _with_hash(service: ServiceSpec, content: Document, origins: Document, contents: Document) -> ServiceSpec:
+def _with_origins(service: ServiceSpec, content: Document, origins: Document, contents: Document) -> ServiceSpec:
     """With what the client knows besides the document: where settings came from, and digests of what files hold."""
     granted = {
         f"{section}.{each['source']}": str(contents.get(f"{section}.{each['source']}", ""))
@@ -128,8 +130,7 @@ def _with_hash(service: ServiceSpec, content: Document, origins: Document, conte
         for each in content.get(section) or ()
     }
     container = dataclasses.replace(service.container, contents=_pairs(granted), origins=_pairs(origins))
-    service = dataclasses.replace(service, container=container)
-    return dataclasses.replace(service, config_hash=config_hash(service))
+    return dataclasses.replace(service, container=container)
 
 
 def _container(
@@ -157,6 +158,7 @@ def _container(
         read_only=bool(content.get("read_only")),
         mounts=mounts_of(stack, where, content, volumes),
         files=files_of(where, content),
+        shm_size_bytes=size_bytes(content.get("shm_size") or 0, f"{where}.shm_size"),
         networks=tuple(sorted(attachments, key=lambda each: each.network)),
         ports=tuple(sorted((_port(where, each) for each in content.get("ports") or ()), key=_port_order)),
         labels=_pairs(content.get("labels") or {}),

@@ -108,7 +108,7 @@ def _remove_volumes(plan: Plan, snapshot: Snapshot, assembly: Assembly) -> None:
     users: dict[VolumeName, list[Step]] = {}
     busy: dict[VolumeName, list[str]] = {name: list(guests) for name, guests in snapshot.volume_guests.items()}
     for name, spec in snapshot.specs.items():
-        for mount in spec.mounts:
+        for mount in spec.mounted:
             if mount.kind is MountKind.VOLUME and mount.source and name in snapshot.containers:
                 if name in assembly.removed:
                     users.setdefault(VolumeName(mount.source), []).append(assembly.removed[name])
@@ -118,5 +118,6 @@ def _remove_volumes(plan: Plan, snapshot: Snapshot, assembly: Assembly) -> None:
         if volume in busy:
             plan.warnings.append(f"volume {volume} is still in use by {', '.join(busy[volume])} and stays")
         else:
-            # Who mounts an anonymous volume does not stand in a spec.
-            plan.add(RemoveVolume(volume), "--volumes", *(users.get(volume) or assembly.removed.values()))
+            # Whose an anonymous volume is does not stand in a spec, though who borrows it does.
+            known = users.get(volume) if snapshot.volumes[volume].key else None
+            plan.add(RemoveVolume(volume), "--volumes", *(known or assembly.removed.values()))

@@ -52,6 +52,7 @@ class Assembly:
         self.remove_volumes = remove_volumes
         self.stopped: dict[ContainerName, Step] = {}
         self.removed: dict[ContainerName, Step] = {}
+        self.created: dict[ContainerName, Step] = {}
         self.started: dict[ContainerName, Step] = {}
         self.waits: dict[tuple[ServiceName, Condition, bool], Step] = {}
         self._releases: list[tuple[BoundPort, ContainerName, Step]] = []  # host ports, and when they are let go
@@ -139,7 +140,10 @@ class Assembly:
         if decision.observed is not None:
             before.append(self.removed.get(decision.observed.name))
         action = create_action(self._desired(), service, decision.name, decision.number)
-        return self.plan.add(action, decision.reason, *before)
+        lenders = [each.name for name in service.lenders for each in self.decisions.get(name, ())]
+        before += [self.created.get(each) for each in lenders]
+        step = self.created[decision.name] = self.plan.add(action, decision.reason, *before)
+        return step
 
     def _networks(self, decision: Decision) -> Collection[NetworkName]:
         spec = self.snapshot.specs.get(decision.name)

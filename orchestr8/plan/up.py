@@ -20,6 +20,7 @@ from orchestr8.plan.containers import (
     restart_attached,
     restart_dependents,
 )
+from orchestr8.plan.lending import recreate_borrowers
 from orchestr8.plan.networks import changed_networks, check_networks, containers_on, plan_networks, used_networks
 from orchestr8.plan.options import UpOptions
 from orchestr8.plan.order import Graph, containers_by_service, select, service_graph
@@ -86,6 +87,8 @@ def bring_up(
         _check_guests(network, snapshot)
         for some in everything.values():
             restart_attached(some, attached, f"network {network}: {reason}")
+    if options.renew_anon_volumes:
+        recreate_borrowers(desired.services, graph, decisions)
     restart_dependents(graph, everything)
     concerned = {name: each for name, each in everything.items() if name in decisions or _touched(each)}
 

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final, Protocol
 
 from orchestr8.errors import InvalidInput
-from orchestr8.model.specs import ContainerSpec, IsolationSpec, MountKind, MountSpec, Recursion
+from orchestr8.model.specs import ContainerSpec, MountKind, MountSpec, Recursion
 from orchestr8.runtime.confinement import NO_IPC, SHARED_HOST
 from orchestr8.runtime.rootfs import JOINED_SHM
 
@@ -48,7 +48,7 @@ class Request(Protocol):
 
 def oci_mounts(request: Request) -> list[Entry]:
     """Ours first, then covers, then the user's from the root downwards, so that no mount hides a later one's target."""
-    wanted = [_user_mount(request, each) for each in request.spec.mounts]
+    wanted = [_user_mount(request, each) for each in request.spec.mounted]
     wanted += [_file(each.target, path) for each, path in zip(request.spec.files, request.granted_paths, strict=True)]
     wanted.sort(key=lambda each: (each["destination"].rstrip("/").count("/"), each["destination"]))
     taken = {"/" + os.path.normpath(each["destination"]).lstrip("/") for each in wanted}  # normpath keeps "//proc"
@@ -59,7 +59,7 @@ def oci_mounts(request: Request) -> list[Entry]:
                 code="O8-621",
                 helps=["a mount there could show programs a false view of the kernel"],
             )
-    mounts = [entry for entry in _own_mounts(request.spec.isolation) if entry["destination"] not in taken - {"/dev"}]
+    mounts = [entry for entry in _own_mounts(request.spec) if entry["destination"] not in taken - {"/dev"}]
     mounts += [
         {"destination": path, "type": "tmpfs", "source": "tmpfs", "options": ["nosuid", "nodev", f"mode={mode:o}"]}
         for path, mode in request.tmpfs_covers
@@ -73,8 +73,9 @@ def oci_mounts(request: Request) -> list[Entry]:
     return mounts + wanted
 
 
-def _own_mounts(isolation: IsolationSpec) -> list[Entry]:
+def _own_mounts(spec: ContainerSpec) -> list[Entry]:
     """Everybody's, with what rights and shared namespaces change of them."""
+    isolation = spec.isolation
     mounts: list[Entry] = []
     for usual in _MOUNTS:
         entry: Entry = {**usual, "options": list(usual["options"])}
@@ -87,6 +88,8 @@ def _own_mounts(isolation: IsolationSpec) -> list[Entry]:
             entry |= {"type": "bind", "source": place, "options": ["rbind", "rprivate", *_SAFE]}
         elif place == "/dev/shm" and isolation.ipc:  # another container's; its queues come with the namespace
             entry["type"] = JOINED_SHM
+        elif place == "/dev/shm" and spec.shm_size_bytes:
+            entry["options"][-1] = f"size={spec.shm_size_bytes}"
         mounts.append(entry)
     return mounts
 
@@ -120,4 +123,4 @@ def _user_mount(request: Request, mount: MountSpec) -> Entry:
 
 def hostile_roots(request: Request) -> dict[str, str]:
     """For the annotation `sources.BENEATH`: the mounts that show a part of a volume."""
-    return {each.target: request.volume_paths[each.target] for each in request.spec.mounts if each.subpath}
+    return {each.target: request.volume_paths[each.target] for each in request.spec.mounted if each.subpath}

@@ -10,7 +10,7 @@ import re
 
 from orchestr8.stack.nodes import Mapping, Node, Scalar
 from orchestr8.stack.scalars import parse_bytes, parse_mode
-from orchestr8.stack.shapes import LABELS, Record, ignored, now
+from orchestr8.stack.shapes import LABELS, ListOf, Record, ignored, now
 from orchestr8.stack.types import Choice, Flag, Mode, Reading, Schema, Size, Text, Type
 
 TYPE_CHECKING = False
@@ -250,6 +250,23 @@ def _clean(target: Node) -> Node:
 def mount_target(mount: Any) -> Any:
     """Two mounts with this equal are one."""
     return mount["target"] if isinstance(mount, dict) else mount
+
+
+class Loan(Text):
+    """`SERVICE[:ro|rw]` or `container:NAME[:ro|rw]`."""
+
+    def support(self, node: Node, where: str, look: SupportLook) -> None:
+        text = str(node.plain()).removeprefix("container:")
+        whose, colon, mode = text.partition(":")
+        if not whose or (colon and mode not in ("ro", "rw")):
+            look.impossible(
+                node,
+                f"`{where}`: `{node.plain()}` names no container",
+                "write SERVICE, SERVICE:ro or container:NAME:ro",
+            )
+
+
+VOLUMES_FROM: Final = ListOf(Loan(), "a list of services and containers")
 
 
 class Tmpfs(Type):

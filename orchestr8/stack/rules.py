@@ -16,7 +16,7 @@ from orchestr8.stack.hooks import DEVELOP, HOOKS, INIT_HOOKS
 from orchestr8.stack.hosts import EXTRA_HOSTS
 from orchestr8.stack.isolation import CAPABILITIES, IPC, PID, SECURITY_OPTIONS, SYSCTLS, USERNS, UTS
 from orchestr8.stack.limits import BLKIO, ULIMITS, CgroupNamespace
-from orchestr8.stack.mounts import Mount, Tmpfs, mount_target
+from orchestr8.stack.mounts import VOLUMES_FROM, Mount, Tmpfs, mount_target
 from orchestr8.stack.networks import NETWORK, SERVICE_NETWORKS, VOLUME
 from orchestr8.stack.nodes import Mapping, Node, Scalar
 from orchestr8.stack.ports import Port, port_identity
@@ -151,12 +151,12 @@ SERVICE: Final = Record("a service", {
     # storage
     "volumes": now(Mounts(Mount(), "a list of mounts", unique=mount_target)),
     "tmpfs": now(ListOf(Tmpfs(), "a path, or a list of paths", single=True, unique=_itself)),
-    "volumes_from": later(ALL_TEXTS, "it would mount what another container mounts"),
+    "volumes_from": now(VOLUMES_FROM),
     "configs": now(SERVICE_CONFIGS),
     "secrets": now(SERVICE_SECRETS),
     "devices": now(DEVICES),
     "storage_opt": ignored(OPTIONS, "it limits the container's own layer; here the disk is the limit"),
-    "shm_size": ignored(Size(least=-1), "it sizes /dev/shm; here that has 64 MiB"),
+    "shm_size": now(Size(least=-1)),
     # limits
     "mem_limit": now(Size(least=-1)),
     "cpus": now(Processors()),

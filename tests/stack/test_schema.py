@@ -94,6 +94,8 @@ IN_EFFECT = {
     "tmpfs",
     "configs",
     "secrets",
+    "shm_size",
+    "volumes_from",
     "networks",
     "labels",
     "stop_signal",
@@ -155,7 +157,7 @@ VALUES = {
     "extra_hosts": "[a=1.2.3.4]", "gpus": "all", "logging": "{driver: x}", "pull_policy": "always", "provider": "{type: x}",
     "storage_opt": "{size: 1g}",
     "models": "[m]", "post_start": "[{command: x}]", "pre_start": "[{command: x}]", "pre_stop": "[{command: x}]",
-    "links": "[db]", "volumes_from": "[db]", "expose": "[1]",
+    "links": "[db]", "expose": "[1]",
 }  # fmt: skip
 LISTS = {
     "dns_opt",

@@ -193,3 +193,50 @@ def test_mounts_propagate_as_asked(scenario: Tell, tree: Path) -> None:
 def test_propagation_that_cannot_be_is_told(scenario: Tell, tree: Path) -> None:
     story = scenario(f"services: {{web: {{{IDLE}, volumes: [{bind(tree, 'propagation: rslave')}]}}}}")
     story.step("up -d", err("propagation slave: the mount it lies on is not shared", "mount --make-shared"), code=1)
+
+
+# --- volumes_from -------------------------------------------------------------------------------------------------
+
+
+def test_volumes_of_a_service_are_had_by_another_and_stay_with_it(scenario: Tell, tmp_path: Path) -> None:
+    story = scenario(f"""
+services:
+  db: {{{IDLE}, tmpfs: /gone, volumes: ["data:/data", /scratch, ./conf:/conf]}}
+  web: {{{IDLE}, volumes_from: [db]}}
+  backup: {{{IDLE}, volumes_from: ["db:ro"], tmpfs: /conf}}
+volumes: {{data: }}
+""")
+    story.step("up -d", state("backup", "running"))
+    story.step("exec db sh -c 'echo 1 > /data/x; echo 2 > /scratch/x; echo 3 > /conf/x'")
+    story.step("exec web sh -c 'cat /data/x /scratch/x /conf/x; ls -d /gone'", out("1\n2\n3\n"), code=2)
+    story.step("exec backup sh -c 'cat /data/x /scratch/x; ls /conf'", out("1\n2\n"))
+    story.step("exec backup touch /scratch/y", err("Read-only file system"), code=1)
+    story.step("up -d --force-recreate", state("web", "running"))
+    story.step("exec web cat /scratch/x", out("2"))
+    far = tmp_path / "far"
+    far.mkdir()
+    (far / "stack.yml").write_text(f"services: {{web: {{{IDLE}, volumes_from: ['container:shop-db-1:ro']}}}}")
+    other = Scenario(story.engine, str(far))
+    other.step("up -d", state("web", "running"))
+    other.step("exec web cat /data/x /scratch/x", out("1\n2\n"))
+    other.step("exec web touch /data/y", err("Read-only file system"), code=1)
+    story.step("down -v", err("volume shop_data is still in use by far-web-1 and stays"), containers())
+    other.step("exec web cat /data/x", out("1"))
+    other.step("down", containers())
+    other.step("up -d", err("no such container: shop-db-1"), code=1)
+    story.step("down -v", containers())
+    other.step("down -v", containers())
+
+
+# --- shm_size -----------------------------------------------------------------------------------------------------
+
+
+def test_shared_memory_has_the_size_asked_for(scenario: Tell) -> None:
+    story = scenario(
+        f"services: {{usual: {{{IDLE}}}, large: {{{IDLE}, shm_size: 128m}}, small: {{{IDLE}, shm_size: 65536}}}}"
+    )
+    story.step("up -d", state("small", "running"))
+    sizes = [
+        story.run("exec", "-T", each, "stat", "-fc", "%b %S", "/dev/shm").out for each in ("usual", "large", "small")
+    ]
+    assert sizes == ["16384 4096\n", "32768 4096\n", "16 4096\n"]

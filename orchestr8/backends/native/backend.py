@@ -35,6 +35,7 @@ from orchestr8.model.actions import Action
 from orchestr8.model.backend import Content, ExecHandle, ExecSpec, ProbeResult
 from orchestr8.model.events import Event, EventKind
 from orchestr8.model.ids import ContainerId, ContainerName, NetworkName, StackName, VolumeName
+from orchestr8.model.lending import with_loans
 from orchestr8.model.observed import ObservedNetwork, ObservedVolume, Snapshot, guests
 from orchestr8.model.records import Registry, VolumeRecord
 from orchestr8.network.manager import NetworkManager
@@ -283,7 +284,7 @@ class NativeBackend:
             ),
             volume_guests=guests(
                 [each.name for each in volumes if each.stack == stack],
-                {each.record.name: [mount.source for mount in each.record.spec.mounts] for each in others},
+                {each.record.name: [mount.source for mount in each.record.spec.mounted] for each in others},
             ),
             specs={each.record.name: each.record.spec for each in mine},
         )
@@ -362,7 +363,7 @@ class NativeBackend:
         users = sorted(
             each.record.name
             for each in self._containers.values()
-            if name in each.record.anonymous_volumes or any(mount.source == name for mount in each.record.spec.mounts)
+            if name in each.record.anonymous_volumes or any(mount.source == name for mount in each.record.spec.mounted)
         )
         if users:
             raise Conflict(f"volume {name} is in use by {', '.join(users)}", code="O8-707")
@@ -380,6 +381,8 @@ class NativeBackend:
     async def _create_container(self, action: actions.CreateContainer) -> None:
         container = self._containers.get(action.name)
         if container is None:
+            known = {each.record.name: each.record.spec for each in self._containers.values()}
+            action = dataclasses.replace(action, spec=with_loans(action.spec, known))
             addresses = self._networks.allot(action.spec, {})
             id_base = self._allot_ids() if action.spec.isolation.user_namespace else 0
             record = dataclasses.replace(new_record(action, addresses), id_base=id_base)

@@ -23,7 +23,6 @@ from orchestr8.backends.native import joining
 from orchestr8.backends.native.limits import not_allowed
 from orchestr8.backends.native.making import (
     Surroundings,
-    anonymous_volume,
     command_line,
     grant_files,
     make_bundle,
@@ -35,6 +34,7 @@ from orchestr8.model.actions import CreateContainer
 from orchestr8.model.backend import ExecSpec
 from orchestr8.model.events import Event, EventKind
 from orchestr8.model.ids import ContainerId, ContainerName, NetworkName
+from orchestr8.model.lending import anonymous_volume
 from orchestr8.model.observed import ContainerState, ObservedContainer, lack_of_memory, out_of_memory
 from orchestr8.model.records import ContainerRecord, VolumeRecord
 from orchestr8.model.specs import MountKind, RestartMode

@@ -5,7 +5,6 @@ from the image by hand.
 """
 
 import dataclasses
-import hashlib
 import json
 import logging
 import os
@@ -23,7 +22,8 @@ from orchestr8.image.resolve import Image, resolve
 from orchestr8.kernel import capabilities, openat2, seccomp, seccomp_profile
 from orchestr8.kernel.cgroup import CgroupTree
 from orchestr8.model.events import Event
-from orchestr8.model.ids import ContainerId, ContainerName, VolumeName
+from orchestr8.model.ids import ContainerId
+from orchestr8.model.lending import anonymous_volume
 from orchestr8.model.records import ContainerRecord, Registry
 from orchestr8.model.specs import IsolationSpec, MountKind
 from orchestr8.runtime import bundle, confinement
@@ -131,7 +131,7 @@ def filter_path(around: Surroundings, isolation: IsolationSpec, held: tuple[str,
 def _fill_volumes(around: Surroundings, record: ContainerRecord, image: Image) -> dict[str, str]:
     """Make anonymous volumes, seed the empty ones: target → directory."""
     paths = {}
-    for mount in record.spec.mounts:
+    for mount in record.spec.mounted:
         if mount.kind is not MountKind.VOLUME:
             continue
         name = mount.source or anonymous_volume(record.name, mount.target)
@@ -147,7 +147,7 @@ def grant_files(around: Surroundings, record: ContainerRecord) -> list[str]:
 
 
 def _make_bind_sources(record: ContainerRecord) -> None:
-    for mount in record.spec.mounts:
+    for mount in record.spec.mounted:
         if mount.kind is not MountKind.BIND or os.path.exists(mount.source):
             continue
         if not mount.create_host_path:
@@ -166,11 +166,6 @@ def write_hosts(around: Surroundings, record: ContainerRecord) -> None:
     """In place: the file is bound into the container by its inode."""
     with open(f"{around.bundle(record.id)}/hosts", "w", encoding="utf-8") as file:
         file.write(hosts(record))
-
-
-def anonymous_volume(container: ContainerName, target: str) -> VolumeName:
-    """64 hex digits, as Docker names them."""
-    return VolumeName(hashlib.sha256(f"{container}:{target}".encode()).hexdigest())
 
 
 def find_user(text: str, lowerdirs: tuple[str, ...], more_groups: tuple[str, ...] = ()) -> User:
