@@ -20,6 +20,7 @@ _DEPTH_MAX: Final = 400  # two descriptors a level; PATH_MAX allows 2048, real i
 _CHUNK_BYTES: Final = 1 << 30
 _OPEN_DIRECTORY: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _OPEN_FILE: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+_REPLACED: Final = {errno.ELOOP, errno.ENOTDIR, errno.ENXIO}  # what is opened has become a link, a file, a socket
 _NO_COPY_RANGE: Final = {errno.EXDEV, errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP}
 
 
@@ -55,11 +56,19 @@ class TreeCopy:
             status = os.stat(name, dir_fd=source, follow_symlinks=False)
         except FileNotFoundError:  # `rootfs:` images are live: it was deleted after it was listed
             return
+        try:
+            self._copy(source, target, name, path, status)
+        except OSError as error:
+            if error.errno in _REPLACED:
+                raise _replaced(path) from error
+            raise
+
+    def _copy(self, source: int, target: int, name: str, path: str, status: os.stat_result) -> None:
         cover = self._hidden.get(identity(status))
         if cover is not None:
             _make_cover(target, name, cover)
         elif stat.S_ISDIR(status.st_mode):
-            self._sub_directory(source, target, name, path)
+            self._sub_directory(source, target, name, path, status)
         elif status.st_nlink > 1 and identity(status) in self._linked:
             first = self._linked[identity(status)]
             os.link(first, name, src_dir_fd=self._target_fd, dst_dir_fd=target, follow_symlinks=False)
@@ -67,14 +76,16 @@ class TreeCopy:
             if status.st_nlink > 1:
                 self._linked[identity(status)] = path.lstrip("/")
             if stat.S_ISREG(status.st_mode):
-                _copy_file(source, target, name)
+                _copy_file(source, target, name, status)
             else:
                 _copy_special(source, target, name, status)
 
-    def _sub_directory(self, source: int, target: int, name: str, path: str) -> None:
+    def _sub_directory(self, source: int, target: int, name: str, path: str, status: os.stat_result) -> None:
         os.mkdir(name, 0o700, dir_fd=target)
         from_fd = os.open(name, _OPEN_DIRECTORY, dir_fd=source)
         try:
+            if identity(os.fstat(from_fd)) != identity(status):  # perhaps one that is to be hidden
+                raise _replaced(path)
             to_fd = os.open(name, _OPEN_DIRECTORY, dir_fd=target)
             try:
                 self._directory(from_fd, to_fd, path)
@@ -92,14 +103,18 @@ def _make_cover(target: int, name: str, cover: Cover) -> None:
     os.chmod(name, cover.mode, dir_fd=target)  # mkdir and open obey the umask
 
 
-def _copy_file(source: int, target: int, name: str) -> None:
+def _replaced(path: str) -> OperationFailed:
+    return OperationFailed(f"{path.lstrip('/')} was replaced while it was being copied")
+
+
+def _copy_file(source: int, target: int, name: str, status: os.stat_result) -> None:
     try:
         from_fd = os.open(name, _OPEN_FILE, dir_fd=source)
     except FileNotFoundError:
         return
     try:
-        if not stat.S_ISREG(os.fstat(from_fd).st_mode):
-            raise OperationFailed(f"{name} was replaced while it was being copied")
+        if identity(os.fstat(from_fd)) != identity(status):
+            raise _replaced(name)
         to_fd = os.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600, dir_fd=target)
         try:
             _copy_contents(from_fd, to_fd)
@@ -144,7 +159,13 @@ def _copy_range(from_fd: int, to_fd: int, start: int, end: int) -> None:
 def _copy_special(source: int, target: int, name: str, status: os.stat_result) -> None:
     """A symlink, fifo, socket or device node."""
     if stat.S_ISLNK(status.st_mode):
-        os.symlink(os.readlink(name, dir_fd=source), name, dir_fd=target)
+        try:
+            link = os.readlink(name, dir_fd=source)
+        except OSError as error:
+            if error.errno == errno.EINVAL:  # no link any more
+                raise _replaced(name) from error
+            raise
+        os.symlink(link, name, dir_fd=target)
     else:
         os.mknod(name, status.st_mode, status.st_rdev, dir_fd=target)
     os.chown(name, status.st_uid, status.st_gid, dir_fd=target, follow_symlinks=False)

@@ -1,7 +1,11 @@
 """Copying a tree, without root: owners are this user's, device nodes are left to the system tests."""
 
+import ctypes
 import os
+import shutil
+import signal
 import stat
+import time
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -151,3 +155,46 @@ def test_a_file_that_vanishes_meanwhile_is_left_out(source: Path, monkeypatch: p
     real_listdir = os.listdir
     monkeypatch.setattr(copy.os, "listdir", lambda fd: ["gone", *real_listdir(fd)])
     assert real_listdir(copied(source)) == ["stays"]
+
+
+def test_what_is_swapped_for_a_link_while_it_is_copied_is_never_followed(source: Path, tmp_path: Path) -> None:
+    """`rootfs:` images are live: a directory or a file that becomes a symlink, 500 times and more, as fast as it goes."""
+    outside = tmp_path / "outside"
+    (outside / "sub").mkdir(parents=True)
+    (outside / "sub/secret").write_text("secret")
+    for place in ("folder", "file"):
+        (source / place).mkdir()
+        (source / place / "other").symlink_to(outside / "sub" if place == "folder" else outside / "sub/secret")
+    (source / "folder/swap").mkdir()
+    (source / "folder/swap/ours").write_text("ours")
+    (source / "file/swap").write_text("ours")
+    child = os.fork()
+    if not child:
+        exchange = ctypes.CDLL(None).renameat2
+        pairs = [[os.fsencode(source / place / name) for name in ("swap", "other")] for place in ("folder", "file")]
+        while all(exchange(-100, first, -100, second, 2) == 0 for first, second in pairs):
+            pass
+        os._exit(1)
+    tries, refused, failed, deadline = 0, 0, 0, time.monotonic() + 8
+    target = tmp_path / "copies"
+    try:
+        while tries < 500 and time.monotonic() < deadline:
+            target.mkdir()
+            source_fd, target_fd = (os.open(each, os.O_RDONLY | os.O_DIRECTORY) for each in (source, target))
+            try:
+                TreeCopy(source_fd, target_fd, {}).run()
+            except OperationFailed as error:
+                refused += "was replaced while it was being copied" in error.message
+                failed += 1
+            finally:
+                os.close(source_fd)
+                os.close(target_fd)
+            tries += 1
+            found = [path for path in target.rglob("*") if path.is_file() and not path.is_symlink()]
+            assert {path.read_text() for path in found} <= {"ours", ""}
+            shutil.rmtree(target)
+    finally:
+        os.kill(child, signal.SIGKILL)
+        os.waitpid(child, 0)
+    assert tries == 500
+    assert refused == failed < tries

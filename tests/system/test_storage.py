@@ -129,17 +129,17 @@ def test_a_missing_bind_source_is_made_or_refused(scenario: Tell) -> None:
 
 
 def test_tmpfs_has_its_size_and_mode_and_is_empty_at_each_start(scenario: Tell) -> None:
-    show = "stat -fc '%T %b %S' /a /b /c; stat -c %a /a /b /c; ls -A /a; touch /a/file; exec sleep infinity"
+    show = "stat -fc '%T %b %S' /a /b /c; stat -c '%a %u %g' /a /b /c; ls -A /a; touch /a/file; exec sleep infinity"
     story = scenario(f"""
 services:
   web:
     image: rootfs:/
     stop_grace_period: 0s
     command: [sh, -c, "{show}"]
-    tmpfs: ["/a:size=1m,mode=700", /b]
+    tmpfs: ["/a:size=1m,mode=700,uid=5,gid=6", /b]
     volumes: [{{type: tmpfs, target: /c, tmpfs: {{size: 2097152, mode: 0o1770}}}}]
 """)
-    story.step("up -d", eventually(log("web", "tmpfs 256 4096\n", "tmpfs", "tmpfs 512 4096\n", "700\n1777\n1770\n")))
+    story.step("up -d", eventually(log("web", "tmpfs 256 4096\n", "tmpfs", "tmpfs 512 4096\n", "700 5 6\n1777 0 0\n1770 0 0\n")))
     first = story.logs("web")
     story.step("restart")
     assert story.logs("web") == first + first
