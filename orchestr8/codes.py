@@ -345,6 +345,10 @@ There is no such file in the container, or in any directory of its PATH. Exit co
 What secrets hold is sent by `up` and `run`, and kept in memory alone, so that it reaches no disk: a restart of the
 machine takes it away, and a container that needs it cannot start until `orchestr8 up` has brought it again.
 """),
+    "O8-629": ("the size of a container's layer cannot be limited", """\
+`storage_opt.size` puts the container's own layer into an ext4 file system of that size, in a file. That takes mkfs.ext4
+(e2fsprogs) and loop devices (/dev/loop-control). Without the key the layer may fill the disk.
+"""),
     "O8-630": ("Python cannot be run from a safe copy", """\
 Containers get a copy of the interpreter that they cannot change. This interpreter runs from no such copy: use the
 distribution's python3.

@@ -153,6 +153,7 @@ class ContainerSpec:
     mounts: tuple[MountSpec, ...] = ()  # with those of services in `volumes_from`
     volumes_from: tuple[LoanSpec, ...] = ()
     borrowed: tuple[MountSpec, ...] = field(default=(), compare=False)  # of `volumes_from`, when it was created
+    storage_bytes: int = 0  # what its own layer may hold; 0: no limit
     shm_size_bytes: int = 0  # 0: Docker's 64 MiB
     networks: tuple[AttachmentSpec, ...] = ()
     ports: tuple[PortSpec, ...] = ()

@@ -158,6 +158,7 @@ def _container(
         read_only=bool(content.get("read_only")),
         mounts=mounts_of(stack, where, content, volumes),
         files=files_of(where, content),
+        storage_bytes=size_bytes((content.get("storage_opt") or {}).get("size") or 0, f"{where}.storage_opt.size"),
         shm_size_bytes=size_bytes(content.get("shm_size") or 0, f"{where}.shm_size"),
         networks=tuple(sorted(attachments, key=lambda each: each.network)),
         ports=tuple(sorted((_port(where, each) for each in content.get("ports") or ()), key=_port_order)),

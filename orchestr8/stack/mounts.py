@@ -10,7 +10,7 @@ import re
 
 from orchestr8.stack.nodes import Mapping, Node, Scalar
 from orchestr8.stack.scalars import parse_bytes, parse_mode
-from orchestr8.stack.shapes import LABELS, ListOf, Record, ignored, now
+from orchestr8.stack.shapes import LABELS, OPTIONS, ListOf, Named, Record, ignored, now
 from orchestr8.stack.types import Choice, Flag, Mode, Reading, Schema, Size, Text, Type
 
 TYPE_CHECKING = False
@@ -267,6 +267,30 @@ class Loan(Text):
 
 
 VOLUMES_FROM: Final = ListOf(Loan(), "a list of services and containers")
+
+
+class StorageOptions(Named):
+    """Docker's options of a container's layer; with overlayfs there is one."""
+
+    def support(self, node: Node, where: str, look: SupportLook) -> None:
+        if not isinstance(node, Mapping):
+            return
+        for key, value in node.items.items():
+            if key != "size":
+                look.impossible(
+                    node.keys[key], f"`{where}.{key}`: a layer has no such option", "the only one is `size`"
+                )
+                continue
+            try:
+                size = parse_bytes(str(value.plain()))
+            except ValueError:
+                size = -1
+            if size < LAYER_MIN:
+                look.impossible(value, f"`{where}.size`: `{value.plain()}` is no size of at least 8m")
+
+
+LAYER_MIN: Final = 8 << 20  # with less, hardly anything is left beside what the file system needs itself
+STORAGE_OPTIONS: Final = StorageOptions("a mapping of options", OPTIONS.kind)
 
 
 class Tmpfs(Type):

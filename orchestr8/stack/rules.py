@@ -16,7 +16,7 @@ from orchestr8.stack.hooks import DEVELOP, HOOKS, INIT_HOOKS
 from orchestr8.stack.hosts import EXTRA_HOSTS
 from orchestr8.stack.isolation import CAPABILITIES, IPC, PID, SECURITY_OPTIONS, SYSCTLS, USERNS, UTS
 from orchestr8.stack.limits import BLKIO, ULIMITS, CgroupNamespace
-from orchestr8.stack.mounts import VOLUMES_FROM, Mount, Tmpfs, mount_target
+from orchestr8.stack.mounts import STORAGE_OPTIONS, VOLUMES_FROM, Mount, Tmpfs, mount_target
 from orchestr8.stack.networks import NETWORK, SERVICE_NETWORKS, VOLUME
 from orchestr8.stack.nodes import Mapping, Node, Scalar
 from orchestr8.stack.ports import Port, port_identity
@@ -38,7 +38,6 @@ from orchestr8.stack.shapes import (
     LABELS,
     NAMES,
     NUMBERS_OR_TEXTS,
-    OPTIONS,
     TEXT_OR_TEXTS,
     TEXTS,
     VARIABLES,
@@ -155,7 +154,7 @@ SERVICE: Final = Record("a service", {
     "configs": now(SERVICE_CONFIGS),
     "secrets": now(SERVICE_SECRETS),
     "devices": now(DEVICES),
-    "storage_opt": ignored(OPTIONS, "it limits the container's own layer; here the disk is the limit"),
+    "storage_opt": now(STORAGE_OPTIONS),
     "shm_size": now(Size(least=-1)),
     # limits
     "mem_limit": now(Size(least=-1)),

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from orchestr8.errors import InvalidInput, OperationFailed
+from orchestr8.storage import limited
 from orchestr8.storage.covers import Cover, CoverKind
 from orchestr8.storage.metadata import copy_metadata
 from orchestr8.storage.overlay import OverlayMount
@@ -28,9 +29,19 @@ class SnapshotStore:
         self._path: Final = f"{root}/containers"
         self._trash: Final = Trash(root)
 
-    def prepare(self, container_id: str, lowerdirs: Sequence[str], covers: Sequence[Cover] = ()) -> OverlayMount:
-        """Make the layer of a new container; one that exists is left as it is."""
-        mount = self.mount(container_id, lowerdirs)
+    def prepare(
+        self, container_id: str, lowerdirs: Sequence[str], covers: Sequence[Cover] = (), *, size_bytes: int = 0
+    ) -> OverlayMount:
+        """Make the layer of a new container; one that exists is left as it is. `size_bytes`: at most; 0: no limit."""
+        if not size_bytes:
+            return self._prepare(self.mount(container_id, lowerdirs), lowerdirs, covers)
+        folder = self._folder(container_id)
+        os.makedirs(folder, mode=0o700, exist_ok=True)
+        limited.make(folder, size_bytes)
+        with limited.mounted(folder):
+            return self._prepare(self.mount(container_id, lowerdirs, "/layer"), lowerdirs, covers)
+
+    def _prepare(self, mount: OverlayMount, lowerdirs: Sequence[str], covers: Sequence[Cover]) -> OverlayMount:
         if not os.path.isdir(mount.upperdir):
             os.makedirs(self._path, mode=0o700, exist_ok=True)
             os.makedirs(mount.workdir, mode=0o700, exist_ok=True)
@@ -44,13 +55,21 @@ class SnapshotStore:
             os.rename(unfinished, mount.upperdir)
         return mount
 
-    def mount(self, container_id: str, lowerdirs: Sequence[str]) -> OverlayMount:
+    def bring(self, container_id: str) -> None:
+        """Mount a layer of limited size, for a program to be started in it; `put_away` when it has been."""
+        limited.mount(self._folder(container_id))
+
+    def put_away(self, container_id: str) -> None:
+        limited.unmount(self._folder(container_id))
+
+    def mount(self, container_id: str, lowerdirs: Sequence[str], place: str = "") -> OverlayMount:
         """What to mount as the container's root."""
-        folder = self._folder(container_id)
+        folder = self._folder(container_id) + place
         return OverlayMount(lowerdirs=tuple(lowerdirs), upperdir=f"{folder}/upper", workdir=f"{folder}/work")
 
     def remove(self, container_id: str) -> None:
         """Take the container's whole folder away; it is deleted by the next `Trash.empty`. Gone already is fine."""
+        limited.unmount(self._folder(container_id))
         self._trash.discard(self._folder(container_id))
 
     def _folder(self, container_id: str) -> str:

@@ -95,6 +95,7 @@ IN_EFFECT = {
     "configs",
     "secrets",
     "shm_size",
+    "storage_opt",
     "volumes_from",
     "networks",
     "labels",

@@ -1,6 +1,7 @@
 """Options of mounts, from the stack file to what a program and the host see; and what a hostile volume makes of them."""
 
 import ctypes
+import json
 import os
 import signal
 import subprocess
@@ -240,3 +241,52 @@ def test_shared_memory_has_the_size_asked_for(scenario: Tell) -> None:
         story.run("exec", "-T", each, "stat", "-fc", "%b %S", "/dev/shm").out for each in ("usual", "large", "small")
     ]
     assert sizes == ["16384 4096\n", "32768 4096\n", "16 4096\n"]
+
+
+# --- storage_opt.size ---------------------------------------------------------------------------------------------
+
+
+def loops(story: Scenario) -> list[str]:
+    """Loop devices of this engine's files."""
+    listed = subprocess.run(["losetup", "-a"], capture_output=True, text=True, check=True).stdout
+    return [line for line in listed.splitlines() if story.engine.root in line]
+
+
+@requires("program:mkfs.ext4", "program:losetup")
+def test_a_layer_holds_what_it_may_and_no_more(scenario: Tell) -> None:
+    story = scenario(f"services: {{web: {{{IDLE}, storage_opt: {{size: 32m}}, volumes: [/elsewhere]}}}}")
+    story.step("up -d", state("web", "running"))
+    write = "dd if=/dev/zero bs=1M status=none"
+    story.step(f"exec web {write} count=16 of=/etc/fits")
+    story.step(f"exec web {write} count=64 of=/etc/large", err("No space left on device"), code=1)
+    story.step(f"exec web {write} count=64 of=/elsewhere/large")
+    story.step("exec web sh -c 'rm /etc/large; ls -d /root /home; cat /etc/shadow; touch /etc/later'")
+    story.step("restart", state("web", "running"))
+    story.step("exec web stat -c %s /etc/fits /etc/later", out("16777216\n0\n"))
+    assert len(loops(story)) == 1
+    mounted = [line for line in Path("/proc/self/mountinfo").read_text().splitlines() if "/layer " in line]
+    assert mounted == [], "on the host it is gone again"
+    story.step("stop")
+    story.step("start", state("web", "running"))
+    story.step("exec web stat -c %s /etc/fits", out("16777216"))
+    story.step("down -v", containers())
+    assert loops(story) == []
+
+
+@requires("program:mkfs.ext4", "program:losetup")
+def test_a_limited_layer_outlives_the_engine(scenario: Tell) -> None:
+    story = scenario(f"services: {{web: {{{IDLE}, storage_opt: {{size: 16m}}, restart: always}}}}")
+    story.step("up -d", state("web", "running"))
+    story.step("exec web touch /etc/mine")
+    os.kill(int(json.loads(story.step("engine status --format json").out)["pid"]), signal.SIGKILL)
+    story.step("kill web", code=0)
+    story.step("up -d", state("web", "running"))
+    story.step("exec web ls /etc/mine")
+    story.step("down", containers())
+    assert loops(story) == []
+
+
+def test_sizes_and_options_that_cannot_be_are_told(scenario: Tell) -> None:
+    story = scenario(f"services: {{web: {{{IDLE}, storage_opt: {{size: 1m, colour: red}}}}}}")
+    said = story.step("up -d", err("`1m` is no size of at least 8m"), code=1).err
+    assert "`services.web.storage_opt.colour`: a layer has no such option" in said

@@ -139,7 +139,10 @@ services:
     tmpfs: ["/a:size=1m,mode=700,uid=5,gid=6", /b]
     volumes: [{{type: tmpfs, target: /c, tmpfs: {{size: 2097152, mode: 0o1770}}}}]
 """)
-    story.step("up -d", eventually(log("web", "tmpfs 256 4096\n", "tmpfs", "tmpfs 512 4096\n", "700 5 6\n1777 0 0\n1770 0 0\n")))
+    story.step(
+        "up -d",
+        eventually(log("web", "tmpfs 256 4096\n", "tmpfs", "tmpfs 512 4096\n", "700 5 6\n1777 0 0\n1770 0 0\n")),
+    )
     first = story.logs("web")
     story.step("restart")
     assert story.logs("web") == first + first

@@ -168,7 +168,7 @@ class NativeBackend:
         with contextlib.suppress(FileNotFoundError):
             for name in os.listdir(f"{self._root}/containers"):
                 if name not in live:
-                    self._trash.discard(f"{self._root}/containers/{name}")
+                    self._around.snapshots.remove(name)
         for name in os.listdir(f"{self._run_dir}/shims"):
             if name not in live:
                 os.unlink(f"{self._run_dir}/shims/{name}")

@@ -218,11 +218,26 @@ class Container:
         """A shim that dies over it may have gone with its forkserver: then once more, with what the next one forks."""
         find = functools.partial(self._around.find, self.record)
         with joining.opened(bundle.joined(self.record.spec), find) as joined:
-            try:
-                await (await self._ensure_shim()).start(joined)
-            except Unavailable:
-                await self._release()
-                await (await self._ensure_shim()).start(joined)
+            async with self._layer():
+                try:
+                    await (await self._ensure_shim()).start(joined)
+                except Unavailable:
+                    await self._release()
+                    await (await self._ensure_shim()).start(joined)
+
+    @asynccontextmanager
+    async def _layer(self) -> AsyncIterator[None]:
+        """With a layer of limited size where the program's root is mounted from."""
+        if not self.record.spec.storage_bytes:
+            yield
+            return
+        snapshots = self._around.snapshots
+        await anyio.to_thread.run_sync(snapshots.bring, self.record.id)
+        try:
+            yield
+        finally:
+            with anyio.CancelScope(shield=True):
+                await anyio.to_thread.run_sync(snapshots.put_away, self.record.id)
 
     async def _ensure_shim(self) -> ShimClient:
         if self._shim is not None and self._shim.open:

@@ -68,7 +68,9 @@ def make_bundle(around: Surroundings, record: ContainerRecord) -> dict[str, Any]
     folder = around.bundle(record.id)
     available = frozenset(capabilities.names_of(capabilities.read().permitted))
     image = resolve(parse_image(record.spec.image), around.root)
-    overlay = around.snapshots.prepare(record.id, with_skeleton(image.lowerdirs, around.root), image.covers)
+    overlay = around.snapshots.prepare(
+        record.id, with_skeleton(image.lowerdirs, around.root), image.covers, size_bytes=record.spec.storage_bytes
+    )
     volume_paths = _fill_volumes(around, record, image)
     _make_bind_sources(record)
     request = bundle.BundleRequest(
