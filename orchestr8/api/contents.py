@@ -4,12 +4,11 @@ import base64
 import binascii
 import hashlib
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Any
 
 from orchestr8.errors import InvalidInput
 from orchestr8.model.backend import Content
-
-MAX_BYTES: Final = 1 << 20
+from orchestr8.model.secrecy import MAX_CONTENT
 
 
 def split_contents(document: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Content]]:
@@ -37,6 +36,6 @@ def _decoded(name: str, text: Any) -> bytes:
         data = base64.b64decode(text, validate=True)
     except (TypeError, ValueError, binascii.Error) as error:
         raise InvalidInput(f"x-orchestr8.files.{name}: expected base64") from error
-    if len(data) > MAX_BYTES:
-        raise InvalidInput(f"x-orchestr8.files.{name}: at most {MAX_BYTES:,} bytes fit", code="O8-406")
+    if len(data) > MAX_CONTENT:
+        raise InvalidInput(f"x-orchestr8.files.{name}: at most {MAX_CONTENT:,} bytes fit", code="O8-406")
     return data

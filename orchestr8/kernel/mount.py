@@ -179,3 +179,12 @@ def move_mount(mount_fd: int, target_fd: int) -> None:
     flags = _MOVE_MOUNT_F_EMPTY_PATH | _MOVE_MOUNT_T_EMPTY_PATH
     result = syscall(_MOVE_MOUNT, ctypes.c_int(mount_fd), b"", ctypes.c_int(target_fd), b"", ctypes.c_uint(flags))
     check(result, "move_mount")
+
+
+def attach(mount_fd: int, directory: str) -> None:
+    """Attach the detached mount to a directory of the caller's own; its last part is no symlink."""
+    target = os.open(directory, os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    try:
+        move_mount(mount_fd, target)
+    finally:
+        os.close(target)

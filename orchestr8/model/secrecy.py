@@ -13,6 +13,8 @@ WORD: Final = (
 )
 MASKED: Final = " (masked)"  # ends a place from which a value came that must not be shown, whatever its name
 
+MAX_CONTENT: Final = 1 << 20  # bytes of a secret or config: Docker's limit of a config; its secrets are half of that
+
 _NAME: Final = re.compile(WORD, re.IGNORECASE)
 _OF_THE_FORMAT: Final = frozenset({"secrets", "secret", "credential_spec", "privileged"})
 _USER_PART: Final = re.compile(r"(?P<head>\w+://[^\s/:@]*:)[^\s/@]+@")

@@ -7,6 +7,7 @@ secret of a build is for whoever builds.
 from __future__ import annotations
 
 from orchestr8.errors import Orchestr8Error
+from orchestr8.model.secrecy import MAX_CONTENT
 from orchestr8.stack.nodes import Mapping, Node, Scalar, Sequence
 from orchestr8.stack.problems import Problems
 from orchestr8.stack.source import is_file, read_bytes
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
 
     from orchestr8.stack.load import Loaded
 
-MAX_CONTENT: Final = 1 << 20  # Docker's limit of a config; its secrets are half of that
 _OPTION: Final = ("seccomp=", "seccomp:")  # the second one is Docker's older spelling
 _BUILT_IN: Final = ("", "unconfined", "builtin")
 

@@ -109,11 +109,7 @@ class ContentStore:
         os.makedirs(self._memory, mode=0o700, exist_ok=True)
         tree = _unswapped()
         try:
-            target = os.open(self._memory, os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
-            try:
-                mounts.move_mount(tree, target)
-            finally:
-                os.close(target)
+            mounts.attach(tree, self._memory)
         finally:
             os.close(tree)
 

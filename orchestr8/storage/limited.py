@@ -85,10 +85,6 @@ def _mount(image: str, target: str) -> None:
     finally:
         os.close(device_fd)
     try:
-        target_fd = os.open(target, os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
-        try:
-            mounts.move_mount(tree, target_fd)
-        finally:
-            os.close(target_fd)
+        mounts.attach(tree, target)
     finally:
         os.close(tree)

@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 
 from orchestr8.errors import InvalidStack
-from orchestr8.stack.contents import MAX_CONTENT, digest, digests, read_contents, read_profiles
+from orchestr8.model.secrecy import MAX_CONTENT
+from orchestr8.stack.contents import digest, digests, read_contents, read_profiles
 from orchestr8.stack.load import Loaded
 
 

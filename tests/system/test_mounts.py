@@ -290,3 +290,38 @@ def test_sizes_and_options_that_cannot_be_are_told(scenario: Tell) -> None:
     story = scenario(f"services: {{web: {{{IDLE}, storage_opt: {{size: 1m, colour: red}}}}}}")
     said = story.step("up -d", err("`1m` is no size of at least 8m"), code=1).err
     assert "`services.web.storage_opt.colour`: a layer has no such option" in said
+
+
+# --- with a user namespace ----------------------------------------------------------------------------------------
+
+
+@requires("program:mkfs.ext4")
+def test_files_parts_of_volumes_and_limited_layers_have_the_containers_own_ids(scenario: Tell, tree: Path) -> None:
+    story = scenario(f"""
+services:
+  all: {{{IDLE}, volumes: ["data:/data"]}}
+  web:
+    {{{IDLE}, userns_mode: private, storage_opt: {{size: 16m}}, secrets: [{{source: s, uid: "1000", mode: 0400}}],
+    configs: [{{source: c, target: /etc/c}}], volumes: [
+      {{type: volume, source: data, target: /part, volume: {{subpath: part}}}}, {bind(tree, "", read_only=True)}]}}
+volumes: {{data: }}
+secrets: {{s: {{file: stack.yml}}}}
+configs: {{c: {{content: hello}}}}
+""")
+    story.step("up -d all", state("all", "running"))
+    story.step("exec all sh -c 'mkdir /data/part; touch /data/part/ours; chown 7:8 /data/part/ours'")
+    story.step("up -d", state("web", "running"))
+    seen = story.step("exec web stat -c '%n %u %g %a' /run/secrets/s /etc/c /part/ours /tree/below/seen").out
+    assert seen.splitlines() == [
+        "/run/secrets/s 1000 0 400",
+        "/etc/c 0 0 444",
+        "/part/ours 7 8 644",
+        "/tree/below/seen 0 0 644",
+    ]
+    story.step("exec web sh -c 'cat /etc/c; touch /part/new /etc/new'", out("hello"))
+    story.step("exec web touch /tree/below/x", err("Read-only file system"), code=1)
+    story.step("exec web dd if=/dev/zero of=/etc/big bs=1M count=32", err("No space left on device"), code=1)
+    story.step("exec all stat -c '%u %g' /data/part/new", out("0 0"))
+    story.step("restart", state("web", "running"))
+    story.step("exec web ls /etc/new")
+    story.step("down -v", containers())
