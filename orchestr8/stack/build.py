@@ -84,7 +84,7 @@ class Build(Short):
 
     def complete(self, node: Node, where: str, run: Reading) -> Node:
         found = super().complete(node, where, run)
-        if not isinstance(found, Mapping) or "context" in found.items:
+        if not isinstance(found, Mapping) or ("context" in found.items and found.items["context"].plain()):
             return found
         result = Mapping(found.items, found.keys, at=found)
         result.set("context", Scalar(".", at=found))

@@ -27,11 +27,16 @@ class Source(Resource):
         super().__init__(what, keys)
         self.sources = sources
 
+    @staticmethod
+    def _is_said(key: str, node: Node) -> bool:
+        """A content may be empty; a name that is, as one of a variable that is not set, names nothing."""
+        return node.plain() is not None and (key == "content" or node.plain() != "")
+
     def check(self, node: Node, where: str, run: Reading) -> None:
         """Tell when there is not one source. Not for those that a cluster keeps."""
         if not isinstance(node, Mapping) or where in run.broken:
             return
-        given = [key for key in self.sources if key in node.items and node.items[key].plain() is not None]
+        given = [key for key in self.sources if key in node.items and self._is_said(key, node.items[key])]
         external = node.items.get("external")
         if external is not None and external.plain() is True:
             return  # what else stands there was told by Resource

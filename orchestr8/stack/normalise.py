@@ -103,7 +103,7 @@ def normalise(root: Mapping, name: str, environment: Environment) -> Mapping:
         if not isinstance(node, Mapping):
             return node
         copy = Mapping(node.items, node.keys, at=node)
-        if "dockerfile" not in copy.items and "dockerfile_inline" not in copy.items:
+        if not any(key in copy.items and copy.items[key].plain() for key in ("dockerfile", "dockerfile_inline")):
             copy.set("dockerfile", Scalar("Dockerfile", at=node))
         arguments = copy.items.get("args")
         if isinstance(arguments, Mapping):

@@ -171,9 +171,8 @@ class Port(Type):
             ordered = Mapping(at=node)
             for key in ("mode", "host_ip", "target", "published", "protocol"):
                 default = {"mode": "ingress", "protocol": "tcp"}.get(key)
-                if key in long.items:
-                    if key not in ("published", "host_ip") or long.items[key].plain() != "":
-                        ordered.set(key, long.items[key], long.keys[key])
+                if key in long.items and long.items[key].plain() != "":
+                    ordered.set(key, long.items[key], long.keys[key])
                 elif default:
                     ordered.set(key, Scalar(default, at=node))
             for key, value in long.items.items():

@@ -105,11 +105,11 @@ def _read(path: str) -> bytes:
 
 def is_file(path: str) -> bool:
     """A regular file: no directory, no pipe."""
-    return os.path.isfile(path)
+    return path in _instead or os.path.isfile(path)
 
 
 def exists(path: str) -> bool:
-    return os.path.lexists(path)
+    return path in _instead or os.path.lexists(path)
 
 
 def names_in(directory: str) -> list[str]:
