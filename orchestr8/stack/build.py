@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from orchestr8.stack import patterns
 from orchestr8.stack.grants import BUILD_SECRETS
 from orchestr8.stack.hosts import EXTRA_HOSTS
 from orchestr8.stack.limits import ULIMITS
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
 
 class Ssh(Pairs):
     """`default`, or `ID=PATH` of an agent's socket or a key."""
+
+    item_pattern = f"default|{patterns.WHOLE_PAIR}"
 
     def __init__(self) -> None:
         super().__init__(AsText(), bare="")
@@ -37,6 +40,8 @@ class Ssh(Pairs):
 
 class Contexts(Pairs):
     """Names of further contexts, and where they are."""
+
+    item_pattern = patterns.WHOLE_PAIR
 
     def __init__(self) -> None:
         super().__init__(Text("a path, a URL or service:NAME"))

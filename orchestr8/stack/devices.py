@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+from orchestr8.stack import patterns
 from orchestr8.stack.nodes import Mapping, Node, Scalar, Sequence
 from orchestr8.stack.shapes import NAMES, ListOf, Pairs, Record, Short, now
 from orchestr8.stack.types import AsText, Reading, Schema, Text, Type
@@ -24,6 +25,9 @@ class Device(Short):
             "target": now(Text("a device in the container")),
             "permissions": now(Text("letters of rwm")),
         }, required=("source", "target")))  # fmt: skip
+
+    def short_schema(self) -> Schema:
+        return patterns.text(patterns.DEVICE)
 
     def expand(self, node: Scalar, where: str, run: Reading) -> Node | None:
         parts = str(node.value).split(":")
@@ -61,7 +65,7 @@ class Count(Type):
         return Scalar(value, at=node)
 
     def schema(self) -> Schema:
-        return {"type": ["integer", "string"]}
+        return {**patterns.text("all|-?[0-9]{1,18}"), "type": ["integer", "string"]}
 
 
 class Request(Record):
@@ -89,6 +93,9 @@ class Request(Record):
             )  # fmt: skip
         return found
 
+    def schema(self) -> Schema:
+        return {**super().schema(), "not": {"required": ["count", "device_ids"]}}
+
 
 class Gpus(ListOf):
     """`all`, or a list of requests."""
@@ -102,7 +109,7 @@ class Gpus(ListOf):
         return Sequence([Mapping({"count": count}, {"count": count}, at=node)], at=node)
 
     def schema(self) -> Schema:
-        return {"oneOf": [{"enum": ["all"]}, super().schema()]}
+        return {"oneOf": [patterns.text("all"), super().schema()]}
 
 
 GPUS: Final = Gpus(Request(), "all, or a list of device requests")

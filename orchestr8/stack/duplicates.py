@@ -53,12 +53,12 @@ def _tree(paths: tuple[str, ...]) -> dict[str, Any]:
     return root
 
 
-_TREE: Final = _tree(_PATHS)
+TREE: Final = _tree(_PATHS)  # by steps: a key, `*` for each key, `[]` for each item; lists stand at its leaves
 
 
 def tell_duplicates(root: Node, problems: Problems) -> None:
     """One error for each item that stands in its list before."""
-    for where, items in _lists(root, _TREE, ""):
+    for where, items in _lists(root, TREE, ""):
         seen: dict[str, Node] = {}
         before: Node | None = None
         for index, item in enumerate(items.items):

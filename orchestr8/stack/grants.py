@@ -8,7 +8,7 @@ from __future__ import annotations
 from orchestr8.stack.nodes import Mapping, Node, Scalar
 from orchestr8.stack.resources import EXTERNAL, Resource
 from orchestr8.stack.shapes import LABELS, OPTIONS, ListOf, Record, Short, later, now
-from orchestr8.stack.types import OctalMode, Reading, Text
+from orchestr8.stack.types import OctalMode, Reading, Schema, Text
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -95,6 +95,9 @@ class Grant(Short):
             text = str(value.plain()) if value else "0"
             if value and not (text.isascii() and text.isdigit() and int(text) < 2**32 - 1):
                 look.impossible(value, f"`{where}.{key}`: `{text}` is not the number of a user or group")
+
+    def short_schema(self) -> Schema:
+        return {"type": "string", "minLength": 1}
 
     def expand(self, node: Scalar, where: str, run: Reading) -> Node | None:
         if not node.value:

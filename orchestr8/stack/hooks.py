@@ -5,7 +5,7 @@ from __future__ import annotations
 from orchestr8.stack.nodes import Mapping, Node
 from orchestr8.stack.services import Command
 from orchestr8.stack.shapes import TEXT_OR_TEXTS, VARIABLES, ListOf, OrNull, Record, now
-from orchestr8.stack.types import Choice, Flag, Reading, Text
+from orchestr8.stack.types import Choice, Flag, Reading, Schema, Text
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -49,6 +49,11 @@ class Trigger(Record):
                 helps=["add `target:`, a path in the container"],
             )  # fmt: skip
         return found
+
+    def schema(self) -> Schema:
+        copies = {"properties": {"action": {"pattern": "^sync"}}, "required": ["action"]}
+        somewhere = {"properties": {"target": {"minLength": 1}}, "required": ["target"]}
+        return {**super().schema(), "if": copies, "then": somewhere}
 
 
 DEVELOP: Final = OrNull("a develop", {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from orchestr8.stack import patterns
 from orchestr8.stack.nodes import Mapping, Node, Scalar, Sequence
 from orchestr8.stack.shapes import merge_mappings
 from orchestr8.stack.types import Reading, Schema, Type
@@ -85,7 +86,7 @@ class ExtraHosts(Type):
         return {
             "oneOf": [
                 {"type": "object", "additionalProperties": addresses},
-                {"type": "array", "items": {"type": "string"}},
+                {"type": "array", "items": patterns.text(patterns.HOST)},
             ]
         }
 

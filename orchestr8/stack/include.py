@@ -79,10 +79,6 @@ class Assembly:
         return whole
 
     def _shaped(self, document: Document, scope: Scope) -> Document:
-        include = document.root.items.get("include")
-        if isinstance(include, Scalar) and include.value is None:  # a list of which all is commented out
-            document = Document(document.path, Mapping(document.root.items, document.root.keys, at=document.root))
-            del document.root.items["include"]
         tell_duplicates(document.root, self.run.problems)
         root = STACK.read(document.root, "", self.run)
         assert isinstance(root, Mapping)

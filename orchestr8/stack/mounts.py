@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import re
 
+from orchestr8.stack import patterns
 from orchestr8.stack.nodes import Mapping, Node, Scalar
 from orchestr8.stack.scalars import parse_bytes, parse_mode
 from orchestr8.stack.shapes import LABELS, OPTIONS, ListOf, Named, Record, ignored, now
@@ -216,7 +217,17 @@ class Mount(Type):
         return _LONG.document(node)
 
     def schema(self) -> Schema:
-        return {"oneOf": [{"type": "string"}, _LONG.schema()]}
+        def of(kind: str, then: Schema) -> Schema:
+            return {"if": {"properties": {"type": {"const": kind}}, "required": ["type"]}, "then": then}
+
+        sourced: Schema = {"properties": {"source": {"minLength": 1}}, "required": ["source"]}
+        sourceless: Schema = {"properties": {"source": {"maxLength": 0}}}
+        long = {
+            **_LONG.schema(),
+            "required": ["type", "target"],
+            "allOf": [of("bind", sourced), of("tmpfs", sourceless)],
+        }
+        return {"oneOf": [patterns.text(patterns.MOUNT), long]}
 
 
 _KINDS: Final = ("bind", "volume", "tmpfs", "image")
@@ -318,4 +329,4 @@ class Tmpfs(Type):
         return node
 
     def schema(self) -> Schema:
-        return {"type": "string"}
+        return patterns.text(patterns.TMPFS)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from orchestr8.stack import patterns
 from orchestr8.stack.nodes import Node, Sequence
 from orchestr8.stack.resources import EXTERNAL, Resource
 from orchestr8.stack.shapes import (
@@ -18,7 +19,7 @@ from orchestr8.stack.shapes import (
     later,
     now,
 )
-from orchestr8.stack.types import Flag, Number, Reading, Text
+from orchestr8.stack.types import Flag, Number, Reading, Schema, Text
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -51,11 +52,17 @@ class Subnet(Text):
         found = super().read(node, where, run)
         if found is None or run.is_template(found) or not found.plain():
             return found
+        text = str(found.plain())
         try:
-            ip_network(str(found.plain()), strict=False)
+            if "%" in text or ("/" in text and not text.rpartition("/")[2].isdigit()):
+                raise ValueError("a zone, or a mask in place of a length")
+            ip_network(text, strict=False)
         except ValueError:
             return run.wrong(node, where, self.what, code="O8-305")
         return found
+
+    def schema(self) -> Schema:
+        return patterns.text(patterns.SUBNET, empty=True)
 
     def support(self, node: Node, where: str, look: SupportLook) -> None:
         from ipaddress import IPv6Network, ip_network

@@ -5,7 +5,9 @@ In effect is what the engine publishes now: TCP over IPv4. Anything else of the 
 
 from __future__ import annotations
 
+from orchestr8.stack import patterns
 from orchestr8.stack.nodes import Mapping, Node, Scalar, Sequence
+from orchestr8.stack.scalars import parse_integer
 from orchestr8.stack.shapes import Record, ignored, now
 from orchestr8.stack.types import Choice, Reading, Schema, Text, Type
 
@@ -25,15 +27,15 @@ class BadPort(ValueError):
 
 def parse_port(text: str) -> list[dict[str, Any]]:
     """The long forms of one short form; equal ranges on both sides are zipped. Raises BadPort."""
-    rest, slash, protocol = text.partition("/")
-    protocol = protocol.lower() if slash else "tcp"
+    rest, _, protocol = text.partition("/")
+    protocol = protocol.lower() or "tcp"
     host, published, target = _split(rest)
     if not target:
         raise BadPort("no port specified")
     target_first, target_last = _range(target, "containerPort")
     if protocol not in ("tcp", "udp", "sctp"):
         raise BadPort(f"invalid proto: {protocol}")
-    host_ip = host.removeprefix("[").removesuffix("]")
+    host_ip = host[1:-1] if host.startswith("[") and host.endswith("]") else host
     if host_ip:
         check_ip(host_ip)
     fixed: dict[str, Any] = {"mode": "ingress", "protocol": protocol}
@@ -64,12 +66,12 @@ def _split(text: str) -> tuple[str, str, str]:
 def _range(text: str, what: str) -> tuple[int, int]:
     first_text, dash, last_text = text.partition("-")
     try:
-        first = int(first_text)
-        last = int(last_text) if dash else first
+        first = parse_integer(first_text)
+        last = parse_integer(last_text) if dash else first
     except ValueError:
         raise BadPort(f"invalid {what}: {text}") from None
     least = 1 if what == "containerPort" else 0  # 0 on the host: any free one
-    if not least <= first <= last <= LAST_PORT or not (first_text.isascii() and first_text.isdigit()):
+    if not least <= first <= last <= LAST_PORT or not (first_text + last_text).isdigit():  # no sign in front
         raise BadPort(f"invalid {what}: {text}")
     return first, last
 
@@ -90,7 +92,7 @@ def check_ip(text: str) -> None:
     import ipaddress  # 2 ms; only for files that name an address of another kind
 
     try:
-        ipaddress.ip_address(text.partition("%")[0])
+        ipaddress.ip_address(text.partition("%")[0] if ":" in text else text)
     except ValueError:
         raise BadPort(f"invalid ip address: {text}") from None
 
@@ -112,7 +114,7 @@ class _Target(Type):
         return Scalar(first, at=node)
 
     def schema(self) -> Schema:
-        return {"type": ["integer", "string"]}
+        return {**patterns.text(patterns.PORT), "type": ["integer", "string"], "minimum": 1, "maximum": LAST_PORT}
 
 
 class _Published(_Target):
@@ -131,6 +133,10 @@ class _Published(_Target):
             return run.bad(node, where, str(error))
         return Scalar(str(first) if first == last else f"{first}-{last}", at=node)
 
+    def schema(self) -> Schema:
+        text = patterns.text(patterns.PUBLISHED, empty=True)
+        return {**text, "type": ["integer", "string"], "minimum": 0, "maximum": LAST_PORT}
+
 
 class _HostAddress(Text):
     def read(self, node: Node, where: str, run: Reading) -> Node | None:
@@ -141,6 +147,9 @@ class _HostAddress(Text):
             except BadPort as error:
                 return run.bad(node, where, str(error))
         return found
+
+    def schema(self) -> Schema:
+        return patterns.text(patterns.ADDRESS, empty=True)
 
 
 _LONG: Final = Record(
@@ -212,7 +221,8 @@ class Port(Type):
         return _LONG.document(node)
 
     def schema(self) -> Schema:
-        return {"oneOf": [{"type": ["string", "integer"]}, _LONG.schema()]}
+        short = {**patterns.text(patterns.PORTS), "type": ["string", "integer"], "minimum": 1, "maximum": LAST_PORT}
+        return {"oneOf": [short, _LONG.schema()]}
 
 
 _ORDER: Final = ("mode", "host_ip", "target", "published", "protocol")

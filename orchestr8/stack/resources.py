@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from orchestr8.stack import patterns
 from orchestr8.stack.fixes import flatten_external
 from orchestr8.stack.nodes import Mapping, Node, Scalar
 from orchestr8.stack.shapes import Record, now
@@ -23,7 +24,7 @@ class External(Type):
         return Flag().read(node, where, run)
 
     def schema(self) -> Schema:
-        return {"oneOf": [{"type": ["boolean", "string"]}, _EXTERNAL_NAME.schema()]}
+        return {"oneOf": [Flag().schema(), _EXTERNAL_NAME.schema()]}
 
 
 class Resource(Record):
@@ -47,6 +48,16 @@ class Resource(Record):
                     self._extra(found, key, where, run)
         return found
 
+    def schema(self) -> Schema:
+        if not self.strict:
+            return super().schema()
+        yes = {"anyOf": [{"const": True}, {"type": "object"}, {"type": "string", "pattern": f"^(?:{patterns.TRUE})$"}]}
+        return {
+            **super().schema(),
+            "if": {"properties": {"external": yes}, "required": ["external"]},
+            "then": {"propertyNames": {"pattern": "^(?:external|name)$|^x-"}},
+        }
+
     def _extra(self, found: Mapping, key: str, where: str, run: Reading) -> None:
         spans = [found.keys[key].span(), found.keys["external"].span("external here", primary=False)]
         if self.strict:
@@ -56,7 +67,7 @@ class Resource(Record):
 
     def _deprecated_name(self, found: Mapping, external: Mapping, where: str, run: Reading) -> None:
         name = external.items.get("name")
-        if "name" in found.items and (name is None or found.items["name"].plain() != name.plain()):
+        if "name" in found.items and name is not None and found.items["name"].plain() != name.plain():
             run.problems.error(
                 "O8-204", f"`{where}`: `name` and `external.name` conflict; only use `name`",
                 [found.keys["name"].span(), external.span(primary=False)],

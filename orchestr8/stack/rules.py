@@ -8,6 +8,7 @@ canonical document and `schema/stack.schema.json` all come from here; parts of t
 
 from __future__ import annotations
 
+from orchestr8.stack import patterns
 from orchestr8.stack.build import BUILD
 from orchestr8.stack.deploy import DEPLOY
 from orchestr8.stack.devices import DEVICES, GPUS
@@ -18,7 +19,7 @@ from orchestr8.stack.isolation import CAPABILITIES, IPC, PID, SECURITY_OPTIONS, 
 from orchestr8.stack.limits import BLKIO, ULIMITS, CgroupNamespace
 from orchestr8.stack.mounts import STORAGE_OPTIONS, VOLUMES_FROM, Mount, Tmpfs, mount_target
 from orchestr8.stack.networks import NETWORK, SERVICE_NETWORKS, VOLUME
-from orchestr8.stack.nodes import Mapping, Node, Scalar
+from orchestr8.stack.nodes import Mapping, Node, Scalar, Sequence
 from orchestr8.stack.ports import Port, port_identity
 from orchestr8.stack.services import (
     HEALTHCHECK,
@@ -227,6 +228,25 @@ class IncludeEntry(Type):
         return {"oneOf": [{"type": "string"}, _INCLUDE.schema()]}
 
 
+class StackName(Text):
+    """What is made of it, and that something is left, is `project`'s business."""
+
+    def schema(self) -> Schema:
+        return patterns.text(r"[\s\S]*[a-zA-Z0-9][\s\S]*", empty=True)
+
+
+class Includes(ListOf):
+    """Nothing at all is a list of which each line is commented out."""
+
+    def read(self, node: Node, where: str, run: Reading) -> Node | None:
+        if isinstance(node, Scalar) and node.value is None:
+            return Sequence(at=node)
+        return super().read(node, where, run)
+
+    def schema(self) -> Schema:
+        return {**super().schema(), "type": ["array", "null"]}
+
+
 _INCLUDE: Final = Record("an include", {
     "path": now(TEXT_OR_TEXTS), "project_directory": now(Text("a path")), "env_file": now(TEXT_OR_TEXTS),
 }, required=("path",))  # fmt: skip
@@ -237,9 +257,9 @@ def _section(noun: str, kind: Type) -> Rule:
 
 
 STACK_KEYS: Final[dict[str, Rule]] = {
-    "name": now(Text("a name")),
+    "name": now(StackName("a name")),
     "version": now(ANYTHING),  # obsolete; `load` says so
-    "include": now(ListOf(IncludeEntry(), "a list of stack files")),
+    "include": now(Includes(IncludeEntry(), "a list of stack files")),
     "services": _section("services", SERVICE),
     "networks": _section("networks", NETWORK),
     "volumes": _section("volumes", VOLUME),

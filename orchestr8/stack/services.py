@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+from orchestr8.stack import patterns
 from orchestr8.stack.mounts import Mount, mount_target
 from orchestr8.stack.nodes import Mapping, Node, Scalar, Sequence
 from orchestr8.stack.problems import Problems
@@ -50,7 +51,7 @@ class Command(Type):
         return Sequence([Scalar(word, at=node) for word in found], at=node)
 
     def schema(self) -> Schema:
-        return {"type": ["string", "array", "null"], "items": {"type": "string"}}
+        return {**patterns.text(patterns.COMMAND), "type": ["string", "array", "null"], "items": {"type": "string"}}
 
 
 class HealthTest(Type):
@@ -81,7 +82,14 @@ class HealthTest(Type):
         return node
 
     def schema(self) -> Schema:
-        return {"type": ["string", "array"], "items": {"type": "string"}}
+        text: Schema = {"type": "string"}
+        lists = (
+            {"maxItems": 0},
+            {"items": [patterns.text("NONE")], "additionalItems": text},
+            {"items": [{"const": "CMD"}], "additionalItems": text, "minItems": 2},
+            {"items": [{"const": "CMD-SHELL"}, text], "additionalItems": False, "minItems": 2},
+        )
+        return {"anyOf": [text, *({"type": "array", **each} for each in lists)]}
 
 
 class _Dependency(Record):
@@ -150,7 +158,7 @@ class Restart(Type):
     """no, always, unless-stopped, on-failure or on-failure:3. A bare `no` is text here, as it is to compose."""
 
     what = "no, always, unless-stopped, on-failure or on-failure:N"
-    pattern: Final = re.compile(r"no|always|unless-stopped|on-failure(:\d+)?")
+    pattern: Final = re.compile("no|always|unless-stopped|on-failure(:[0-9]+)?")
 
     def read(self, node: Node, where: str, run: Reading) -> Node | None:
         if run.is_template(node):
@@ -166,7 +174,7 @@ class Restart(Type):
         return node
 
     def schema(self) -> Schema:
-        return {"type": "string", "pattern": f"^(?:{self.pattern.pattern})?$|\\$"}
+        return patterns.text(self.pattern.pattern, empty=True)
 
 
 class Mounts(ListOf):
@@ -263,7 +271,7 @@ class Extends(Type):
         return Mapping({"service": node}, {"service": node}, at=node)
 
     def schema(self) -> Schema:
-        return {"oneOf": [{"type": "string"}, _EXTENDS.schema()]}
+        return {"oneOf": [{"type": "string", "minLength": 1}, _EXTENDS.schema()]}
 
 
 _EXTENDS: Final = Record(

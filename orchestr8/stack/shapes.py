@@ -9,6 +9,7 @@ import re
 from collections.abc import Callable, Iterable
 from collections.abc import Mapping as MappingOf
 
+from orchestr8.stack import patterns
 from orchestr8.stack.fixes import rename_key
 from orchestr8.stack.nodes import RESET, Mapping, Node, Scalar, Sequence, bare
 from orchestr8.stack.suggest import closest, did_you_mean, sure
@@ -175,8 +176,8 @@ class Record(Type):
             "patternProperties": {"^x-": {}},
             "additionalProperties": False,
         }
-        if self.required:
-            schema["required"] = list(self.required)
+        if self.required or self.needed:  # a schema sees one file: that another may give it is not known to it
+            schema["required"] = [*self.required, *self.needed]
         return schema
 
 
@@ -344,8 +345,9 @@ class ListOf(Type):
         return [self.kind.document(item) for item in node.items]
 
     def schema(self) -> Schema:
-        many: Schema = {"type": "array", "items": self.kind.schema()}
-        return {"oneOf": [self.kind.schema(), many]} if self.single else many
+        one = self.kind.schema()
+        many: Schema = {"type": "array", "items": one}
+        return {"oneOf": [{**one, "not": {"type": "object"}} if "oneOf" in one else one, many]} if self.single else many
 
 
 class _AsLong(Type):
@@ -379,6 +381,10 @@ class Short(_AsLong):
         """The long form of a short one."""
         raise NotImplementedError
 
+    def short_schema(self) -> Schema:
+        """What a short form can say."""
+        return {"type": "string"}
+
     def read(self, node: Node, where: str, run: Reading) -> Node | None:
         if isinstance(node, Mapping):
             return self.long.read(node, where, run)
@@ -387,7 +393,7 @@ class Short(_AsLong):
         return self.expand(node, where, run)
 
     def schema(self) -> Schema:
-        return {"oneOf": [{"type": "string"}, self.long.schema()]}
+        return {"oneOf": [self.short_schema(), self.long.schema()]}
 
 
 class NamesOr(_AsLong):
@@ -438,6 +444,8 @@ class OrNull(Record):
 class Pairs(Type):
     """KEY=VALUE: a mapping, or a list of `KEY=VALUE` or `KEY`. Canonical form: a mapping."""
 
+    item_pattern = patterns.PAIR  # of an item of the list
+
     def __init__(self, kind: Type, *, bare: Any = None) -> None:
         self.what = "a mapping, or a list of KEY=VALUE"
         self.kind = kind
@@ -478,8 +486,12 @@ class Pairs(Type):
     def schema(self) -> Schema:
         return {
             "oneOf": [
-                {"type": "object", "additionalProperties": self.kind.schema()},
-                {"type": "array", "items": {"type": "string"}},
+                {
+                    "type": "object",
+                    "propertyNames": {"pattern": patterns.NAME},
+                    "additionalProperties": self.kind.schema(),
+                },
+                {"type": "array", "items": patterns.text(self.item_pattern)},
             ]
         }
 

@@ -9,10 +9,20 @@ from __future__ import annotations
 import re
 
 from orchestr8.errors import Fix
+from orchestr8.stack import patterns
 from orchestr8.stack.fixes import quote
 from orchestr8.stack.nodes import OVERRIDE, RESET, Mapping, Node, Scalar, Sequence, describe
 from orchestr8.stack.problems import Problems
-from orchestr8.stack.scalars import format_duration, parse_bytes, parse_duration_ns, parse_flag, parse_mode, to_text
+from orchestr8.stack.scalars import (
+    format_duration,
+    parse_bytes,
+    parse_duration_ns,
+    parse_flag,
+    parse_fraction,
+    parse_integer,
+    parse_mode,
+    to_text,
+)
 from orchestr8.stack.suggest import did_you_mean
 
 TYPE_CHECKING = False
@@ -180,11 +190,9 @@ class Text(Type):
         return node
 
     def schema(self) -> Schema:
-        schema: Schema = {"type": "string"}
         if self.pattern:
-            optional = "?" if self.empty else ""
-            schema["pattern"] = f"^(?:{self.pattern.pattern}){optional}$|\\$"  # or a variable
-        return schema
+            return patterns.text(self.pattern.pattern, empty=self.empty)
+        return {"type": "string"} if self.empty else {"type": "string", "minLength": 1}
 
 
 class AsText(Type):
@@ -214,9 +222,9 @@ class AsText(Type):
         return Scalar(text, at=node)
 
     def schema(self) -> Schema:
-        names = {bool: "boolean", type(None): "null"}
-        refused = {names[kind] for kind in self.refused if kind in names}
-        return {"type": [each for each in ("string", "number", "boolean", "null") if each not in refused]}
+        number = "integer" if float in self.refused else "number"
+        rest = {bool: "boolean", type(None): "null"}
+        return {"type": ["string", number, *(name for kind, name in rest.items() if kind not in self.refused)]}
 
 
 class Choice(Type):
@@ -234,7 +242,7 @@ class Choice(Type):
         return node
 
     def schema(self) -> Schema:
-        return {"anyOf": [{"enum": list(self.words)}, {"type": "string", "pattern": "\\$"}]}
+        return {"anyOf": [{"enum": list(self.words)}, patterns.VARIABLE]}
 
 
 class Flag(Type):
@@ -253,7 +261,7 @@ class Flag(Type):
             return run.wrong(node, where, self.what)
 
     def schema(self) -> Schema:
-        return {"type": ["boolean", "string"]}
+        return {**patterns.text(patterns.FLAG), "type": ["boolean", "string"]}
 
 
 class Number(Type):
@@ -292,11 +300,7 @@ class Number(Type):
 
     def _parse(self, text: str) -> int | float | None:
         try:
-            return int(text, 10)
-        except ValueError:
-            pass
-        try:
-            return float(text) if self.fraction else None
+            return parse_fraction(text) if self.fraction else parse_integer(text)
         except ValueError:
             return None
 
@@ -307,7 +311,11 @@ class Number(Type):
         return value
 
     def schema(self) -> Schema:
-        schema: Schema = {"type": ["number" if self.fraction else "integer", "string"]}
+        pattern = patterns.between(self.least, self.most)
+        if self.fraction:  # `most` of a text, which may have a power of ten, is not told
+            pattern = patterns.FRACTION if self.least is None else patterns.FRACTION_FROM_ZERO
+        schema = patterns.text(pattern)
+        schema["type"] = ["number" if self.fraction or self.cut else "integer", "string"]
         if self.least is not None:
             schema["minimum"] = self.least
         if self.most is not None:
@@ -335,7 +343,10 @@ class Duration(Type):
             )  # fmt: skip
 
     def schema(self) -> Schema:
-        return {"type": "string", "description": "a duration: numbers with w, d, h, m, s, ms, us or ns, such as 1m30s"}
+        return {
+            **patterns.text(patterns.DURATION),
+            "description": "a duration: numbers with w, d, h, m, s, ms, us or ns, such as 1m30s",
+        }
 
 
 class Size(Type):
@@ -369,7 +380,12 @@ class Size(Type):
         return 0 if value == "0" else value
 
     def schema(self) -> Schema:
-        return {"type": ["string", "number"], "description": "a size: a number with b, k, m, g or t, such as 512m"}
+        return {
+            **patterns.text(patterns.SIZE if self.least == 0 else f"{patterns.SIZE}|-1"),
+            "type": ["string", "number"],
+            "minimum": self.least,
+            "description": "a size: a number with b, k, m, g or t, such as 512m",
+        }
 
 
 class Mode(Type):
@@ -388,7 +404,7 @@ class Mode(Type):
             return run.wrong(node, where, self.what, code="O8-305")
 
     def schema(self) -> Schema:
-        return {"type": ["integer", "string"]}
+        return {**patterns.text(patterns.MODE), "type": ["integer", "string"], "minimum": 0, "maximum": 0o7777}
 
 
 class OctalMode(Mode):
@@ -412,7 +428,7 @@ class Microseconds(Type):
         value = node.value if isinstance(node, Scalar) else None
         if isinstance(value, str):
             try:
-                value = int(value, 10) if value.lstrip("-").isdigit() else parse_duration_ns(value) // 1000
+                value = parse_integer(value) if value.lstrip("-").isdigit() else parse_duration_ns(value) // 1000
             except ValueError:
                 return run.wrong(node, where, self.what, code="O8-305")
         if isinstance(value, bool) or not isinstance(value, (int, float)):
@@ -420,7 +436,7 @@ class Microseconds(Type):
         return Scalar(int(value), at=node)
 
     def schema(self) -> Schema:
-        return {"type": ["number", "string"]}
+        return {**patterns.text(f"-?[0-9]{{1,64}}|{patterns.DURATION}"), "type": ["number", "string"]}
 
 
 class FlagOrText(Type):
