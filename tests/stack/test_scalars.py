@@ -11,6 +11,8 @@ from orchestr8.stack.scalars import (
     parse_bytes,
     parse_duration_ns,
     parse_flag,
+    parse_fraction,
+    parse_integer,
     parse_mode,
     resolve,
     split_command,
@@ -68,7 +70,7 @@ def test_a_shown_duration_reads_back_as_the_same(nanoseconds: int) -> None:
     assert parse_duration_ns(format_duration(nanoseconds)) == nanoseconds
 
 
-@pytest.mark.parametrize("text", ["", "10", "s", "5 s", "-5s", "5x", "1h 5m", "5s!"])
+@pytest.mark.parametrize("text", ["", "+", "10", "s", "5 s", "-5s", "5x", "1h 5m", "5s!"])
 def test_what_is_no_duration_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="a duration is"):
         parse_duration_ns(text)
@@ -77,13 +79,13 @@ def test_what_is_no_duration_is_refused(text: str) -> None:
 @pytest.mark.parametrize(
     ("text", "size"),
     [("0", 0), ("512", 512), ("512b", 512), ("1k", 1024), ("640kb", 655360), ("1.5G", 1610612736), ("2MiB", 2097152),
-     (64, 64), ("-1", -1)],
+     (64, 64), ("-1", -1), (1e6, 1_000_000), (1.5, 1)],
 )  # fmt: skip
 def test_sizes_are_powers_of_1024(text: object, size: int) -> None:
     assert parse_bytes(text) == size
 
 
-@pytest.mark.parametrize("text", ["", "m", "1x", "-5", "1 2", "0x10"])
+@pytest.mark.parametrize("text", ["", "m", "1x", "-5", "1 2", "0x10", " 5m", "5m ", "٥m", "1" * 41])
 def test_what_is_no_size_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="a size is"):
         parse_bytes(text)
@@ -99,9 +101,23 @@ def test_a_flag_may_be_written_as_text() -> None:
 
 def test_a_mode_is_a_number_or_octal_text() -> None:
     assert [parse_mode(each) for each in (0o755, "0755", "755", "0o1777")] == [0o755, 0o755, 0o755, 0o1777]
-    for wrong in ("", "9", "rwx", 0o17777, -1):
+    for wrong in ("", "9", "rwx", "7_5", " 7", "+7", 0o17777, -1):
         with pytest.raises(ValueError, match=r"."):
             parse_mode(wrong)
+
+
+def test_an_integer_written_as_text_is_digits() -> None:
+    assert [parse_integer(each) for each in ("5", "+5", "-5", "05")] == [5, 5, -5, 5]
+    for wrong in ("", " 5", "5 ", "1_000", "0x1F", "٥", "1.0", "1" * 65):
+        with pytest.raises(ValueError, match="is digits"):
+            parse_integer(wrong)
+
+
+def test_a_number_written_as_text_may_have_a_fraction_and_a_power_of_ten() -> None:
+    assert [parse_fraction(each) for each in ("5", ".5", "5.", "-1.5", "1e3", "1_0")] == [5, 0.5, 5, -1.5, 1000, 10]
+    for wrong in ("", ".", " 1", "inf", "nan", "1e999", "0x1p3"):
+        with pytest.raises(ValueError, match=r"."):
+            parse_fraction(wrong)
 
 
 @pytest.mark.parametrize(
@@ -145,7 +161,8 @@ def test_an_address_is_one(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["256.1.1.1", "01.1.1.1", "1.1.1", "1.1.1.1.1", "٣.1.1.1", "", "...", "1.1.1.-1", "1.1.1.1 "]
+    "text",
+    ["256.1.1.1", "01.1.1.1", "1.1.1", "1.1.1.1.1", "٣.1.1.1", "1.1.1.1%eth0", "", "...", "1.1.1.-1", "1.1.1.1 "],
 )
 def test_what_is_nearly_an_address_is_none(text: str) -> None:
     with pytest.raises(BadPort, match=re.escape(f"invalid ip address: {text}")):

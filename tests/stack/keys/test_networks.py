@@ -52,6 +52,10 @@ def test_a_volume_by_driver_options_is_refused(stack) -> None:
 @pytest.mark.parametrize(
     ("subnet", "error"),
     [
+        (
+            "10.0.0.0/255.0.0.0",
+            "error[O8-305] `{}` must be a subnet such as 10.9.0.0/24, found the text `10.0.0.0/255.0.0.0`",
+        ),
         ("garbage", "error[O8-305] `{}` must be a subnet such as 10.9.0.0/24, found the text `garbage`"),
         ("10.1.0.5/16", "error[O8-305] `{}`: 10.1.0.5/16 is an address inside of its subnet"),
         ("10.1.0.0/31", "error[O8-305] `{}`: 10.1.0.0/31 has no room for a gateway and a container"),
@@ -82,3 +86,8 @@ def test_turning_off_what_is_on_by_itself_is_told(stack) -> None:
         "services: {a: {image: x, attach: true, networks: [n]}}\nnetworks: {n: {enable_ipv4: true, enable_ipv6: false}}\n"
     )
     assert on.warnings == []
+
+
+def test_external_without_a_name_of_its_own_takes_that_beside_it(stack) -> None:
+    found = stack("services: {a: {image: x, networks: [n]}}\nnetworks: {n: {external: {}, name: y}}\n")
+    assert found.document["networks"]["n"] == {"name": "y", "external": True, "ipam": {}}

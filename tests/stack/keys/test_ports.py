@@ -11,6 +11,7 @@ def ports(service, text: str) -> list[dict]:
         ("80", [{"mode": "ingress", "target": 80, "protocol": "tcp"}]),
         ('"8080:80"', [{"mode": "ingress", "target": 80, "published": "8080", "protocol": "tcp"}]),
         ("22:22", [{"mode": "ingress", "target": 22, "published": "22", "protocol": "tcp"}]),
+        ("80/", [{"mode": "ingress", "target": 80, "protocol": "tcp"}]),
         ("127.0.0.1::80", [{"mode": "ingress", "host_ip": "127.0.0.1", "target": 80, "protocol": "tcp"}]),
         ("8000-9000:80", [{"mode": "ingress", "target": 80, "published": "8000-9000", "protocol": "tcp"}]),
         ("{target: 80, published: 8080, host_ip: 127.0.0.1}",
@@ -33,6 +34,8 @@ def test_the_order_of_the_long_forms_keys_is_composes(service) -> None:
     [
         ("tcp", "`services.web.ports[0]`: invalid containerPort: tcp"),
         ("'70000'", "`services.web.ports[0]`: invalid containerPort: 70000"),
+        ("80-8_1", "`services.web.ports[0]`: invalid containerPort: 80-8_1"),
+        ("'[::1:80:80'", "`services.web.ports[0]`: invalid ip address: [::1"),
         ("'0'", "`services.web.ports[0]`: invalid containerPort: 0"),
         ("'x:80'", "`services.web.ports[0]`: invalid hostPort: x"),
         ("'80/xyz'", "`services.web.ports[0]`: invalid proto: xyz"),
