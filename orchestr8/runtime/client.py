@@ -206,9 +206,13 @@ class ShimClient:
         assert isinstance(answer, messages.Status)
         return answer, fds
 
-    def equip(self, network_fd: int, cgroup_fd: int, kept: Sequence[int]) -> None:
-        """Give it duplicates of what every run stands on (messages.Equip). Raises Unavailable."""
-        self._channel.send(messages.Equip(), [network_fd, cgroup_fd, *kept])
+    def place(self, cgroup_fd: int) -> None:
+        """Tell it of its cgroup (messages.Place); it may start things now. Raises Unavailable."""
+        self._channel.send(messages.Place(), [cgroup_fd])
+
+    def equip(self, network_fd: int, kept: Sequence[int]) -> None:
+        """Give it duplicates of the network and what comes with it (messages.Equip). Raises Unavailable."""
+        self._channel.send(messages.Equip(), [network_fd, *kept])
 
     async def start(self, joined: Mapping[str, int] | None = None) -> messages.Started:
         """Run the program; returns once it has been executed. Raises OperationFailed: O8-626 not executable, O8-627 not found.

@@ -36,7 +36,6 @@ class Birth(NamedTuple):
 
     order: Spawn
     sync: socket.socket
-    network_fd: int
     reaper_fd: int
     stdio: list[int]
     title: prctl.ArgumentArea
@@ -57,7 +56,6 @@ def run(birth: Birth) -> NoReturn:
             os.dup2(fd, number, inheritable=True)
         # Whatever the engine has; `launch` makes PID 1 a less likely victim later.
         setup.write_oom_score(order.oom_score)
-        setns(birth.network_fd, CloneFlag.NEWNET)
         shared_memory = _join(birth.joined)
         program.keep_only(sync.fileno(), birth.reaper_fd, shared_memory, birth.user_namespace)
         cgroup_enter.enter(order.cgroup_files)

@@ -1,9 +1,9 @@
 """The shim's side of starting PID 1: stdio, clone3, and the hand-shake until the program runs.
 
 shim                                   init
-│── clone3(NEWNS NEWPID NEWIPC NEWUTS) ──▶ joins cgroups, network
-│                                      └── fork ──▶ setup
-│◀── {"terminal"} + master (only with a terminal) ──── │ mounts, pivots
+│── clone3(NEWNS NEWPID NEWIPC NEWUTS) ──▶ joins cgroups
+│── "network" + namespace, once it is there ─────────▶ │ mounts, joins it, pivots
+│◀── {"terminal"} + master (only with a terminal) ──── │
 │                                      │◀── its rights │
 │            drops the others, execve  │ end of stream▶│ drops its own
 │◀── {"ready"} + its /dev/null ─────────────────────── │
@@ -80,7 +80,6 @@ class Stdio:
 class Ground(NamedTuple):
     """What every run of a container stands on, as the shim holds it."""
 
-    network_fd: int
     cgroup_fd: int  # the cgroup v2 directory in which PID 1 is born; -1: none
     reaper_fd: int  # what PID 1 turns into; -1: it stays what it is
     title: prctl.ArgumentArea
@@ -131,7 +130,6 @@ class Launch:
                     init.Birth(
                         order,
                         theirs,
-                        ground.network_fd,
                         ground.reaper_fd,
                         self.stdio.child,
                         ground.title,
@@ -140,6 +138,11 @@ class Launch:
                     )
                 )
         return pid, pidfd
+
+    def give_network(self, fd: int) -> None:
+        """PID 1 goes on when it has this; it waits for it, having built what needs none."""
+        with contextlib.suppress(OSError):  # it has just died: the end of the stream tells
+            sockets.send_packet(self._sync, b"network", [fd])
 
     def _receive(self, _events: int) -> None:
         try:

@@ -79,11 +79,19 @@ class Shutdown(Message):
 # --- engine → shim: each carries a number that its answer repeats --------------------------------------------------
 
 
-class Equip(Message):
-    """What every run stands on, made while the shim was: it comes once, before the first Start. No answer.
+class Place(Message):
+    """The container's cgroup is there: it comes once, before the first Start. No answer.
 
-    Descriptors: the network namespace, the cgroup v2 directory in which PID 1 is born (or, where there is none,
-    /dev/null), then those that the shim merely keeps.
+    Descriptor: the cgroup v2 directory in which PID 1 is born, or, where there is none, /dev/null.
+    """
+
+    fields: ClassVar = {"request": 0}
+
+
+class Equip(Message):
+    """The network is there: it comes once. A program that is being started waits for it. No answer.
+
+    Descriptors: the network namespace, then those that the shim merely keeps.
     """
 
     fields: ClassVar = {"request": 0}
@@ -194,7 +202,7 @@ class ExecExited(Message):
 _KINDS: Final[dict[str, type[Message]]] = {
     kind.__name__: kind
     for kind in (
-        *(Configure, Spawn, Shutdown, Equip, Start, Signal, Exec, Attach, Resize, Query, Release),
+        *(Configure, Spawn, Shutdown, Place, Equip, Start, Signal, Exec, Attach, Resize, Query, Release),
         *(Done, Failed, Started, ExecStarted, Status, Exited, OutOfMemory, ExecExited),
     )
 }

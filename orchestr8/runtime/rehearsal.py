@@ -69,9 +69,10 @@ def _live(folder: str, title: prctl.ArgumentArea) -> None:
     assert isinstance(order, messages.Spawn)
     engine, control = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     with engine:
-        shim = Shim(order, control, lambda network, cgroup: Ground(network, cgroup, -1, title, become_init=_play))
+        shim = Shim(order, control, lambda cgroup: Ground(cgroup, -1, title, become_init=_play))
         here, null = (os.open(path, os.O_RDONLY | os.O_CLOEXEC) for path in ("/proc/self/ns/net", os.devnull))
-        sockets.send_packet(engine, messages.encode(messages.Equip()), [here, null])
+        sockets.send_packet(engine, messages.encode(messages.Place()), [null])
+        sockets.send_packet(engine, messages.encode(messages.Equip()), [here])
         sockets.close_all([here, null])
         try:
             _ask(shim, engine, messages.Start(request=1))
@@ -113,6 +114,7 @@ def _play(birth: Birth) -> NoReturn:
     """PID 1's part, without a container: it is ready, says a line, and waits for the signal that ends it."""
     try:
         prctl.set_parent_death_signal(signal.SIGKILL)
+        sockets.close_all(sockets.receive_packet(birth.sync)[1])  # the network
         null = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
         sockets.send_packet(birth.sync, b'{"ready": true}', [null])
         sockets.receive_packet(birth.sync)

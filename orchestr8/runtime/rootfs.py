@@ -12,6 +12,7 @@ import json
 import os
 import stat
 import struct
+from collections.abc import Callable
 from typing import Any, Final
 
 from orchestr8.errors import OperationFailed
@@ -59,16 +60,26 @@ class Rootfs:
         self._dev_fd = -1
         self._pts_fd = -1
 
-    def mount_all(self) -> None:
-        """Cut the namespace off from the host's propagation, mount the root and everything that the document lists."""
+    def mount_all(self, join_network: Callable[[], None]) -> None:
+        """Cut the namespace off from the host's propagation, mount the root and everything that the document lists.
+
+        `join_network` waits for a network namespace and enters it: called once, as late as can be, before the first mount
+        that shows it. What the host has to be asked for (sources of binds) is open by then.
+        """
         entries = self._config.get("mounts", ())
         sources = open_sources(entries, self._annotations)
         try:
             mounts.set_propagation("/", MountFlag.REC | MountFlag.PRIVATE)
             self._ids.make_files()
             self._mount_root()
+            joined = False
             for entry in entries:
+                if entry.get("type") == "sysfs" and not joined:
+                    join_network()
+                    joined = True
                 self._mount(entry, sources.pop(0))
+            if not joined:
+                join_network()
         finally:
             close_sources(sources)
         self._make_devices()

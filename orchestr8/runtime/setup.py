@@ -6,6 +6,7 @@ is alive to be PID 1's parent, and becomes the program.
 """
 
 import contextlib
+import functools
 import json
 import os
 import signal
@@ -14,7 +15,7 @@ from typing import Any, NamedTuple, NoReturn
 
 from orchestr8.errors import Orchestr8Error
 from orchestr8.kernel import prctl, rlimit, sockets
-from orchestr8.kernel.namespaces import set_domain_name
+from orchestr8.kernel.namespaces import CloneFlag, set_domain_name, setns
 from orchestr8.runtime import program
 from orchestr8.runtime.messages import Spawn
 from orchestr8.runtime.rootfs import Rootfs
@@ -82,7 +83,7 @@ def _build(
     Returned: descriptors that take the places of 0, 1 and 2, as far as there are any, and the container's /dev/null.
     """
     rootfs = Rootfs(order.bundle, config, shared_memory, ids)
-    rootfs.mount_all()
+    rootfs.mount_all(functools.partial(_join_network, sync))
     null = rootfs.open_null()
     stdio = [] if order.stdin else [null]
     if order.terminal:
@@ -98,6 +99,16 @@ def _build(
     rootfs.protect()
     rootfs.pivot()
     return stdio, null
+
+
+def _join_network(sync: socket.socket) -> None:
+    """Enter the network namespace that the shim passes on as soon as there is one. It may be gone by then."""
+    packet, fds = sockets.receive_packet(sync)
+    if not packet:
+        os._exit(128)
+    (network,) = fds
+    setns(network, CloneFlag.NEWNET)
+    os.close(network)
 
 
 def write_oom_score(value: int, pid: int | str = "self") -> None:

@@ -50,10 +50,10 @@ class Shim:
         self,
         order: messages.Spawn,
         control: socket.socket,
-        make_ground: Callable[[int, int], Ground],
+        make_ground: Callable[[int], Ground],
         template: Template | None = None,
     ) -> None:
-        """`make_ground(network_fd, cgroup_fd)`: what every run stands on, once an engine has brought these."""
+        """`make_ground(cgroup_fd)`: what every run stands on, once an engine has brought that."""
         self._bundle = order.bundle
         self._socket_path = order.socket
         self._order = order
@@ -150,8 +150,9 @@ class Shim:
             self._poller.forget(engine.fileno())
             del self._engines[engine.fileno()]
             engine.close()
-            if not self._engines and self._launch is None and not self._status.runs:
+            if not self._engines and self._init_pidfd < 0 and not self._status.runs:
                 self._released = True  # nobody knows of this shim: what it was made for is begun anew
+                self._give_up_start()
 
     def _receive(self, engine: socket.socket) -> None:
         """One request. Its handler takes out of `fds` what it keeps."""
@@ -199,6 +200,13 @@ class Shim:
 
     def _release(self, _engine: socket.socket, _message: Message, _fds: list[int]) -> None:
         self._released = True
+        self._give_up_start()
+
+    def _give_up_start(self) -> None:
+        """A PID 1 that waits for what nobody will bring any more ends, and that is told as the end of its start."""
+        if self._launch is not None and self._init_pidfd < 0:
+            with contextlib.suppress(ProcessLookupError):
+                signal.pidfd_send_signal(self._launch.pidfd, signal.SIGKILL)
 
     def _signal(self, engine: socket.socket, message: Message, _fds: list[int]) -> None:
         running = self._execs.get(message.exec)
@@ -236,15 +244,15 @@ class Shim:
 
     # --- the program ----------------------------------------------------------------------------------------------
 
-    def _equip(self, _engine: socket.socket, _message: Message, fds: list[int]) -> None:
+    def _place(self, _engine: socket.socket, _message: Message, fds: list[int]) -> None:
         if self._ground is not None:
-            raise OperationFailed("a shim is equipped once", code="O8-902")
-        network_fd, cgroup_fd, *kept = fds
+            raise OperationFailed("a shim has one cgroup", code="O8-902")
+        (cgroup_fd,) = fds
         fds.clear()
         if not stat.S_ISDIR(os.fstat(cgroup_fd).st_mode):
             os.close(cgroup_fd)
             cgroup_fd = -1
-        self._ground = self._make_ground(network_fd, cgroup_fd)
+        self._ground = self._make_ground(cgroup_fd)
         if self._order.id_count:
             self._ground = self._ground._replace(
                 user_namespace=make_namespace(self._order.id_base, self._order.id_count)
@@ -253,13 +261,20 @@ class Shim:
             self._oom = OomWatch(self._poller, self._order.oom_file, self._out_of_memory)
         except OSError as error:  # told when the run ends, then
             print(f"shim {self._status.container}: cannot watch its memory: {error}", file=sys.stderr, flush=True)
-        self._kept = [network_fd, *kept]
-        self._status.kept = len(self._kept)
         self._save()  # not before: until then the run before is the last one that there was
+
+    def _equip(self, _engine: socket.socket, _message: Message, fds: list[int]) -> None:
+        if self._kept:
+            raise OperationFailed("a shim is equipped once", code="O8-902")
+        self._kept = fds[:]
+        fds.clear()
+        self._status.kept = len(self._kept)
+        if self._launch is not None:
+            self._launch.give_network(self._kept[0])
 
     def _start(self, engine: socket.socket, message: Message, fds: list[int]) -> None:
         if self._ground is None:
-            raise OperationFailed("a shim cannot start anything before it has a network", code="O8-902")
+            raise OperationFailed("a shim cannot start anything before it has a cgroup", code="O8-902")
         if self._launch is not None:
             if self._init_pidfd >= 0:
                 self._answer(engine, self._started(message.request))
@@ -271,6 +286,8 @@ class Shim:
         try:
             joined = dict(zip(message.joined, fds, strict=True))
             self._launch = Launch(self._poller, self._order, self._ground, self._launched, self._size, joined)
+            if self._kept:
+                self._launch.give_network(self._kept[0])
         except OSError as error:
             self._fail_start(str(error), 128)
 
@@ -419,6 +436,7 @@ class Shim:
         messages.Signal: _signal,
         messages.Resize: _resize,
         messages.Attach: _attach,
+        messages.Place: _place,
         messages.Equip: _equip,
         messages.Start: _start,
         messages.Exec: _exec,
@@ -529,4 +547,4 @@ def main(packet: bytes, fds: list[int], reaper_fd: int, title: prctl.ArgumentAre
     prctl.set_name(b"orchestr8-shim")
     (control_fd,) = fds
     control = socket.socket(fileno=control_fd)
-    Shim(order, control, lambda network, cgroup: Ground(network, cgroup, reaper_fd, title), template).run()
+    Shim(order, control, lambda cgroup: Ground(cgroup, reaper_fd, title), template).run()

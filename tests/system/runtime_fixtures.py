@@ -350,7 +350,8 @@ class Runtime:
         try:
             await self.forkserver.spawn(order, theirs.fileno())
             box.shim = ShimClient(ours, box)
-            box.shim.equip(network, cgroup, kept)
+            box.shim.place(cgroup)
+            box.shim.equip(network, kept)
         except BaseException:
             ours.close()
             raise

@@ -259,7 +259,7 @@ services:
   web: {{{IDLE}, command: "sh -c 'ipcmk -Q >/dev/null; echo here >/dev/shm/word; sleep infinity'", ipc: shareable}}
   spy: {{{IDLE}, command: "sh -c 'ipcs -q; cat /dev/shm/word; echo back >/dev/shm/answer'", ipc: "service:web"}}
   own: {{{IDLE}, command: "sh -c 'ls /dev/shm; ipcs -q'"}}
-  none: {{{IDLE}, command: "sh -c 'ls /dev/shm; grep -c /dev/shm /proc/mounts'", ipc: none}}
+  none: {{{IDLE}, command: "sh -c 'ls /dev/shm 2>/dev/null; grep -c /dev/shm /proc/mounts'", ipc: none}}
 """)
     story.step("up -d", *(eventually(state(name, "exited")) for name in ("spy", "own", "none")))
     assert "here" in story.logs("spy")

@@ -20,6 +20,7 @@ from typing import Any, Final
 import anyio
 
 from orchestr8.backends.native import joining
+from orchestr8.backends.native.launching import together
 from orchestr8.backends.native.limits import not_allowed
 from orchestr8.backends.native.making import (
     Surroundings,
@@ -76,6 +77,7 @@ class Container:
         self.run = RunState()
         self._lock = anyio.Lock()
         self._shim: ShimClient | None = None
+        self._equipped = False  # the shim has its network
         self._holds = False  # a cgroup, names, perhaps ports: what a run has and `_release` takes away
         self._shim_gone = anyio.Event()
         self._exited = anyio.Event()
@@ -220,10 +222,23 @@ class Container:
         with joining.opened(bundle.joined(self.record.spec), find) as joined:
             async with self._layer():
                 try:
-                    await (await self._ensure_shim()).start(joined)
+                    await self._run_in(await self._ensure_shim(), joined)
                 except Unavailable:
                     await self._release()
-                    await (await self._ensure_shim()).start(joined)
+                    await self._run_in(await self._ensure_shim(), joined)
+
+    async def _run_in(self, shim: ShimClient, joined: Mapping[str, int]) -> None:
+        """PID 1 builds its file system while the network is made."""
+        if self._equipped:
+            await shim.start(joined)
+            return
+        try:
+            await together(functools.partial(shim.start, joined), functools.partial(self._equip, shim))
+        except BaseException:
+            if not self._equipped:  # a shim that waits for a network is good for nothing else
+                with anyio.CancelScope(shield=True):
+                    await self._release()
+            raise
 
     @asynccontextmanager
     async def _layer(self) -> AsyncIterator[None]:
@@ -253,9 +268,9 @@ class Container:
                 raise
 
     async def _make_shim(self, undo: AsyncExitStack) -> ShimClient:
-        """Cgroup, network namespace, ports, and the process that holds them; `undo` is emptied when all is well.
+        """The process that holds what a run has, and its cgroup; `undo` is emptied when all is well.
 
-        The process comes first: it gets ready while the others are made.
+        The process comes first: it gets ready while the cgroup is made.
         """
         around = self._around
         await self._complete_addresses()
@@ -265,25 +280,32 @@ class Container:
         if record.spec.files:
             await anyio.to_thread.run_sync(grant_files, around, record)
         shim = await self._spawn(document)
-        undo.callback(shim.close)  # one that was never equipped ends with its connection
+        undo.callback(shim.close)  # one that never ran anything ends with its connection
         place = await anyio.to_thread.run_sync(around.cgroups.create, record.id, resources)
         undo.callback(around.cgroups.remove, record.id)
         for warning in (*place.warnings, *not_allowed(record.spec.resources)):
             _log.warning("%s: %s", record.name, warning)
-        undo.push_async_callback(around.networks.close_namespace, record.id)
-        namespace = await around.networks.open_namespace(record)
-        undo.callback(sockets.close_all, [namespace.netns, namespace.dns_udp, namespace.dns_tcp])
-        undo.push_async_callback(around.networks.unpublish, record.id)
-        published = await around.networks.publish(record)
-        undo.callback(sockets.close_all, published.fds)
-        await self.update(ports=published.ports)
         cgroup_fd = os.open(place.leaf or os.devnull, os.O_PATH | os.O_CLOEXEC)
-        undo.callback(os.close, cgroup_fd)
-        kept = [namespace.dns_udp, namespace.dns_tcp, *published.fds]
-        shim.equip(namespace.netns, cgroup_fd, kept)
+        try:
+            shim.place(cgroup_fd)
+        finally:
+            os.close(cgroup_fd)
         undo.pop_all()
-        sockets.close_all([namespace.netns, cgroup_fd, *kept])
-        return self._use(shim)
+        return self._use(shim, equipped=False)
+
+    async def _equip(self, shim: ShimClient) -> None:
+        """Network namespace and ports, kept by the shim. What is made and not handed over `_release` takes away."""
+        networks, record = self._around.networks, self.record
+        namespace = await networks.open_namespace(record)
+        kept = [namespace.dns_udp, namespace.dns_tcp]
+        try:
+            published = await networks.publish(record)
+            kept += published.fds
+            await self.update(ports=published.ports)
+            shim.equip(namespace.netns, kept)
+            self._equipped = True
+        finally:
+            sockets.close_all([namespace.netns, *kept])
 
     async def _spawn(self, document: dict[str, Any]) -> ShimClient:
         around, record = self._around, self.record
@@ -324,8 +346,9 @@ class Container:
             await self._release()
             await self.update(addresses={name: each for name, each in self.record.addresses.items() if name != network})
 
-    def _use(self, shim: ShimClient) -> ShimClient:
+    def _use(self, shim: ShimClient, *, equipped: bool) -> ShimClient:
         self._shim = shim
+        self._equipped = equipped
         self._holds = True
         self._shim_gone = anyio.Event()
         return shim
@@ -496,7 +519,7 @@ class Container:
         except OSError:
             await self._bury(state, boot_id)
             return
-        self._use(shim)
+        self._use(shim, equipped=True)
         try:
             with anyio.fail_after(_ANSWER_S):
                 _, fds = await shim.query()
