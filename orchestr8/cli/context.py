@@ -153,9 +153,14 @@ def _working_dir() -> str:
 
 def _read_stdin() -> str:
     """All of it, as text; whatever the locale says, a stack file is UTF-8."""
+    from orchestr8.stack.source import MAX_BYTES
+
     try:
         with open(0, "rb", closefd=False) as file:
-            return file.read().decode().removeprefix("\ufeff").replace("\r\n", "\n")
+            data = file.read(MAX_BYTES + 1)
+            if len(data) > MAX_BYTES:
+                raise InvalidInput(f"standard input is larger than {MAX_BYTES >> 20} MiB", code="O8-107")
+            return data.decode().removeprefix("\ufeff").replace("\r\n", "\n")
     except UnicodeDecodeError as error:
         message = f"standard input is not UTF-8 text: {error.reason} at byte {error.start}"
         raise InvalidInput(message, code="O8-107") from error

@@ -8,12 +8,15 @@ from __future__ import annotations
 
 import os
 import re
+from bisect import bisect, insort
+from collections import Counter
+from itertools import pairwise
 
 from orchestr8.errors import Diagnostic, Edit, InvalidStack
 from orchestr8.stack.fixes import quote
 from orchestr8.stack.lines import line_starts
 from orchestr8.stack.load import load
-from orchestr8.stack.nodes import Scalar
+from orchestr8.stack.nodes import Scalar, cut
 from orchestr8.stack.problems import Problems
 from orchestr8.stack.project import locate
 from orchestr8.stack.source import STDIN, instead_of
@@ -23,9 +26,13 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from typing import Any, Final
 
+    _Extent = tuple[tuple[int, int], tuple[int, int]]  # line and column where an edit begins, and where it ends
+
     from orchestr8.stack.project import LoadOptions
 
+MAX_SHOWN: Final = 60  # letters of a number to the base of sixty that is written out
 ROUNDS: Final = 20  # a mended key lets its value be looked at, which may want mending in turn
+TRIES: Final = 200  # loads of the whole stack, when many edits spoil it for the others
 _BASE_60: Final = re.compile(r"[-+]?[1-9][0-9_]*(?::[0-5]?[0-9])+")  # yaml.org/type/int.html
 _MAYBE_BASE_60: Final = re.compile(r"[0-9]:[0-5]?[0-9](?![0-9.])")
 
@@ -78,14 +85,20 @@ def _look_closer(problems: Problems) -> None:
             continue
         for node in _plain_values(file, text):
             if _BASE_60.fullmatch(node.text):
-                number = 0
-                for part in node.text.lstrip("+-").replace("_", "").split(":"):
-                    number = number * 60 + int(part)
                 problems.warn(
-                    "O8-114", f"`{node.text}` is the number {number} to other readers of YAML", node,
+                    "O8-114", f"`{cut(node.text)}` is {_base_60(node.text)} to other readers of YAML", node,
                     notes=["YAML 1.1 has numbers to the base of sixty; compose and orchestr8 read text"],
-                    helps=[f'quote it: "{node.text}"'], fix=quote(node, problems),
+                    helps=[f'quote it: "{cut(node.text)}"'], fix=quote(node, problems),
                 )  # fmt: skip
+
+
+def _base_60(text: str) -> str:
+    if len(text) > MAX_SHOWN:  # nobody needs its digits, and Python refuses to write very many
+        return "a number"
+    number = 0
+    for part in text.lstrip("+-").replace("_", "").split(":"):
+        number = number * 60 + int(part)
+    return f"the number {number}"
 
 
 def _plain_values(file: str, text: str) -> list[Scalar]:
@@ -119,6 +132,22 @@ def mend(options: LoadOptions, may_change: Mapping[str, str]) -> Mend:
     texts: dict[str, str] = {}
     mended: list[Diagnostic] = []
     refused: set[str] = set()
+    tries = 0
+
+    def better(wanted: list[Diagnostic]) -> tuple[list[Diagnostic], dict[str, str], Report] | None:
+        """What the edits come to; where some spoil it for the others, those of a half of them, or of a half of that."""
+        nonlocal tries
+        tries += 1
+        if tries > TRIES:
+            return None
+        if found := _try(options, report, wanted, texts, may_change):
+            return found
+        if len(wanted) == 1:
+            refused.add(repr(wanted[0]))
+            return None
+        middle = len(wanted) // 2
+        return better(wanted[:middle]) or better(wanted[middle:])
+
     report = examine(options)
     for _ in range(ROUNDS):
         wanted = [
@@ -127,12 +156,8 @@ def mend(options: LoadOptions, may_change: Mapping[str, str]) -> Mend:
         ]  # fmt: skip
         if not wanted:
             break
-        tried = _try(options, report, wanted, texts, may_change)
-        if tried is None and len(wanted) > 1:  # one of them spoils it for the others: take them singly
-            tried = next(filter(None, (_try(options, report, [each], texts, may_change) for each in wanted)), None)
-        if tried is None:
-            refused.update(map(repr, wanted))
-            continue
+        if (tried := better(wanted)) is None:
+            break
         applied, texts, report = tried
         mended += applied
     return Mend(texts, mended, report)
@@ -156,15 +181,22 @@ def _better(before: Report, after: Report, mended: list[Diagnostic]) -> bool:
     """What was mended is gone, a document that there was is the same, and no file has become unreadable."""
     if before.document is not None and after.document != before.document:
         return False
-    left = [(each.code, each.message) for each in after.diagnostics]
-    if any((each.code, each.message) in left and _count(before, each) <= left.count((each.code, each.message))
-           for each in mended):  # fmt: skip
-        return False
+    was, left = _counted(before), _counted(after)
+    if any(was[said] <= left[said] for said in {_said(each) for each in mended} & left.keys()) and not _is_full(after):
+        return False  # of a report that is full, others may stand where those were
     return _unreadable(after) <= _unreadable(before)
 
 
-def _count(report: Report, one: Diagnostic) -> int:
-    return sum(1 for each in report.diagnostics if (each.code, each.message) == (one.code, one.message))
+def _said(diagnostic: Diagnostic) -> tuple[str, str]:
+    return diagnostic.code, diagnostic.message
+
+
+def _counted(report: Report) -> Counter[tuple[str, str]]:
+    return Counter(map(_said, report.diagnostics))
+
+
+def _is_full(report: Report) -> bool:
+    return any(each.code == "O8-100" for each in report.diagnostics)
 
 
 def _unreadable(report: Report) -> int:
@@ -173,23 +205,27 @@ def _unreadable(report: Report) -> int:
 
 def without_overlaps(diagnostics: Iterable[Diagnostic]) -> list[Diagnostic]:
     """Those whose edits do not meet: of two that do, the first; the other may come in a later round."""
-    taken: list[Edit] = []
+    taken: dict[str, list[_Extent]] = {}  # by file, in the order of their places
     chosen = []
     for each in diagnostics:
         edits = each.fix.edits if each.fix else ()
-        if not any(_meet(edit, other) for edit in edits for other in taken):
-            taken += edits
-            chosen.append(each)
+        if any(_meets(_extent(edit), taken.get(edit.file, [])) for edit in edits):
+            continue
+        for edit in edits:
+            insort(taken.setdefault(edit.file, []), _extent(edit))
+        chosen.append(each)
     return chosen
 
 
-def _meet(one: Edit, other: Edit) -> bool:
-    if one.file != other.file:
-        return False
-    first, second = sorted((one, other), key=lambda edit: (edit.line, edit.column))
-    return (second.line, second.column) < (first.end_line, first.end_column) or (
-        (first.line, first.column) == (second.line, second.column)
-    )
+def _extent(edit: Edit) -> _Extent:
+    return (edit.line, edit.column), (edit.end_line, edit.end_column)
+
+
+def _meets(extent: _Extent, others: list[_Extent]) -> bool:
+    """Whether it meets one of these, which are in order and do not meet each other."""
+    at = bisect(others, extent)
+    near = [*others[max(at - 1, 0) : at], extent, *others[at : at + 1]]
+    return any(second[0] < first[1] or first[0] == second[0] for first, second in pairwise(near))
 
 
 def apply(text: str, edits: Iterable[Edit]) -> str:
@@ -199,9 +235,12 @@ def apply(text: str, edits: Iterable[Edit]) -> str:
     def offset(line: int, column: int) -> int:
         return min(starts[line - 1] + column - 1, len(text)) if line <= len(starts) else len(text)
 
-    for edit in sorted(edits, key=lambda each: (each.line, each.column), reverse=True):
-        text = text[: offset(edit.line, edit.column)] + edit.text + text[offset(edit.end_line, edit.end_column) :]
-    return text
+    parts = []
+    position = 0
+    for edit in sorted(edits, key=lambda each: (each.line, each.column)):
+        parts += [text[position : offset(edit.line, edit.column)], edit.text]
+        position = offset(edit.end_line, edit.end_column)
+    return "".join([*parts, text[position:]])
 
 
 def changeable(options: LoadOptions, report: Report) -> tuple[dict[str, str], list[str]]:

@@ -25,6 +25,7 @@ _SIMPLE_ESCAPES: Final = {
     "a": "\a", "b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t", "v": "\v", '"': '"', "\\": "\\", "$": "$$",
 }  # fmt: skip
 MAX_KEYS: Final = 100_000
+_KEY_END: Final = re.compile(r"[=:\n]")
 _INLINE_COMMENT: Final = re.compile(r"(?<=\s)#")  # of a value without quotes; one that begins with # is a value
 _COMMENT: Final = re.compile(r"(?:^|(?<=\s))#")
 
@@ -65,8 +66,8 @@ def parse_dotenv(
 def parse_raw(text: str, lookup: Lookup = _nothing) -> dict[str, str]:
     """`format: raw`: no quotes, no variables, no trailing comments. Raises BadEnvFile."""
     values: dict[str, str] = {}
-    for number, line in enumerate(text.removeprefix("\ufeff").splitlines(), 1):
-        stripped = line.lstrip()
+    for number, line in enumerate(text.removeprefix("\ufeff").split("\n"), 1):
+        stripped = line.removesuffix("\r").lstrip()
         if not stripped or stripped.startswith("#"):
             continue
         key, equals, value = stripped.partition("=")
@@ -88,6 +89,7 @@ class _Parser:
         self.position = 0
         self.counted = 0, 1  # a position, and the line it is on
         self.length = 0  # of all values
+        self.statements = 0
         self.values: dict[str, str] = {}
         self.lookup = lookup
         self.earlier = earlier
@@ -97,6 +99,9 @@ class _Parser:
     def parse(self) -> dict[str, str]:
         while self._skip_to_statement():
             line = self._line()
+            self.statements += 1
+            if self.statements > MAX_KEYS:
+                raise BadEnvFile(line, f"the file has more than {MAX_KEYS} keys")
             key, has_value = self._key()
             if has_value:
                 raw, quote = self._value()
@@ -108,8 +113,6 @@ class _Parser:
 
     def _measure(self, value: str, line: int) -> None:
         self.length += len(value)
-        if len(self.values) > MAX_KEYS:
-            raise BadEnvFile(line, f"the file has more than {MAX_KEYS} keys")
         if self.length > MAX_TOTAL:
             raise BadEnvFile(line, f"the values of the file become longer than {MAX_TOTAL >> 20} MiB")
         if "\0" in value:
@@ -135,9 +138,8 @@ class _Parser:
 
     def _key(self) -> tuple[str, bool]:
         line = self._line()
-        end = self.position
-        while end < len(self.text) and self.text[end] not in "=:\n":
-            end += 1
+        found = _KEY_END.search(self.text, self.position)
+        end = found.start() if found else len(self.text)
         name = self.text[self.position : end]
         has_value = end < len(self.text) and self.text[end] != "\n"
         self.position = end + 1

@@ -78,7 +78,7 @@ class _OtherServices(_OwnServices):
         return list(dict.fromkeys(name for services in self.written for name in services.items))
 
     def get(self, name: str) -> Node | None:
-        if name in self.names() and name not in self.named.items:
+        if name not in self.named.items and any(name in services.items for services in self.written):
             self.named.items[name] = self._looked_at(name)
         return self.named.items.get(name)
 
@@ -125,6 +125,7 @@ class _Following:
 
     def resolved(self, source: _OwnServices, name: str) -> Node:
         links: list[tuple[_OwnServices, str, Mapping, Mapping]] = []  # from the service up: itself and its `extends`
+        passed: dict[tuple[str, str], int] = {}  # the places of the links, and which link it is
         base: Node | None = None
         while True:
             if (source.path, name) in self.done:
@@ -136,9 +137,10 @@ class _Following:
             if extends is None or not isinstance(service, Mapping):
                 base = self.done[source.path, name] = service
                 break
+            passed[source.path, name] = len(links)
             links.append((source, name, service, extends))
             following = self._target(source, name, extends)
-            if following is None or self._closes_a_circle(following, links):
+            if following is None or self._closes_a_circle(links, passed.get((following[0].path, following[1]))):
                 break
             source, name = following
         for link_source, link_name, service, extends in reversed(links):
@@ -159,7 +161,7 @@ class _Following:
             source = other
         if source.get(target) is not None:
             return source, target
-        message, helps = unknown_name("service", target, set(source.names()) - {name})
+        message, helps = unknown_name("service", target, [each for each in source.names() if each != name])
         notes = ["`extends` without `file` looks in its own file, and there in its own document"]
         if isinstance(source, _OtherServices):
             notes = ["the file has no services"] if not source.names() else []
@@ -182,14 +184,11 @@ class _Following:
         """What it would have brought is not missed."""
         self.run.broken.add(f"services.{name}.extends")
 
-    def _closes_a_circle(
-        self, following: tuple[_OwnServices, str], links: list[tuple[_OwnServices, str, Mapping, Mapping]]
-    ) -> bool:
-        places = [(source.path, name) for source, name, _, _ in links]
-        target = (following[0].path, following[1])
-        if target not in places:
+    def _closes_a_circle(self, links: list[tuple[_OwnServices, str, Mapping, Mapping]], first: int | None) -> bool:
+        """Told, when what comes next is the `first` of these links again."""
+        if first is None:
             return False
-        circle = links[places.index(target) :]
+        circle = links[first:]
         names = [name for _, name, _, _ in circle]
         spans = [
             extends.items["service"].span(f"{number}: {name} extends {following_name}", primary=number == 1)

@@ -8,19 +8,21 @@ from __future__ import annotations
 import os
 
 from orchestr8.errors import InvalidInput, NotFound, Span
-from orchestr8.stack.nodes import OVERRIDE, RESET, Mapping, Node, Scalar
+from orchestr8.stack.nodes import OVERRIDE, RESET, Mapping, Node, Scalar, size
 from orchestr8.stack.parse import MAX_EXPANDED, parse_documents
 from orchestr8.stack.source import STDIN, display_path, read_text
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
-    from typing import Final
+    from typing import Final, NoReturn
 
     from orchestr8.stack.environment import Environment
     from orchestr8.stack.interpolate import Interpolation
     from orchestr8.stack.problems import Problems
 
+MAX_READ: Final = 1_000_000  # values in the files that are included or extended, used or not
+MAX_LENGTH: Final = 2**26  # letters of them, an often included file counted as often
 MAX_FILES: Final = 1000  # read in one run, one that is included often counted as often
 _REMOTE: Final = ("git@", "oci:", "github.com/")
 
@@ -66,6 +68,8 @@ class Files:
         self._texts: dict[str, str] = {}
         self._files = 0
         self._nodes = 0
+        self._read = 0
+        self._length = 0
 
     def read(self, path: str, via: tuple[Span, ...] = ()) -> list[Document]:
         """The documents of a file. Raises NotFound and InvalidInput; what is wrong inside of it is told."""
@@ -85,11 +89,16 @@ class Files:
         """The documents of a file that the text `at` names; None, and told, when there is none."""
         self._files += 1
         if self._files > MAX_FILES:
-            self.problems.error("O8-106", f"more than {MAX_FILES} files are included or extended", at)
-            raise TooMuch
+            self._end(f"more than {MAX_FILES} files are included or extended", at)
         before = len(self.problems.errors)
+        via = (at.span(label, primary=False), *at.via)
         try:
-            documents = self.read(path, (at.span(label, primary=False), *at.via))
+            if path not in self._texts:
+                self._texts[path] = read_text(path, "O8-107", "stack file")
+            self._length += len(self._texts[path])
+            if self._length > MAX_LENGTH:
+                self._end(f"the included and extended files together are longer than {MAX_LENGTH >> 20} MiB", at)
+            documents = self.read(path, via)
         except (NotFound, InvalidInput) as error:
             if is_remote(at):
                 notes = ["it names something on the network; stack files are read from this machine only"]
@@ -97,16 +106,20 @@ class Files:
                 notes = error.notes
             self.problems.error(error.code, error.message, at, notes=notes, helps=error.helps)
             return None
+        self._read += sum(size(each.root) for each in documents)
+        if self._read > MAX_READ:
+            self._end(f"the included and extended files together have more than {MAX_READ} values", at)
         return documents if len(self.problems.errors) == before else None
 
     def spend(self, nodes: int, at: Node) -> None:
         """Count values that come to stand in one more place."""
         self._nodes += nodes
         if self._nodes > MAX_EXPANDED:
-            self.problems.error(
-                "O8-102", f"`include` and `extends` bring more than {MAX_EXPANDED} values into the stack", at
-            )  # fmt: skip
-            raise TooMuch
+            self._end(f"`include` and `extends` bring more than {MAX_EXPANDED} values into the stack", at, "O8-102")
+
+    def _end(self, message: str, at: Node, code: str = "O8-106") -> NoReturn:
+        self.problems.error(code, message, at)
+        raise TooMuch
 
 
 def is_remote(node: Node) -> bool:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 
 from orchestr8.errors import Edit, Fix
-from orchestr8.stack.nodes import Mapping, Node, Scalar
+from orchestr8.stack.nodes import Mapping, Node, Scalar, cut
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ def quote(node: Node, problems: Problems) -> Fix | None:
         return None
     if '"' in node.text or "\\" in node.text:
         return None
-    return Fix(f'quote it: "{node.text}"', [_replace(node, f'"{node.text}"')])
+    return Fix(f'quote it: "{cut(node.text)}"', [_replace(node, f'"{node.text}"')])
 
 
 def remove_line(key: Node, value: Node, problems: Problems) -> Fix | None:

@@ -13,7 +13,7 @@ from orchestr8.errors import InvalidInput, NotFound, Span
 from orchestr8.stack.duplicates import tell_duplicates
 from orchestr8.stack.environment import Environment
 from orchestr8.stack.extends import with_extends
-from orchestr8.stack.files import Document, Files, Scope, beside, text_of
+from orchestr8.stack.files import Document, Files, Scope, TooMuch, beside, text_of
 from orchestr8.stack.fixes import remove_line
 from orchestr8.stack.interpolate import Interpolation
 from orchestr8.stack.nodes import RESET, Mapping, Node, Scalar, Sequence, bare, size
@@ -157,7 +157,7 @@ class Assembly:
         usual = os.path.join(directory, ".env")
         if not _each(said.get("env_file")) and is_file(usual):
             named = [(usual, _each(said["path"])[0])]
-        readable = [self._is_readable(path, node) for path, node in named]
+        readable = [self._is_readable(path, node, scope.environment) for path, node in named]  # all of them are told
         if not all(readable):
             return None
         environment = scope.environment.inner()
@@ -166,12 +166,16 @@ class Assembly:
             environment.read_files([path for path, _ in named], self.run.problems, self.options.working_dir, via)
         return self.scope(directory, environment, scope)
 
-    def _is_readable(self, path: str, at: Node) -> bool:
+    def _is_readable(self, path: str, at: Node, environment: Environment) -> bool:
+        spent = environment.spent
         try:
-            read_text(path, "O8-304", "env file")
+            if not spent.is_too_much(at, self.run.problems):
+                spent.add(read_text(path, "O8-304", "env file"))
         except (NotFound, InvalidInput) as error:
             self.run.problems.error(error.code, error.message, at)
             return False
+        if spent.is_too_much(at, self.run.problems):
+            raise TooMuch
         return True
 
     def _with_variables(self, found: Mapping, environment: Environment) -> Mapping:

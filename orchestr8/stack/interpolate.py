@@ -25,6 +25,7 @@ MAX_SEARCH: Final = 5000  # letters in which a variable is looked for, to show i
 MAX_BRACES: Final = 200  # in each other
 MAX_DEPTH: Final = 50  # operands in each other
 MAX_LENGTH: Final = 2**22  # of a text after replacing; no program takes a longer one
+MAX_REASON: Final = 1000  # letters that are told of why a variable is required
 MAX_TOTAL: Final = 2**26  # of all texts of one run
 
 Lookup = Callable[[str], str | None]
@@ -38,9 +39,10 @@ class RequiredVariable(ValueError):
     """`${V:?message}` where V has no value."""
 
     def __init__(self, name: str, message: str) -> None:
-        super().__init__(f"required variable {name} is missing a value" + (f": {message}" if message else ""))
         self.name = name
-        self.message = message
+        self.length = len(message)
+        self.message = cut(message, MAX_REASON)
+        super().__init__(f"required variable {name} is missing a value" + (f": {self.message}" if message else ""))
 
 
 def substitute(text: str, lookup: Lookup, unset: Callable[[str], None], depth: int = 0) -> str:
@@ -149,6 +151,7 @@ class Interpolation:
 
     def _scalar(self, node: Scalar, where: str) -> Scalar:
         try:
+            self._check("")
             value = substitute(node.value, self.lookup, lambda name: self._unset(name, node))
             self._check(value)
         except InvalidInput as error:
@@ -161,6 +164,7 @@ class Interpolation:
             )  # fmt: skip
             return _failed(node)
         except RequiredVariable as error:
+            self._length[0] += error.length
             reason = f": {error.message}" if error.message else ""
             self.problems.error(
                 "O8-301", f"required variable `{error.name}` is missing a value{reason}",

@@ -25,6 +25,16 @@ def line_starts(text: str) -> list[int]:
     return [0, *(found.end() for found in _BREAK.finditer(text))]
 
 
+def numbers_of_lines(text: str) -> list[int]:
+    """Of each line that a line feed ends, as editors and env files count them: which one of YAML's it begins as."""
+    numbers, number = [1], 1
+    for found in _BREAK.finditer(text):
+        number += 1
+        if found[0].endswith("\n"):
+            numbers.append(number)
+    return numbers
+
+
 def width(text: str) -> int:
     """Columns on a terminal: wide letters take two, marks that join the letter before take none."""
     if text.isascii():

@@ -7,6 +7,7 @@ and shown.
 from __future__ import annotations
 
 import re
+from bisect import bisect_left
 from functools import lru_cache
 
 from orchestr8.model.secrecy import WORD, is_secret
@@ -27,6 +28,7 @@ _NEAR: Final = 2000  # how far from a place its line is searched for secrets
 _LEAST: Final = 3  # shorter values are not looked for in messages: they would be found everywhere
 
 
+@lru_cache(maxsize=64)  # several findings are often about one line
 def mask_line(text: str) -> str:
     """A line of a file with each secret replaced by as many `*` as it is long: places stay."""
     spans = _secret_spans(text)
@@ -40,15 +42,14 @@ def mask_line(text: str) -> str:
 
 def secrets_in(text: str, column: int = 1) -> list[str]:
     """The secrets that stand in a line, around a place in it, to be kept out of messages."""
-    return [
-        text[start:end].strip("\"'")
-        for start, end in _secret_spans(text)
-        if end - start >= _LEAST and abs(start - column) <= _NEAR
-    ]
+    spans = _secret_spans(text)
+    near = spans[bisect_left(spans, (column - _NEAR,)) : bisect_left(spans, (column + _NEAR + 1,))]
+    return [text[start:end].strip("\"'") for start, end in near if end - start >= _LEAST]
 
 
-@lru_cache(maxsize=64)  # several findings are often about one line
+@lru_cache(maxsize=64)
 def _secret_spans(text: str) -> tuple[tuple[int, int], ...]:
+    """Where each begins and ends, in order."""
     spans = []
     position = 0
     while found := _ASSIGNMENT.search(text, position):
@@ -59,7 +60,7 @@ def _secret_spans(text: str) -> tuple[tuple[int, int], ...]:
             spans.append((start, position))
     for pattern in (_DEFAULT, _USER_PART):
         spans += [found.span("value") for found in pattern.finditer(text)]
-    return tuple(spans)
+    return tuple(sorted(spans))
 
 
 def _end_of_value(text: str, start: int) -> int:

@@ -146,10 +146,12 @@ def bare(node: Node) -> Node:
 
 
 def size(node: Node) -> int:
-    """How many values stand in it, itself included."""
+    """How many values stand in it, itself included; a long text counts as one for each 256 letters."""
     if isinstance(node, Mapping):
         return 1 + sum(map(size, node.items.values()))
-    return 1 + sum(map(size, node.items)) if isinstance(node, Sequence) else 1
+    if isinstance(node, Sequence):
+        return 1 + sum(map(size, node.items))
+    return 1 + (len(node.value) >> 8 if isinstance(node, Scalar) and isinstance(node.value, str) else 0)
 
 
 _SECRET = re.compile(r"\$\{?[A-Za-z0-9_]*(PASS|SECRET|TOKEN|KEY|CREDENTIAL|PRIVATE)", re.IGNORECASE)

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 MAX_NODES: Final = 100_000  # written in the file, keys not counted; compose's limit
 MAX_EXPANDED: Final = 400_000  # with aliases counted as often as they are used
+MAX_LETTERS: Final = 2**25  # of all texts, with aliases counted as often as they are used
+MAX_KEY: Final = 1024  # letters of a key; YAML's own limit, but for keys behind a `?`
 MAX_DEPTH: Final = 100  # lists and mappings in each other, through aliases too; later phases walk them by recursion
 _TAG_PREFIX: Final = "tag:yaml.org,2002:"
 _KINDS: Final[dict[str, Any]] = {"int": int, "float": float, "bool": bool, "null": type(None)}
@@ -38,9 +40,12 @@ class Composer:
         self.lines = text.split("\n")
         self.parser: Any = CParser(text)
         self.anchors: dict[str, Node | None] = {}  # None: still being composed
-        self.extents: dict[int, tuple[int, int]] = {}  # id of an anchored node -> nodes in it, levels of it
+        self.extents: dict[
+            int, tuple[int, int, int]
+        ] = {}  # id of an anchored node -> nodes in it, levels of it, letters
         self.written = 0
         self.count = 0  # with what aliases stand for
+        self.letters = 0  # likewise
         self.depth = 0  # of the node that is being composed
         self.deepest = 0  # level in it
 
@@ -108,8 +113,8 @@ class Composer:
         if isinstance(event, AliasEvent):
             return self._alias(event)
         self.written += 1
-        self._add(1, 1, event)
-        before = self.count - 1
+        before, letters_before = self.count, self.letters
+        self._add(1, 1, len(event.value) if isinstance(event, ScalarEvent) else 0, event)
         self.depth += 1
         outside, self.deepest = self.deepest, self.depth
         anchor = event.anchor
@@ -126,19 +131,24 @@ class Composer:
             node.tag = event.tag
         if anchor:
             self.anchors[anchor] = node
-            self.extents[id(node)] = self.count - before, self.deepest - self.depth + 1
+            self.extents[id(node)] = (
+                self.count - before, self.deepest - self.depth + 1, self.letters - letters_before,
+            )  # fmt: skip
         self.deepest = max(self.deepest, outside)
         self.depth -= 1
         return node
 
-    def _add(self, nodes: int, levels: int, event: Any) -> None:
+    def _add(self, nodes: int, levels: int, letters: int, event: Any) -> None:
         """Count what comes to stand at this place. Ends the file when it is too much for any stack."""
         self.count += nodes
+        self.letters += letters
         self.deepest = max(self.deepest, self.depth + levels)
         if self.written > MAX_NODES:
             most = f"{MAX_NODES} values"
         elif self.count > MAX_EXPANDED:
             most = f"{MAX_EXPANDED} values, its aliases expanded"
+        elif self.letters > MAX_LETTERS:
+            most = f"{MAX_LETTERS >> 20} MiB, its aliases expanded"
         elif self.deepest > MAX_DEPTH:
             most = f"{MAX_DEPTH} levels"
         else:
@@ -219,7 +229,9 @@ class Composer:
             value = self._node(value_event)
             if _is_nothing(value_event):  # a value that is not there is shown at its key
                 value.line, value.column, value.end_column = key_node.line, key_node.column, key_node.end_column
-            if not isinstance(key_node, Scalar):
+            if isinstance(key_node, Scalar) and len(key_node.text) > MAX_KEY:
+                self.problems.error("O8-104", f"a key is longer than {MAX_KEY} letters", key_node)
+            elif not isinstance(key_node, Scalar):
                 self.problems.error("O8-104", "a key must be text, not a list or a mapping", key_node)
             elif key_node.text == "<<" and (not key_node.quoted or key_event.tag == f"{_TAG_PREFIX}merge"):
                 if merged:

@@ -157,11 +157,12 @@ def _snippet(span: Span, rows: list[str], gutter: str, tint: str, paint: _Paint)
     """The line at fault, and the place on it underlined."""
     if not 0 < span.line <= len(rows):
         return []
-    text = printable(mask_line(rows[span.line - 1]))
+    text = mask_line(rows[span.line - 1])
     start = min(max(span.column - 1, 0), len(text))
     end = min(max(span.end_column - 1, start + 1), max(len(text), start + 1))
     if len(text) > _MAX_LINE:
         text, start, end = _window(text, start, end)
+    text = printable(text)
     number = paint(_BLUE, f"{span.line:>{len(gutter)}} |")
     under = paint(_BLUE, f"{gutter} |")
     mark = ("^" if span.primary else "-") * max(width(text[start:end]), 1)

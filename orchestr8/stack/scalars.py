@@ -185,6 +185,7 @@ def parse_mode(value: Any) -> int:
     return mode
 
 
+MAX_WORDS: Final = 100_000  # of a command line
 _STOPS: Final = frozenset(";&|<>")
 
 
@@ -218,6 +219,8 @@ def split_command(text: str) -> tuple[list[str], str]:
             if current is not None:
                 words.append("".join(current))
                 current = None
+                if len(words) > MAX_WORDS:
+                    raise ValueError(f"it has more than {MAX_WORDS} words")
         elif letter in _STOPS:
             break
         else:

@@ -12,7 +12,7 @@ from collections.abc import Mapping as MappingOf
 from orchestr8.stack import patterns
 from orchestr8.stack.fixes import rename_key
 from orchestr8.stack.nodes import RESET, Mapping, Node, Scalar, Sequence, bare
-from orchestr8.stack.suggest import closest, did_you_mean, sure
+from orchestr8.stack.suggest import MAX_CANDIDATES, closest, did_you_mean, sure
 from orchestr8.stack.types import ANYTHING, AsText, Reading, Schema, Text, Type, merge, read
 
 TYPE_CHECKING = False
@@ -520,8 +520,9 @@ NUMBERS_OR_TEXTS: Final = ListOf(AsText(refused=(bool, float, type(None))), "a l
 
 def unknown_name(what: str, name: str, known: Iterable[str]) -> tuple[str, list[str]]:
     """Message and help for a name that nothing bears."""
-    known = sorted(known)
+    known = list(known)
     helps = did_you_mean(name, known)
     if not helps and known:
-        helps = [f"there is: {', '.join(known[:10])}{', ...' if len(known) > 10 else ''}"]
+        first = sorted(known)[:10] if len(known) <= MAX_CANDIDATES else known[:10]
+        helps = [f"there is: {', '.join(first)}{', ...' if len(known) > 10 else ''}"]
     return f"no {what} is called `{name}`", helps

@@ -86,13 +86,13 @@ class _NotAFile(Exception):
 
 
 def _read(path: str) -> bytes:
+    _look_at(path, os.stat(path).st_mode)  # even to open a device may do something: /dev/watchdog resets the machine
     descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
     try:
         mode = os.fstat(descriptor).st_mode
-        if path.startswith(_HANDED_OVER) and stat.S_ISFIFO(mode):
+        _look_at(path, mode)
+        if stat.S_ISFIFO(mode):
             os.set_blocking(descriptor, True)  # whoever writes is at work, and there is an end
-        elif not stat.S_ISREG(mode) and path != NOTHING:
-            raise _NotAFile(next((words for is_kind, words in _KINDS if is_kind(mode)), "is not a file"))
         parts = []
         length = 0
         while length <= MAX_BYTES and (part := os.read(descriptor, 2**20)):
@@ -101,6 +101,13 @@ def _read(path: str) -> bytes:
         return b"".join(parts)
     finally:
         os.close(descriptor)
+
+
+def _look_at(path: str, mode: int) -> None:
+    """Raises _NotAFile for what is not to be read."""
+    handed_over = path.startswith(_HANDED_OVER) and stat.S_ISFIFO(mode)
+    if not handed_over and not stat.S_ISREG(mode) and path != NOTHING:
+        raise _NotAFile(next((words for is_kind, words in _KINDS if is_kind(mode)), "is not a file"))
 
 
 def is_file(path: str) -> bool:

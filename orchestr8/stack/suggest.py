@@ -5,15 +5,19 @@ from functools import lru_cache
 
 CUTOFF = 0.75
 MAX_LENGTH = 64  # of a word: what is longer is no slip of the hand, and takes long to compare
+MAX_CANDIDATES = 2000  # that are compared; in a larger crowd none is sought
 SURE = 0.88
 LEAD = 0.05  # how much better than the second best
 
 
 def closest(word: str, candidates: Iterable[str]) -> str:
     """The candidate most like `word`, or "" when none is close enough."""
-    lowered = {each.lower(): each for each in candidates if len(each) <= MAX_LENGTH}
     if len(word) > MAX_LENGTH:
         return ""
+    candidates = list(candidates)
+    if len(candidates) > MAX_CANDIDATES:
+        return ""
+    lowered = {each.lower(): each for each in candidates if len(each) <= MAX_LENGTH}
     return lowered.get(_closest(word.lower(), tuple(lowered)), "")
 
 

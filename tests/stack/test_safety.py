@@ -87,7 +87,7 @@ def test_env_files_of_many_services_are_bounded(stack) -> None:
     found = stack({"stack.yml": services("{image: x, env_file: big.env}", 1_000),
                    "big.env": "".join(f"K{number}=v\n" for number in range(1_000))})  # fmt: skip
     assert [error.partition("] ")[2] for error in found.errors] == [
-        "the env files of all services together give more than 400000 variables"
+        "the env files of all services and includes together have more than 400000 lines"
     ]
 
 
