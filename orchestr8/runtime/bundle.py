@@ -42,9 +42,11 @@ _MASKED: Final = (
 )
 _READ_ONLY: Final = ("/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger")
 _NAMESPACES: Final = ("mount", "pid", "network", "ipc", "uts", "cgroup")
+_SOME_KERNELS: Final = ("time",)  # Linux 5.6, CONFIG_TIME_NS; Docker has it by default since 29.5
 # Those in which PID 1 is born; the network's comes from the engine, and the cgroup's is made once it is in its group.
 _BORN_IN: Final = {
     "mount": CloneFlag.NEWNS, "pid": CloneFlag.NEWPID, "ipc": CloneFlag.NEWIPC, "uts": CloneFlag.NEWUTS,
+    "time": CloneFlag.NEWTIME,
 }  # fmt: skip
 
 
@@ -71,6 +73,7 @@ class BundleRequest:
     cgroup_group: str = ""
     seccomp_path: str = ""
     block_devices: Mapping[str, tuple[int, int]] = field(default_factory=dict)  # see runtime.limits
+    has_time_namespaces: bool = False  # this kernel
     id_base: int = 0  # of the ids in a user namespace of its own
     id_count: int = 0  # 0: it has none
     available: frozenset[str] = frozenset(NAMES)  # capabilities that the engine has, and so can give away
@@ -178,9 +181,8 @@ def _names(request: BundleRequest) -> dict[str, str]:
 
 def _namespaces(request: BundleRequest) -> dict[str, Any]:
     """Its own ones; with one of users, how its ids are mapped."""
-    found: dict[str, Any] = {
-        "namespaces": [{"type": kind} for kind in _NAMESPACES if kind not in _shared(request.spec)]
-    }
+    kinds = (*_NAMESPACES, *(_SOME_KERNELS if request.has_time_namespaces else ()))
+    found: dict[str, Any] = {"namespaces": [{"type": kind} for kind in kinds if kind not in _shared(request.spec)]}
     if request.id_count:
         mapping = [{"containerID": 0, "hostID": request.id_base, "size": request.id_count}]
         found["namespaces"].append({"type": "user"})
@@ -207,7 +209,7 @@ def joined(spec: ContainerSpec) -> dict[str, str]:
 def check(document: Mapping[str, Any]) -> None:
     """Refuse what this runtime does not do, before anything is made for it."""
     for namespace in document.get("linux", {}).get("namespaces", ()):
-        if namespace["type"] not in {*_NAMESPACES, "user"}:
+        if namespace["type"] not in {*_NAMESPACES, *_SOME_KERNELS, "user"}:
             raise Unsupported(f"a {namespace['type']} namespace of the container's own is not supported yet")
     if document.get("hooks"):
         raise Unsupported("OCI hooks are not supported yet")

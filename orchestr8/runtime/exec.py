@@ -124,7 +124,7 @@ def _run(
         write_oom_score(config["process"].get("oomScoreAdj", 0))  # whatever the engine has
         seccomp_program = program.read_filter(container.seccomp)
         cgroup_enter.enter(container.cgroup_files)
-        setns(init_pidfd, _JOINED)
+        setns(init_pidfd, _JOINED | CloneFlag(container.namespaces & CloneFlag.NEWTIME))
         for number, fd in enumerate(stdio):
             os.dup2(fd, number, inheritable=True)
         program.keep_only(sync.fileno(), init_pidfd if container.id_count else -1)

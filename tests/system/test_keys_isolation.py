@@ -268,3 +268,12 @@ services:
     assert "word" not in story.logs("own")
     assert story.logs("none").split()[-1] == "0"
     assert story.step("exec -T web cat /dev/shm/answer").out == "back\n"
+
+
+def test_each_container_has_clocks_of_its_own(scenario: Tell) -> None:
+    story = scenario(f"services: {{web: {{{IDLE}, command: sleep infinity}}}}")
+    story.step("up -d", state("web", "running"))
+    inside = {story.step(f"exec -T web readlink /proc/{pid}/ns/time").out for pid in ("self", "1")}
+    assert len(inside) == 1
+    assert inside != {f"{Path('/proc/self/ns/time').readlink()}\n"}
+    assert story.step("exec -T web date +%s").out.strip().isdigit()

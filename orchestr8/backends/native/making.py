@@ -89,6 +89,7 @@ def make_bundle(around: Surroundings, record: ContainerRecord) -> dict[str, Any]
         cgroup_views=around.cgroups.views(),
         cgroup_group=around.cgroups.planned(record.id, {}).group,
         available=available,
+        has_time_namespaces=os.path.exists("/proc/self/ns/time"),
         id_base=record.id_base,
         id_count=idranges.COUNT if record.id_base else 0,
         block_devices={path: disk_numbers(path) for path in block_devices(record.spec.resources)},
