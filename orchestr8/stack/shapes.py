@@ -296,7 +296,7 @@ class ListOf(Type):
         if self.single and isinstance(node, Scalar) and node.value is not None:
             node = Sequence([node], at=node)
         if not isinstance(node, Sequence):
-            return run.wrong(node, where, self.what)
+            return run.wrong(node, where, self.what, helps=_list_hint(node))
         found: list[Node] = []
         for index, item in enumerate(node.items):
             if isinstance(item, Mapping):  # nothing is laid over it key by key: its tags mean what they do at once
@@ -348,6 +348,13 @@ class ListOf(Type):
         one = self.kind.schema()
         many: Schema = {"type": "array", "items": one}
         return {"oneOf": [{**one, "not": {"type": "object"}} if "oneOf" in one else one, many]} if self.single else many
+
+
+def _list_hint(node: Node) -> list[str]:
+    """How what stands alone is written where a list is wanted."""
+    if isinstance(node, Mapping):
+        return ["put a dash in front of it: it is one item of a list"]
+    return [f"write [{node.text}]"] if isinstance(node, Scalar) and node.text and len(node.text) < 40 else []
 
 
 class _AsLong(Type):

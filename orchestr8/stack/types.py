@@ -230,7 +230,8 @@ class AsText(Type):
 class Choice(Type):
     def __init__(self, *words: str) -> None:
         self.words = words
-        self.what = "one of " + ", ".join(words) if len(words) > 1 else words[0]
+        said = [each for each in words if each]
+        self.what = "one of " + ", ".join(said) if len(said) > 1 else said[0]
 
     def read(self, node: Node, where: str, run: Reading) -> Node | None:
         if run.is_template(node):

@@ -17,7 +17,7 @@ class Outcome:
 
     def __init__(self, loaded: Loaded | None, failure: InvalidStack | None) -> None:
         self.loaded = loaded
-        diagnostics = failure.diagnostics if failure else (loaded.warnings if loaded else [])
+        self.diagnostics = diagnostics = failure.diagnostics if failure else (loaded.warnings if loaded else [])
         self.sources = failure.sources if failure else (loaded.sources if loaded else {})
         self.errors = [render([each], {}, style="concise").strip() for each in diagnostics if each.severity == "error"]
         self.warnings = [

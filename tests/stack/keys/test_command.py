@@ -1,11 +1,10 @@
-"""`command` and `entrypoint`."""
+"""`command`: the words that the image's entrypoint is given, or the program itself."""
 
 import pytest
 
 
-@pytest.mark.parametrize("key", ["command", "entrypoint"])
 @pytest.mark.parametrize(
-    ("value", "words"),
+    ("written", "words"),
     [
         ("python3 -m http.server", ["python3", "-m", "http.server"]),
         ("[sh, -c, 'a; b']", ["sh", "-c", "a; b"]),
@@ -15,28 +14,38 @@ import pytest
         ("''", []),
     ],
 )
-def test_text_is_split_a_list_is_kept_and_nothing_is_the_images(service, key: str, value: str, words) -> None:
-    assert service(f"{key}: {value}").services["web"][key] == words
+def test_text_is_split_a_list_is_kept_and_nothing_is_the_images(key, written: str, words) -> None:
+    assert key.value(written) == words
+    assert key.unsaid() is None
 
 
-def test_a_word_must_be_text(service) -> None:
-    found = service("command: [sleep, 5]")
-    assert found.errors == ["stack.yml:4:22: error[O8-104] `services.web.command[1]` must be text, found the number 5"]
-    assert '= help: quote it: "5"' in found.text
+def test_a_later_file_replaces_all_of_it(key) -> None:
+    assert key.merged("[a, b]", "c d") == ["c", "d"]
+    assert key.merged("[a, b]", "") is None
 
 
-def test_what_a_shell_would_do_is_warned_of(service) -> None:
-    found = service("command: serve > /dev/null")
-    assert found.web == {"command": ["serve"]}
-    assert found.warnings == [
-        (
-            "stack.yml:4:14: warning[O8-113] `services.web.command` is not run by a shell: all from `>` on is left out, "
-            "as compose does"
-        )
-    ]
+def test_a_word_must_be_text(key) -> None:
+    assert key.printed("[sleep, 5]") == """\
+error[O8-104]: `services.web.command[1]` must be text, found the number 5
+ --> stack.yml:4:22
+4 |     command: [sleep, 5]
+  |                      ^
+  = help: quote it: "5"
+"""  # fmt: skip
 
 
-def test_an_open_quote_is_an_error(service) -> None:
-    assert service("command: 'sh -c \"x'").errors == [
-        'stack.yml:4:14: error[O8-305] `services.web.command`: the command line cannot be split: a " is not closed'
+def test_what_a_shell_would_do_is_left_out_and_warned_of(key) -> None:
+    assert key.value("serve > /dev/null") == ["serve"]
+    assert key.warned("serve > /dev/null") == """\
+warning[O8-113]: `services.web.command` is not run by a shell: all from `>` on is left out, as compose does
+ --> stack.yml:4:14
+4 |     command: serve > /dev/null
+  |              ^^^^^^^^^^^^^^^^^
+  = help: write ["sh", "-c", "..."] for a shell
+"""  # fmt: skip
+
+
+def test_an_open_quote_is_an_error(key) -> None:
+    assert key.errors("'sh -c \"x'") == [
+        'O8-305 `services.web.command`: the command line cannot be split: a " is not closed'
     ]

@@ -23,11 +23,7 @@ REST = "models: {m: {model: ai/m}}\n"
         ("sysctls: [a=1, b]", {"a": "1", "b": ""}), ("sysctls: {a: 1}", {"a": "1"}),
         ("cpu_rt_runtime: 950ms", 950_000), ("cpu_period: 1000", 1000), ("mem_swappiness: 60", "60"),
         ("expose: [80, '90-91/udp']", ["80", "90-91/udp"]), ("group_add: [1, x]", ["1", "x"]),
-        ("dns: 1.1.1.1", ["1.1.1.1"]), ("annotations: [a=b]", {"a": "b"}), ("storage_opt: {size: 1g}", {"size": "1g"}),
-        ("post_start: [{command: echo hi, privileged: false}]", [{"command": ["echo", "hi"]}]),
-        ("pre_start: [{user: root}]", [{"user": "root", "image": "rootfs:/"}]),
-        ("provider: {type: x, options: {a: 1, b: [x, true]}}", {"type": "x", "options": {"a": ["1"], "b": ["x", "true"]}}),
-        ("models: [m]", {"m": None}), ("models: {m: {model_var: M}}", {"m": {"model_var": "M"}}),
+        ("dns: 1.1.1.1", ["1.1.1.1"]), ("storage_opt: {size: 1g}", {"size": "1g"}),
         ("develop: {watch: [{path: /a, action: sync, target: /b, ignore: c}]}",
          {"watch": [{"path": "/a", "action": "sync", "target": "/b", "ignore": ["c"], "exec": {"command": None}}]}),
         ("credential_spec: {file: ./x}", {"file": "./x"}), ("pull_policy: every_2d", "every_2d"), ("attach: true", True),
@@ -52,8 +48,6 @@ def test_a_value_is_taken_in_its_long_form(service, line: str, value: object) ->
         ("cpu_period: soon", "must be a number of microseconds, or a duration such as 950ms, found the text `soon`"),
         ("oom_score_adj: 1001", "must be less than or equal to 1000, found 1001"),
         ("expose: [true]", "`services.web.expose[0]` must be text or a number, found the boolean true"),
-        ("post_start: [{user: x}]", "`services.web.post_start[0]` has no `command`"),
-        ("provider: {}", "`services.web.provider` has no `type`"), ("models: [x]", "no model is called `x`"),
         ("develop: {watch: [{path: x, action: sync}]}", "`services.web.develop.watch[0]` has no `target`, and `sync` copies"),
         ("develop: {watch: [{path: x}]}", "`services.web.develop.watch[0]` has no `action`"),
         ("cgroup: x", "`services.web.cgroup` must be host or private, found the text `x`"),
@@ -78,8 +72,3 @@ def test_names_of_others_are_dependencies(stack) -> None:
         "c": started,
         "d": {**started, "restart": True},
     }
-
-
-def test_label_files_lie_below_the_labels(service, write) -> None:
-    write({"labels.env": "A=file\nB=file\n"})
-    assert service("label_file: labels.env\nlabels: {B: own}").web == {"labels": {"A": "file", "B": "own"}}
