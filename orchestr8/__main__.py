@@ -1,8 +1,6 @@
 """`python -m orchestr8`: the same as the `orchestr8` command."""
 
-import sys
-
-from orchestr8.cli.main import run
+from orchestr8.cli.main import main
 
 if __name__ == "__main__":
-    sys.exit(run())
+    main()

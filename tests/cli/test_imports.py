@@ -29,7 +29,7 @@ OURS = {
 }
 SCRIPT = """
 import sys
-before = {name.partition(".")[0] for name in sys.modules} | {"__future__", "runpy"}
+before = {name.partition(".")[0] for name in sys.modules} | {"__future__", "runpy", "gc"}
 from orchestr8.cli.main import run
 code = run(sys.argv[1:])
 names = set()
