@@ -203,12 +203,14 @@ class CgroupTree:
             return f"{self._v1['memory']}/{self._group(container_id)}/memory.oom_control"
         return f"{self._place(container_id).leaf}/memory.events" if "memory" in self._v2 else ""
 
-    def views(self) -> list[tuple[str, str, str]]:
-        """What a container may see at /sys/fs/cgroup: (directory, file system, controllers); directory "" is the top."""
+    def views(self, resources: Mapping[str, Any]) -> list[tuple[str, str, str]]:
+        """What one with these limits may see at /sys/fs/cgroup: (directory, file system, controllers); "" is the top."""
         if self.layout is Layout.V2:
             return [("", "cgroup2", "")]
         views = []
-        for mount in self._v1_mounts():
+        for mount in self._mounts_for(resources):
+            if mount == self._unified:
+                continue
             controllers = sorted(name for name, path in self._mounts_found.hierarchies.items() if path == mount)
             views.append((os.path.basename(mount), "cgroup", ",".join(controllers)))
         return [*views, ("unified", "cgroup2", "")] if self._unified else views

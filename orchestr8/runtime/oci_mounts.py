@@ -84,7 +84,8 @@ def _own_mounts(spec: ContainerSpec) -> list[Entry]:
             entry["options"].remove("ro")
         if place == "/dev/shm" and isolation.ipc == NO_IPC:
             continue
-        if place in {"/dev/shm", "/dev/mqueue"} and isolation.ipc == SHARED_HOST:
+        # A fresh mount of the queues shows those of the namespace that it is made in, the host's here.
+        if place == "/dev/shm" and isolation.ipc == SHARED_HOST:
             entry |= {"type": "bind", "source": place, "options": ["rbind", "rprivate", *_SAFE]}
         elif place == "/dev/shm" and isolation.ipc:  # another container's; its queues come with the namespace
             entry["type"] = JOINED_SHM

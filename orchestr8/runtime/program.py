@@ -8,6 +8,7 @@ import errno
 import fcntl
 import os
 import signal
+import stat
 import struct
 from typing import Any, Final, NoReturn
 
@@ -69,7 +70,7 @@ def raise_walls(packed: bytes) -> None:
         prctl.set_no_new_privileges()
     if seccomp_program:
         seccomp_install.install(seccomp_program)
-    _own_stdio(uid, gid)
+    _own_stdio(uid)
     os.setgroups(groups)
     os.setresgid(gid, gid, gid)
     os.setresuid(uid, uid, uid)
@@ -100,19 +101,25 @@ def keep_only(*kept: int) -> None:
 
 
 def give_stdio(ids: Ids, user: dict[str, Any]) -> None:
-    """Give what `_own_stdio` would to a user of another user namespace, which is the host's to do."""
+    """Give what `_own_stdio` would to a user of another user namespace, which is the host's to do.
+
+    Pipes need a group, too, that this namespace knows.
+    """
     for fd in (0, 1, 2):
-        if ids.fd >= 0 and os.fstat(fd).st_rdev != _NULL_DEVICE:
-            ids.own(fd, user["uid"], user["gid"])
+        status = os.fstat(fd)
+        if ids.fd >= 0 and status.st_rdev != _NULL_DEVICE:
+            ids.own(fd, user["uid"], -1 if stat.S_ISCHR(status.st_mode) else user["gid"])
 
 
-def _own_stdio(uid: int, gid: int) -> None:
-    """Give pipes and terminals to the user, so that it can open /dev/stdout again."""
+def _own_stdio(uid: int) -> None:
+    """Give pipes and terminals to the user, so that it can open /dev/stdout again. A terminal's group stays `tty`: it is
+    what may write to it, as wall(1) does (runc and crun leave it, too).
+    """
     for fd in (0, 1, 2):
         try:
             status = os.fstat(fd)
             if status.st_uid != uid and status.st_rdev != _NULL_DEVICE:
-                os.fchown(fd, uid, gid)
+                os.fchown(fd, uid, -1)
         except OSError as error:
             if error.errno not in {errno.EPERM, errno.EROFS, errno.EINVAL}:
                 raise
@@ -122,6 +129,8 @@ def make_working_directory(path: str) -> None:
     """Make a missing working directory, as root and inside the jail, as Docker does."""
     try:
         os.makedirs(path, 0o755, exist_ok=True)
+    except FileExistsError as error:
+        raise ProgramError(f"working directory {path}: {os.strerror(errno.ENOTDIR)}", 127) from error
     except OSError as error:
         raise ProgramError(f"working directory {path}: {error.strerror}", 127) from error
 

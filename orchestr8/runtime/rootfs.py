@@ -21,7 +21,7 @@ from orchestr8.kernel.libc import SyscallError
 from orchestr8.kernel.mount import MountAttr, MountFlag
 from orchestr8.kernel.openat2 import Resolve, is_directory, make_in_root, open_in_root
 from orchestr8.model.sysctl import sysctl_path
-from orchestr8.runtime.sources import ATTRIBUTES, close_sources, open_sources
+from orchestr8.runtime.sources import ATTRIBUTES, OPPOSITES, close_sources, open_sources
 from orchestr8.runtime.terminal import open_slave
 from orchestr8.runtime.userns import HOST, Ids, mapped_overlay
 
@@ -29,7 +29,7 @@ OVERLAY: Final = "org.orchestr8.overlay"  # annotation: the options of the overl
 CGROUP_MOUNTS: Final = "org.orchestr8.cgroup-mounts"  # annotation: [[directory, fstype, option], …]
 JOINED_SHM: Final = "joined-shm"  # type of a mount: the shared memory of who shares its IPC namespace
 
-_NO_EFFECT: Final = {"rw", "suid", "dev", "exec", "bind", "rbind", "private", "rprivate", "relatime", "defaults"}
+_NO_EFFECT: Final = {"bind", "rbind", "private", "rprivate", "defaults"}
 _KERNEL_OWNED: Final = {"/proc", "/sys", "/dev"}  # their targets are real directories, never symlinks
 _DEVICES: Final = {"null": (1, 3), "zero": (1, 5), "full": (1, 7), "random": (1, 8), "urandom": (1, 9), "tty": (5, 0)}
 _LINKS: Final = {
@@ -119,7 +119,8 @@ class Rootfs:
             tree = source
             self._ids.show(tree, entry["source"], recursive="bind" not in entry.get("options", ()))
         else:
-            tree = mounts.new_filesystem(kind, self._ids.options(kind, data), attributes, source=kind)
+            name = entry.get("source") or kind
+            tree = mounts.new_filesystem(kind, self._ids.options(kind, data), attributes, source=name)
         try:
             self._attach(tree, destination, directory=is_directory(tree))
         finally:
@@ -406,13 +407,15 @@ def open_pty(pts_fd: int) -> tuple[int, int]:
 
 
 def split_options(options: list[str] | tuple[()]) -> tuple[MountAttr, list[tuple[str, str | None]]]:
-    """mount(8) options as attributes of the mount and as parameters of the file system."""
+    """mount(8) options as attributes of the mount and as parameters of the file system. Of opposites the last one counts."""
     attributes = MountAttr(0)
     data: list[tuple[str, str | None]] = []
     for option in options:
         key, equals, value = option.partition("=")
         if option in ATTRIBUTES:
             attributes |= ATTRIBUTES[option]
+        elif option in OPPOSITES:
+            attributes &= ~OPPOSITES[option]
         elif option not in _NO_EFFECT:
             data.append((key, value if equals else None))
     return attributes, data

@@ -28,6 +28,14 @@ ATTRIBUTES: Final = {
     "noatime": MountAttr.NOATIME,
     "strictatime": MountAttr.STRICTATIME,
 }
+OPPOSITES: Final = {
+    "rw": MountAttr.RDONLY,
+    "suid": MountAttr.NOSUID,
+    "dev": MountAttr.NODEV,
+    "exec": MountAttr.NOEXEC,
+    "atime": MountAttr.NOATIME,
+    "relatime": MountAttr.NOATIME | MountAttr.STRICTATIME,
+}
 PROPAGATION: Final = {
     "private": MountFlag.PRIVATE,
     "slave": MountFlag.SLAVE,

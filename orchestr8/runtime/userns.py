@@ -64,9 +64,9 @@ class Ids(NamedTuple):
         capabilities.apply(held)
 
     def own(self, fd: int, uid: int, gid: int) -> None:
-        """Give a descriptor's file to a user of the container, while that is the host's to do."""
+        """Give a descriptor's file to a user of the container, while that is the host's to do; -1: its group stays."""
         if self.fd >= 0:
-            os.fchown(fd, self.outside(uid), self.outside(gid))
+            os.fchown(fd, self.outside(uid), gid if gid < 0 else self.outside(gid))
 
     def enter(self) -> None:
         """Become root of the namespace, with the mounts as its own: what was mounted until now can no more be unmounted."""

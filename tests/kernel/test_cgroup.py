@@ -361,16 +361,19 @@ def test_an_engine_that_was_born_among_the_shims_leaves_before_their_group_is_re
 
 
 def test_a_container_sees_the_hierarchies_that_it_is_in(v1: FakeKernel, tmp_path: Path) -> None:
-    assert tree(v1).views() == [
+    assert tree(v1).views({}) == [
         ("cpu,cpuacct", "cgroup", "cpu,cpuacct"),
         *((name, "cgroup", name) for name in ("devices", "freezer", "memory", "pids")),
     ]
+    v1.mount_v1("cpuset")
+    assert ("cpuset", "cgroup", "cpuset") not in tree(v1).views({})
+    assert ("cpuset", "cgroup", "cpuset") in tree(v1).views({"cpu": {"cpus": "0"}})
     v1.mount_v2("unified")
-    assert tree(v1).views()[-1] == ("unified", "cgroup2", "")
+    assert tree(v1).views({})[-1] == ("unified", "cgroup2", "")
 
 
 def test_on_v2_a_container_sees_one_tree(v2: FakeKernel) -> None:
-    assert tree(v2).views() == [("", "cgroup2", "")]
+    assert tree(v2).views({"cpu": {"cpus": "0"}}) == [("", "cgroup2", "")]
 
 
 def test_a_group_that_was_made_is_there(hybrid: FakeKernel) -> None:

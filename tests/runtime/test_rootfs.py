@@ -25,6 +25,9 @@ from orchestr8.runtime.rootfs import Rootfs, open_pty, split_options
         ),
         (["context=a=b", "empty="], MountAttr(0), [("context", "a=b"), ("empty", "")]),
         (["nosuid", "uid=5"], MountAttr.NOSUID, [("uid", "5")]),
+        (["ro", "nosuid", "nodev", "noexec", "rw", "exec", "suid", "dev"], MountAttr(0), []),
+        (["exec", "noexec"], MountAttr.NOEXEC, []),
+        (["noatime", "atime", "strictatime", "relatime"], MountAttr(0), []),
     ],
 )
 def test_options_are_split_into_attributes_of_the_mount_and_data_of_the_file_system(

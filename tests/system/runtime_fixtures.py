@@ -24,7 +24,8 @@ import anyio
 import pytest
 
 from orchestr8.backends.native.limits import disk_numbers
-from orchestr8.kernel import seccomp, sockets
+from orchestr8.backends.native.making import find_user
+from orchestr8.kernel import capabilities, seccomp, sockets
 from orchestr8.kernel.cgroup import CgroupTree
 from orchestr8.kernel.namespaces import CloneFlag, unshare
 from orchestr8.model.specs import ContainerSpec
@@ -32,7 +33,6 @@ from orchestr8.runtime import bundle, messages
 from orchestr8.runtime.client import ForkserverClient, ShimClient, control_pair, read_state
 from orchestr8.runtime.limits import block_devices, oci_resources
 from orchestr8.runtime.sealed import start_forkserver
-from orchestr8.runtime.users import resolve_user
 from orchestr8.storage.overlay import OverlayMount
 
 BUSYBOX = "/bin/busybox"
@@ -313,27 +313,25 @@ class Runtime:
         image = image or self.image
         wanted = ContainerSpec(image=f"rootfs:{image}", command=command, **spec)
         self.tree.put_below(container_id, wanted.resources.cgroup_parent)
-        resources = oci_resources(
-            wanted.resources, {path: disk_numbers(path) for path in block_devices(wanted.resources)}
-        )
-        place = self.tree.create(container_id, resources)
-        passwd, group = (Path(f"{image}/etc/{name}").read_bytes() for name in ("passwd", "group"))
         for name in ("upper", "work"):
             os.makedirs(f"{folder}/{name}")
+        disks = {path: disk_numbers(path) for path in block_devices(wanted.resources)}
         request = bundle.BundleRequest(
             container_id=container_id,
             spec=wanted,
             overlay=OverlayMount((image,), f"{folder}/upper", f"{folder}/work").data(),
-            user=resolve_user(wanted.user, passwd, group),
+            user=find_user(wanted.user, (image,), wanted.isolation.groups),
             files={f"/etc/{name}": f"{folder}/{name}" for name in files or ()},
             volume_paths=volumes or {},
-            cgroup_views=self.tree.views(),
-            cgroup_group=place.group,
+            cgroup_views=self.tree.views(oci_resources(wanted.resources, disks)),
+            cgroup_group=self.tree.planned(container_id, {}).group,
             seccomp_path=self.seccomp_path,
-            block_devices={path: disk_numbers(path) for path in block_devices(wanted.resources)},
+            block_devices=disks,
+            available=frozenset(capabilities.names_of(capabilities.read().permitted)),
         )
         document = bundle.build_document(request)
         change(document)
+        place = self.tree.create(container_id, document["linux"]["resources"])
         bundle.write(folder, document, files or {})
         order = bundle.spawn_order(
             document,

@@ -258,11 +258,13 @@ async def test_a_program_begins_with_the_size_that_its_terminal_was_given_before
 
 
 async def test_a_terminal_belongs_to_the_user(runtime: Runtime) -> None:
-    box = await runtime.create("sh", "-c", "stat -c %u $(tty); echo written > /dev/pts/0; exit 4", tty=True, user="app")
+    box = await runtime.create(
+        "sh", "-c", "stat -c %u:%g $(tty); echo written > /dev/pts/0; exit 4", tty=True, user="app"
+    )
     client = await box.attach()
     await box.start()
     assert await finish(box, client) == 4
-    assert bytes(client.stdout) == b"1000\r\nwritten\r\n"
+    assert bytes(client.stdout) == b"1000:5\r\nwritten\r\n"
 
 
 @pytest.mark.parametrize("init", [True, False])

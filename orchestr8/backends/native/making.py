@@ -28,7 +28,7 @@ from orchestr8.model.records import ContainerRecord, Registry
 from orchestr8.model.specs import IsolationSpec, MountKind
 from orchestr8.runtime import bundle, confinement
 from orchestr8.runtime.client import ForkserverClient, read_state
-from orchestr8.runtime.limits import block_devices
+from orchestr8.runtime.limits import block_devices, oci_resources
 from orchestr8.runtime.users import User, read_file, resolve_user
 from orchestr8.storage.contents import ContentStore
 from orchestr8.storage.covers import CoverKind
@@ -73,6 +73,7 @@ def make_bundle(around: Surroundings, record: ContainerRecord) -> dict[str, Any]
     )
     volume_paths = _fill_volumes(around, record, image)
     _make_bind_sources(record)
+    disks = {path: disk_numbers(path) for path in block_devices(record.spec.resources)}
     request = bundle.BundleRequest(
         container_id=record.id,
         spec=record.spec,
@@ -86,13 +87,13 @@ def make_bundle(around: Surroundings, record: ContainerRecord) -> dict[str, Any]
         tmpfs_covers=[(each.path, each.mode) for each in image.covers if each.kind is CoverKind.TMPFS],
         volume_paths=volume_paths,
         granted_paths=grant_files(around, record),
-        cgroup_views=around.cgroups.views(),
+        cgroup_views=around.cgroups.views(oci_resources(record.spec.resources, disks)),
         cgroup_group=around.cgroups.planned(record.id, {}).group,
         available=available,
         has_time_namespaces=os.path.exists("/proc/self/ns/time"),
         id_base=record.id_base,
         id_count=idranges.COUNT if record.id_base else 0,
-        block_devices={path: disk_numbers(path) for path in block_devices(record.spec.resources)},
+        block_devices=disks,
     )
     held = bundle.capabilities_of(request)
     missing = set(confinement.capability_names(record.spec.isolation)) - set(held)
