@@ -9,6 +9,7 @@ config.py      `config -q` and `check`, which need no engine
 memory.py      what idle containers and daemons occupy
 idle.py        who wakes up while nothing happens
 inside.py      create and start without the CLI, by the backend itself (inside_driver.py)
+runtimes.py    crun, given the bundles that ours makes there
 leaks.py       what is there after many cycles that was not there before
 figures.py     medians, ratios and the table
 

@@ -11,16 +11,17 @@ import time
 from collections.abc import Sequence
 from typing import Any, Final
 
-from bench import compare, config, idle, inside, leaks, memory
+from bench import compare, config, idle, inside, leaks, memory, runtimes
 from bench.compare import Contest
 from bench.engine import OwnEngine, PeerProcesses
 from bench.errors import Unmeasurable
 from bench.figures import Figures
 from bench.install import install
-from bench.processes import run
+from bench.processes import Sample, run
 from bench.programs import COMPOSE, OURS, compose, docker, ours
 from bench.stacks import make_busybox_tree, parse_shape, write_stack
 from e2e.network import own_network
+from e2e.oci_peers import Peer
 
 SHAPES: Final = ("fan1", "fan10", "fan30", "fan100", "chain10")
 MEMORY_SHAPES: Final = ("fan10", "fan30")
@@ -60,6 +61,7 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
     add("--shapes", type=_shapes, default=SHAPES, help=f"stacks of `lifecycles` ({','.join(SHAPES)})")
     add("--peer", default="docker compose", metavar="COMMAND", help="how docker compose is called; '' for none")
     add("--peer-docker", default="docker", metavar="COMMAND", help="how docker is called")
+    add("--peer-runtime", default="crun", metavar="COMMAND", help="how crun is called, beside `inside`; '' for none")
     add("--peer-image", default="busybox", metavar="IMAGE", help="the peer's image (busybox)")
     add("--program", metavar="PATH", help="an installed orchestr8, instead of building and installing a wheel")
     add("--containers", type=int, default=10, help="how many containers `inside` makes (10)")
@@ -151,8 +153,29 @@ class Bench:
     def _inside(self) -> None:
         count = self._options.containers
         self._tell(f"{count} containers inside the engine")
-        found = inside.measure(self._program, self._directory, f"{self._directory}/busybox", count, self._environment())
-        self._show("inside", inside.render(found, count), found)
+        with contextlib.ExitStack() as at_end:
+            command = self._options.peer_runtime
+            peer = at_end.enter_context(Peer.opened("crun", command)) if self._works(command, "--version") else None
+            self._inside_by_turns(count, peer)
+
+    def _inside_by_turns(self, count: int, peer: Peer | None) -> None:
+        """A round is `count` of ours and as many of the peer's, or the other way round, which needs a first of ours."""
+        directory, environment, rootfs = self._directory, self._environment(), f"{self._directory}/busybox"
+        found: list[dict[str, Any]] = []
+        theirs: list[Sample] = []
+        for turn in compare.turns(["ours", *(["peer"] if peer else [])], self._options.rounds, self._go_on, self._tell):
+            for who in turn:
+                if who == "ours":
+                    found.append(inside.measure(self._program, directory, rootfs, count, environment))
+                elif peer:
+                    document = found[0]["document"]
+                    theirs += runtimes.measure(peer, document, rootfs, directory, count, environment)
+        result = inside.merged(found)
+        table = inside.render(result, count)
+        if theirs:
+            table += inside.render_beside(result, "crun run", theirs)
+            result["crun run"] = [each._asdict() for each in theirs]
+        self._show("inside", table, result)
 
     def _config(self) -> None:
         options, figures, programs = self._options, Figures(), [ours(self._program, self._environment())]
@@ -192,12 +215,12 @@ class Bench:
     def _has_peer(self) -> bool:
         return self._works(self._options.peer) and self._works(self._options.peer_docker)
 
-    def _works(self, peer: str) -> bool:
+    def _works(self, peer: str, question: str = "version") -> bool:
         """Whether there is one that works; what does not is said, and ours measured alone."""
         if not peer:
             return False
         try:
-            run([*shlex.split(peer), "version"], self._environment())
+            run([*shlex.split(peer), question], self._environment())
         except (Unmeasurable, OSError) as error:
             self._tell(f"no peer: {error}")
             return False

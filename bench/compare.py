@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, TypeVar
 
 from bench import idle, memory
 from bench.engine import OwnEngine, PeerProcesses, Processes
@@ -12,6 +12,7 @@ from bench.memory import Memory
 from bench.programs import COMPOSE, DOCKER, OURS, Program
 from bench.stacks import Stack
 
+Who = TypeVar("Who")
 SETTLE_S: Final = 0.3  # what a command leaves to be done after it must not fall on whoever comes next
 REST_S: Final = 3.0  # from the last command to a look at idle processes
 AGAIN_SHAPE: Final = "fan10"
@@ -53,8 +54,8 @@ class Contest:
 
 
 def turns(
-    programs: Sequence[Program], rounds: int, go_on: Callable[[], bool], told: Callable[[str], None]
-) -> Iterator[list[Program]]:
+    programs: Sequence[Who], rounds: int, go_on: Callable[[], bool], told: Callable[[str], None]
+) -> Iterator[list[Who]]:
     """One order of them per round, until rounds or time are over."""
     for number in range(rounds):
         if number and not go_on():

@@ -1,12 +1,13 @@
-"""Runs `inside_driver` by the Python of the installation that is measured, and shows what it found."""
+"""Runs `inside_driver` by the Python of the installation that is measured, and shows what it found, beside what a peer took."""
 
 import json
 import os
 import statistics
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from bench.processes import run
+from bench.figures import milliseconds, ratio_text, spread
+from bench.processes import Sample, run
 
 DRIVER: Final = os.path.join(os.path.dirname(os.path.abspath(__file__)), "inside_driver.py")
 
@@ -17,6 +18,26 @@ def measure(program: str, directory: str, rootfs: str, count: int, environment: 
     words = [python, "-I", DRIVER, f"{directory}/inside", f"{directory}/inside-run", rootfs, str(count)]
     found: dict[str, Any] = json.loads(run(words, environment)[1])
     return found
+
+
+def merged(rounds: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """Of several rounds: all that was done one by one; of what was done at once, the medians."""
+    steps = rounds[0]["one by one"]
+    at_once = ("at once", "stop and remove at once")
+    return {
+        "one by one": {name: [value for each in rounds for value in each["one by one"][name]] for name in steps},
+        "without a network": [value for each in rounds for value in each["without a network"]],
+        **{name: statistics.median(each[name] for each in rounds) for name in at_once},
+    }
+
+
+def render_beside(found: dict[str, Any], title: str, theirs: Sequence[Sample]) -> str:
+    """Create and start of one, and the peer's run of the same bundle; neither has a network but loopback."""
+    ours = [Sample(wall_s) for wall_s in found["without a network"]]
+    words = [
+        f"{milliseconds(each)} ({spread(each)})" for each in ([s.wall_s for s in ours], [s.wall_s for s in theirs])
+    ]
+    return f"  without a network        ours {words[0]}, {title} as a process {words[1]}: {ratio_text(ours, theirs)}\n"
 
 
 def render(found: dict[str, Any], count: int) -> str:

@@ -1,10 +1,11 @@
 """Create and start containers by the native backend itself, without CLI, HTTP or plan: what these cost inside an engine.
 
 A program of its own, run by the Python of the installation that is measured, since it imports that. It prints JSON:
-{"one by one": [seconds of create + start, …], "at once": seconds for all, …}.
+{"one by one": [seconds of create + start, …], "at once": seconds for all, …, "document": OCI's of one}.
 usage: python inside_driver.py ROOT RUN_DIR ROOTFS COUNT
 """
 
+import glob
 import json
 import os
 import sys
@@ -31,12 +32,12 @@ STACK = StackName("inside")
 NETWORK = NetworkName("inside_default")
 
 
-def creation(number: int, rootfs: str) -> CreateContainer:
+def creation(number: int, rootfs: str, networks: tuple[AttachmentSpec, ...] = ()) -> CreateContainer:
     spec = ContainerSpec(
         image=f"rootfs:{rootfs}",
         command=("sleep", "1000"),
         init=True,
-        networks=(AttachmentSpec(network=NETWORK),),
+        networks=networks,
         stop_timeout_s=2.0,
     )
     return CreateContainer(
@@ -47,7 +48,8 @@ def creation(number: int, rootfs: str) -> CreateContainer:
 
 async def measure(root: str, run_dir: str, rootfs: str, count: int) -> dict[str, Any]:
     os.makedirs(root, exist_ok=True)
-    creations = [creation(number, rootfs) for number in range(count)]
+    creations = [creation(number, rootfs, (AttachmentSpec(network=NETWORK),)) for number in range(count)]
+    alone = [creation(number, rootfs) for number in range(count)]
     found: dict[str, Any] = {}
     async with Store.open(f"{root}/state.db") as store:
         log_fd = os.open(f"{root}/engine.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
@@ -58,8 +60,11 @@ async def measure(root: str, run_dir: str, rootfs: str, count: int) -> dict[str,
         try:
             await backend.apply(CreateNetwork(STACK, NetworkSpec(name=NETWORK, key="default")))
             found["one by one"] = await one_by_one(backend, creations)
+            found["document"] = document_of_one(root)
             found["stop and remove at once"] = await all_at_once(backend, creations, end)
             found["at once"] = await all_at_once(backend, creations, begin)
+            await all_at_once(backend, creations, end)
+            found["without a network"] = (await one_by_one(backend, alone))["create and start"]
         finally:
             await clear(backend)
             await backend.close(remove=True)
@@ -99,6 +104,14 @@ async def one_by_one(backend: NativeBackend, creations: list[CreateContainer]) -
         seconds["start"].append(started - created)
         seconds["create and start"].append(started - begun)
     return seconds
+
+
+def document_of_one(root: str) -> dict[str, Any]:
+    """OCI's, of a container that is there."""
+    path = glob.glob(f"{root}/containers/*/config.json")[0]
+    with open(path, encoding="utf-8") as file:
+        document: dict[str, Any] = json.load(file)
+    return document
 
 
 async def all_at_once(backend: NativeBackend, creations: list[CreateContainer], work: Any) -> float:

@@ -12,13 +12,13 @@ from typing import Any, Final, NamedTuple
 
 import pytest
 
+from e2e.oci_peers import SECCOMP, Peer
 from orchestr8.errors import OperationFailed
 from orchestr8.model.limits import BlockIoSpec, DeviceRate, ResourceSpec, UlimitSpec
 from orchestr8.model.specs import DeviceSpec, IsolationSpec, MountKind, MountSpec, Recursion
 from orchestr8.runtime import bundle
 from tests.requires import requires
 from tests.system import oci_probe
-from tests.system.oci_peers import SECCOMP, Peer
 from tests.system.runtime_fixtures import Runtime, needs_busybox
 
 pytestmark = [

@@ -32,16 +32,24 @@ _NO_FILTER: Final = {
     "architectures": ["SCMP_ARCH_X86_64" if os.uname().machine == "x86_64" else "SCMP_ARCH_AARCH64"],
     "syscalls": [{"names": ["kexec_load"], "action": "SCMP_ACT_ERRNO"}],
 }
-# In a mount namespace of its own, apart from this machine's; then as a host has it whose init is systemd: all is shared.
-# crun takes no hybrid of cgroup v1 and v2 in which v2 has controllers that v1 left over: it is shown v1 alone.
-_PREPARE: Final = """
+# For a mount namespace apart from this machine's; $1 is the root. crun takes no hybrid of cgroup v1 and v2 in which v2 has
+# controllers that v1 left over: it is shown v1 alone.
+HIDE_V2: Final = """
 mount --make-rprivate /
-mount --make-rshared "$1"
 if grep -qs . "$1/sys/fs/cgroup/unified/cgroup.controllers"; then umount "$1/sys/fs/cgroup/unified"; fi
-mount -t overlay overlay -o "$2" "$3"
-shift 3
-exec "$@"
 """
+_SHARE: Final = 'mount --make-rshared "$1/"\n'  # as a host has it whose init is systemd
+_MOUNT: Final = 'mount -t overlay overlay -o "$2" "$3"; shift 3; exec "$@"'
+
+
+class Bundle(NamedTuple):
+    """`words` run it; `overlay` has the options of what is to be mounted on its rootfs before that."""
+
+    name: str
+    path: str
+    overlay: str
+    words: list[str]
+    terminal: bool
 
 
 class Ended(NamedTuple):
@@ -53,41 +61,50 @@ class Ended(NamedTuple):
 class Peer:
     """`root`: where its files lie, as this process sees them; "" for this machine's own."""
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, command: str = "") -> None:
         self.name = name
-        self.command = shlex.split(os.environ.get(f"ORCHESTR8_{name.upper()}", name))
+        self.command = shlex.split(command or os.environ.get(f"ORCHESTR8_{name.upper()}", name))
         self.root = os.path.realpath(self.command[1]) if self.command[0] == "chroot" else ""
         self._numbers = itertools.count(1)
         self._folder = ""
 
     @classmethod
     @contextlib.contextmanager
-    def opened(cls, name: str) -> Iterator[Self]:
-        peer = cls(name)
+    def opened(cls, name: str, command: str = "") -> Iterator[Self]:
+        peer = cls(name, command)
         with tempfile.TemporaryDirectory(prefix="orchestr8-peer-", dir=f"{peer.root}/tmp") as folder:
             peer._folder = folder
             yield peer
 
-    def run(self, document: dict[str, Any], image: str) -> Ended:
-        """One container from its beginning to its end, on an overlay of `image`."""
+    def make(self, document: dict[str, Any], image: str, *flags: str) -> Bundle:
+        """What is to be given to its `run`, on an overlay of `image` that is not mounted yet."""
         name = f"orchestr8-{os.urandom(4).hex()}"
-        bundle = f"{self._folder}/{next(self._numbers)}"
+        path = f"{self._folder}/{next(self._numbers)}"
         for each in ("rootfs", "upper", "work", "sources"):
-            os.makedirs(f"{bundle}/{each}")
-        translated = self._translate(document, bundle, name)
-        Path(f"{bundle}/config.json").write_text(json.dumps(translated), encoding="utf-8")
-        overlay = OverlayMount((image,), f"{bundle}/upper", f"{bundle}/work").data()
-        words = [
-            *("unshare", "--mount", "sh", "-ec", _PREPARE, "sh", self.root or "/", overlay, f"{bundle}/rootfs"),
-            *self._words("run", "--bundle", bundle.removeprefix(self.root), name),
-        ]  # fmt: skip
-        try:
-            return _run_in_terminal(words) if translated["process"]["terminal"] else _run(words)
-        finally:
-            if os.path.exists(f"{self._folder}/state/{name}"):  # it did not end by itself
-                _run(self._words("delete", "--force", name))
+            os.makedirs(f"{path}/{each}")
+        translated = self._translate(document, path, name)
+        Path(f"{path}/config.json").write_text(json.dumps(translated), encoding="utf-8")
+        overlay = OverlayMount((image,), f"{path}/upper", f"{path}/work").data()
+        words = self.words("run", *flags, "--bundle", path.removeprefix(self.root), name)
+        return Bundle(name, path, overlay, words, terminal=translated["process"]["terminal"])
 
-    def _words(self, *words: str) -> list[str]:
+    def run(self, document: dict[str, Any], image: str) -> Ended:
+        """One container from its beginning to its end, with mounts of its own."""
+        made = self.make(document, image)
+        mounting = ("-c", f"{HIDE_V2}{_SHARE}{_MOUNT}", "sh", self.root, made.overlay, f"{made.path}/rootfs")
+        words = ["unshare", "--mount", "sh", "-e", *mounting, *made.words]
+        try:
+            return _run_in_terminal(words) if made.terminal else _run(words)
+        finally:
+            self.delete(made)
+
+    def delete(self, made: Bundle) -> None:
+        """End and remove what has not ended by itself."""
+        if os.path.exists(f"{self._folder}/state/{made.name}"):
+            _run(self.words("delete", "--force", made.name))
+
+    def words(self, *words: str) -> list[str]:
+        """A command line of it."""
         state = f"{self._folder}/state".removeprefix(self.root)
         return [*self.command, "--root", state, *_FLAGS[self.name], *words]
 
@@ -96,6 +113,8 @@ class Peer:
         ours = found.pop("annotations")
         found["ociVersion"] = _VERSION
         found["linux"]["cgroupsPath"] = f"/{name}"
+        own = found["linux"]["namespaces"]
+        found["linux"]["namespaces"] = [each for each in own if each["type"] != "time"]  # Debian 12's know none
         if ours[SECCOMP]:
             found["linux"]["seccomp"] = _NO_FILTER
         for number, mount in enumerate(found["mounts"]):
