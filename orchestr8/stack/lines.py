@@ -12,12 +12,13 @@ if TYPE_CHECKING:
     from typing import Final
 
 _JOINERS: Final = "\u200b\u200c\u200d\ufe0e\ufe0f"
+_OTHER_BREAK: Final = re.compile("[\r\x85\u2028\u2029]")
 _BREAK: Final = re.compile("\r\n|[\n\r\x85\u2028\u2029]")
 
 
 def split_lines(text: str) -> list[str]:
     """The lines without their ends; what follows the last end is a line too, an empty one mostly."""
-    return _BREAK.split(text)
+    return _BREAK.split(text) if _OTHER_BREAK.search(text) else text.split("\n")
 
 
 def line_starts(text: str) -> list[int]:
@@ -52,6 +53,5 @@ def printable(text: str) -> str:
     if text.isascii() and text.isprintable():
         return text
     return "".join(
-        letter if letter.isprintable() or letter == "\u200d" else " " if letter == "\t" else "\N{REPLACEMENT CHARACTER}"
-        for letter in text
+        letter if letter.isprintable() or letter == "\u200d" else " " if letter == "\t" else "\ufffd" for letter in text
     )

@@ -13,6 +13,7 @@ from yaml.events import AliasEvent, MappingEndEvent, MappingStartEvent, ScalarEv
 
 from orchestr8.errors import Span
 from orchestr8.stack.fixes import quote, untab
+from orchestr8.stack.lines import split_lines
 from orchestr8.stack.nodes import OVERRIDE, RESET, Mapping, Node, Scalar, Sequence, cut
 from orchestr8.stack.problems import Problems
 from orchestr8.stack.scalars import resolve
@@ -37,7 +38,8 @@ class Composer:
         self.file = file
         self.via = via
         self.problems = problems
-        self.lines = text.split("\n")
+        self.text = text
+        self.lines = split_lines(text)
         self.parser: Any = CParser(text)
         self.anchors: dict[str, Node | None] = {}  # None: still being composed
         self.extents: dict[
@@ -61,21 +63,26 @@ class Composer:
             self._syntax_error(error)
             return []
         except yaml.reader.ReaderError as error:
-            line = self._line_of(error.position)
-            self.problems.error("O8-102", f"this is not YAML: {error.reason}", Span(self.file, line, 1, via=self.via))
+            self.problems.error("O8-102", f"this is not YAML: {error.reason}", self._span_of(error.position))
             return []
         except _Stop:
             return []
         return found
 
-    def _line_of(self, position: int) -> int:
-        return "\n".join(self.lines).count("\n", 0, max(position, 0)) + 1
+    def _span_of(self, position: int) -> Span:
+        """The place of a letter that YAML forbids, of which the reader tells the place among the bytes."""
+        before = split_lines(self.text.encode()[: max(position, 0)].decode(errors="ignore"))
+        return Span(self.file, len(before), len(before[-1]) + 1, via=self.via)
+
+    def _mark(self, mark: Any) -> tuple[int, int]:
+        """Line and column from 0; of the last letter's end where the parser stands behind the end of the file."""
+        if mark.line >= len(self.lines):
+            return len(self.lines) - 1, len(self.lines[-1])
+        return mark.line, min(mark.column, len(self.lines[mark.line]))
 
     def _syntax_error(self, error: yaml.MarkedYAMLError) -> None:
         mark = error.problem_mark or error.context_mark
-        line, column = (mark.line, mark.column) if mark else (0, 0)
-        if line >= len(self.lines):  # the parser stands behind the end of the file
-            line, column = len(self.lines) - 1, len(self.lines[-1])
+        line, column = self._mark(mark) if mark else (0, 0)
         if error.problem == "exceeded maximum nesting depth":  # the library's own limit, far above ours
             self.problems.error(
                 "O8-102", f"the file exceeds the limit of {MAX_DEPTH} levels",
@@ -92,8 +99,8 @@ class Composer:
             helps = ['between { } and [ ] a value with a variable is quoted: "${...}"']
         spans = [Span(self.file, line + 1, column + 1, label=problem, via=self.via)]
         if error.context and error.context_mark and error.context_mark.line < line:
-            context = error.context_mark
-            spans.append(Span(self.file, context.line + 1, context.column + 1, label=error.context, primary=False))
+            above, at = self._mark(error.context_mark)
+            spans.append(Span(self.file, above + 1, at + 1, label=error.context, primary=False, via=self.via))
         self.problems.error("O8-102", f"this is not YAML: {problem}", spans, helps=helps, fix=fix)
 
     def _place(self, node: Node, event: Any) -> None:

@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 from orchestr8.errors import InvalidInput, NotFound
 from orchestr8.stack.environment import Environment
 from orchestr8.stack.problems import Problems
-from orchestr8.stack.scalars import parse_flag
+from orchestr8.stack.scalars import parse_flag, resolve
 from orchestr8.stack.source import display_path, exists, is_file, read_text
 
 TYPE_CHECKING = False
@@ -179,7 +179,9 @@ def directory_name(directory: str) -> str:
     return name
 
 
-_GLANCE_NAME: Final = re.compile(r"^name[ \t]*:[ \t]+(\S+)[ \t]*(?:#.*)?$", re.MULTILINE)
+_GLANCE_NAME: Final = re.compile(r"^name[ \t]*:[ \t]+(\S+)(?:[ \t]+#.*|[ \t]*)$(?!\s*\n[ \t]+\S)", re.MULTILINE)
+_INDENTED: Final = re.compile(r"\A(?:(?:---)?[ \t]*(?:#.*)?\r?\n)*[ \t]+[^\s#]")  # as a whole, by its first key
+_OTHER_BREAK: Final = re.compile("\r(?!\n)|[\x85\u2028\u2029]")  # ends a line of YAML, and none of a pattern
 _NEEDS_YAML: Final = re.compile(r"^(?:[\"'{?&*!%<\[\t]|---[ \t]*\S|\.\.\.|name[ \t]*:)", re.MULTILINE)
 
 
@@ -190,13 +192,15 @@ def _name_at_a_glance(project: Project) -> str:
         if path == "-" or not is_file(path):  # what a pipe holds can be read only once
             return ""
         text = read_text(path, "O8-107", "stack file")
+        if _OTHER_BREAK.search(text) or _INDENTED.match(text):
+            return ""
         simple = _GLANCE_NAME.findall(text)
         unclear = _NEEDS_YAML.findall(text)
         documents = len(re.findall(r"^---", text, re.MULTILINE))
         if documents > 1 or len(unclear) != len(simple) or len(simple) > 1:
             return ""
         if simple:
-            if not NAME.fullmatch(simple[0]) or simple[0].isdigit():
+            if not NAME.fullmatch(simple[0]) or not isinstance(resolve(simple[0]), str):
                 return ""
             name = simple[0]
     return name or directory_name(project.directory)

@@ -12,11 +12,13 @@ from orchestr8.stack.dump import to_json, to_yaml
 from orchestr8.stack.hosts import BadHost, parse_host
 from orchestr8.stack.images import pinned
 from orchestr8.stack.interpolate import BadTemplate, RequiredVariable, substitute
+from orchestr8.stack.lines import split_lines
 from orchestr8.stack.load import Loaded, LoadOptions, load
 from orchestr8.stack.mounts import BadMount, parse_mount
 from orchestr8.stack.parse import parse_documents
 from orchestr8.stack.ports import BadPort, parse_port
 from orchestr8.stack.problems import Problems
+from orchestr8.stack.project import find_project
 from orchestr8.stack.render import render
 from orchestr8.stack.scalars import (
     format_duration,
@@ -84,6 +86,8 @@ def stack(data: bytes) -> None:
     loaded = _load(options, files)
     if loaded is None:
         return
+    with instead_of(files):  # commands that need no more than the name look for it in their own way
+        assert find_project(options).name == loaded.document["name"]
     document = json.loads(to_json(loaded.document, escape=False))
     if not options.interpolate or not options.normalize or not options.consistency:
         return
@@ -146,8 +150,13 @@ def _are_placed(diagnostics: Iterable[Diagnostic], sources: Any) -> None:
     for each in diagnostics:
         assert not each.code.startswith("O8-9"), each
         for span in each.spans:
-            assert span.line >= 1
-            assert span.column >= 1
+            assert span.file in sources, f"{each}: {span} is in no file that was read"
+            lines = split_lines(sources[span.file])
+            assert 1 <= span.line <= len(lines), f"{each}: {span}"
+            assert 1 <= span.column <= len(lines[span.line - 1]) + 1, f"{each}: {span}"
+            assert span.column < span.end_column <= len(lines[span.line - 1]) + 2, (
+                f"{each}: {span} to {span.end_column}"
+            )
 
 
 def _text(data: bytes) -> str:

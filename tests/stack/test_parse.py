@@ -73,7 +73,15 @@ def test_a_duplicate_key_is_an_error_that_shows_both() -> None:
         ("a:\n\t- b\n", "error[O8-102]: this is not YAML: a tab is used for indentation --> f.yml:2:1"),
         ("a: b: c\n", "error[O8-102]: this is not YAML: mapping values are not allowed in this context --> f.yml:1:5"),
         ("a: [1", "error[O8-102]: this is not YAML: did not find expected ',' or ']' --> f.yml:1:6"),
-        ("a: \x01\n", "error[O8-102]: this is not YAML: control characters are not allowed --> f.yml:1:1"),
+        ("a: \x01\n", "error[O8-102]: this is not YAML: control characters are not allowed --> f.yml:1:4"),
+        (
+            "a: ééé\r\n\u2028# é\nb: é\x01",
+            "error[O8-102]: this is not YAML: control characters are not allowed --> f.yml:4:5",
+        ),
+        (
+            "a:\x85b: c: d\n",
+            "error[O8-102]: this is not YAML: mapping values are not allowed in this context --> f.yml:2:5",
+        ),
         ("a: *b\n", "error[O8-102]: no anchor is called `&b` --> f.yml:1:4"),
         ("a: &a [*a]\n", "error[O8-102]: `*a` stands inside of what it names --> f.yml:1:8"),
         ("[a, b]\n", "error[O8-102]: a stack file is a mapping of keys such as `services:` --> f.yml:1:1"),

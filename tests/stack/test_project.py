@@ -4,8 +4,11 @@ import sys
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from orchestr8.errors import InvalidInput, NotFound
+from orchestr8.stack.load import load
 from orchestr8.stack.project import LoadOptions, derived_name, find_project
 
 EMPTY = "services: {}\n"
@@ -210,3 +213,25 @@ def test_finding_the_name_needs_no_yaml(project_dir: Path, write) -> None:
     done = subprocess.run([sys.executable, "-I", "-c", code, str(project_dir), root], capture_output=True, text=True,
                           check=True)  # fmt: skip
     assert done.stdout == "till\n"
+
+
+NAME_LINES = st.lists(st.sampled_from([
+    "name: foo", "name:  bar ", "name: foo # c", "name: foo# c", "name: 'foo'", "name: 0x1f", "name: null", "name: 12", "name : foo",
+    "  more", "\tmore", "", "# c", "  # c", "---", "...", " name: in", "x-a: |", "x-a: 'a", "b'", "x-b: &a c", "? name", ": foo",
+    "{name: foo}", "name:", "name: $A", "name: [foo]", "name: Foo", "name: |", "<<: {name: foo}", "x-c: \x85name: foo", "x-d: 1\rname: foo",
+]), max_size=4)  # fmt: skip
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=400)
+@given(NAME_LINES, st.sampled_from(["", " "]), st.sampled_from(["\n", "\r\n"]))
+def test_who_looks_for_the_name_alone_finds_what_the_whole_stack_has(
+    project_dir, lines: list[str], indent: str, end: str
+) -> None:
+    text = end.join(indent + line for line in [*lines, "services: {web: {image: x}}", ""])
+    (project_dir / "stack.yml").write_text(text, newline="")
+    options = LoadOptions(environ={"A": "a"}, working_dir=str(project_dir))
+    try:
+        loaded = load(options)
+    except InvalidInput:
+        return  # told; which stack was meant, nobody can say
+    assert find_project(options).name == loaded.document["name"]
