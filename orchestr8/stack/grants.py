@@ -45,7 +45,7 @@ class Source(Resource):
                 "O8-204", f"`{where}`: {' and '.join(given)} exclude each other",
                 [node.keys[key].span(primary=key == given[0]) for key in given], helps=["keep one of them"],
             )  # fmt: skip
-        elif not given and not {f"{where}.{key}" for key in (*self.sources, "external")} & run.broken:
+        elif not given and not any(place.startswith(f"{where}.") for place in run.broken):
             listed = " or ".join(f"`{key}:`" for key in self.sources)
             run.problems.error(
                 "O8-105", f"`{where}` has no source of its content", next(iter(node.keys.values()), node),

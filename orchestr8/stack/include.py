@@ -116,7 +116,9 @@ class Assembly:
         said = entry.items if isinstance(entry, Mapping) else {"path": entry}
         paths = [(beside(text_of(node), scope.directory), node) for node in _each(said.get("path"))]
         if not paths:
-            self.run.problems.error("O8-105", "this `include` has no path", entry)
+            if not any(place.startswith("include[") for place in self.run.broken):  # else it is told
+                self.run.problems.error("O8-105", "this `include` has no path", entry)
+            self.run.broken.add("include")
             return None
         first, at = paths[0]
         way = (*way, (including, at.span("included here", primary=False)))

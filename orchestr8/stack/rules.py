@@ -163,7 +163,7 @@ SERVICE: Final = Record("a service", {
     "pids_limit": now(Number(least=-1, cut=True)),
     "mem_reservation": now(Size(least=-1)),
     "memswap_limit": now(Size(least=-1)),
-    "mem_swappiness": now(Size(least=-1)),
+    "mem_swappiness": now(Size("a percentage such as 60", least=-1)),
     "oom_kill_disable": now(Flag(), keep=True),
     "oom_score_adj": now(Number(least=-1000, most=1000)),
     "blkio_config": now(BLKIO),

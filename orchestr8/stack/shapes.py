@@ -12,6 +12,7 @@ from collections.abc import Mapping as MappingOf
 from orchestr8.stack import patterns
 from orchestr8.stack.fixes import rename_key
 from orchestr8.stack.nodes import RESET, Mapping, Node, Scalar, Sequence, bare
+from orchestr8.stack.problems import Problems
 from orchestr8.stack.suggest import MAX_CANDIDATES, closest, did_you_mean, sure
 from orchestr8.stack.types import ANYTHING, AsText, Reading, Schema, Text, Type, merge, read
 
@@ -296,7 +297,7 @@ class ListOf(Type):
         if self.single and isinstance(node, Scalar) and node.value is not None:
             node = Sequence([node], at=node)
         if not isinstance(node, Sequence):
-            return run.wrong(node, where, self.what, helps=_list_hint(node))
+            return run.wrong(node, where, self.what, helps=self._hint(node, where, run))
         found: list[Node] = []
         for index, item in enumerate(node.items):
             if isinstance(item, Mapping):  # nothing is laid over it key by key: its tags mean what they do at once
@@ -309,6 +310,15 @@ class ListOf(Type):
             else:
                 found.append(read_item)
         return Sequence(self._deduplicated(found), at=node)
+
+    def _hint(self, node: Node, where: str, run: Reading) -> list[str]:
+        """How what could be an item, and stands alone, is written as one."""
+        quiet = Reading(Problems(), interpolated=run.interpolated)
+        if self.single or self.kind.read(node, where, quiet) is None or quiet.problems.errors:
+            return []
+        if isinstance(node, Scalar):
+            return [f"write [{node.text}]"] if node.text and len(node.text) < 40 else ["write it as a list"]
+        return ["put a dash in front of it: it is one item of a list"]
 
     def _deduplicated(self, items: list[Node]) -> list[Node]:
         if not self.unique:
@@ -348,13 +358,6 @@ class ListOf(Type):
         one = self.kind.schema()
         many: Schema = {"type": "array", "items": one}
         return {"oneOf": [{**one, "not": {"type": "object"}} if "oneOf" in one else one, many]} if self.single else many
-
-
-def _list_hint(node: Node) -> list[str]:
-    """How what stands alone is written where a list is wanted."""
-    if isinstance(node, Mapping):
-        return ["put a dash in front of it: it is one item of a list"]
-    return [f"write [{node.text}]"] if isinstance(node, Scalar) and node.text and len(node.text) < 40 else []
 
 
 class _AsLong(Type):

@@ -355,7 +355,8 @@ class Size(Type):
 
     what = "a size such as 512m"
 
-    def __init__(self, *, least: int = 0) -> None:
+    def __init__(self, what: str = "", *, least: int = 0) -> None:
+        self.what = what or self.what
         self.least = least
 
     def read(self, node: Node, where: str, run: Reading) -> Node | None:
