@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Final
 
+import hypothesis
 import pytest
 
 from e2e.engine import Engine, own_engine
@@ -14,6 +15,10 @@ from e2e.scenario import Scenario
 
 # What runs tests in the background may have them ignore Ctrl-C, and every program that they start with them.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+# A busy machine is no mistake of an example that takes long there.
+hypothesis.settings.register_profile("orchestr8", deadline=None)
+hypothesis.settings.load_profile("orchestr8")
 
 EXAMPLES: Final = Path(__file__).parent.parent / "examples" / "stacks"
 
