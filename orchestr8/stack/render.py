@@ -13,6 +13,8 @@ the text is the CLI's.
 
 from __future__ import annotations
 
+import os
+
 from orchestr8.errors import Diagnostic, Span
 from orchestr8.stack.lines import printable, split_lines, width
 from orchestr8.stack.masking import mask_line, secrets_in
@@ -264,4 +266,5 @@ def _location(span: Span, number: int | None = None) -> dict[str, Any]:
 def _uri(file: str) -> str:
     from urllib.parse import quote
 
-    return f"file://{quote(file)}" if file.startswith("/") else quote(file)
+    path = quote(os.fsencode(file))  # a file's name is bytes, of UTF-8 or not
+    return f"file://{path}" if file.startswith("/") else path

@@ -1,4 +1,7 @@
 import json
+import os
+
+import pytest
 
 from orchestr8.errors import Diagnostic, Edit, Fix, Span
 from orchestr8.stack.render import render
@@ -183,3 +186,11 @@ def test_the_first_primary_place_leads_though_another_stands_first() -> None:
     spans = [Span("b", 1, 1, 2, label="because", primary=False), Span("a", 1, 1, 2, label="here")]
     out = render([Diagnostic("O8-104", "m", spans)], {"a": "x", "b": "y"})
     assert out == ("error[O8-104]: m\n --> a:1:1\n1 | x\n  | ^ here\n ::: b:1:1\n1 | y\n  | - because\n")
+
+
+@pytest.mark.parametrize("style", ["full", "concise", "json", "github", "sarif"])
+def test_a_files_name_need_not_be_text(style: str) -> None:
+    file = os.fsdecode(b"/d\xff/s 1.yml")
+    found = render([Diagnostic("O8-101", "m", [Span(file, 1, 1)])], {file: "a: 1\n"}, style=style)
+    assert "m" in found
+    assert style != "sarif" or '"uri": "file:///d%FF/s%201.yml"' in found
