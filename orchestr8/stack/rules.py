@@ -164,7 +164,7 @@ SERVICE: Final = Record("a service", {
     "mem_reservation": now(Size(least=-1)),
     "memswap_limit": now(Size(least=-1)),
     "mem_swappiness": now(Size("a percentage such as 60", least=-1)),
-    "oom_kill_disable": now(Flag(), keep=True),
+    "oom_kill_disable": now(Flag()),
     "oom_score_adj": now(Number(least=-1000, most=1000)),
     "blkio_config": now(BLKIO),
     "cpu_count": ignored(Number(least=0), _WINDOWS),
@@ -190,7 +190,7 @@ SERVICE: Final = Record("a service", {
     "group_add": now(NUMBERS_OR_TEXTS),
     "sysctls": now(SYSCTLS),
     "ulimits": now(ULIMITS),
-    "device_cgroup_rules": now(ALL_TEXTS),
+    "device_cgroup_rules": now(TEXTS),
     "gpus": later(GPUS, "it would give GPUs to the container; there is no driver for them here"),
     "credential_spec": later(Record("a credential_spec", {
         "config": now(Text()), "file": now(Text()), "registry": now(Text()),

@@ -251,11 +251,17 @@ PROVIDER: Final = Record(
 
 
 class PullPolicy(Text):
+    """One of them has two names; canonical form: the one that is not obsolete."""
+
     def __init__(self) -> None:
         super().__init__(
             "a pull policy", "always|never|build|if_not_present|missing|refresh|daily|weekly|every_([0-9]+[wdhms])+",
             hint="one of always, never, missing, build, daily, weekly, or every_12h and the like", empty=False,
         )  # fmt: skip
+
+    def read(self, node: Node, where: str, run: Reading) -> Node | None:
+        found = super().read(node, where, run)
+        return Scalar("missing", at=found) if found is not None and found.plain() == "if_not_present" else found
 
 
 class Extends(Type):

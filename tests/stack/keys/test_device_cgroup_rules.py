@@ -7,7 +7,7 @@ def test_rules_stay_as_they_are_written(key) -> None:
 
 
 def test_a_later_file_adds_to_it(key) -> None:
-    assert key.merged("['c 1:3 r']", "['c 1:3 r']") == ["c 1:3 r", "c 1:3 r"]
+    assert key.merged("['c 1:3 r']", "['c 1:5 r', 'c 1:3 r']") == ["c 1:3 r", "c 1:5 r"]
 
 
 def test_a_rule_is_one(key) -> None:

@@ -1,13 +1,13 @@
 """`oom_kill_disable`: whether the container's programs wait for memory, rather than be killed."""
 
 
-def test_a_flag_may_be_a_word(key) -> None:
-    assert key.values("true", "'true'", "false") == [True, True, False]
+def test_a_flag_may_be_a_word_and_off_says_nothing(key) -> None:
+    assert key.values("true", "'true'", "false") == [True, True, None]
     assert key.unsaid() is None
 
 
 def test_a_later_file_replaces_it(key) -> None:
-    assert key.merged("true", "false") is False
+    assert key.merged("true", "false") is None
 
 
 def test_it_is_a_flag(key) -> None:

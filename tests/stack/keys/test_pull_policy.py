@@ -2,20 +2,13 @@
 
 
 def test_a_policy_stays_as_it_is_written(key) -> None:
-    words = [
-        "always",
-        "never",
-        "missing",
-        "if_not_present",
-        "build",
-        "refresh",
-        "daily",
-        "weekly",
-        "every_2d",
-        "every_1h30m",
-    ]
+    words = ["always", "never", "missing", "build", "refresh", "daily", "weekly", "every_2d", "every_1h30m"]
     assert key.values(*words) == words
     assert key.unsaid() is None
+
+
+def test_one_of_them_has_an_older_name(key) -> None:
+    assert key.value("if_not_present") == "missing"
 
 
 def test_a_later_file_replaces_it(key) -> None:
