@@ -85,7 +85,8 @@ empty list or the default value asks for nothing, and is no error.
 """),
     "O8-111": ("a key that has no effect here", """\
 The key is right, and nothing happens because of it on this engine; the note says what it would do elsewhere. The stack
-runs without it. With `--strict`, this is an error. docs/keys.md has the list.
+runs without it. With `--strict`, this is an error. docs/keys.md has the list. So it is with a tag of YAML that a stack
+file does not have: `!overide [a]` is `[a]`, added to what is there, where `!override` was meant.
 """),
     "O8-112": ("a number that does not stay as it was written", """\
 YAML reads the value as a number, and a number made text again looks different: 010 becomes 8, 1_000 becomes 1000,

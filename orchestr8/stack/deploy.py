@@ -49,9 +49,9 @@ _GENERIC: Final = Record("a resource", {
         "a resource", {"kind": now(Text(), keep=True), "value": now(Number(cut=True), keep=True)}, always={"kind": "", "value": 0},
     )),
 })  # fmt: skip
-RESOURCES: Final = Record("a resources", {
-    "limits": now(Record("a limits", _LIMITS)),
-    "reservations": now(Record("a reservations", {
+RESOURCES: Final = Record("the resources", {
+    "limits": now(Record("the limits", _LIMITS)),
+    "reservations": now(Record("the reservations", {
         "cpus": ignored(Number(fraction=True, least=0), _RESERVED),
         "memory": now(MemoryText()),
         "generic_resources": ignored(ListOf(_GENERIC, "a list of resources"), _RESERVED),

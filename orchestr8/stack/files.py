@@ -9,7 +9,7 @@ import os
 
 from orchestr8.errors import InvalidInput, NotFound, Span
 from orchestr8.stack.nodes import OVERRIDE, RESET, Mapping, Node, Scalar, size
-from orchestr8.stack.parse import MAX_EXPANDED, parse_documents
+from orchestr8.stack.parse import MAX_EXPANDED, UNREADABLE, parse_documents
 from orchestr8.stack.source import STDIN, display_path, read_text
 
 TYPE_CHECKING = False
@@ -109,7 +109,8 @@ class Files:
         self._read += sum(size(each.root) for each in documents)
         if self._read > MAX_READ:
             self._end(f"the included and extended files together have more than {MAX_READ} values", at)
-        return documents if len(self.problems.errors) == before else None
+        unreadable = any(each.code == UNREADABLE for each in self.problems.errors[before:])
+        return None if unreadable else documents
 
     def spend(self, nodes: int, at: Node) -> None:
         """Count values that come to stand in one more place."""

@@ -116,7 +116,7 @@ class Assembly:
         said = entry.items if isinstance(entry, Mapping) else {"path": entry}
         paths = [(beside(text_of(node), scope.directory), node) for node in _each(said.get("path"))]
         if not paths:
-            if not any(place.startswith("include[") for place in self.run.broken):  # else it is told
+            if "path" in said:  # else it is told by its rule
                 self.run.problems.error("O8-105", "this `include` has no path", entry)
             self.run.broken.add("include")
             return None

@@ -31,6 +31,7 @@ from orchestr8.stack.limit_checks import check_limits
 from orchestr8.stack.nodes import Mapping, Scalar
 from orchestr8.stack.normalise import document, normalise, resolve_paths, used_resources
 from orchestr8.stack.order import with_dependencies
+from orchestr8.stack.parse import UNREADABLE
 from orchestr8.stack.preflight import check_bind_sources
 from orchestr8.stack.problems import Problems
 from orchestr8.stack.profiles import active_profiles, disabled_services
@@ -78,7 +79,8 @@ def load(options: LoadOptions) -> Loaded:
     project = locate(options, problems)
     files = Files(problems, options.working_dir, options.stdin)
     documents = [document for path in project.files for document in files.read(path)]
-    problems.raise_errors()  # nothing can be said of a file that is not YAML
+    if any(each.code == UNREADABLE for each in problems.errors):
+        problems.raise_errors()  # nothing can be said of a file that is not YAML
     if not any(document.root.items for document in documents):
         _tell_empty(project, files, problems)
     project.name = name_of(project, documents, problems)

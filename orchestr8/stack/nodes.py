@@ -162,6 +162,17 @@ def has_secret(node: Node) -> bool:
     return isinstance(node, Scalar) and bool(node.template) and bool(_SECRET.search(node.template))
 
 
+def secret_parts(node: Node) -> list[str]:
+    """What no message may quote of a value that came from such a variable: all of it, then what short forms are cut to.
+
+    What the file itself says around the variable is no secret, nor are parts so short that they stand everywhere.
+    """
+    if not isinstance(node, Scalar) or not has_secret(node) or not (value := str(node.value)):
+        return []
+    parts = {each for each in re.split(r"[:/,=@\s]+", value) if len(each) > 2 and each not in node.template}
+    return [value, *sorted(parts, key=len, reverse=True)]
+
+
 def origin(node: Node) -> list[str]:
     """Where an interpolated value comes from: the file shows only its template."""
     if not isinstance(node, Scalar) or not node.template or node.failed:

@@ -17,6 +17,7 @@ from orchestr8.stack.lines import split_lines
 from orchestr8.stack.nodes import OVERRIDE, RESET, Mapping, Node, Scalar, Sequence, cut
 from orchestr8.stack.problems import Problems
 from orchestr8.stack.scalars import resolve
+from orchestr8.stack.suggest import closest
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -27,7 +28,11 @@ MAX_EXPANDED: Final = 400_000  # with aliases counted as often as they are used
 MAX_LETTERS: Final = 2**25  # of all texts, with aliases counted as often as they are used
 MAX_KEY: Final = 1024  # letters of a key; YAML's own limit, but for keys behind a `?`
 MAX_DEPTH: Final = 100  # lists and mappings in each other, through aliases too; later phases walk them by recursion
+UNREADABLE: Final = "O8-102"  # the code of an error that leaves nothing of a file to go on with
 _TAG_PREFIX: Final = "tag:yaml.org,2002:"
+_KNOWN_TAGS: Final = frozenset(
+    _TAG_PREFIX + each for each in ("binary", "bool", "float", "int", "map", "merge", "null", "seq", "str", "timestamp")
+)
 _KINDS: Final[dict[str, Any]] = {"int": int, "float": float, "bool": bool, "null": type(None)}
 
 
@@ -95,6 +100,8 @@ class Composer:
             fix = untab(self.file, self.problems.lines(self.file))
         elif "mapping values are not allowed" in problem:
             helps = ["quote a value that holds `: `, and check the indentation of this line and the one above"]
+        elif "cannot start any token" in problem:
+            helps = [f"quote a value that begins with {self.lines[line][column : column + 1]}"]
         elif "${" in self.lines[line][: column + 1]:
             helps = ['between { } and [ ] a value with a variable is quoted: "${...}"']
         spans = [Span(self.file, line + 1, column + 1, label=problem, via=self.via)]
@@ -136,6 +143,8 @@ class Composer:
             node = self._sequence(event)
         if event.tag in (RESET, OVERRIDE):
             node.tag = event.tag
+        elif event.tag and event.tag != "!" and event.tag not in _KNOWN_TAGS:
+            self._unknown_tag(event)
         if anchor:
             self.anchors[anchor] = node
             self.extents[id(node)] = (
@@ -144,6 +153,17 @@ class Composer:
         self.deepest = max(self.deepest, outside)
         self.depth -= 1
         return node
+
+    def _unknown_tag(self, event: Any) -> None:
+        tag = event.tag.replace(_TAG_PREFIX, "!!", 1) if event.tag.startswith(_TAG_PREFIX) else event.tag
+        place = Scalar(None)
+        self._place(place, event)
+        place.end_column = place.column + len(tag)
+        meant = closest(tag, (RESET, OVERRIDE))
+        self.problems.warn(
+            "O8-111", f"the tag `{cut(tag)}` has no effect", place, notes=[f"a stack file has {RESET} and {OVERRIDE}"],
+            helps=[f"did you mean `{meant}`?"] if meant else [],
+        )  # fmt: skip
 
     def _add(self, nodes: int, levels: int, letters: int, event: Any) -> None:
         """Count what comes to stand at this place. Ends the file when it is too much for any stack."""
@@ -195,8 +215,10 @@ class Composer:
             self.problems.error(
                 "O8-104", f"{text} is not a number that can be passed on", node, helps=[f'quote it: "{text}"']
             )  # fmt: skip
+            node.value, node.failed = text, True
         if "\0" in text:
             self.problems.error("O8-104", "a text cannot hold the character NUL: no program can be given it", node)
+            node.value, node.failed = text.replace("\0", ""), True
         return node
 
     def _tagged(self, node: Scalar, kind: str) -> None:
@@ -209,12 +231,14 @@ class Composer:
                 node.value = a2b_base64(text, strict_mode=True).decode()
             except ValueError:
                 self.problems.error("O8-104", "`!!binary` takes base64 of text", node)
+                node.failed = True
         elif kind in _KINDS:
             node.value = resolve(text)
             if kind == "float" and type(node.value) is int:
                 node.value = float(node.value)
             if not isinstance(node.value, _KINDS[kind]) or (kind == "int" and node.value is True):
                 self.problems.error("O8-104", f"`{cut(text)}` is not what its tag `!!{kind}` says", node)
+                node.value, node.failed = text, True
 
     def _sequence(self, event: Any) -> Sequence:
         sequence = Sequence()
@@ -227,7 +251,7 @@ class Composer:
 
     def _mapping(self, event: Any) -> Mapping:
         mapping = Mapping()
-        merged: list[tuple[Node, Node]] = []  # each `<<`, and its value
+        merged: list[tuple[Node, Node, Node]] = []  # each `<<`, its value, and where that is asked for
         while not isinstance(key_event := self.parser.get_event(), MappingEndEvent):
             key_node = self._node(key_event)
             self.count -= 1
@@ -243,21 +267,32 @@ class Composer:
             elif key_node.text == "<<" and (not key_node.quoted or key_event.tag == f"{_TAG_PREFIX}merge"):
                 if merged:
                     self._twice(key_node, merged[0][0])
-                merged.append((key_node, value))
+                asked = value
+                if isinstance(value_event, AliasEvent):
+                    self._place(asked := Scalar(None), value_event)
+                merged.append((key_node, value, asked))
             elif not isinstance(key_node.value, str):
-                self.problems.error(
-                    "O8-104", f"a key must be text; `{key_node.text}` is not", key_node,
-                    helps=[f'quote it: "{key_node.text}"'], fix=quote(key_node, self.problems),
-                )  # fmt: skip
+                self._not_text(key_node, value)
                 mapping.set(key_node.text, value, key_node)
             elif key_node.value in mapping.items:
                 self._twice(key_node, mapping.keys[key_node.value])
             else:
                 mapping.set(key_node.value, value, key_node)
         self._place(mapping, event)
-        for _, value in merged:
-            self._merge_key(mapping, value)
+        for _, value, asked in merged:
+            self._merge_key(mapping, value, asked)
         return mapping
+
+    def _not_text(self, key: Scalar, value: Node) -> None:
+        helps, fix = [f'quote it: "{key.text}"'], quote(key, self.problems)
+        if isinstance(value, Scalar) and type(key.value) is type(value.value) is int:  # `- 80: 80`, a port with a space
+            helps, fix = (
+                [f'if it is one text, leave no space in it, and quote it: "{key.text}:{value.text}"', *helps],
+                None,
+            )
+        self.problems.error(
+            "O8-104", f"a key must be text; `{key.text}` is not", key, helps=helps, fix=fix
+        )  # fmt: skip
 
     def _twice(self, key: Scalar, first: Node) -> None:
         self.problems.error(
@@ -266,11 +301,14 @@ class Composer:
             helps=["write `<<: [*one, *two]`" if key.text == "<<" else "keep one, or put both values under it"],
         )  # fmt: skip
 
-    def _merge_key(self, mapping: Mapping, value: Node) -> None:
+    def _merge_key(self, mapping: Mapping, value: Node, asked: Node) -> None:
         """`<<: *base` or `<<: [*one, *two]`: keys of the mapping itself win, then the earlier of the list."""
         for each in value.items if isinstance(value, Sequence) else [value]:
             if not isinstance(each, Mapping):
-                self.problems.error("O8-104", "`<<` takes a mapping, or a list of mappings", each)
+                spans = [asked.span()]
+                if each is not asked:
+                    spans.append(each.span("this is none", primary=False))
+                self.problems.error("O8-104", "`<<` takes a mapping, or a list of mappings", spans)
                 continue
             for key, child in each.items.items():
                 if key not in mapping.items:

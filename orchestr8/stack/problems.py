@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from orchestr8.errors import Diagnostic, Fix, InvalidStack, Span
-from orchestr8.stack.nodes import Node, has_secret, origin
+from orchestr8.stack.nodes import Node, origin, secret_parts
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -93,9 +93,9 @@ def _diagnostic(
     if isinstance(at, Node):
         spans = [at.span(label)]
         notes = [*notes, *origin(at)]
-        if has_secret(at) and (value := str(at.plain())):
-            message = message.replace(value, MASK)
-            helps = [text.replace(value, MASK) for text in helps]
+        for part in secret_parts(at):
+            message = message.replace(part, MASK)
+            helps = [text.replace(part, MASK) for text in helps]
     else:
         spans = [at] if isinstance(at, Span) else list(at)
     if spans:

@@ -224,7 +224,7 @@ class Logging(Record):
 
 
 LOGGING: Final = Logging(
-    "a logging", {"driver": now(Text()), "options": now(Named("a mapping of options", AsText(refused=(bool,))))}
+    "the logging", {"driver": now(Text()), "options": now(Named("a mapping of options", AsText(refused=(bool,))))}
 )
 
 

@@ -11,6 +11,7 @@ from collections.abc import Mapping as MappingOf
 
 from orchestr8.stack import patterns
 from orchestr8.stack.fixes import rename_key
+from orchestr8.stack.hints import as_list, as_name, as_pair
 from orchestr8.stack.nodes import RESET, Mapping, Node, Scalar, Sequence, bare
 from orchestr8.stack.problems import Problems
 from orchestr8.stack.suggest import MAX_CANDIDATES, closest, did_you_mean, sure
@@ -83,7 +84,7 @@ class Record(Type):
         if not isinstance(node, Mapping):
             if self.null and isinstance(node, Scalar) and node.value is None:
                 return Mapping(at=node)
-            return run.wrong(node, where, f"a mapping ({self.what})", helps=[self.hint] if self.hint else None)
+            return run.wrong(node, where, f"a mapping ({self.what})", helps=self._help(where))
         result = Mapping(at=node)
         for key, value in node.items.items():
             place = f"{where}.{key}" if where else key
@@ -101,6 +102,13 @@ class Record(Type):
         self._miss(self.required, result, node, where, run)
         return result
 
+    def _help(self, where: str) -> list[str]:
+        """For a value that stands in the place of the record: its key may be one of the record's, not indented enough."""
+        name = where.rpartition(".")[2]
+        if name in self.keys:
+            return [f"`{name}` is a {self.what.partition(' ')[2]} setting: indent it below the name that it is for"]
+        return [self.hint] if self.hint else []
+
     def _miss(self, keys: Iterable[str], found: Mapping, at: Mapping, where: str, run: Reading) -> None:
         for key in keys:
             if key not in found.items and not {where, f"{where}.{key}"} & run.broken:
@@ -110,6 +118,9 @@ class Record(Type):
     def _unknown(self, key: str, node: Mapping, where: str, run: Reading) -> None:
         key_node = node.keys[key]
         run.broken.add(f"{where}.{key}" if where else key)
+        if isinstance(key_node, Scalar) and not isinstance(key_node.value, str):  # that is told already
+            run.broken.add(where)
+            return
         suggested = closest(key, self.keys)
         if suggested:  # the key that was meant is not missing, only misspelt
             run.broken.add(f"{where}.{suggested}" if where else suggested)
@@ -117,10 +128,14 @@ class Record(Type):
         fix = rename_key(key_node, meant, run.problems) if meant and meant not in node.items else None
         noun = self.what.partition(" ")[2]
         notes = [f"valid keys: {', '.join(sorted(self.keys))}"] if len(self.keys) <= 12 else []
+        helps = [f"did you mean `{suggested}`?"] if suggested else []
+        value = node.items[key]
+        if not where and isinstance(value, Mapping) and {"image", "build"} & value.items.keys():
+            helps.append(f"a service stands below `services:`, as `services: {{{key}: ...}}`")
         run.problems.error(
             "O8-101", f"unknown key `{key}` in `{where}`" if where else f"unknown key `{key}` at the top of the file",
             key_node, label=f"not a {noun} setting", notes=notes,
-            helps=[f"did you mean `{suggested}`?"] if suggested else [], fix=fix,
+            helps=helps, fix=fix,
         )  # fmt: skip
 
     def merge(self, base: Node, over: Node) -> Node:
@@ -423,11 +438,11 @@ class NamesOr(_AsLong):
         if isinstance(node, Mapping):
             return self.long.read(node, where, run)
         if not isinstance(node, Sequence):
-            return run.wrong(node, where, self.what)
+            return run.wrong(node, where, self.what, helps=as_list(node))
         result = Mapping(at=node)
         for index, item in enumerate(node.items):
             if not isinstance(item, Scalar) or not isinstance(item.value, str):
-                run.wrong(item, f"{where}[{index}]", "a name")
+                run.wrong(item, f"{where}[{index}]", "a name", helps=as_name(item))
             else:
                 result.set(item.value, self.item(item), item)
         return result
@@ -481,7 +496,7 @@ class Pairs(Type):
         for index, item in enumerate(node.items):
             place = f"{where}[{index}]"
             if not isinstance(item, Scalar) or not isinstance(item.value, str):
-                run.wrong(item, place, "text of the form KEY=VALUE", helps=_pair_hint(item))
+                run.wrong(item, place, "text of the form KEY=VALUE", helps=as_pair(item))
                 continue
             key, equals, text = item.value.partition("=")
             if not key or key != key.strip():
@@ -504,13 +519,6 @@ class Pairs(Type):
                 {"type": "array", "items": patterns.text(self.item_pattern)},
             ]
         }
-
-
-def _pair_hint(item: Node) -> list[str]:
-    if isinstance(item, Mapping) and len(item.items) == 1:
-        (key,) = item.items
-        return [f"in a list, write `- {key}=...`; in a mapping, write `{key}: ...` without the dash"]
-    return []
 
 
 def _itself(item: Any) -> Any:

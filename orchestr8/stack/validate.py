@@ -73,7 +73,7 @@ def validate(model: Model) -> None:
 def _image(model: Model, service: Mapping, where: str, key: Node) -> None:
     if {"image", "build", "provider"} & service.items.keys():
         return
-    if {f"{where}.{key}" for key in ("image", "build", "extends", "provider")} & model.run.broken:
+    if {f"{where}.{key}" for key in ("image", "build", "extends", "extends.service", "provider")} & model.run.broken:
         return
     if where in model.run.broken:
         return

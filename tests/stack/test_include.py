@@ -129,6 +129,13 @@ def test_nothing_to_include_is_nothing(stack) -> None:
     assert list(found.services) == ["web"]
 
 
+def test_an_include_without_a_path_is_one_error(stack) -> None:
+    assert stack({"stack.yml": "include: [{}, {path: []}]\nservices: {web: {image: x}}\n"}).errors == [
+        "stack.yml:1:11: error[O8-105] `include[0]` has no `path`",
+        "stack.yml:1:15: error[O8-105] this `include` has no path",
+    ]
+
+
 def test_a_circle_is_told_with_its_way(stack) -> None:
     found = stack({
         "stack.yml": "include:\n  - a.yml\nservices: {web: {image: x, depends_on: [db]}}\n",
@@ -201,7 +208,11 @@ error[O8-104]: `services.db.scale` must be an integer, found the text `two`
 
 @pytest.mark.parametrize(
     ("text", "place"),
-    [("services: [\n", "db.yml:2:1"), ("a: 1\na: 2\n", "db.yml:2:1"), ("- x\n", "db.yml:1:1")],
+    [
+        ("services: [\n", "db.yml:2:1"),
+        ("services: {db: {image: x}}\nservices: {}\n", "db.yml:2:1"),
+        ("- x\n", "db.yml:1:1"),
+    ],
 )
 def test_a_file_that_is_no_stack_file_is_told_with_who_includes_it(stack, text: str, place: str) -> None:
     found = stack({"stack.yml": with_web("[db.yml]"), "db.yml": text})

@@ -136,6 +136,47 @@ def test_all_errors_of_all_files_come_in_one_run_in_order(stack) -> None:
     ]
 
 
+def test_values_and_keys_that_cannot_be_hide_no_other_errors(stack) -> None:
+    text = (
+        'services:\n  web:\n    image: a\n    image: b\n    cpus: .inf\n    user: "a\\0"\n    prots: []\n'
+        "    labels: {<<: 5, 3: x}\n    tty: !!int x\n"
+    )
+    assert stack({"stack.yml": text}).errors == [
+        "stack.yml:4:5: error[O8-103] the key `image` stands here twice",
+        "stack.yml:5:11: error[O8-104] .inf is not a number that can be passed on",
+        "stack.yml:6:11: error[O8-104] a text cannot hold the character NUL: no program can be given it",
+        "stack.yml:7:5: error[O8-101] unknown key `prots` in `services.web`",
+        "stack.yml:8:18: error[O8-104] `<<` takes a mapping, or a list of mappings",
+        "stack.yml:8:21: error[O8-104] a key must be text; `3` is not",
+        "stack.yml:9:10: error[O8-104] `x` is not what its tag `!!int` says",
+    ]
+
+
+def test_an_included_file_with_a_key_that_stands_twice_is_still_looked_at(stack) -> None:
+    files = {
+        "stack.yml": "include: [inner.yml]\nservices:\n  web: {image: a, depends_on: [inner]}\n",
+        "inner.yml": "services:\n  inner: {image: a, image: b, prots: []}\n",
+    }
+    assert stack(files).errors == [
+        "inner.yml:2:21: error[O8-103] the key `image` stands here twice",
+        "inner.yml:2:31: error[O8-101] unknown key `prots` in `services.inner`",
+    ]
+
+
+def test_what_stands_in_the_wrong_place_is_told_with_the_right_one(stack) -> None:
+    text = "app: {image: a}\nservices:\n  web:\n  image: a\n  api: {image: a, cap_add: ALL, depends_on: web}\n"
+    shown = stack({"stack.yml": text}).text
+    assert "= help: a service stands below `services:`, as `services: {app: ...}`" in shown
+    assert "= help: `image` is a service setting: indent it below the name that it is for" in shown
+    assert "= help: write [ALL]" in shown
+    assert "= help: write [web]" in shown
+
+
+def test_a_name_with_more_to_it_is_no_item_of_a_list(stack) -> None:
+    shown = stack({"stack.yml": "services:\n  web: {image: a, depends_on: [{web: {restart: true}}]}\n"}).text
+    assert "= help: in a list, write `- web`; in a mapping, write `web: ...` without the dash" in shown
+
+
 def test_every_broken_file_is_told_before_anything_else(stack) -> None:
     found = stack({"a.yml": "services: [\n", "b.yml": "a: b: c\n"}, files=["a.yml", "b.yml"])
     assert [error.partition(":")[0] for error in found.errors] == ["a.yml", "b.yml"]

@@ -53,3 +53,10 @@ def test_no_form_shows_a_secret_that_a_message_quotes(style: str) -> None:
     out = render([found], {"f": text}, style=style)
     assert out
     assert "hunter2" not in out
+
+
+def test_a_part_of_a_secret_variable_is_not_quoted(stack) -> None:
+    text = 'services:\n  web:\n    image: a\n    ports: ["${API_TOKEN}:80"]\n    volumes: ["${API_TOKEN}:/a:/b:/c"]\n'
+    outcome = stack({"stack.yml": text, ".env": "API_TOKEN=hunter2\n"})
+    assert "stack.yml:4:13: error[O8-305] `services.web.ports[0]`: invalid hostPort: ***" in outcome.errors
+    assert "hunter2" not in outcome.text

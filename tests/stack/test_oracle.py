@@ -94,7 +94,7 @@ def ours(
         os.close(saved)
     out, err = capfd.readouterr()
     if code:
-        return {"error": err.splitlines()[0]}
+        return {"error": next(line for line in err.splitlines() if line.startswith("error"))}
     return {"document": without_place(json.loads(out), str(REFERENCE))}
 
 

@@ -51,6 +51,39 @@ def test_a_tag_says_what_a_value_is() -> None:
     assert parse("a: .inf")[1] == ["error[O8-104]: .inf is not a number that can be passed on --> f.yml:1:4"]
 
 
+def test_a_tag_that_nothing_knows_is_warned_of() -> None:
+    problems = Problems()
+    text = "a: !overide [1]\nb: !foo x\nc: !!python/name:x y\nd: !reset\ne: !!str 5\nf: ! 5\n"
+    parse_documents(text, "f.yml", problems)
+    assert [(repr(each), each.helps) for each in problems.warnings] == [
+        ("warning[O8-111]: the tag `!overide` has no effect --> f.yml:1:4", ["did you mean `!override`?"]),
+        ("warning[O8-111]: the tag `!foo` has no effect --> f.yml:2:4", []),
+        ("warning[O8-111]: the tag `!!python/name:x` has no effect --> f.yml:3:4", []),
+    ]
+    assert not problems.errors
+
+
+def test_what_cannot_be_merged_is_told_where_that_is_asked_for() -> None:
+    problems = Problems()
+    parse_documents("a: &a foo\nb: {<<: *a}\nc: {<<: [*a]}\n", "f.yml", problems)
+    places = [[(span.line, span.column) for span in error.spans] for error in problems.errors]
+    assert places == [[(2, 9), (1, 4)], [(3, 9), (1, 4)]]
+
+
+def test_a_port_with_a_space_in_it_is_to_be_one_text() -> None:
+    problems = Problems()
+    parse_documents("a: [{80: 8080}]\n", "f.yml", problems)
+    (error,) = problems.errors
+    assert error.helps == ['if it is one text, leave no space in it, and quote it: "80:8080"', 'quote it: "80"']
+    assert error.fix is None
+
+
+def test_a_sign_that_begins_no_plain_value_is_to_be_quoted() -> None:
+    problems = Problems()
+    parse_documents("a: @b\n", "f.yml", problems)
+    assert problems.errors[0].helps == ["quote a value that begins with @"]
+
+
 def test_an_anchor_may_be_defined_again() -> None:
     assert parse("a: &x 1\nb: *x\nc: &x 2\nd: *x\n") == ([{"a": 1, "b": 1, "c": 2, "d": 2}], [])
 

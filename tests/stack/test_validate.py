@@ -87,6 +87,12 @@ def test_a_misspelt_image_is_one_error_not_two(stack) -> None:
     ]
 
 
+def test_a_base_without_a_name_is_one_error_not_two(stack) -> None:
+    assert stack({"stack.yml": "services:\n  web: {extends: {file: a.yml}}\n"}).errors == [
+        "stack.yml:2:19: error[O8-105] `services.web.extends` has no `service`"
+    ]
+
+
 def test_a_container_name_may_be_used_once(stack) -> None:
     text = "services:\n  a: {image: 'rootfs:/', container_name: same}\n  b: {image: 'rootfs:/', container_name: same}\n"
     assert stack(text).errors == ["stack.yml:3:42: error[O8-204] `b` and `a` have the same container_name `same`"]

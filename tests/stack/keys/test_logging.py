@@ -23,7 +23,7 @@ def test_it_has_no_effect(key) -> None:
 
 def test_a_driver_alone_is_a_mapping_too(key) -> None:
     assert key.printed("none") == """\
-error[O8-104]: `services.web.logging` must be a mapping (a logging), found the text `none`
+error[O8-104]: `services.web.logging` must be a mapping (the logging), found the text `none`
  --> stack.yml:4:14
 4 |     logging: none
   |              ^^^^
