@@ -13,6 +13,7 @@ from orchestr8.errors import Span
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from typing import Any
 
 RESET = "!reset"  # drop this key from the merged stack
@@ -154,6 +155,9 @@ def size(node: Node) -> int:
     return 1 + (len(node.value) >> 8 if isinstance(node, Scalar) and isinstance(node.value, str) else 0)
 
 
+MASK = "***"  # stands for what is not shown
+_CUT = "..."  # ends what is not shown whole
+_LEAST = 3  # letters of a secret; fewer stand everywhere
 _SECRET = re.compile(r"\$\{?[A-Za-z0-9_]*(PASS|SECRET|TOKEN|KEY|CREDENTIAL|PRIVATE)", re.IGNORECASE)
 
 
@@ -169,8 +173,8 @@ def secret_parts(node: Node) -> list[str]:
     """
     if not isinstance(node, Scalar) or not has_secret(node) or not (value := str(node.value)):
         return []
-    parts = {each for each in re.split(r"[:/,=@\s]+", value) if len(each) > 2 and each not in node.template}
-    return [value, *sorted(parts, key=len, reverse=True)]
+    parts = {each for each in re.split(r"[:/,=@\s]+", value) if len(each) >= _LEAST and each not in node.template}
+    return [value, *parts]
 
 
 def origin(node: Node) -> list[str]:
@@ -183,7 +187,22 @@ def origin(node: Node) -> list[str]:
 
 def cut(text: str, most: int = 60) -> str:
     """As much of a text as a message has room for."""
-    return text if len(text) <= most else text[: most - 3] + "..."
+    return text if len(text) <= most else text[: most - len(_CUT)] + _CUT
+
+
+def hide(text: str, secrets: Iterable[str]) -> str:
+    """A message without these: whole, or their beginning where `cut` has taken the end away."""
+    for secret in sorted(secrets, key=len, reverse=True):
+        text = text.replace(secret, MASK)
+        end = text.find(_CUT)
+        while end >= 0:
+            most = min(len(secret), end)
+            begun = next((size for size in range(most, _LEAST - 1, -1) if text.endswith(secret[:size], 0, end)), 0)
+            if begun:
+                text = text[: end - begun] + MASK + text[end:]
+                end += len(MASK) - begun
+            end = text.find(_CUT, end + len(_CUT))
+    return text
 
 
 def describe(node: Node) -> str:

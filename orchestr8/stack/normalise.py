@@ -44,6 +44,8 @@ def resolve_paths(root: Mapping, directory: str, environment: Environment, *, in
             return node
         if not interpolated and node.value.startswith("$"):  # whether it is relative is not known
             return node
+        if node.value.startswith("/"):  # left as written: behind a link, `..` is elsewhere than it looks
+            return node
         if "://" in node.value or node.value.startswith(_REMOTE):  # a URL, or another service's image
             return node
         return Scalar(absolute(node.value, directory, home), node.text, at=node)

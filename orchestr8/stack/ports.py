@@ -6,7 +6,7 @@ In effect is what the engine publishes now: TCP over IPv4. Anything else of the 
 from __future__ import annotations
 
 from orchestr8.stack import patterns
-from orchestr8.stack.nodes import Mapping, Node, Scalar, Sequence
+from orchestr8.stack.nodes import Mapping, Node, Scalar, Sequence, cut
 from orchestr8.stack.scalars import parse_integer
 from orchestr8.stack.shapes import Record, ignored, now
 from orchestr8.stack.types import Choice, Reading, Schema, Text, Type
@@ -34,7 +34,7 @@ def parse_port(text: str) -> list[dict[str, Any]]:
         raise BadPort("no port specified")
     target_first, target_last = _range(target, "containerPort")
     if protocol not in ("tcp", "udp", "sctp"):
-        raise BadPort(f"invalid proto: {protocol}")
+        raise BadPort(f"invalid proto: {cut(protocol)}")
     host_ip = host[1:-1] if host.startswith("[") and host.endswith("]") else host
     if host_ip:
         check_ip(host_ip)
@@ -69,10 +69,10 @@ def _range(text: str, what: str) -> tuple[int, int]:
         first = parse_integer(first_text)
         last = parse_integer(last_text) if dash else first
     except ValueError:
-        raise BadPort(f"invalid {what}: {text}") from None
+        raise BadPort(f"invalid {what}: {cut(text)}") from None
     least = 1 if what == "containerPort" else 0  # 0 on the host: any free one
     if not least <= first <= last <= LAST_PORT or not (first_text + last_text).isdigit():  # no sign in front
-        raise BadPort(f"invalid {what}: {text}")
+        raise BadPort(f"invalid {what}: {cut(text)}")
     return first, last
 
 
@@ -94,7 +94,7 @@ def check_ip(text: str) -> None:
     try:
         ipaddress.ip_address(text.partition("%")[0] if ":" in text else text)
     except ValueError:
-        raise BadPort(f"invalid ip address: {text}") from None
+        raise BadPort(f"invalid ip address: {cut(text)}") from None
 
 
 class _Target(Type):

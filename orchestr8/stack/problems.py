@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from orchestr8.errors import Diagnostic, Fix, InvalidStack, Span
-from orchestr8.stack.nodes import Node, origin, secret_parts
+from orchestr8.stack.nodes import Node, hide, origin, secret_parts
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Final
 
 MAX_TOLD: Final = 1000  # errors, and warnings likewise: more help nobody, and telling them takes time
-MASK: Final = "***"
 
 
 class Problems:
@@ -93,9 +92,8 @@ def _diagnostic(
     if isinstance(at, Node):
         spans = [at.span(label)]
         notes = [*notes, *origin(at)]
-        for part in secret_parts(at):
-            message = message.replace(part, MASK)
-            helps = [text.replace(part, MASK) for text in helps]
+        if secrets := secret_parts(at):
+            message, helps = hide(message, secrets), [hide(text, secrets) for text in helps]
     else:
         spans = [at] if isinstance(at, Span) else list(at)
     if spans:

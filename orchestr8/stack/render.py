@@ -18,6 +18,7 @@ import os
 from orchestr8.errors import Diagnostic, Span
 from orchestr8.stack.lines import printable, split_lines, width
 from orchestr8.stack.masking import mask_line, secrets_in
+from orchestr8.stack.nodes import hide
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -69,14 +70,10 @@ def _discreet(diagnostic: Diagnostic, files: Mapping[str, list[str]]) -> Diagnos
     if not secrets:
         return diagnostic
 
-    def hidden(text: str) -> str:
-        for secret in sorted(secrets, key=len, reverse=True):
-            text = text.replace(secret, "***")
-        return text
-
     return Diagnostic(
-        diagnostic.code, hidden(diagnostic.message), diagnostic.spans, severity=diagnostic.severity,
-        notes=map(hidden, diagnostic.notes), helps=map(hidden, diagnostic.helps), fix=diagnostic.fix,
+        diagnostic.code, hide(diagnostic.message, secrets), diagnostic.spans, severity=diagnostic.severity,
+        notes=[hide(text, secrets) for text in diagnostic.notes], helps=[hide(text, secrets) for text in diagnostic.helps],
+        fix=diagnostic.fix,
     )  # fmt: skip
 
 

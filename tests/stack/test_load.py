@@ -225,6 +225,12 @@ def test_paths_of_every_file_stand_on_the_first_ones_directory(stack, project_di
     ]  # fmt: skip
 
 
+def test_a_path_that_is_absolute_stays_as_it_is_written(stack) -> None:
+    text = "services: {web: {image: x, volumes: ['/link/../y/:/y']}}"
+    (mount,) = stack({"stack.yml": text}).services["web"]["volumes"]
+    assert mount["source"] == "/link/../y/"
+
+
 def test_the_obsolete_version_only_warns(stack) -> None:
     found = stack("version: '3.8'\nservices: {web: {image: x}}")
     assert found.warnings == ["stack.yml:1:1: warning[O8-109] `version` is obsolete and has no effect"]

@@ -3,6 +3,7 @@ import pytest
 from orchestr8.errors import Diagnostic, Span
 from orchestr8.model.secrecy import is_secret, without_user_part
 from orchestr8.stack.masking import mask_line, secrets_in
+from orchestr8.stack.nodes import hide
 from orchestr8.stack.render import render
 
 
@@ -60,3 +61,21 @@ def test_a_part_of_a_secret_variable_is_not_quoted(stack) -> None:
     outcome = stack({"stack.yml": text, ".env": "API_TOKEN=hunter2\n"})
     assert "stack.yml:4:13: error[O8-305] `services.web.ports[0]`: invalid hostPort: ***" in outcome.errors
     assert "hunter2" not in outcome.text
+
+
+@pytest.mark.parametrize("before", ["", "a", "a" * 20])
+def test_a_secret_that_is_too_long_for_a_message_is_not_shown_in_part(stack, before: str) -> None:
+    long = "hunter2" * 20
+    text = (
+        f"services:\n  DB_PASSWORD: {long}\n  TOKEN: [a]\n  web:\n    image: a\n    ports: ['{before}${{API_TOKEN}}:80']\n"
+        f"    volumes: ['https://u:{long}@h/:x:y:z']\n    cpus: ${{API_TOKEN}}\n"
+    )
+    outcome = stack({"stack.yml": text, ".env": f"API_TOKEN={long}\n"})
+    assert len(outcome.errors) == 5
+    assert "hunt" not in outcome.text
+
+
+def test_what_a_message_cuts_off_is_found_by_its_beginning() -> None:
+    assert (
+        hide("`abcdef...` and xabc... and ab... and abcdefgh", ["abcdefgh"]) == "`***...` and x***... and ab... and ***"
+    )
