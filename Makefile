@@ -4,12 +4,13 @@
 PYTHON := .venv/bin/python
 TESTS ?= tests
 
-.PHONY: help demo demo-down test lint types imports readme clean
+.PHONY: help demo demo-down test e2e e2e-part lint types imports readme clean
 
 help:
 	@echo "make demo       bring up examples/stacks/quickstart and look at it"
 	@echo "make demo-down  remove all that it made"
 	@echo "make test       everything that CI runs: lint, types, imports, tests (TESTS=tests/stack for a part)"
+	@echo "make e2e        the system's tests on Debian's kernel with cgroup v2, in a virtual machine (e2e-part: eight minutes of it)"
 	@echo "make readme     run the commands that README.md shows, and write down anew what they print"
 	@echo "make clean      remove .venv and what tools left in this checkout"
 
@@ -22,6 +23,12 @@ demo-down:
 # The tests come last, so that their summary is the last line.
 test: lint types imports
 	$(PYTHON) -m pytest -n auto --maxprocesses 4 $(TESTS)
+
+e2e: .make/dev .make/vm
+	$(PYTHON) -m e2e.vm
+
+e2e-part: .make/dev .make/vm
+	$(PYTHON) -m e2e.vm --part
 
 lint: .make/dev
 	$(PYTHON) -m ruff check .
@@ -37,7 +44,7 @@ readme: .make/dev
 	$(PYTHON) -m scripts.transcripts README.md
 
 # What is installed, by the date of what asks for it.
-.make/run .make/dev: .make/%: pyproject.toml scripts/setup
+.make/run .make/dev .make/vm: .make/%: pyproject.toml scripts/setup
 	@scripts/setup $*
 	@mkdir -p .make && touch $@
 

@@ -10,8 +10,9 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from e2e.engine import Engine, Result
+from e2e.pace import SLOW
 
-WITHIN_S: Final = 15.0
+WITHIN_S: Final = 15.0 * SLOW
 Check = Callable[["Scenario", Result], str]  # "" when it holds, else what is so instead
 
 

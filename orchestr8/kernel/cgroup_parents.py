@@ -5,7 +5,6 @@ v2 wants controllers turned on from the top, and processes in leaves only. v1 wa
 """
 
 import contextlib
-import errno
 import os
 from collections.abc import Iterable
 from typing import Final
@@ -19,34 +18,34 @@ _VACATE_TRIES: Final = 10  # while they fork
 def delegate(directory: str, controllers: Iterable[str]) -> None:
     """Turn on, for the children of a v2 group, each of the controllers that can be turned on there.
 
-    One by one: a threaded parent refuses some, and whoever sets a limit says then that it is missing. A group with
-    processes of its own, such as that of a container in which this engine runs, has them moved to a leaf.
+    A group with processes of its own, such as that of a container in which this engine runs, has them moved to a leaf
+    first: cpu and pids could be turned on beside them, but that makes it threaded, and its children take no process
+    then (cgroups(7), "threaded mode"). Only the root may have both. One by one, since a threaded parent refuses
+    some; whoever sets a limit says then that it is missing.
     """
     control = f"{directory}/cgroup.subtree_control"
-    for controller in sorted(set(controllers) - set(files.read(control).split())):
-        try:
+    missing = sorted(set(controllers) - set(files.read(control).split()))
+    if missing and files.read_if_there(f"{directory}/cgroup.type"):
+        _vacate(directory)
+    for controller in missing:
+        with contextlib.suppress(OSError):
             files.write(control, f"+{controller}")
-        except OSError as error:
-            if error.errno == errno.EBUSY and _vacate(directory):
-                with contextlib.suppress(OSError):
-                    files.write(control, f"+{controller}")
 
 
-def _vacate(directory: str) -> bool:
-    """Move the processes of a v2 group into a leaf of it; False when there are none, or they do not go."""
+def _vacate(directory: str) -> None:
+    """Move the processes of a v2 group into a leaf of it, as far as there are any, and they go."""
     if not files.pids_in(directory):
-        return False
+        return
     leaf = f"{directory}/{OUTER}"
     files.ensure(leaf)
     for _ in range(_VACATE_TRIES):
         pids = [pid for pid in files.pids_in(directory) if pid]
         if not pids:
-            return True
+            return
         for pid in pids:
             # ESRCH: it has ended. EINVAL, EBUSY: it is the kernel's.
             with contextlib.suppress(OSError):
                 files.write(f"{leaf}/cgroup.procs", str(pid))
-    return not files.pids_in(directory)
 
 
 def readmit(directory: str) -> None:

@@ -23,6 +23,7 @@ from typing import Any
 import anyio
 import pytest
 
+from e2e.pace import SLOW
 from orchestr8.backends.native.limits import disk_numbers
 from orchestr8.backends.native.making import find_user
 from orchestr8.kernel import capabilities, seccomp, sockets
@@ -36,7 +37,7 @@ from orchestr8.runtime.sealed import start_forkserver
 from orchestr8.storage.overlay import OverlayMount
 
 BUSYBOX = "/bin/busybox"
-DEADLINE_S = 8.0
+DEADLINE_S = 8.0 * SLOW
 needs_busybox = pytest.mark.skipif(
     not os.path.exists(BUSYBOX) or subprocess.run([BUSYBOX, "true"], check=False).returncode != 0,
     reason=f"needs Debian's busybox-static at {BUSYBOX}",
