@@ -17,10 +17,11 @@ from types import TracebackType
 from typing import Any, Final, NamedTuple
 
 import orchestr8
+from e2e.pace import SLOW
 from e2e.residue import cgroups, mounts, processes, residue
 from orchestr8.wire.paths import instance_hash, run_dir
 
-COMMAND_S: Final = 50.0  # how long one command may take; a test has 60 s
+COMMAND_S: Final = 50.0 * SLOW  # how long one command may take; a test has 60 s
 
 
 class Result(NamedTuple):

@@ -33,7 +33,6 @@ PART: Final = (
     *("tests/system/test_cgroup.py", "tests/system/test_limits.py"),
     "tests/system/test_runtime_exec.py::test_it_joins_pid_1_once_the_container_has_groups_of_its_own",
     "tests/system/test_runtime_exec.py::test_a_container_without_room_for_another_process_says_so",
-    "tests/examples/test_examples_run.py::test_the_quickstart_serves_its_page_and_its_worker_is_started_again",
 )
 WHOLE: Final = (
     *("tests/kernel", "tests/system/test_cgroup.py", "tests/system/test_limits.py", "tests/system/test_keys.py"),
