@@ -277,6 +277,7 @@ def nested(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Busy:
     kernel.mount_v2("cgroup", "cpu", "memory", "pids")
     kernel.top = tmp_path / "cgroup"
     (kernel.top / "cgroup.procs").write_text("1\n17\n")
+    (kernel.top / "cgroup.type").write_text("domain\n")  # not there in the machine's own root
     return kernel
 
 
