@@ -146,7 +146,7 @@ class Launch:
 
     def _receive(self, _events: int) -> None:
         try:
-            packet, fds = sockets.receive_packet(self._sync)
+            packet, fds = self._next_packet()
             if packet:
                 self._hear(json.loads(packet), fds)
                 return
@@ -157,6 +157,13 @@ class Launch:
         if not self._ready:  # killed: by the OOM killer, or by hand
             self._error = self._error or ("PID 1 died while it set the container up", 128)
         self._on_end(self._error)
+
+    def _next_packet(self) -> tuple[bytes, list[int]]:
+        """A PID 1 that ended before it took its network shows as a reset, once (unix(7)); what it said is behind that."""
+        try:
+            return sockets.receive_packet(self._sync)
+        except ConnectionResetError:
+            return sockets.receive_packet(self._sync)
 
     def _hear(self, said: dict[str, Any], fds: list[int]) -> None:
         if "terminal" in said:
