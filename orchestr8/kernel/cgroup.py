@@ -11,7 +11,7 @@ controllers we need are turned on in the root where they are off. The groups:
 
 On v1 and hybrid machines limits are set on v1; with cgroup2 beside it a leaf without controllers serves for tracking,
 freezing, killing and the count of processor time. Controllers that few containers need are joined by those only, since
-each v1 hierarchy costs a start a tenth of a millisecond.
+each v1 hierarchy costs a start a tenth of a millisecond; shims join none but those that containers always have.
 
 Beside this: what is written where (`cgroup_limits`, `device_rules`), writing it (`cgroup_apply`), the groups above
 (`cgroup_parents`), counts (`cgroup_counters`), entering (`cgroup_enter`). Calls block for a few hundred microseconds
@@ -41,6 +41,9 @@ _KILL_TRIES: Final = 10
 _REAL_TIME_PERIOD_US: Final = 1_000_000  # the kernel's
 _ALWAYS: Final = {"memory", "cpu", "pids"}  # and devices, which v2 has no controller for
 _ON_DEMAND: Final = {"cpuset", "blkio", "io"}  # io: blkio's name on v2
+# On v1 a JVM that does not find each of these beside cpu and memory believes to have the whole machine, and takes a quarter
+# of its memory for a heap (JDK, src/hotspot/os/linux/cgroupSubsystem_linux.cpp).
+_LOOKED_FOR: Final = {"cpuacct", "cpuset"}
 
 
 class Layout(enum.StrEnum):
@@ -87,7 +90,8 @@ class CgroupTree:
         self._v2 = _ALWAYS & on_v2
         wanted = _ALWAYS | {"devices"} | (set() if unified else {"freezer", "cpuacct"})
         self._v1 = {name: hierarchies[name] for name in sorted(wanted & hierarchies.keys())}
-        self._v1_on_demand = {name: hierarchies[name] for name in sorted(_ON_DEMAND & hierarchies.keys())}
+        further = _ON_DEMAND | (_LOOKED_FOR - self._v1.keys())
+        self._v1_on_demand = {name: hierarchies[name] for name in sorted(further & hierarchies.keys())}
         self._v2_on_demand = _ON_DEMAND & on_v2
         # Where systemd runs, it tracks services and sessions by a named hierarchy: shims must leave those too.
         self._named = tuple(path for name, path in sorted(hierarchies.items()) if name.startswith("name="))
@@ -262,9 +266,9 @@ class CgroupTree:
         mounts = [self._unified] if self._unified else []
         return list(dict.fromkeys([*mounts, *self._v1_mounts(), *self._v1_on_demand.values()]))
 
-    def _mounts_for(self, resources: Mapping[str, Any]) -> list[str]:
-        """Of those in which one with these limits has one."""
-        wanted = uses(resources, v2=False)
+    def _mounts_for(self, resources: Mapping[str, Any] | None) -> list[str]:
+        """Of those in which a container with these limits has one; None: the shims."""
+        wanted = set() if resources is None else uses(resources, v2=False) | _LOOKED_FOR
         on_demand = [mount for name, mount in self._v1_on_demand.items() if name in wanted]
         return list(dict.fromkeys([*([self._unified] if self._unified else []), *self._v1_mounts(), *on_demand]))
 
@@ -290,9 +294,7 @@ class CgroupTree:
         return CgroupPlace(
             group=group,
             leaf=f"{self._unified}/{group}" if self._unified else "",
-            tasks=tuple(
-                f"{mount}/{group}/tasks" for mount in self._mounts_for(resources or {}) if mount != self._unified
-            ),
+            tasks=tuple(f"{mount}/{group}/tasks" for mount in self._mounts_for(resources) if mount != self._unified),
         )
 
     def _delegate(self, over: str, controllers: set[str]) -> None:
@@ -320,7 +322,7 @@ class CgroupTree:
             cgroup_parents.fill_cpuset(directory)
 
     def _make_parents(self, mount: str, over: str) -> None:
-        if over == self.parent and mount not in self._v1_on_demand.values():
+        if over == self.parent and mount in (self._unified, *self._v1_mounts()):
             self.prepare()
         elif mount == self._unified:
             self._delegate(over, self._v2)

@@ -110,7 +110,7 @@ def test_a_hybrid_machine_gets_a_leaf_in_cgroup2_beside_its_limits(hybrid: FakeK
     group = f"orchestr8-ab12/{ID}"
     assert place.leaf == f"{hybrid.root}/unified/{group}"
     assert place.files == (
-        *(f"{hybrid.root}/{mount}/{group}/tasks" for mount in ("cpu", "devices", "memory", "pids")),
+        *(f"{hybrid.root}/{mount}/{group}/tasks" for mount in ("cpu", "devices", "memory", "pids", "cpuacct")),
         f"{hybrid.root}/unified/{group}/cgroup.procs",
     )
     assert [write for write in hybrid.writes if "devices" not in write] == [f"pids/{group}/pids.max 7"]
@@ -286,6 +286,8 @@ def test_killing_a_group_that_is_gone_is_fine(hybrid: FakeKernel) -> None:
 def test_removing_takes_nested_groups_first_and_is_safe_to_repeat(hybrid: FakeKernel) -> None:
     found = tree(hybrid)
     found.prepare()
+    found.create(ID, {})
+    found.remove(ID)
     before = hybrid.directories()
     place = found.create(ID, {})
     hybrid.mkdir(f"{place.leaf}/a")
@@ -365,9 +367,7 @@ def test_a_container_sees_the_hierarchies_that_it_is_in(v1: FakeKernel, tmp_path
         ("cpu,cpuacct", "cgroup", "cpu,cpuacct"),
         *((name, "cgroup", name) for name in ("devices", "freezer", "memory", "pids")),
     ]
-    v1.mount_v1("cpuset")
-    assert ("cpuset", "cgroup", "cpuset") not in tree(v1).views({})
-    assert ("cpuset", "cgroup", "cpuset") in tree(v1).views({"cpu": {"cpus": "0"}})
+    assert ("blkio", "cgroup", "blkio") in tree(v1).views({"blockIO": {"weight": 20}})
     v1.mount_v2("unified")
     assert tree(v1).views({})[-1] == ("unified", "cgroup2", "")
 

@@ -26,27 +26,41 @@ def wide(kernel: FakeKernel) -> FakeKernel:
 # --- controllers that few need -----------------------------------------------------------------------------------------
 
 
-def test_cpuset_and_disks_are_joined_by_those_who_need_them(hybrid: FakeKernel) -> None:
-    hybrid.mount_v1("cpuset")
+def test_disks_are_joined_by_those_who_need_them(hybrid: FakeKernel) -> None:
     hybrid.mount_v1("blkio")
     found = tree(hybrid)
     found.prepare()
     plain = found.create("aaaa", {})
-    assert not [file for file in plain.tasks if "/cpuset/" in file or "/blkio/" in file]
-    assert not (hybrid.root / "cpuset/orchestr8-ab12").exists()
-    place = found.create(
-        ID, {"cpu": {"cpus": "1"}, "blockIO": {"throttleReadBpsDevice": [{"major": 8, "minor": 0, "rate": 9}]}}
-    )
-    assert f"{hybrid.root}/cpuset/{GROUP}/tasks" in place.tasks
-    assert found.planned(ID, {"cpu": {"cpus": "1"}}).tasks[-1] == f"{hybrid.root}/cpuset/{GROUP}/tasks"
-    assert f"cpuset/{GROUP}/cpuset.cpus 1" in hybrid.writes
+    assert not [file for file in plain.tasks if "/blkio/" in file]
+    assert not (hybrid.root / "blkio/orchestr8-ab12").exists()
+    slow = {"blockIO": {"throttleReadBpsDevice": [{"major": 8, "minor": 0, "rate": 9}]}}
+    place = found.create(ID, slow)
+    assert f"{hybrid.root}/blkio/{GROUP}/tasks" in place.tasks
+    assert f"{hybrid.root}/blkio/{GROUP}/tasks" in found.planned(ID, slow).tasks
     assert f"blkio/{GROUP}/blkio.throttle.read_bps_device 8:0 9" in hybrid.writes
     assert place.warnings == ()
     for each in ("aaaa", ID):
         found.remove(each)
     assert found.containers() == set()
     found.remove_parent()
-    assert not (hybrid.root / "cpuset/orchestr8-ab12").exists()
+    assert not (hybrid.root / "blkio/orchestr8-ab12").exists()
+
+
+@pytest.mark.parametrize("machine", ["v1", "hybrid"])
+def test_on_v1_a_container_is_in_all_that_a_jvm_looks_for(machine: str, request: pytest.FixtureRequest) -> None:
+    kernel: FakeKernel = request.getfixturevalue(machine)
+    kernel.mount_v1("cpuset")
+    found = tree(kernel)
+    shims = found.prepare()
+    seen = ",".join(controllers for _, _, controllers in found.views({})).split(",")
+    assert {"cpu", "cpuacct", "cpuset", "memory"} <= set(seen)
+    place = found.create(ID, {"cpu": {"cpus": "1"}})
+    assert f"{kernel.root}/cpuset/{GROUP}/tasks" in place.tasks
+    assert f"cpuset/{GROUP}/cpuset.cpus 1" in kernel.writes
+    assert not [file for file in shims.tasks if "cpuset" in file]
+    found.remove(ID)
+    found.remove_parent()
+    assert not (kernel.root / "cpuset/orchestr8-ab12").exists()
 
 
 def test_a_cpuset_of_v1_is_filled_from_the_top_before_anybody_enters(kernel: FakeKernel) -> None:
