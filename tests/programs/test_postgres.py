@@ -9,7 +9,7 @@ from e2e.programs.checks import confined, kill_main, nothing_left
 from e2e.scenario import Scenario
 from tests.requires import requires
 
-pytestmark = [pytest.mark.system, pytest.mark.timeout(240), requires("root", "overlayfs", "program:nft")]
+pytestmark = [pytest.mark.system, requires("root", "overlayfs", "program:nft")]
 
 Tell = Callable[..., Scenario]
 CLIENT = "run --rm -T client psql -v ON_ERROR_STOP=1 -At"
