@@ -1,10 +1,11 @@
-"""clone3(2): a child in new namespaces and, on cgroup v2, in its cgroup from its first instruction.
+"""clone3(2): a child in new namespaces and, on cgroup v2, in its cgroup from its first instruction. clone(2): a sibling.
 
 Only from a process with a single thread: the child goes on with the parent's Python state, as after fork(2), and the
 C library is not told. `os.fork` stays right for everything that needs no flags.
 """
 
 import ctypes
+import mmap
 import os
 import struct
 from typing import Any, Final
@@ -13,6 +14,9 @@ from orchestr8.kernel.libc import check
 from orchestr8.kernel.namespaces import CloneFlag
 
 _CLONE3: Final = 435
+_CLONE: Final = {"x86_64": 56, "aarch64": 220}[os.uname().machine]
+_CLONE_PARENT: Final = 0x8000
+_CLONE_PARENT_SETTID: Final = 0x100000
 _CLONE_PIDFD: Final = 0x1000
 _CLONE_INTO_CGROUP: Final = 0x200000000
 _SIGCHLD: Final = 17
@@ -43,6 +47,40 @@ def clone(flags: CloneFlag = CloneFlag(0), *, cgroup_fd: int = -1) -> tuple[int,
     _after_fork_parent()
     ctypes.set_errno(number)
     return check(pid, "clone3", flags), _pidfd.value
+
+
+class Successor:
+    """Who goes on in the place of a process: where the kernel writes its number before it runs (CLONE_PARENT_SETTID).
+
+    Made by the common parent before the first of the two is cloned, in memory that both see: so the parent knows of the
+    second whatever becomes of the first.
+    """
+
+    def __init__(self) -> None:
+        self._number = ctypes.c_int.from_buffer(mmap.mmap(-1, ctypes.sizeof(ctypes.c_int)))
+
+    @property
+    def pid(self) -> int:
+        """As the process that was to be succeeded numbers it; 0: nobody has succeeded it."""
+        return self._number.value
+
+    def take_over(self) -> None:
+        """Fork, and end: who returns is the successor, a child of this process's own parent, in the pid namespace that
+        this process has chosen for its children (setns(2)).
+
+        By clone(2): the seccomp filters of containers refuse clone3, whose flags they cannot see.
+        """
+        _before_fork()
+        flags = _CLONE_PARENT | _CLONE_PARENT_SETTID | _SIGCHLD
+        pid = _syscall(_CLONE, ctypes.c_ulong(flags), None, ctypes.byref(self._number), None, None)
+        if pid == 0:
+            _after_fork_child()
+            return
+        number = ctypes.get_errno()
+        _after_fork_parent()
+        ctypes.set_errno(number)
+        check(pid, "clone")
+        os._exit(0)
 
 
 def exit_code(status: int) -> int:

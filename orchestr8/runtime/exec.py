@@ -1,9 +1,9 @@
 """A further program in a running container, forked by the container's shim: `exec`, hooks and health checks.
 
-The shim enters the container's pid namespace for its next child only and comes back; the child joins everything else
-through PID 1's pidfd in one call (setns(2)), takes the container's cgroups and rights, and becomes the program.
-While it can still see the host it is not dumpable and holds no descriptor but its stdio (CVE-2016-9962,
-CVE-2024-21626).
+The shim's child joins the container through PID 1's pidfd in one call (setns(2)), takes its cgroups and rights, and only
+then has a successor born into its pid namespace, who becomes the program. Until then no program of the container can
+see it: one with CAP_SYS_PTRACE could go through it to the host. The successor is not dumpable and holds no descriptor
+but its stdio and a socket of the shim's (CVE-2016-9962, CVE-2024-21626).
 """
 
 import contextlib
@@ -16,14 +16,15 @@ from typing import Any, Final, NoReturn
 
 from orchestr8.errors import InvalidInput, OperationFailed, Orchestr8Error
 from orchestr8.kernel import cgroup_enter, prctl, rlimit, sockets
-from orchestr8.kernel.clone import clone
+from orchestr8.kernel.clone import Successor, clone
 from orchestr8.kernel.namespaces import CloneFlag, setns
 from orchestr8.runtime import program
-from orchestr8.runtime.launch import Stdio, entered_pid_namespace, open_cgroup
+from orchestr8.runtime.launch import Stdio, open_cgroup
 from orchestr8.runtime.messages import Exec, Spawn
 from orchestr8.runtime.poller import READ, Poller
 from orchestr8.runtime.rootfs import open_pty
 from orchestr8.runtime.setup import report, write_oom_score
+from orchestr8.runtime.successors import follow
 from orchestr8.runtime.terminal import set_size
 from orchestr8.runtime.userns import Ids, become_root
 from orchestr8.runtime.users import read_file, resolve_user
@@ -52,6 +53,7 @@ class ExecProcess:
         self._poller = poller
         self._on_end = on_end
         self._error: tuple[str, int] | None = None
+        self._successor = Successor()
         self.stdio = Stdio(terminal=order.tty, stdin=order.stdin, null=null)
         try:
             self._sync, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
@@ -68,7 +70,6 @@ class ExecProcess:
             cgroup_fd = open_cgroup(container.cgroup_leaf)
             if cgroup_fd >= 0:
                 opened.callback(os.close, cgroup_fd)
-            opened.enter_context(entered_pid_namespace(init_pidfd))
             try:
                 pid, pidfd = clone(cgroup_fd=cgroup_fd)
             except OSError as error:
@@ -78,7 +79,7 @@ class ExecProcess:
                 opened.callback(os.close, cgroup_fd)
                 pid, pidfd = clone(cgroup_fd=cgroup_fd)
             if pid == 0:
-                _run(order, container, theirs, init_pidfd, self.stdio.child)
+                _run(order, container, theirs, init_pidfd, self.stdio.child, self._successor)
             return pid, pidfd
 
     def _receive(self, _events: int) -> None:
@@ -91,11 +92,13 @@ class ExecProcess:
                 else:
                     self._error = (said["text"], said["exit_code"])
                 return
-        except (OSError, OperationFailed) as error:  # e.g. no descriptor is left for what came
+        # No descriptor is left for what came, say; or a program that may trace others has spoken in its name.
+        except (OSError, OperationFailed, ValueError, TypeError, KeyError) as error:
             self._error = self._error or (f"lost contact with the new process: {error}", 128)
         # Closed by execve, or by the end of a child that has said why.
         self._poller.forget(self._sync.fileno())
         self._sync.close()
+        self.pid, self.pidfd = follow(self._poller, self._successor, self.pid, self.pidfd)
         self._on_end(self._error)
 
 
@@ -115,6 +118,7 @@ def _run(
     sync: socket.socket,
     init_pidfd: int,
     stdio: list[int],
+    successor: Successor,
 ) -> NoReturn:
     code = 128
     try:
@@ -124,12 +128,11 @@ def _run(
         write_oom_score(config["process"].get("oomScoreAdj", 0))  # whatever the engine has
         seccomp_program = program.read_filter(container.seccomp)
         cgroup_enter.enter(container.cgroup_files)
-        setns(init_pidfd, _JOINED | CloneFlag(container.namespaces & CloneFlag.NEWTIME))
+        setns(init_pidfd, _JOINED | CloneFlag.NEWPID | CloneFlag(container.namespaces & CloneFlag.NEWTIME))
         for number, fd in enumerate(stdio):
             os.dup2(fd, number, inheritable=True)
         program.keep_only(sync.fileno(), init_pidfd if container.id_count else -1)
         os.chdir("/")
-        os.setsid()
         program.new_session_keyring()
         if order.tty:
             _open_terminal(sync, order)
@@ -141,6 +144,10 @@ def _run(
         entered = program.try_working_directory(process["cwd"])
         program.raise_walls(program.pack_walls(process, seccomp_program))
         program.enter_working_directory(process["cwd"], entered=entered)
+        _take_over(successor)
+        os.setsid()
+        if order.tty:
+            program.take_terminal(0)
         program.reset_signals()
         rlimit.settle(limits)
         program.execute(process["args"], process["env"])
@@ -151,6 +158,15 @@ def _run(
         report(sync, error, code)
     finally:
         os._exit(code)
+
+
+def _take_over(successor: Successor) -> None:
+    """Be succeeded: two processes for a moment, which the container's limits must have room for."""
+    try:
+        successor.take_over()
+    except OSError as error:
+        why = "its limit of processes is reached" if error.errno == errno.EAGAIN else str(error)
+        raise program.ProgramError(f"the container has no room for another process: {why}", 126) from error
 
 
 def _enter_user_namespace(container: Spawn, init_pidfd: int, user: dict[str, Any]) -> None:
@@ -172,7 +188,6 @@ def _open_terminal(sync: socket.socket, order: Exec) -> None:
     for number in (0, 1, 2):
         os.dup2(slave, number, inheritable=True)
     os.close(slave)
-    program.take_terminal(0)
 
 
 def exec_process(order: Exec, config: dict[str, Any], passwd: bytes, group: bytes) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 import errno
 import os
+import resource
 import select
 import signal
 import subprocess
@@ -10,7 +11,7 @@ import threading
 
 import pytest
 
-from orchestr8.kernel.clone import clone, exit_code
+from orchestr8.kernel.clone import Successor, clone, exit_code
 from orchestr8.kernel.libc import SyscallError
 from orchestr8.kernel.namespaces import CloneFlag
 
@@ -46,6 +47,42 @@ def test_the_child_may_fork_and_clone_again() -> None:
         finally:
             os._exit(99)
     assert ended(pid, pidfd) == 6
+
+
+def test_a_successor_is_a_child_of_the_same_parent_and_known_to_it() -> None:
+    successor = Successor()
+    reader, writer = os.pipe()
+    pid, pidfd = clone()
+    if pid == 0:
+        try:
+            first = os.getpid()
+            successor.take_over()
+            os.write(writer, b"%d %d %d" % (first, os.getpid(), os.getppid()))
+            os._exit(7)
+        finally:
+            os._exit(99)
+    os.close(writer)
+    assert ended(pid, pidfd) == 0, "the first has ended"
+    following = successor.pid
+    with open(reader, "rb") as said:
+        assert said.read().split() == [b"%d" % pid, b"%d" % following, b"%d" % os.getpid()]
+    assert exit_code(os.waitpid(following, 0)[1]) == 7
+
+
+def test_without_a_successor_there_is_no_number() -> None:
+    successor = Successor()
+    pid, pidfd = clone()
+    if pid == 0:
+        try:
+            os.setresuid(65533, 65533, 65533)
+            resource.setrlimit(resource.RLIMIT_NPROC, (0, 0))
+            with pytest.raises(SyscallError, match="clone: Resource temporarily unavailable"):
+                successor.take_over()
+            os._exit(5)
+        finally:
+            os._exit(99)
+    assert ended(pid, pidfd) == 5
+    assert successor.pid == 0
 
 
 def test_hooks_of_fork_are_run_on_both_sides() -> None:

@@ -196,12 +196,11 @@ async def test_its_exit_code_is_told_to_an_engine_that_came_later(runtime: Runti
 
 async def test_a_container_without_room_for_another_process_says_so(runtime: Runtime) -> None:
     box = await runtime.run("sleep", "1000", resources=ResourceSpec(pids_max=2))
-    if Path(box.order.cgroup_leaf, "pids.max").exists():  # v2: born in the group, the first process is refused already
-        with pytest.raises(OperationFailed, match="the limit of processes is reached"):
-            await box.run("sh", "-c", "true & true", user="")
-    else:
-        code, text = await box.run("sh", "-c", "true & true", user="")
-        assert (code, "can't fork" in text) == (2, True)
+    with pytest.raises(OperationFailed, match="limit of processes is reached"):
+        await box.run("true")
+    box = await runtime.run("sleep", "1000", resources=ResourceSpec(pids_max=4))
+    code, text = await box.run("sh", "-c", "sleep 1000 & sleep 1000 & wait")
+    assert (code, "can't fork" in text) == (2, True)
     assert (await box.status()).state == "running"
 
 
