@@ -18,11 +18,10 @@ from collections.abc import Mapping
 from typing import Final, NamedTuple, NoReturn
 
 from orchestr8.kernel import cgroup_enter, prctl
-from orchestr8.kernel.clone import exit_code
-from orchestr8.kernel.namespaces import CloneFlag, setns, unshare
-from orchestr8.runtime import program, setup
+from orchestr8.kernel.clone import Successor, exit_code
+from orchestr8.kernel.namespaces import CloneFlag, unshare
+from orchestr8.runtime import program, setup, sharing
 from orchestr8.runtime.messages import Spawn
-from orchestr8.runtime.rootfs import open_shared_memory
 
 _FAULTS: Final = frozenset(
     {signal.SIGFPE, signal.SIGILL, signal.SIGSEGV, signal.SIGBUS, signal.SIGABRT, signal.SIGTRAP, signal.SIGSYS}
@@ -40,6 +39,7 @@ class Birth(NamedTuple):
     stdio: list[int]
     title: prctl.ArgumentArea
     joined: Mapping[str, int]
+    successor: Successor
     user_namespace: int = -1  # of the container's own
 
 
@@ -56,16 +56,19 @@ def run(birth: Birth) -> NoReturn:
             os.dup2(fd, number, inheritable=True)
         # Whatever the engine has; `launch` makes PID 1 a less likely victim later.
         setup.write_oom_score(order.oom_score)
-        shared_memory = _join(birth.joined)
-        program.keep_only(sync.fileno(), birth.reaper_fd, shared_memory, birth.user_namespace)
+        shared = sharing.join(birth.joined)
+        program.keep_only(sync.fileno(), birth.reaper_fd, *shared, birth.user_namespace)
         cgroup_enter.enter(order.cgroup_files)
         if not order.host_cgroup:
             unshare(CloneFlag.NEWCGROUP)
-        os.setsid()
         program.new_session_keyring()
+        built = setup.build(order, sync, shared, birth.user_namespace)
+        if "pid" in birth.joined:
+            birth.successor.take_over()
+            prctl.set_parent_death_signal(signal.SIGKILL)
+        os.setsid()
         if not order.namespaces & CloneFlag.NEWPID:
             prctl.set_child_subreaper()  # as in a namespace of its own, what loses its parent is reaped in here
-        built = setup.build(order, sync, shared_memory, birth.user_namespace)
         if order.reaper:
             code = _supervise(order, built, sync, birth.reaper_fd)
         else:  # the program is an init itself, and wants to be PID 1
@@ -77,26 +80,9 @@ def run(birth: Birth) -> NoReturn:
         os._exit(code)
 
 
-def _join(joined: Mapping[str, int]) -> int:
-    """Enter another container's IPC namespace; a detached copy of its shared memory's mount, -1 where none is joined."""
-    if "ipc" not in joined:
-        return -1
-    setns(joined["ipc"], CloneFlag.NEWIPC)
-    own = os.open("/proc/self/ns/mnt", os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        setns(joined["ipc"], CloneFlag.NEWNS)
-        try:
-            return open_shared_memory()
-        finally:
-            setns(own, CloneFlag.NEWNS)
-    finally:
-        os.close(own)
-
-
 def _supervise(order: Spawn, built: setup.Built, sync: socket.socket, reaper_fd: int) -> int:
     """Fork the program's process and become its reaper; the program runs when that is done."""
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-    prctl.set_dumpable(True)  # no descriptor of the host is left but the two sockets, and nothing else runs in here yet
     child = os.fork()
     if child == 0:
         ours.close()
@@ -109,6 +95,7 @@ def _supervise(order: Spawn, built: setup.Built, sync: socket.socket, reaper_fd:
     sync.close()
     _execute_reaper(reaper_fd, child)
     program.keep_only(ours.fileno())
+    prctl.set_dumpable(True)  # as does the execve above: nothing of the host is left, and `> /proc/1/fd/1` must work
     ours.close()  # as the execve above does: the program runs now
     return _reap_until(child)
 

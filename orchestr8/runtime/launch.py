@@ -15,17 +15,19 @@ shim                                   init
 import contextlib
 import json
 import os
+import signal
 import socket
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Final, NamedTuple, NoReturn
 
 from orchestr8.errors import OperationFailed
 from orchestr8.kernel import prctl, sockets
-from orchestr8.kernel.clone import clone
-from orchestr8.kernel.namespaces import CloneFlag, setns
+from orchestr8.kernel.clone import Successor, clone
+from orchestr8.kernel.namespaces import CloneFlag
 from orchestr8.runtime import init, setup
 from orchestr8.runtime.messages import Spawn
 from orchestr8.runtime.poller import READ, Poller
+from orchestr8.runtime.successors import follow
 from orchestr8.runtime.terminal import open_slave, set_size
 
 # In a cgroup that runs out of memory the kernel kills what scores highest; PID 1's death is the whole container's.
@@ -109,6 +111,8 @@ class Launch:
         self._oom_score = min(_OOM_SCORE, order.oom_score)
         self._error: tuple[str, int] | None = None
         self._ready = False
+        self._given_up = False
+        self._successor = Successor()
         self.null = -1  # the container's /dev/null, for what is executed in it later; the owner closes it
         self.stdio = Stdio(terminal=order.terminal, stdin=order.stdin, null=0)
         try:
@@ -122,22 +126,32 @@ class Launch:
         self._poller.watch(self._sync.fileno(), READ, self._receive)
 
     def _clone(self, order: Spawn, ground: Ground, theirs: socket.socket, joined: Mapping[str, int]) -> tuple[int, int]:
-        """Born in a pid namespace of another's, PID 1 is one of its processes: see `init`."""
-        with entered_pid_namespace(joined["pid"]) if "pid" in joined else contextlib.nullcontext():
-            pid, pidfd = clone(CloneFlag(order.namespaces), cgroup_fd=ground.cgroup_fd)
-            if pid == 0:
-                ground.become_init(
-                    init.Birth(
-                        order,
-                        theirs,
-                        ground.reaper_fd,
-                        self.stdio.child,
-                        ground.title,
-                        joined,
-                        ground.user_namespace,
-                    )
+        pid, pidfd = clone(CloneFlag(order.namespaces), cgroup_fd=ground.cgroup_fd)
+        if pid == 0:
+            ground.become_init(
+                init.Birth(
+                    order,
+                    theirs,
+                    ground.reaper_fd,
+                    self.stdio.child,
+                    ground.title,
+                    joined,
+                    self._successor,
+                    ground.user_namespace,
                 )
+            )
         return pid, pidfd
+
+    def _follow(self) -> None:
+        """In a pid namespace of another's PID 1 is one of its processes, and not the one that was cloned: see `init`."""
+        self.pid, self.pidfd = follow(self._poller, self._successor, self.pid, self.pidfd)
+
+    def give_up(self) -> None:
+        """End PID 1, though it may wait for something; that is told as the end of its start."""
+        self._given_up = True
+        self._follow()
+        with contextlib.suppress(ProcessLookupError):
+            signal.pidfd_send_signal(self.pidfd, signal.SIGKILL)
 
     def give_network(self, fd: int) -> None:
         """PID 1 goes on when it has this; it waits for it, having built what needs none."""
@@ -154,6 +168,7 @@ class Launch:
             self._error = self._error or (f"lost contact with PID 1: {error}", 128)
         self._poller.forget(self._sync.fileno())
         self._sync.close()
+        self._follow()
         if not self._ready:  # killed: by the OOM killer, or by hand
             self._error = self._error or ("PID 1 died while it set the container up", 128)
         self._on_end(self._error)
@@ -173,6 +188,10 @@ class Launch:
         elif "ready" in said:
             self._ready = True
             (self.null,) = fds
+            self._follow()
+            if self._given_up:  # it was succeeded just then
+                self.give_up()
+                return
             if self._reaper:
                 # From outside, since PID 1 has no right to it any more; and now, since what it forks would inherit it.
                 setup.write_oom_score(self._oom_score, self.pid)
@@ -187,20 +206,6 @@ class Launch:
         self.stdio.close()
         if self.null >= 0:
             os.close(self.null)
-
-
-@contextlib.contextmanager
-def entered_pid_namespace(fd: int) -> Iterator[None]:
-    """The next children are born in the pid namespace behind `fd`, a pidfd or the namespace (setns(2)); then no more."""
-    own = os.open("/proc/self/ns/pid", os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        setns(fd, CloneFlag.NEWPID)
-        try:
-            yield
-        finally:
-            setns(own, CloneFlag.NEWPID)
-    finally:
-        os.close(own)
 
 
 def open_cgroup(leaf: str) -> int:

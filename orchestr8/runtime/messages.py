@@ -101,7 +101,7 @@ class Start(Message):
     """Run the bundle's program. Answer: Started or Failed.
 
     `joined`: kinds of namespaces ("pid", "ipc") that are another container's for this run. Descriptors: for each, a
-    pidfd of a process in it, or the namespace itself.
+    pidfd of a process in it.
     """
 
     fields: ClassVar = {"request": 0, "joined": ()}

@@ -21,6 +21,7 @@ from orchestr8.kernel.libc import SyscallError
 from orchestr8.kernel.mount import MountAttr, MountFlag
 from orchestr8.kernel.openat2 import Resolve, is_directory, make_in_root, open_in_root
 from orchestr8.model.sysctl import sysctl_path
+from orchestr8.runtime.sharing import NOTHING, Shared
 from orchestr8.runtime.sources import ATTRIBUTES, OPPOSITES, close_sources, open_sources
 from orchestr8.runtime.terminal import open_slave
 from orchestr8.runtime.userns import HOST, Ids, mapped_overlay
@@ -48,11 +49,11 @@ _TIOCSPTLCK: Final = 0x40045431
 class Rootfs:
     """The steps in order: `mount_all`, `open_terminal` when there is one, `protect`, `pivot`."""
 
-    def __init__(self, bundle: str, config: dict[str, Any], shared_memory: int = -1, ids: Ids = HOST) -> None:
-        """`shared_memory`: a detached mount to use where the document says JOINED_SHM."""
+    def __init__(self, bundle: str, config: dict[str, Any], shared: Shared = NOTHING, ids: Ids = HOST) -> None:
+        """`shared`: mounts to use where the document says JOINED_SHM, and for its /proc."""
         self._config = config
         self._ids = ids
-        self._shared_memory = shared_memory
+        self._shared = shared
         self._annotations = config.get("annotations", {})
         self._path = os.path.join(bundle, config["root"]["path"])
         self._root_fd = -1
@@ -112,9 +113,12 @@ class Rootfs:
             self._mount_cgroups(destination, attributes)
             return
         if kind == JOINED_SHM:
-            if self._shared_memory < 0:
+            if self._shared.memory < 0:
                 return  # its owner has none (ipc: none)
-            tree = self._shared_memory
+            tree = self._shared.memory
+        elif kind == "proc" and self._shared.processes >= 0:
+            tree = self._shared.processes
+            mounts.set_attributes(tree, on=attributes)
         elif kind == "bind":
             tree = source
             self._ids.show(tree, entry["source"], recursive="bind" not in entry.get("options", ()))
@@ -372,24 +376,6 @@ class Rootfs:
         for fd in (self._root_fd, self._dev_fd, self._pts_fd):
             if fd >= 0:
                 os.close(fd)
-
-
-def open_shared_memory() -> int:
-    """A detached copy of the mount on /dev/shm of the calling process's mount namespace; -1 when nothing stands there.
-
-    The path is another container's: no link in it is followed.
-    """
-    root = os.open("/", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        here = open_in_root(root, "/dev/shm", os.O_PATH | os.O_DIRECTORY, resolve=Resolve.NO_SYMLINKS)
-    except FileNotFoundError:
-        return -1
-    finally:
-        os.close(root)
-    try:
-        return mounts.open_tree("", dir_fd=here)
-    finally:
-        os.close(here)
 
 
 def open_pty(pts_fd: int) -> tuple[int, int]:

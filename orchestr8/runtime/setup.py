@@ -19,6 +19,7 @@ from orchestr8.kernel.namespaces import CloneFlag, set_domain_name, setns
 from orchestr8.runtime import program
 from orchestr8.runtime.messages import Spawn
 from orchestr8.runtime.rootfs import Rootfs
+from orchestr8.runtime.sharing import NOTHING, Shared
 from orchestr8.runtime.userns import Ids, ids_of
 
 
@@ -27,14 +28,14 @@ class Built(NamedTuple):
     null: int  # the container's /dev/null
 
 
-def build(order: Spawn, sync: socket.socket, shared_memory: int = -1, user_namespace: int = -1) -> Built:
+def build(order: Spawn, sync: socket.socket, shared: Shared = NOTHING, user_namespace: int = -1) -> Built:
     """Everything up to the walls, those included: the caller has the program's rights afterwards, and its stdio."""
     with open(os.path.join(order.bundle, "config.json"), "rb") as document:
         config = json.load(document)
     process = config["process"]
     walls = program.pack_walls(process, program.read_filter(order.seccomp))
     ids = ids_of(config, user_namespace)
-    stdio, null = _build(order, config, sync, shared_memory, ids)
+    stdio, null = _build(order, config, sync, shared, ids)
     for number, fd in enumerate(stdio):
         os.dup2(fd, number, inheritable=True)
     rlimit.make_room(program.limits_of(process))
@@ -76,13 +77,13 @@ def report(sync: socket.socket, error: BaseException, exit_code: int = 128) -> N
 
 
 def _build(
-    order: Spawn, config: dict[str, Any], sync: socket.socket, shared_memory: int, ids: Ids
+    order: Spawn, config: dict[str, Any], sync: socket.socket, shared: Shared, ids: Ids
 ) -> tuple[list[int], int]:
     """The file system, the terminal, the host name, the walls around kernel files.
 
     Returned: descriptors that take the places of 0, 1 and 2, as far as there are any, and the container's /dev/null.
     """
-    rootfs = Rootfs(order.bundle, config, shared_memory, ids)
+    rootfs = Rootfs(order.bundle, config, shared, ids)
     rootfs.mount_all(functools.partial(_join_network, sync))
     null = rootfs.open_null()
     stdio = [] if order.stdin else [null]

@@ -205,8 +205,7 @@ class Shim:
     def _give_up_start(self) -> None:
         """A PID 1 that waits for what nobody will bring any more ends, and that is told as the end of its start."""
         if self._launch is not None and self._init_pidfd < 0:
-            with contextlib.suppress(ProcessLookupError):
-                signal.pidfd_send_signal(self._launch.pidfd, signal.SIGKILL)
+            self._launch.give_up()
 
     def _signal(self, engine: socket.socket, message: Message, _fds: list[int]) -> None:
         running = self._execs.get(message.exec)
