@@ -238,19 +238,20 @@ class Rootfs:
         """Anywhere in the container, though most often in /dev; one that stands there already stays."""
         folder, name = os.path.split("/" + os.path.normpath(device["path"]).lstrip("/"))
         kind = stat.S_IFCHR if device["type"] == "c" else stat.S_IFBLK
-        parent = make_in_root(self._root_fd, folder, directory=True) if folder != "/" else os.dup(self._root_fd)
         try:
-            with contextlib.suppress(FileExistsError):
-                number = os.makedev(device["major"], device["minor"])
-                os.mknod(name, kind | device.get("fileMode", 0o666), number, dir_fd=parent)
-                owner = (self._ids.outside(device.get(key, 0)) for key in ("uid", "gid"))
-                os.chown(name, *owner, dir_fd=parent, follow_symlinks=False)
+            parent = make_in_root(self._root_fd, folder, directory=True) if folder != "/" else os.dup(self._root_fd)
+            try:
+                with contextlib.suppress(FileExistsError):
+                    number = os.makedev(device["major"], device["minor"])
+                    os.mknod(name, kind | device.get("fileMode", 0o666), number, dir_fd=parent)
+                    owner = (self._ids.outside(device.get(key, 0)) for key in ("uid", "gid"))
+                    os.chown(name, *owner, dir_fd=parent, follow_symlinks=False)
+            finally:
+                os.close(parent)
         except OSError as error:
             raise OperationFailed(
                 f"cannot make the device {device['path']}: {error.strerror}", code="O8-616"
             ) from error
-        finally:
-            os.close(parent)
 
     def _make_device(self, name: str, number: int) -> None:
         try:
