@@ -186,6 +186,31 @@ configs: {{c: {{content: here}}}}
     assert not os.path.exists("/etc/planted")
 
 
+def test_a_target_that_is_a_link_of_the_image_stays_in_it(scenario: Tell, tmp_path: Path, fresh_image: str) -> None:
+    """CVE-2025-9566, and `/run/secrets` itself: nothing of the host is read, made or covered."""
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    (outside / "there").write_text("the host's")
+    os.mkdir(f"{fresh_image}/run")
+    for name, target in (("run/secrets", outside), ("folder", outside), ("file", outside / "there")):
+        os.symlink(target, f"{fresh_image}/{name}")
+    story = scenario(f"""
+services:
+  web:
+    image: "rootfs:{fresh_image}"
+    command: sleep infinity
+    stop_grace_period: 0s
+    secrets: [s]
+    configs: [{{source: c, target: /folder/c}}, {{source: c, target: /file}}]
+secrets: {{s: {{file: stack.yml}}}}
+configs: {{c: {{content: here}}}}
+""")
+    story.step("up -d", state("web", "running"))
+    assert in_web(story, "cat", "/folder/c", f"{outside}/there") == "herehere"
+    assert in_web(story, "ls", str(outside)).split() == ["c", "s", "there"]
+    assert [(path.name, path.read_text()) for path in outside.iterdir()] == [("there", "the host's")]
+
+
 def test_an_owner_that_is_no_number_and_an_external_secret_are_refused_with_their_place(scenario: Tell) -> None:
     story = scenario(f"""
 services:
