@@ -5,8 +5,8 @@ read-only mount, the heap holds no secret, and before the program runs it has th
 seccomp filter, is dumpable (`> /proc/1/fd/1` must work) and keeps descriptors 0 to 2 only. By then it has executed
 `runtime.reaper`, a few hundred bytes of code that do what `_reap_until` says; where that cannot be, it does it itself.
 
-Behaviour as PID 1: tini's and catatonit's. Every signal that Python can wait for goes to the program, except SIGCHLD
-and those that mean a fault of this process; the exit code is the program's, or 128 + n.
+Behaviour as PID 1: tini's and catatonit's. Every signal goes to the program, except SIGCHLD, those that mean a fault of
+this process, and, while this is a Python process, the two that the C library keeps from it; the exit code is the program's, or 128 + n.
 """
 
 import contextlib

@@ -1,7 +1,7 @@
 """The lessons of other runtimes, each with the guard that we drew from it and the test that fails without that guard.
 
 `python -m tests.system.guards [WORD…]` takes each guard out in turn (those whose lesson has one of the words), runs its
-tests, which must fail, and puts the file back as it was. It needs root, edits the checkout that it runs in, and takes
+tests, which must fail, and puts the file back as it was. It needs root, edits the checkout whose .venv runs it, and takes
 some minutes, so it is run by hand, after a change of what it names; `test_guards` sees to it that all it names is there.
 
 Where two guards stand behind each other, both are taken out: what counts is that the tests see the hole. Ids from memory

@@ -1,6 +1,7 @@
 """PID 1 of a container: it reaps, forwards, ends with the program, and has no right that the program lacks."""
 
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -12,6 +13,7 @@ import pytest
 from orchestr8.errors import OperationFailed
 from orchestr8.kernel.capabilities import DEFAULT, mask
 from orchestr8.model.limits import ResourceSpec
+from orchestr8.model.specs import IsolationSpec
 from orchestr8.runtime import messages
 from orchestr8.runtime.client import ForkserverClient
 from orchestr8.runtime.init import WAITED
@@ -64,6 +66,39 @@ async def test_a_thousand_orphans_are_reaped(runtime: Runtime) -> None:
     assert len(runtime.tree.pids(box.id)) == 3  # PID 1, the shell, its sleep
 
 
+async def test_orphans_that_die_all_at_once_are_reaped(runtime: Runtime) -> None:
+    """One SIGCHLD stands for many: the kernel keeps no count of those that wait."""
+    script = "i=0; while [ $i -lt 300 ]; do (sleep 4801 &); i=$((i+1)); done; echo made; sleep 1000; true"
+    box = await runtime.run("sh", "-c", script)
+    await box.until_log("made")
+    await eventually(lambda: len(children_of(box.pid)) == 301, "the orphans to be its children")
+    await box.kill(signal.SIGSTOP)  # so that all of them die before it looks
+    for pid in children_of(box.pid)[1:]:
+        os.kill(pid, signal.SIGKILL)
+    await eventually(lambda: not any(map(alive, children_of(box.pid)[1:])), "their death")
+    await box.kill(signal.SIGCONT)
+    await eventually(lambda: len(children_of(box.pid)) == 1, "their funeral")
+
+
+@pytest.mark.parametrize("pid", ["host", "service:web"])
+async def test_orphans_are_reaped_where_it_is_not_the_first_process(runtime: Runtime, pid: str) -> None:
+    owner = await runtime.run("sleep", "1000")
+    script = "i=0; while [ $i -lt 100 ]; do (true &); i=$((i+1)); done; (sleep 4802 &); echo made; sleep 1000; true"
+    box = await runtime.create("sh", "-c", script, isolation=IsolationSpec(pid=pid))
+    pidfd = os.pidfd_open(owner.pid)
+    try:
+        await box.shim.start({} if pid == "host" else {"pid": pidfd})
+    finally:
+        os.close(pidfd)
+    await box.until_log("made")
+    box.pid = (await box.status()).pid
+    await eventually(lambda: len(children_of(box.pid)) == 2, "the program and one orphan that lives to be left")
+    assert len(children_of(owner.pid)) == 1
+    await box.kill(signal.SIGTERM)
+    assert await box.wait() == 143
+    assert runtime.tree.pids(box.id) == []
+
+
 async def test_orphans_that_live_do_not_keep_the_container_and_are_killed_with_it(runtime: Runtime) -> None:
     box = await runtime.run("sh", "-c", "(sleep 1000 &); exit 5")
     assert await box.wait() == 5
@@ -80,6 +115,25 @@ async def test_every_signal_that_python_can_wait_for_reaches_the_program(runtime
         await box.kill(number)
         await box.until_log(f"signal {number}.")
     assert box.log().count("signal") == len(forwarded), "each of them once"
+
+
+@pytest.mark.parametrize("number", [32, 33])
+async def test_the_two_signals_that_a_c_library_hides_reach_the_program_too(runtime: Runtime, number: int) -> None:
+    box = await runtime.run("sleep", "1000")
+    await box.kill(number)
+    assert await box.wait() == 128 + number
+
+
+async def test_the_death_of_orphans_is_not_told_to_the_program(runtime: Runtime) -> None:
+    script = "trap 'echo child' CHLD; trap 'echo change' WINCH; sleep 1000 & echo ready; while :; do wait; done"
+    box = await runtime.run("sh", "-c", script)
+    await box.until_log("ready")
+    await box.sh("(true &); (true &); sleep 0.01")
+    await box.kill(signal.SIGCHLD)
+    await eventually(lambda: len(children_of(box.pid)) == 1, "the orphans' funeral")
+    await box.kill(signal.SIGWINCH)
+    await box.until_log("change")
+    assert box.log() == "ready\nchange\n"
 
 
 async def test_a_signal_to_the_programs_group_comes_once(runtime: Runtime) -> None:
@@ -109,6 +163,70 @@ async def test_pid_1_that_was_stopped_itself_goes_on(runtime: Runtime) -> None:
     await eventually(lambda: status_of(box.pid)["State"].startswith("S"), "it to go on")
     await box.kill(signal.SIGTERM)
     assert await box.wait() == 143
+
+
+# --- terminals and jobs ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("init", [True, False])
+async def test_the_program_leads_its_group_which_has_the_terminal(runtime: Runtime, init: bool) -> None:
+    text = await runtime.output("cut", "-d", " ", "-f", "1,5,6,8", "/proc/self/stat", tty=True, init=init)
+    pid, group, session, foreground = text.split()
+    assert pid == group == session == foreground == ("2" if init else "1")
+
+
+@pytest.mark.parametrize("init", [True, False])
+@pytest.mark.parametrize(("key", "name"), [(b"\x03", "INT"), (b"\x1c", "QUIT"), (b"\x1a", "TSTP")])
+async def test_keys_of_the_terminal_are_signals_to_the_program_once(
+    runtime: Runtime, key: bytes, name: str, init: bool
+) -> None:
+    script = f"trap 'echo got {name}' {name}; trap 'exit 7' WINCH; echo ready; while :; do usleep 10000; done"
+    box = await runtime.create("sh", "-c", script, tty=True, init=init)
+    client = await box.attach(stdin=True)
+    await box.start()
+    await client.until_text(b"ready")
+    client.socket.sendall(key)
+    await client.until_text(b"got " + name.encode())
+    await box.kill(signal.SIGWINCH)
+    assert await box.wait() == 7
+    assert (await client.until_end()).count(b"got") == 1
+
+
+@pytest.mark.parametrize(
+    ("job", "why"),
+    [("head -n 1", "TTIN"), ("sh -c 'stty tostop; echo x'", "TTOU"), ("stty -echo", "TTOU")],
+    ids=["read", "write", "set"],
+)
+async def test_a_job_in_the_background_stops_at_the_terminal_and_goes_on_in_the_foreground(
+    runtime: Runtime, job: str, why: str
+) -> None:
+    """Neither the program nor its jobs ignore what a shell's job control rests on."""
+    box = await runtime.create("sh", tty=True, stdin_open=True)
+    client = await box.attach(stdin=True)
+    await box.start()
+    client.socket.sendall(f"stty tostop; {job} & echo job $!.\n".encode())
+    await client.until(lambda each: re.search(rb"job (\d+)\.\r", each.stdout))
+    found = re.search(rb"job (\d+)\.\r", client.stdout)
+    assert found is not None
+    inside = found[1].decode()
+
+    def state() -> str:
+        pids = runtime.tree.pids(box.id)
+        (pid,) = [each for each in pids if status_of(each)["NSpid"].split()[-1] == inside]
+        return status_of(pid)["State"]
+
+    await eventually(lambda: state().startswith("T"), f"SIG{why}")
+    client.socket.sendall(b"fg\n")
+    if why == "TTIN":
+        await eventually(lambda: state().startswith("S"), "it to read")
+        client.socket.sendall(b"word\n")
+        await client.until_text(b"word\r\nword\r\n")
+    client.socket.sendall(b"echo on-$((1+1)); exit 3\n")
+    await client.until_text(b"on-2")
+    assert await box.wait() == 3
+
+
+# --- how it ends -------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("init", [True, False])

@@ -1,4 +1,4 @@
-"""The program that PID 1 turns into when everything is set up: 207 bytes of machine code in a sealed memfd.
+"""The program that PID 1 turns into when everything is set up: 231 bytes of machine code in a sealed memfd.
 
 A forked Python that only waits costs 1.2 MiB of its own in each container (every object it touches is a page that the
 kernel copies); this costs two pages, holds nothing that could be of interest, and is never what the kernel's OOM
@@ -16,10 +16,11 @@ _CODE: Final = {
     "x86_64": (
         62,  # EM_X86_64
         bytes.fromhex(
-            "488b5c24104531e40fb60384c0740e456be40a458d6404d048ffc3ebebb89d000000bf0f000000488d35920000000f05b89d000000"
-            "bf01000000be090000000f054883ec10b880000000488d3d6700000031f631d241ba080000000f0583f811741285c07edf89c64489"
-            "e7b83e0000000f05ebd1b83d000000bfffffffff4889e6ba010000004531d20f054439e0740685c07fe0ebaf8b3c2489f883e77f75"
-            "050fb6fceb0681c780000000b8e70000000f05660f1f44000007fafbbfffffffff6f72636865737472382d696e697400"
+            "488b5c24104531e40fb60384c0740e456be40a458d6404d048ffc3ebebb89d000000bf0f000000488d35aa0000000f05b89d000000"
+            "bf01000000be090000000f05b80e00000031ff488d358100000031d241ba080000000f054883ec10b880000000488d3d6700000031"
+            "f631d241ba080000000f0583f811741285c07edf89c64489e7b83e0000000f05ebd1b83d000000bfffffffff4889e6ba0100000045"
+            "31d20f054439e0740685c07fe0ebaf8b3c2489f883e77f75050fb6fceb0681c780000000b8e70000000f05660f1f44000007fafbbf"
+            "ffffffff6f72636865737472382d696e697400"
         ),
     ),
 }
