@@ -319,7 +319,7 @@ class CgroupTree:
             self._make_parents(mount, os.path.dirname(group))
             files.mkdir(directory)
         if mount == self._mounts_found.hierarchies.get("cpuset"):
-            cgroup_parents.fill_cpuset(directory)
+            cgroup_parents.fill_cpuset(directory, mount)
 
     def _make_parents(self, mount: str, over: str) -> None:
         if over == self.parent and mount in (self._unified, *self._v1_mounts()):
@@ -330,8 +330,7 @@ class CgroupTree:
             directory = mount
             for part in over.split("/"):
                 directory = f"{directory}/{part}"
-                if files.ensure(directory) and mount == self._mounts_found.hierarchies.get("cpuset"):
-                    cgroup_parents.fill_cpuset(directory)
+                files.ensure(directory)
 
     def _set_limits(self, group: str, resources: Mapping[str, Any]) -> Iterator[str]:
         """Write the limits; a sentence for each one that this machine cannot enforce."""

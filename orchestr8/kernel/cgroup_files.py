@@ -12,13 +12,10 @@ mkdir = os.mkdir
 rmdir = os.rmdir
 
 
-def ensure(directory: str) -> bool:
-    """Make a group; False when it is there already."""
-    try:
+def ensure(directory: str) -> None:
+    """Make a group, unless it is there already."""
+    with contextlib.suppress(FileExistsError):
         mkdir(directory)
-    except FileExistsError:
-        return False
-    return True
 
 
 def write(path: str, *texts: str) -> None:

@@ -61,11 +61,17 @@ def readmit(directory: str) -> None:
     files.rmdir(leaf)
 
 
-def fill_cpuset(directory: str) -> None:
-    """v1: a new cpuset has neither processors nor memory, and nothing can enter it; give it its parent's."""
+def fill_cpuset(directory: str, top: str) -> None:
+    """v1: a new cpuset has neither processors nor memory, and nothing can enter it; give it its parent's, up to `top`.
+
+    The parent may have been made by another thread just now, and not been filled yet.
+    """
     for name in ("cpuset.cpus", "cpuset.mems"):
         if not files.read(f"{directory}/{name}").strip():
-            files.write(f"{directory}/{name}", files.read(f"{os.path.dirname(directory)}/{name}").strip())
+            above = os.path.dirname(directory)
+            if above != top:
+                fill_cpuset(above, top)
+            files.write(f"{directory}/{name}", files.read(f"{above}/{name}").strip())
 
 
 def share_real_time(directory: str, runtime_us: int, period_us: int, above: str) -> None:

@@ -78,6 +78,17 @@ def test_a_cpuset_of_v1_is_filled_from_the_top_before_anybody_enters(kernel: Fak
     ]
 
 
+def test_a_cpuset_whose_parent_another_thread_has_just_made_is_filled_all_the_same(kernel: FakeKernel) -> None:
+    kernel.mount_v1("cpuset")
+    for name, text in (("cpuset.cpus", "0-3\n"), ("cpuset.mems", "0\n")):
+        (kernel.root / "cpuset" / name).write_text(text)
+    kernel.keeps = True
+    found = tree(kernel)
+    cgroup_files.mkdir(f"{kernel.root}/cpuset/orchestr8-ab12")
+    found.create(ID, {})
+    assert (kernel.root / f"cpuset/{GROUP}/cpuset.cpus").read_text() == "0-3"
+
+
 def test_on_v2_further_controllers_are_turned_on_when_first_needed(wide: FakeKernel) -> None:
     found = tree(wide)
     found.prepare()
