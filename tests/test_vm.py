@@ -1,6 +1,10 @@
 """The virtual machine's command line, and what is put on its disk; that it boots is seen by `make e2e-part`."""
 
 import itertools
+import os
+import select
+import shlex
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -26,11 +30,52 @@ def test_the_machine_has_cgroup_v2_alone_its_own_disk_and_the_folder_for_answers
     assert pairs["--exec"] == f"sh {tmp_path}/guest.sh"
 
 
-def test_modules_are_linked_only_meanwhile(kernel: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(vm, "MODULES", tmp_path / "modules")
-    with vm.linked_modules(kernel):
-        assert (tmp_path / "modules" / kernel.name).readlink() == kernel / "lib" / "modules" / kernel.name
-    assert not (tmp_path / "modules").exists()
+def test_the_guest_is_told_what_to_run_word_by_word(kernel: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "a folder"
+    folder.mkdir()
+    script = vm.guest_script(kernel, folder, ["tests/system", "-k", "a or $b"])
+    assert subprocess.run(["sh", "-n"], input=script, text=True, check=False).returncode == 0
+    line = next(line for line in script.splitlines() if "-m pytest" in line)
+    words = shlex.split(line)
+    assert words[words.index("tests/system") :][:3] == ["tests/system", "-k", "a or $b"]
+    assert words[words.index("--timeout") + 1] == str(vm.TEST_LIMIT_S * vm.SLOW)
+    assert f">{folder}/out" in words
+    assert f"ln -sfT {kernel}/lib/modules/{kernel.name} " in script
+
+
+def ends(pid: int) -> bool:
+    """Whether a process that was killed, and is no child of ours, is gone or goes."""
+    try:
+        fd = os.pidfd_open(pid)
+    except ProcessLookupError:
+        return True
+    with open(fd, "rb"):
+        return bool(select.select([fd], [], [], 10)[0])
+
+
+def test_a_machine_that_hangs_is_ended_and_what_it_said_is_kept(
+    kernel: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(vm, "CACHE", tmp_path / "cache")
+    said = "echo booting; sleep 1000"
+    monkeypatch.setattr(vm, "command", lambda *_: ["sh", "-c", f"{said} & echo $! >{tmp_path}/pid; wait"])
+    assert vm.run(kernel, tmp_path / "disk.img", tmp_path, [], 1) == 1
+    printed = capsys.readouterr().out
+    assert "e2e: nothing after 1 s, the tests did not\nbooting\n" in printed
+    assert (tmp_path / "cache" / "failed" / "boot.log").read_text() == "booting\n"
+    assert ends(int((tmp_path / "pid").read_text()))
+
+
+@pytest.mark.parametrize("code", [0, 5])
+def test_what_the_tests_print_and_their_exit_code_are_passed_on(
+    code: int, kernel: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(vm, "CACHE", tmp_path / "cache")
+    guest = f"echo two passed >{tmp_path}/out; echo {code} >{tmp_path}/code"
+    monkeypatch.setattr(vm, "command", lambda *_: ["sh", "-c", guest])
+    assert vm.run(kernel, tmp_path / "disk.img", tmp_path, [], 10) == code
+    assert capsys.readouterr().out.startswith("two passed\n")
+    assert (tmp_path / "cache" / "failed" / "out").exists() == (code != 0)
 
 
 def test_the_disk_has_what_belongs_to_the_project(tmp_path: Path) -> None:

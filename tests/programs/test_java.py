@@ -31,7 +31,8 @@ def test_a_service_in_java_lives_within_its_container(program: Tell) -> None:
     assert 50 <= int(re.findall(r"full after (\d+) MiB", filled)[0]) <= heap
     story.step(f"{CLIENT} http://service:8080/health", out("well"), health("service", "healthy"))
 
-    story.step("exec -T service jcmd launcher.Main GC.heap_info", out("eden space"))  # tools find it, and may look inside
+    # Tools find it, and may look inside.
+    story.step("exec -T service jcmd launcher.Main GC.heap_info", out("eden space"))
 
     kill_main(story, "service")
     story.step(f"{CLIENT} http://service:8080/health", out("well"))
