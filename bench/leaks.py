@@ -8,7 +8,7 @@ import os
 import shutil
 import subprocess
 from collections.abc import Callable, Mapping
-from typing import Final
+from typing import Any, Final, Protocol
 
 from bench.engine import OwnEngine
 from bench.figures import render_table
@@ -26,7 +26,17 @@ LEAKS_NOTHING: Final = (
 Counts = Mapping[str, int]
 
 
-def count(engine: OwnEngine) -> dict[str, int]:
+class Counted(Protocol):
+    """An engine whose state can be counted."""
+
+    root: str
+    run_dir: str
+    instance: str
+
+    def status(self) -> dict[str, Any]: ...
+
+
+def count(engine: Counted) -> dict[str, int]:
     """How many of each; what stands below LEAKS_NOTHING must not grow, the rest is told."""
     status = engine.status()
     pid, forkserver = int(status["pid"]), int(status["forkserver_pid"])
@@ -92,7 +102,7 @@ def cycle(
     return done, before, settled(engine)
 
 
-def settled(engine: OwnEngine) -> dict[str, int]:
+def settled(engine: Counted) -> dict[str, int]:
     """Counts once what `down` leaves to be done after it (bridges, deleted files) is done: when two looks agree."""
     last: dict[str, int] = {}
     for _ in range(100):
