@@ -51,12 +51,13 @@ def _make(folder: str) -> None:
 
 
 def _remove(folder: str) -> None:
+    """What is left of it: the engine after one that died over this takes the folder for a dead forkserver's."""
     for name in (STATE_FILE, LOG_FILE, _SOCKET):
         with contextlib.suppress(FileNotFoundError):
             os.unlink(f"{folder}/{name}")
-    for name in _FOLDERS:
-        os.rmdir(f"{folder}/{name}")
-    os.rmdir(folder)
+    for name in (*_FOLDERS, ""):
+        with contextlib.suppress(FileNotFoundError):
+            os.rmdir(f"{folder}/{name}")
 
 
 def _live(folder: str, title: prctl.ArgumentArea) -> None:

@@ -121,11 +121,7 @@ class Shim:
 
     def _let_go(self) -> None:
         """Give everything of the container back, and tell the engines by the end of their connections."""
-        if _identity(self._socket_path) == self._socket_identity:  # not that of a shim that came after
-            os.unlink(self._socket_path)
-        self._poller.forget(self._listener.fileno())
-        self._listener.close()
-        sockets.close_all(self._kept)
+        self._withdraw()
         self._oom.close()
         self._log.close()
         os.close(self._state_fd)
@@ -133,6 +129,17 @@ class Shim:
             session.finish()
         for engine in list(self._engines.values()):
             self._dismiss(engine)
+
+    def _withdraw(self) -> None:
+        """Let nobody take this shim for one that can be used, and let go of the ports, for who comes after."""
+        if self._listener.fileno() < 0:
+            return
+        sockets.close_all(self._kept)
+        self._kept.clear()
+        if _identity(self._socket_path) == self._socket_identity:  # not that of a shim that came after
+            os.unlink(self._socket_path)
+        self._poller.forget(self._listener.fileno())
+        self._listener.close()
 
     # --- engines --------------------------------------------------------------------------------------------------
 
@@ -151,8 +158,7 @@ class Shim:
             del self._engines[engine.fileno()]
             engine.close()
             if not self._engines and self._init_pidfd < 0 and not self._status.runs:
-                self._released = True  # nobody knows of this shim: what it was made for is begun anew
-                self._give_up_start()
+                self._be_released()  # nobody knows of this shim: what it was made for is begun anew
 
     def _receive(self, engine: socket.socket) -> None:
         """One request. Its handler takes out of `fds` what it keeps."""
@@ -199,13 +205,15 @@ class Shim:
         self._answer(engine, self._status, self._kept)
 
     def _release(self, _engine: socket.socket, _message: Message, _fds: list[int]) -> None:
-        self._released = True
-        self._give_up_start()
+        self._be_released()
 
-    def _give_up_start(self) -> None:
+    def _be_released(self) -> None:
         """A PID 1 that waits for what nobody will bring any more ends, and that is told as the end of its start."""
-        if self._launch is not None and self._init_pidfd < 0:
-            self._launch.give_up()
+        self._released = True
+        if self._init_pidfd < 0:
+            self._withdraw()
+            if self._launch is not None:
+                self._launch.give_up()
 
     def _signal(self, engine: socket.socket, message: Message, _fds: list[int]) -> None:
         running = self._execs.get(message.exec)
@@ -312,6 +320,9 @@ class Shim:
         self._save()
         for engine, request in self._start_requests:
             self._answer(engine, self._started(request))
+        asked = {engine for engine, _ in self._start_requests}
+        for engine in [each for each in self._engines.values() if each not in asked]:  # came while this was under way
+            self._answer(engine, self._started(0))
         self._start_requests.clear()
 
     def _fail_start(self, text: str, exit_code: int) -> None:

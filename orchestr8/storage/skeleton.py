@@ -42,6 +42,11 @@ def _made(path: str) -> str:
     return path
 
 
+def half_made(root: str) -> list[str]:
+    """What an engine that died over it has left of its skeleton."""
+    return [entry.path for entry in os.scandir(os.path.realpath(root)) if entry.name.startswith("skeleton.")]
+
+
 def _discard(path: str) -> None:
     for name in _FILES:
         os.unlink(f"{path}/{name}")

@@ -1,7 +1,7 @@
 import os
 from pathlib import Path
 
-from orchestr8.storage.skeleton import with_skeleton
+from orchestr8.storage.skeleton import half_made, with_skeleton
 
 
 def test_the_skeleton_lies_below_the_image(tmp_path: Path) -> None:
@@ -23,3 +23,9 @@ def test_an_image_that_holds_the_engines_state_goes_without(tmp_path: Path) -> N
     assert with_skeleton(["/"], str(tmp_path)) == ("/",)
     assert with_skeleton([str(tmp_path.parent)], str(tmp_path)) == (str(tmp_path.parent),)
     assert os.listdir(tmp_path) == []
+
+
+def test_one_that_was_being_made_is_found(tmp_path: Path) -> None:
+    (tmp_path / "skeleton.0123abcd/etc").mkdir(parents=True)
+    with_skeleton(["/srv/image"], str(tmp_path))
+    assert half_made(str(tmp_path)) == [f"{tmp_path}/skeleton.0123abcd"]

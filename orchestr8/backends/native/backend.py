@@ -42,6 +42,7 @@ from orchestr8.network.manager import NetworkManager
 from orchestr8.runtime.client import ForkserverClient, read_state
 from orchestr8.runtime.messages import Configure
 from orchestr8.runtime.sealed import remove_rehearsals, start_forkserver
+from orchestr8.storage import skeleton
 from orchestr8.storage.contents import ContentStore
 from orchestr8.storage.snapshots import SnapshotStore
 from orchestr8.storage.trash import Trash
@@ -169,6 +170,8 @@ class NativeBackend:
             for name in os.listdir(f"{self._root}/containers"):
                 if name not in live:
                     self._around.snapshots.remove(name)
+        for path in skeleton.half_made(self._root):
+            self._trash.discard(path)
         for name in os.listdir(f"{self._run_dir}/shims"):
             if name not in live:
                 os.unlink(f"{self._run_dir}/shims/{name}")

@@ -528,6 +528,9 @@ class Container:
             self._shim = None
             await self._bury(state, boot_id)
             return
+        if not fds:  # its engine died before it had a network: nothing has run in it, and it waits for nobody else
+            await self._release()
+            return
         try:
             await self._around.networks.adopt(self.record, dns_udp=fds[1], dns_tcp=fds[2])
         except Orchestr8Error as error:  # it is served worse; the other containers still are to be served at all
