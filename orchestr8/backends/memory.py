@@ -12,7 +12,7 @@ import itertools
 import os
 import signal
 import time
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import anyio
@@ -82,6 +82,7 @@ class MemoryBackend:
         self._pids = itertools.count(1000)
         self.applied: list[str] = []
         self.failures: dict[str, Orchestr8Error] = {}
+        self.lacks: dict[str, tuple[str, ...]] = {}  # action → what this machine cannot do as it was asked to
         self.missing_images: set[str] = set()
         self.probes: dict[ContainerName, list[ProbeResult]] = {}
 
@@ -130,7 +131,7 @@ class MemoryBackend:
         used = {each for c in self._containers.values() if c.seen.stack == stack for _, each in c.spec.contents}
         self._contents[stack] = self._contents.get(stack, set()) & {*wanted, *used}
 
-    async def apply(self, action: Action) -> None:
+    async def apply(self, action: Action) -> Sequence[str]:
         await anyio.lowlevel.checkpoint()
         if str(action) in self.failures:
             raise self.failures[str(action)]
@@ -157,6 +158,7 @@ class MemoryBackend:
             case WaitFor():
                 raise TypeError("waiting is the reconciler's")
         self.applied.append(str(action))
+        return self.lacks.get(str(action), ())
 
     def _create_network(self, action: CreateNetwork) -> None:
         spec = action.spec

@@ -4,7 +4,7 @@ Two implementations: `backends.native` (this machine) and `backends.memory` (a v
 contract tests, `tests/backends/contract.py`.
 """
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
@@ -78,8 +78,11 @@ class Backend(Protocol):
         """Forget what is neither `wanted` nor named by a container of `stack`."""
         ...
 
-    async def apply(self, action: Action) -> None:
-        """Do one Action and return when it is done. `WaitFor` never comes here: waiting is the reconciler's."""
+    async def apply(self, action: Action) -> Sequence[str]:
+        """Do one Action and return when it is done. `WaitFor` never comes here: waiting is the reconciler's.
+
+        What is returned is what this machine could not do as it was asked to, a sentence each.
+        """
         ...
 
     async def probe(self, container: ContainerName, argv: tuple[str, ...], timeout_s: float) -> ProbeResult:

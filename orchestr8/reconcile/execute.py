@@ -15,7 +15,7 @@ from orchestr8.errors import Conflict, OperationFailed, Orchestr8Error
 from orchestr8.model.actions import StopContainer, WaitFor
 from orchestr8.model.backend import Backend
 from orchestr8.model.ids import ContainerName
-from orchestr8.plan.plan import Plan, Step, containers_of
+from orchestr8.plan.plan import Plan, Step, containers_of, target_of
 from orchestr8.reconcile.faults import NO_FAULTS, Faults
 from orchestr8.reconcile.report import Reporter, Status, StepReport, WarningReport, begun, ended
 
@@ -121,8 +121,10 @@ class Execution:
     async def _apply(self, step: Step) -> None:
         self._report(StepReport.of(step, begun(step.action)))
         self._faults.hit("before", step.action)
-        await self._backend.apply(step.action)
+        lacks = await self._backend.apply(step.action)
         self._faults.hit("after", step.action)
+        for lack in lacks:
+            self._report(WarningReport(f"{target_of(step.action)}: {lack}"))
         self._report(StepReport.of(step, ended(step.action)))
 
     async def _wait(self, step: Step, action: WaitFor) -> None:

@@ -88,6 +88,7 @@ class Shim:
         self._template = template
         self._stirred = False  # by a request since memory was last given back
         self._listener = self._listen()
+        self._welcoming = True
         self._welcome(control)
 
     # --- set-up ---------------------------------------------------------------------------------------------------
@@ -120,8 +121,15 @@ class Shim:
         self._poller.wait()
 
     def _let_go(self) -> None:
-        """Give everything of the container back, and tell the engines by the end of their connections."""
-        self._withdraw()
+        """Give everything of the container back, and tell the engines by the end of their connections.
+
+        Ports first: an engine that waits to be let in hears of this shim's end when the listener is closed.
+        """
+        sockets.close_all(self._kept)
+        if _identity(self._socket_path) == self._socket_identity:  # not that of a shim that came after
+            os.unlink(self._socket_path)
+        self._refuse()
+        self._listener.close()
         self._oom.close()
         self._log.close()
         os.close(self._state_fd)
@@ -130,16 +138,11 @@ class Shim:
         for engine in list(self._engines.values()):
             self._dismiss(engine)
 
-    def _withdraw(self) -> None:
-        """Let nobody take this shim for one that can be used, and let go of the ports, for who comes after."""
-        if self._listener.fileno() < 0:
-            return
-        sockets.close_all(self._kept)
-        self._kept.clear()
-        if _identity(self._socket_path) == self._socket_identity:  # not that of a shim that came after
-            os.unlink(self._socket_path)
-        self._poller.forget(self._listener.fileno())
-        self._listener.close()
+    def _refuse(self) -> None:
+        """Let nobody in any more."""
+        if self._welcoming:
+            self._welcoming = False
+            self._poller.forget(self._listener.fileno())
 
     # --- engines --------------------------------------------------------------------------------------------------
 
@@ -211,7 +214,7 @@ class Shim:
         """A PID 1 that waits for what nobody will bring any more ends, and that is told as the end of its start."""
         self._released = True
         if self._init_pidfd < 0:
-            self._withdraw()
+            self._refuse()  # who comes now must not take this shim for one that can be used
             if self._launch is not None:
                 self._launch.give_up()
 

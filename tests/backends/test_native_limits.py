@@ -8,8 +8,9 @@ import pytest
 from orchestr8.backends.native.limits import disk_numbers, not_allowed
 from orchestr8.errors import InvalidInput, NotFound
 from orchestr8.kernel import capabilities
-from orchestr8.kernel.capabilities import CapabilitySets
+from orchestr8.kernel.capabilities import DEFAULT, CapabilitySets
 from orchestr8.model.limits import ResourceSpec
+from orchestr8.model.specs import ContainerSpec, IsolationSpec
 
 
 def test_what_is_no_disk_is_told_before_anything_is_made(tmp_path: Path) -> None:
@@ -28,5 +29,16 @@ def test_a_score_below_zero_needs_a_right(monkeypatch: pytest.MonkeyPatch, right
     sets = CapabilitySets(effective=capabilities.mask(rights), permitted=0, inheritable=0)
     monkeypatch.setattr(capabilities, "read", lambda: sets)
     expected = [] if rights else ["oom_score_adj -5 is not in force: the engine lacks CAP_SYS_RESOURCE"]
-    assert list(not_allowed(ResourceSpec(oom_score_adj=-5))) == expected
-    assert list(not_allowed(ResourceSpec(oom_score_adj=5))) == []
+    assert list(not_allowed(wanting(oom_score_adj=-5), DEFAULT)) == expected
+    assert list(not_allowed(wanting(oom_score_adj=5), DEFAULT)) == []
+
+
+def wanting(**limits: int) -> ContainerSpec:
+    return ContainerSpec(image="rootfs:/", resources=ResourceSpec(**limits))
+
+
+def test_a_capability_that_the_engine_lacks_is_told_to_who_asks_for_one() -> None:
+    asking = ContainerSpec(image="rootfs:/", isolation=IsolationSpec(cap_add=("CAP_SYS_TIME",)))
+    assert list(not_allowed(asking, (*DEFAULT, "CAP_SYS_TIME"))) == []
+    assert list(not_allowed(asking, DEFAULT)) == ["this engine itself lacks CAP_SYS_TIME, so the container does too"]
+    assert list(not_allowed(ContainerSpec(image="rootfs:/"), DEFAULT[1:])) == []

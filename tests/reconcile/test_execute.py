@@ -1,4 +1,4 @@
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import anyio
 import pytest
@@ -31,10 +31,11 @@ class Slow(MemoryBackend):
         super().__init__(now=anyio.current_time)
         self.times: dict[str, float] = {}
 
-    async def apply(self, action: Action) -> None:
+    async def apply(self, action: Action) -> Sequence[str]:
         await anyio.sleep(1)
-        await super().apply(action)
+        lacks = await super().apply(action)
         self.times[target_of(action)] = anyio.current_time()
+        return lacks
 
 
 class Waits:
@@ -107,6 +108,14 @@ async def test_an_error_of_another_kind_keeps_its_cause() -> None:
     with pytest.raises(OperationFailed, match=r"^CreateNetwork a: \[Errno 28\] No space left on device$") as caught:
         await execute(plan, backend, waits=Waits(), report=[].append)
     assert isinstance(caught.value.__cause__, OSError)
+
+
+async def test_what_the_machine_cannot_do_is_told_before_the_end() -> None:
+    plan, backend, reports = Plan(), Slow(), list[Report]()
+    backend.lacks["CreateNetwork a"] = ("it has no IPv6",)
+    plan.add(make("a"), "x")
+    await execute(plan, backend, waits=Waits(), report=reports.append)
+    assert told(reports) == ["a Creating", "a: it has no IPv6", "a Created"]
 
 
 async def test_a_wait_is_told_for_each_container() -> None:

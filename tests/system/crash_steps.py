@@ -5,7 +5,9 @@ client that the Action comes by, the first time that it does: whatever has been 
 `python -m tests.system.crash_steps` goes through all lines, which takes some minutes; a test run through some of them.
 """
 
+import contextlib
 import os
+import select
 import shutil
 import signal
 import subprocess
@@ -50,6 +52,9 @@ class Killed:
         threading.settrace(self._trace)  # worker threads outlive what they were made for
         sys.settrace(self._trace)
 
+    def tell(self, what: str) -> None:
+        os.write(self._told, what.encode())
+
     def _trace(self, frame: FrameType, _event: str, _argument: Any) -> Any:
         return self._line if self.armed and frame.f_code.co_filename.startswith(WATCHED) else None
 
@@ -60,7 +65,7 @@ class Killed:
                 if place not in self._lines:
                     self._lines.add(place)
                     if len(self._lines) == self._at:
-                        os.write(self._told, f"{Path(place[0]).relative_to(PACKAGE)}:{place[1]}".encode())
+                        self.tell(f"{Path(place[0]).relative_to(PACKAGE)}:{place[1]}")
                         os.kill(os.getpid(), signal.SIGKILL)
         return self._line
 
@@ -123,8 +128,10 @@ class Steps:
                 os._exit(code)
         os.close(writer)
         with open(reader, encoding="utf-8") as told:
-            place = told.read()
+            forkserver, _, place = told.read().partition("\n")
         _, status = os.waitpid(pid, 0)
+        # Where an engine is started by the forkserver of the one that died, that is done with what it was told before.
+        await_end(int(forkserver))
         code = os.waitstatus_to_exitcode(status)
         assert code in {0, -signal.SIGKILL}, f"{verb}, line {number}: it ended with {code}"
         return place
@@ -132,6 +139,7 @@ class Steps:
     async def _do(self, verb: str, killed: Killed) -> None:
         """`verb` under observation, and all that comes before it."""
         async with self.engine() as bench:
+            killed.tell(f"{bench.backend.forkserver_pid}\n")
             await bench.network()
             await bench.backend.apply(actions.CreateVolume(STACK, VolumeSpec(name=DATA, key="data")))
             for each in ("create", "start", "stop", "remove"):
@@ -169,9 +177,7 @@ class Steps:
             await bench.backend.apply(actions.RemoveVolume(DATA))
         left = [each for each in residue(str(self.root), self.instance, str(self.run_dir)) if "/run" not in each]
         assert left == [], f"{where}: {left}"
-        with anyio.fail_after(WITHIN_S):  # the dead engine's forkserver may be about to end
-            while os.listdir(self.run_dir):
-                await anyio.sleep(0.01)
+        assert os.listdir(self.run_dir) == [], where
 
 
 async def create(bench: Bench) -> None:
@@ -193,6 +199,15 @@ _VERBS: Final[dict[str, Callable[[Bench], Any]]] = {
     "stop": lambda bench: bench.stop(timeout_s=0),
     "remove": lambda bench: bench.remove(volumes=True),
 }
+
+
+def await_end(pid: int) -> None:
+    """Of a process that need not be a child of this one."""
+    with contextlib.suppress(ProcessLookupError):
+        pidfd = os.pidfd_open(pid)
+        ended, _, _ = select.select([pidfd], [], [], WITHIN_S)
+        os.close(pidfd)
+        assert ended, f"process {pid} does not end"
 
 
 @contextmanager

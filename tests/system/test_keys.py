@@ -1,6 +1,7 @@
 """Keys of the stack file that a program sees: what it is, where it stands, who it is, what it is called."""
 
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import pytest
 from e2e.checks import containers, err, log, out, state
 from e2e.engine import Engine, Result
 from e2e.scenario import Scenario, eventually
+from orchestr8.kernel import capabilities
 from tests.requires import requires
 
 pytestmark = [pytest.mark.system, requires("root", "overlayfs", "program:nft")]
@@ -186,3 +188,16 @@ services:
     assert "Exited (137)" in told.out
     assert f"web-1 exited with code 137, {why}" in story.run("up", "web").out
     assert f"exited with code 137, {why}" in story.step("plan web").out
+
+
+def test_what_this_machine_cannot_do_is_one_line(scenario: Tell) -> None:
+    """v2 knows no swappiness of groups, and a score below what the engine has takes a right."""
+    limits = "mem_swappiness: 10, oom_score_adj: -900"
+    story = scenario(f"services: {{web: {{{IDLE}, command: sleep infinity, {limits}}}}}")
+    told = story.step("up -d", state("web", "running")).err.splitlines()
+    lacks = [line.partition(" is not in force: ")[0] for line in told if "is not in force" in line]
+    may = capabilities.read().effective & capabilities.mask(["CAP_SYS_RESOURCE"])
+    expected = [] if may else ["oom_score_adj -900"]
+    if not os.path.exists("/sys/fs/cgroup/memory"):
+        expected.insert(0, "mem_swappiness 10")
+    assert lacks == [f"warning: shop-web-1: {each}" for each in expected]

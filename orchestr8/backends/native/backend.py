@@ -12,7 +12,7 @@ import re
 import shutil
 import socket
 import subprocess
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Final
 
 import anyio
@@ -312,17 +312,17 @@ class NativeBackend:
         used = {digest for record in records for _, digest in record.spec.contents}
         await anyio.to_thread.run_sync(self._contents.drop, stack, {*wanted, *used})
 
-    async def apply(self, action: Action) -> None:
+    async def apply(self, action: Action) -> Sequence[str]:
         self._acting += 1
         try:
-            await self._do(action)
+            return await self._do(action)
         finally:
             self._acting -= 1
             if self._trash_waits and not self._acting and self._tasks is not None:
                 self._trash_waits = False
                 self._tasks.start_soon(anyio.to_thread.run_sync, self._empty_trash, name="empty the trash")
 
-    async def _do(self, action: Action) -> None:
+    async def _do(self, action: Action) -> Sequence[str]:
         match action:
             case actions.CreateNetwork():
                 await self._networks.create(action.stack, action.spec)
@@ -335,7 +335,7 @@ class NativeBackend:
             case actions.CreateContainer():
                 await self._create_container(action)
             case actions.StartContainer():
-                await self._container(action.name).start(by_policy=action.by_policy)
+                return await self._container(action.name).start(by_policy=action.by_policy)
             case actions.StopContainer():
                 await self._container(action.name).stop(action.timeout_s, by_user=action.by_user)
             case actions.KillContainer():
@@ -344,6 +344,7 @@ class NativeBackend:
                 await self._remove_container(action)
             case actions.WaitFor():
                 raise OperationFailed("waiting is the reconciler's", code="O8-904")
+        return ()
 
     async def _remove_network(self, name: NetworkName) -> None:
         """Running containers keep it; stopped ones are given another address when they start again."""

@@ -1,36 +1,29 @@
-"""One container of this machine: its bundle, its shim, its run state, and the order in which they come and go.
+"""One container of this machine: its bundle, its run state, and the order in which they come and go.
 
-What is made for a container, in order: record, layer, volumes, bundle; then for a run: cgroup, network namespace,
-ports, shim, program. Undo goes the other way. The record is stored first, so that whatever a crash leaves behind has
-an owner. `backend` decides nothing about when a container runs; neither does this module.
+What is made for a container, in order: record, layer, volumes, bundle; then what a run needs (`sandbox`). Undo goes the
+other way. The record is stored first, so that whatever a crash leaves behind has an owner. `backend` decides nothing
+about when a container runs; neither does this module.
 """
 
 import base64
-import contextlib
 import dataclasses
-import functools
 import logging
 import os
 import signal
 import time
 from collections.abc import AsyncIterator, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import asynccontextmanager
 from typing import Any, Final
 
 import anyio
 
-from orchestr8.backends.native import joining
-from orchestr8.backends.native.launching import together
-from orchestr8.backends.native.limits import not_allowed
 from orchestr8.backends.native.making import (
     Surroundings,
     command_line,
-    grant_files,
     make_bundle,
-    write_hosts,
 )
+from orchestr8.backends.native.sandbox import KILL_GRACE_S, Sandbox
 from orchestr8.errors import Conflict, NotFound, OperationFailed, Orchestr8Error, Unavailable
-from orchestr8.kernel import sockets
 from orchestr8.model.actions import CreateContainer
 from orchestr8.model.backend import ExecSpec
 from orchestr8.model.events import Event, EventKind
@@ -40,12 +33,10 @@ from orchestr8.model.observed import ContainerState, ObservedContainer, lack_of_
 from orchestr8.model.records import ContainerRecord, VolumeRecord
 from orchestr8.model.specs import MountKind, RestartMode
 from orchestr8.runtime import bundle, messages
-from orchestr8.runtime.client import ShimClient, control_pair
+from orchestr8.runtime.client import ShimClient
 from orchestr8.runtime.signals import signal_number
 
 _log: Final = logging.getLogger(__name__)
-_ANSWER_S: Final = 10.0  # in which a shim says how its container is
-_KILL_GRACE_S: Final = 10.0  # Docker's: how long a SIGKILL may take before that is an error
 
 
 @dataclasses.dataclass(slots=True)
@@ -76,10 +67,7 @@ class Container:
         self.command = command
         self.run = RunState()
         self._lock = anyio.Lock()
-        self._shim: ShimClient | None = None
-        self._equipped = False  # the shim has its network
-        self._holds = False  # a cgroup, names, perhaps ports: what a run has and `_release` takes away
-        self._shim_gone = anyio.Event()
+        self._sandbox = Sandbox(around, self)
         self._exited = anyio.Event()
         self._fresh: dict[str, Any] | None = None
         self._oom_told = False  # of this run
@@ -175,7 +163,7 @@ class Container:
         self.command = tuple(self._fresh["process"]["args"])
         self._emit(EventKind.CREATE)
 
-    async def _document(self) -> dict[str, Any]:
+    async def document(self) -> dict[str, Any]:
         """The bundle's. A container has it unless an engine died while it created this one: its record came first."""
         if self._fresh is not None:
             fresh, self._fresh = self._fresh, None  # only the first start is worth the memory
@@ -199,142 +187,25 @@ class Container:
 
     # --- running --------------------------------------------------------------------------------------------------
 
-    async def start(self, *, by_policy: bool) -> None:
-        """Run the program, in the network namespace of the last run when that is still there."""
+    async def start(self, *, by_policy: bool) -> tuple[str, ...]:
+        """Run the program, in the network namespace of the last run when that is still there.
+
+        Returns what this machine cannot do as it was asked to, a sentence each.
+        """
         async with self._alone():
             if self.running:
-                return
+                return ()
             self._start_kind = EventKind.RESTART if by_policy else EventKind.START
             self._start_follows = False
             await self.update(restarts=self.record.restarts + 1 if by_policy else 0, stopped_by_user=False, error="")
             try:
-                await self._start_program()
+                return await self._sandbox.start_program()
             except Orchestr8Error as error:
                 with anyio.CancelScope(shield=True):
-                    await self._release()
+                    await self._sandbox.release()
                     await self.update(error=error.message)
                 error.message = f"cannot start {self.record.name}: {error.message}"
                 raise
-
-    async def _start_program(self) -> None:
-        """A shim that dies over it may have gone with its forkserver: then once more, with what the next one forks."""
-        find = functools.partial(self._around.find, self.record)
-        with joining.opened(bundle.joined(self.record.spec), find) as joined:
-            async with self._layer():
-                try:
-                    await self._run_in(await self._ensure_shim(), joined)
-                except Unavailable:
-                    await self._release()
-                    await self._run_in(await self._ensure_shim(), joined)
-
-    async def _run_in(self, shim: ShimClient, joined: Mapping[str, int]) -> None:
-        """PID 1 builds its file system while the network is made."""
-        if self._equipped:
-            await shim.start(joined)
-            return
-        try:
-            await together(functools.partial(shim.start, joined), functools.partial(self._equip, shim))
-        except BaseException:
-            if not self._equipped:  # a shim that waits for a network is good for nothing else
-                with anyio.CancelScope(shield=True):
-                    await self._release()
-            raise
-
-    @asynccontextmanager
-    async def _layer(self) -> AsyncIterator[None]:
-        """With a layer of limited size where the program's root is mounted from."""
-        if not self.record.spec.storage_bytes:
-            yield
-            return
-        snapshots = self._around.snapshots
-        await anyio.to_thread.run_sync(snapshots.bring, self.record.id)
-        try:
-            yield
-        finally:
-            with anyio.CancelScope(shield=True):
-                await anyio.to_thread.run_sync(snapshots.put_away, self.record.id)
-
-    async def _ensure_shim(self) -> ShimClient:
-        if self._shim is not None and self._shim.open:
-            return self._shim
-        if self._holds:
-            await self._release()
-        async with AsyncExitStack() as undo:
-            try:
-                return await self._make_shim(undo)
-            except BaseException:
-                with anyio.CancelScope(shield=True):
-                    await undo.aclose()
-                raise
-
-    async def _make_shim(self, undo: AsyncExitStack) -> ShimClient:
-        """The process that holds what a run has, and its cgroup; `undo` is emptied when all is well.
-
-        The process comes first: it gets ready while the cgroup is made.
-        """
-        around = self._around
-        await self._complete_addresses()
-        record = self.record
-        document = await self._document()
-        resources = document["linux"]["resources"]
-        if record.spec.files:
-            await anyio.to_thread.run_sync(grant_files, around, record)
-        shim = await self._spawn(document)
-        undo.callback(shim.close)  # one that never ran anything ends with its connection
-        place = await anyio.to_thread.run_sync(around.cgroups.create, record.id, resources)
-        undo.callback(around.cgroups.remove, record.id)
-        for warning in (*place.warnings, *not_allowed(record.spec.resources)):
-            _log.warning("%s: %s", record.name, warning)
-        cgroup_fd = os.open(place.leaf or os.devnull, os.O_PATH | os.O_CLOEXEC)
-        try:
-            shim.place(cgroup_fd)
-        finally:
-            os.close(cgroup_fd)
-        undo.pop_all()
-        return self._use(shim, equipped=False)
-
-    async def _equip(self, shim: ShimClient) -> None:
-        """Network namespace and ports, kept by the shim. What is made and not handed over `_release` takes away."""
-        networks, record = self._around.networks, self.record
-        namespace = await networks.open_namespace(record)
-        kept = [namespace.dns_udp, namespace.dns_tcp]
-        try:
-            published = await networks.publish(record)
-            kept += published.fds
-            await self.update(ports=published.ports)
-            shim.equip(namespace.netns, kept)
-            self._equipped = True
-        finally:
-            sockets.close_all([namespace.netns, *kept])
-
-    async def _spawn(self, document: dict[str, Any]) -> ShimClient:
-        around, record = self._around, self.record
-        order = bundle.spawn_order(
-            document,
-            container_id=record.id,
-            bundle=self.bundle,
-            socket_path=around.shim_socket(record.id),
-            place=around.cgroups.planned(record.id, document["linux"]["resources"]),
-            oom_file=around.cgroups.oom_file(record.id),
-        )
-        ours, theirs = control_pair()
-        with theirs:
-            try:
-                await around.forkserver.spawn(order, theirs.fileno())
-            except BaseException:
-                ours.close()
-                raise
-        return ShimClient(ours, self)
-
-    async def _complete_addresses(self) -> None:
-        """An address for each network that was made anew since the container was created."""
-        missing = self._around.networks.allot(self.record.spec, self.record.addresses)
-        if missing:
-            try:
-                await self.update(addresses={**self.record.addresses, **missing})
-            finally:
-                self._around.networks.settled(missing)
-            await anyio.to_thread.run_sync(write_hosts, self._around, self.record)
 
     async def leave(self, network: NetworkName) -> None:
         """The network goes away, unless the container runs by now."""
@@ -343,15 +214,8 @@ class Container:
                 return
             if self.running:
                 raise Conflict(f"network {network} is in use by {self.record.name}", code="O8-706")
-            await self._release()
+            await self._sandbox.release()
             await self.update(addresses={name: each for name, each in self.record.addresses.items() if name != network})
-
-    def _use(self, shim: ShimClient, *, equipped: bool) -> ShimClient:
-        self._shim = shim
-        self._equipped = equipped
-        self._holds = True
-        self._shim_gone = anyio.Event()
-        return shim
 
     def on_started(self, started: messages.Started) -> None:
         """Told in the order of the shim's packets: a program that ends at once is RUNNING first, and EXITED after."""
@@ -385,8 +249,7 @@ class Container:
 
     def on_lost(self) -> None:
         """The shim is gone: as told, or killed, and then PID 1 died with it."""
-        self._shim = None
-        self._shim_gone.set()
+        self._sandbox.shim_lost()
         if self.running:
             _log.warning("%s: its shim was killed; the container died with it", self.record.name)
             self._record_exit(128 + signal.SIGKILL, oom_killed=False, finished_at=time.time())
@@ -395,39 +258,15 @@ class Container:
     def idle(self) -> bool:
         """Whether something of the last run is kept that no restart by policy will need."""
         restart = self.record.spec.restart.mode
-        if not self._holds or self._start_follows or self.run.state is not ContainerState.EXITED:
+        if not self._sandbox.held or self._start_follows or self.run.state is not ContainerState.EXITED:
             return False
         finished = restart is RestartMode.ON_FAILURE and self.run.exit_code == 0
-        return self._shim is None or restart is RestartMode.NO or self.record.stopped_by_user or finished
+        return self._sandbox.shim is None or restart is RestartMode.NO or self.record.stopped_by_user or finished
 
     async def release_if_idle(self) -> None:
         async with self._lock:
             if self.idle:
-                await self._release()
-
-    async def _release(self) -> None:
-        """End the shim and take its cgroup, namespace and ports away. The container must not run."""
-        around, container_id = self._around, self.record.id
-        if self._shim is not None:
-            with contextlib.suppress(Unavailable):  # it was killed, which is not told yet
-                self._shim.release()
-            with anyio.move_on_after(_KILL_GRACE_S):
-                await self._shim_gone.wait()
-        await around.networks.unpublish(container_id)
-        await around.networks.close_namespace(container_id)
-        await anyio.to_thread.run_sync(self._remove_traces)
-        self._holds = False
-
-    def _remove_traces(self) -> None:
-        """The socket of a shim that was killed, and the cgroup: nothing is left in it, unless that happened just now."""
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(self._around.shim_socket(self.record.id))
-        cgroups, container_id = self._around.cgroups, self.record.id
-        if not cgroups.exists(container_id):
-            return
-        if cgroups.pids(container_id):
-            cgroups.kill(container_id)
-        cgroups.remove(container_id)
+                await self._sandbox.release()
 
     async def stop(self, timeout_s: float | None, *, by_user: bool) -> None:
         """The stop signal, then SIGKILL; returns when the program is gone.
@@ -442,11 +281,11 @@ class Container:
             if self.running:
                 await self._stop_program(self.record.spec.stop_timeout_s if timeout_s is None else timeout_s)
                 self._emit(EventKind.STOP)
-            if self._holds and by_user:
-                await self._release()
+            if self._sandbox.held and by_user:
+                await self._sandbox.release()
 
     async def _stop_program(self, timeout_s: float) -> None:
-        assert self._shim is not None
+        assert self._sandbox.shim is not None
         number = signal_number(self.record.spec.stop_signal)
         self._emit(EventKind.KILL, signal=str(number))
         with anyio.move_on_after(max(timeout_s, 0) if timeout_s >= 0 else float("inf")):
@@ -454,7 +293,7 @@ class Container:
             await self._exited.wait()
             return
         self._emit(EventKind.KILL, signal=str(int(signal.SIGKILL)))
-        with anyio.move_on_after(_KILL_GRACE_S):
+        with anyio.move_on_after(KILL_GRACE_S):
             # PID 1 alone: with it everything of its namespace dies. Not `cgroup.kill`: since Linux 6.14 (kill_seq in
             # kernel/cgroup/cgroup.c) what is cloned into a group that was killed once is born dead.
             await self._signal(signal.SIGKILL)
@@ -463,17 +302,17 @@ class Container:
         raise OperationFailed(f"{self.record.name} does not die of SIGKILL; is it stuck in the kernel?", code="O8-602")
 
     async def _signal(self, number: int) -> None:
-        if self._shim is None:
+        if self._sandbox.shim is None:
             return
         try:
-            await self._shim.signal(number)
+            await self._sandbox.shim.signal(number)
         except OperationFailed:
             if self.running:
                 raise
         except Unavailable as error:
             if isinstance(error.__cause__, BlockingIOError):  # it lives, but is far behind
                 raise
-            await self._shim_gone.wait()  # it was killed, which is told in a moment: the program died with it
+            await self._sandbox.until_shim_gone()  # it was killed, which is told in a moment: the program died with it
 
     async def kill(self, signal_name: str) -> None:
         number = signal_number(signal_name)
@@ -492,7 +331,7 @@ class Container:
                 return  # by who had the lock before us
             if self.running:
                 raise Conflict(f"{self.record.name} is running; stop it first")
-            await self._release()
+            await self._sandbox.release()
             around = self._around
             await anyio.to_thread.run_sync(around.snapshots.remove, self.record.id)
             await anyio.to_thread.run_sync(around.contents.revoke, self.record.id)
@@ -514,29 +353,9 @@ class Container:
     async def adopt(self, state: Mapping[str, Any], boot_id: str) -> None:
         """Take over from a former engine: connect to a shim that lives, or learn from `state` how the last run ended."""
         self.command = await anyio.to_thread.run_sync(command_line, self.bundle)
-        try:
-            shim = ShimClient.connect(self._around.shim_socket(self.record.id), self)
-        except OSError:
+        if not await self._sandbox.adopt():
             await self._bury(state, boot_id)
             return
-        self._use(shim, equipped=True)
-        try:
-            with anyio.fail_after(_ANSWER_S):
-                _, fds = await shim.query()
-        except (Unavailable, TimeoutError):  # it was about to end; or it is stopped, which must not stop the engine
-            shim.close()
-            self._shim = None
-            await self._bury(state, boot_id)
-            return
-        if not fds:  # its engine died before it had a network: nothing has run in it, and it waits for nobody else
-            await self._release()
-            return
-        try:
-            await self._around.networks.adopt(self.record, dns_udp=fds[1], dns_tcp=fds[2])
-        except Orchestr8Error as error:  # it is served worse; the other containers still are to be served at all
-            _log.warning("%s runs on without names and new ports: %s", self.record.name, error)
-        finally:
-            sockets.close_all(fds)
         if self.running:  # and did not end meanwhile
             self._around.networks.announce(self.record)
 
@@ -548,31 +367,30 @@ class Container:
             self.run = RunState(ContainerState.EXITED, 0, 128 + signal.SIGKILL, False, self.run.started_at, time.time())
             why = "the machine was restarted" if state["boot_id"] != boot_id else "its shim was killed"
             _log.warning("%s ended while no engine looked: %s", self.record.name, why)
-        await anyio.to_thread.run_sync(self._remove_traces)
+        await self._sandbox.remove_traces()
 
     def let_go(self) -> None:
         """The engine ends, the container goes on: hear nothing more from its shim."""
-        if self._shim is not None:
-            self._shim.close()
+        self._sandbox.let_go()
 
     # --- talking --------------------------------------------------------------------------------------------------
 
     def _live_shim(self) -> ShimClient:
-        if not self.running or self._shim is None:
+        if not self.running or self._sandbox.shim is None:
             raise Conflict(f"{self.record.name} is not running")
-        return self._shim
+        return self._sandbox.shim
 
     async def attach(self, stream_fd: int, early: bytes, *, stdin: bool) -> None:
         async with self._alone():
-            shim = await self._ensure_shim()
+            shim = await self._sandbox.ensure()
         await shim.attach(stream_fd, base64.b64encode(early).decode(), stdin=stdin)
 
     async def resize(self, rows: int, columns: int) -> None:
         """Before a start too: somebody who attaches gives the size that the program is to begin with."""
-        shim = self._shim
+        shim = self._sandbox.shim
         if shim is None:
             async with self._alone():
-                shim = await self._ensure_shim()
+                shim = await self._sandbox.ensure()
         await shim.resize(rows, columns)
 
     async def exec(self, spec: ExecSpec, stream_fd: int, early: bytes) -> "RunningExec":

@@ -26,7 +26,7 @@ from orchestr8.model.ids import ContainerId
 from orchestr8.model.lending import anonymous_volume
 from orchestr8.model.records import ContainerRecord, Registry
 from orchestr8.model.specs import IsolationSpec, MountKind
-from orchestr8.runtime import bundle, confinement
+from orchestr8.runtime import bundle
 from orchestr8.runtime.client import ForkserverClient, read_state
 from orchestr8.runtime.limits import block_devices, oci_resources
 from orchestr8.runtime.users import User, read_file, resolve_user
@@ -96,11 +96,6 @@ def make_bundle(around: Surroundings, record: ContainerRecord) -> dict[str, Any]
         block_devices=disks,
     )
     held = bundle.capabilities_of(request)
-    missing = set(confinement.capability_names(record.spec.isolation)) - set(held)
-    if missing and record.spec.isolation.cap_add:
-        _log.warning(
-            "%s: this engine itself lacks %s, so the container does too", record.name, ", ".join(sorted(missing))
-        )
     os.makedirs(folder, exist_ok=True)
     seccomp_path = filter_path(around, record.spec.isolation, held, folder)
     document = bundle.build_document(dataclasses.replace(request, seccomp_path=seccomp_path))
