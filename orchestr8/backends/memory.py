@@ -352,6 +352,9 @@ class MemoryBackend:
             await anyio.sleep(timeout_s)
         return ProbeResult(exit_code=code, output=output[:PROBE_OUTPUT_BYTES])
 
+    def find_exec(self, exec_id: str) -> tuple[ContainerName, ExecHandle] | None:  # noqa: ARG002
+        return None  # there was no engine before
+
     async def exec(self, container: ContainerName, spec: ExecSpec, stream_fd: int, early: bytes = b"") -> ExecHandle:
         await anyio.lowlevel.checkpoint()
         self._find_running(container)

@@ -1,4 +1,4 @@
-"""Logs that are followed from one engine to the next: what `logs -f` and an attached `up` share.
+"""From one engine to the next: following logs, which `logs -f` and an attached `up` share, and questions that take long.
 
 The engine ends the stream when nothing of the selection runs any more. An engine that is killed ends it too; the
 forkserver starts another within a second, and what was written meanwhile is stored, so following goes on from the
@@ -11,7 +11,7 @@ import os
 import time
 
 from orchestr8.cli.logview import LogView
-from orchestr8.errors import Unheard
+from orchestr8.errors import Unavailable, Unheard
 from orchestr8.wire.client import Client
 
 TYPE_CHECKING = False  # `typing` costs 4 ms at start
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from orchestr8.cli.context import Context
 
 NEXT_ENGINE_S: Final = 15.0  # the forkserver starts engines that keep dying later and later, up to 10 s apart
+ENGINES: Final = 4  # that may die over a request before the request is to blame
 GONE_S: Final = 0.2  # for so long an engine that begins to listen may have no socket
 
 
@@ -62,6 +63,20 @@ class FollowedLogs:
 
     def _await_engine(self) -> None:
         await_next_engine(self._next.path, NEXT_ENGINE_S)
+
+
+def ask_until_answered(client: Client, path: str, query: dict[str, Any]) -> Any:
+    """The answer to a GET that may take long, of the engine after this one where this one is killed over it."""
+    following = Client(client.path, lambda: await_next_engine(client.path, NEXT_ENGINE_S))
+    asked, engines_left = client, ENGINES
+    while True:
+        try:
+            return asked.request("GET", path, query=query, timeout_s=None)
+        except Unavailable:
+            engines_left -= 1
+            if not engines_left:
+                raise
+            asked = following
 
 
 def await_next_engine(path: str, within_s: float) -> None:

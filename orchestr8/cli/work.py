@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 
-from orchestr8.cli.follow import NEXT_ENGINE_S, await_next_engine
+from orchestr8.cli.follow import ENGINES, NEXT_ENGINE_S, await_next_engine
 from orchestr8.cli.loop import Loop
 from orchestr8.cli.output import YELLOW
 from orchestr8.errors import Diagnostic, Orchestr8Error, Unavailable, Unheard, error_from_json
@@ -13,13 +13,11 @@ from orchestr8.wire.client import Client, Lines
 
 TYPE_CHECKING = False  # `typing` costs 4 ms at start
 if TYPE_CHECKING:
-    from typing import Any, Final, Self
+    from typing import Any, Self
 
     from orchestr8.cli.context import Context
     from orchestr8.cli.progress import Progress
     from orchestr8.wire.client import Response
-
-ENGINES: Final = 4  # that may die over a piece of work before the work is to blame
 
 
 class Work:

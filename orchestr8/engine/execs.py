@@ -1,9 +1,11 @@
 """Further programs in running containers: created, started on a client's connection, and asked about afterwards.
 
-An exec is the engine's note about a program of the container's shim. Notes of ended programs are kept for a while, for
+An exec is the engine's note about a program of the container's shim, which knows of those that an engine before this one
+had started. Notes of ended programs are kept for a while, for
 clients that ask late; nothing wakes up to drop them: that is done when the next one is created.
 """
 
+import dataclasses
 import logging
 import secrets
 import time
@@ -59,6 +61,7 @@ class Execs:
             raise Conflict(f"container {container.name} is not running")
         self._drop_old()
         exec_id = secrets.token_hex(32)
+        spec = dataclasses.replace(spec, id=exec_id)
         self._execs[exec_id] = _Exec(container=container.name, spec=spec, created_at=self._clock())
         return exec_id
 
@@ -116,10 +119,19 @@ class Execs:
         found.ended.set()
 
     def _find(self, exec_id: str) -> _Exec:
-        try:
+        if exec_id in self._execs:
             return self._execs[exec_id]
-        except KeyError:
-            raise NotFound(f"No such exec instance: {exec_id}") from None
+        former = self._backend.find_exec(exec_id)
+        if former is None:
+            raise NotFound(f"No such exec instance: {exec_id}")
+        container, handle = former
+        found = _Exec(
+            container=container, spec=ExecSpec(argv=()), created_at=self._clock(), started=True, handle=handle
+        )
+        found.ready.set()
+        self._execs[exec_id] = found
+        self._tasks.start_soon(self._await_end, found, handle, name=f"exec in {container}")
+        return found
 
     def _drop_old(self) -> None:
         before = self._clock() - KEPT_S

@@ -35,6 +35,7 @@ class ExecSpec:
     rows: int = 0  # of the terminal; 0: unknown
     columns: int = 0
     stdin: bool = True
+    id: str = ""  # by which an engine that comes later finds it (`Backend.find_exec`); "": none will ask
 
 
 class Content(NamedTuple):
@@ -97,6 +98,10 @@ class Backend(Protocol):
         end of input. The connection is closed by the backend when the program's output ends. A program that is not
         executable is an OperationFailed with code O8-626, one that is not found with O8-627; then nothing was sent.
         """
+        ...
+
+    def find_exec(self, exec_id: str) -> tuple[ContainerName, ExecHandle] | None:
+        """A program that an engine before this one has started, though it may have ended since; else None."""
         ...
 
     async def attach(self, container: ContainerName, stream_fd: int, early: bytes = b"", *, stdin: bool) -> None:

@@ -109,6 +109,10 @@ class ShimListener(Protocol):
         """What the shim knows; before the query is answered."""
         ...
 
+    def on_execs(self, pids: Mapping[str, int]) -> None:
+        """Programs that an engine before this one started, by their exec ids; 0: it has ended, and its code is known."""
+        ...
+
     def on_exit(self, exited: messages.Exited) -> None:
         """The run has ended."""
         ...
@@ -157,6 +161,13 @@ class ShimClient:
             case messages.ExecExited():
                 self._exec_codes[message.exec] = message.exit_code
                 self._execs.setdefault(message.exec, anyio.Event()).set()
+            case messages.Execs():
+                for exec_id in message.running:
+                    self._execs.setdefault(exec_id, anyio.Event())
+                for exec_id, code in message.ended.items():
+                    self._exec_codes[exec_id] = code
+                    self._execs.setdefault(exec_id, anyio.Event()).set()
+                self._listener.on_execs({**message.running, **dict.fromkeys(message.ended, 0)})
             case _:
                 if isinstance(message, messages.Started):
                     self._listener.on_started(message)

@@ -208,6 +208,13 @@ class Launch:
             os.close(self.null)
 
 
+def bury(pidfd: int) -> None:
+    """The end of a process that has failed: it is ending by itself, or has to be made to."""
+    with contextlib.suppress(ProcessLookupError):
+        signal.pidfd_send_signal(pidfd, signal.SIGKILL)
+    os.waitid(os.P_PIDFD, pidfd, os.WEXITED)
+
+
 def open_cgroup(leaf: str) -> int:
     """A descriptor of the cgroup v2 directory in which a child is to be born; -1 where there is none."""
     return os.open(leaf, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC) if leaf else -1

@@ -116,12 +116,13 @@ class Signal(Message):
 class Exec(Message):
     """Run a further program. Descriptor: the client's connection. Answer: ExecStarted or Failed, later ExecExited.
 
-    `early`: base64 of input that was read before the connection was handed over.
+    `early`: base64 of input that was read before the connection was handed over. `keep`: how it ended is told to an
+    engine that comes later, too.
     """
 
     fields: ClassVar = {
         "request": 0, "exec": "", "argv": (), "environment": (), "user": "", "working_dir": "", "tty": False,
-        "rows": 0, "columns": 0, "stdin": True, "early": "",
+        "rows": 0, "columns": 0, "stdin": True, "early": "", "keep": True,
     }  # fmt: skip
 
 
@@ -199,11 +200,17 @@ class ExecExited(Message):
     fields: ClassVar = {"exec": "", "exit_code": 0}
 
 
+class Execs(Message):
+    """Before the Status that a Query asks for, where there is something to tell: exec → pid, exec → exit code."""
+
+    fields: ClassVar = {"running": {}, "ended": {}}
+
+
 _KINDS: Final[dict[str, type[Message]]] = {
     kind.__name__: kind
     for kind in (
         *(Configure, Spawn, Shutdown, Place, Equip, Start, Signal, Exec, Attach, Resize, Query, Release),
-        *(Done, Failed, Started, ExecStarted, Status, Exited, OutOfMemory, ExecExited),
+        *(Done, Failed, Started, ExecStarted, Status, Exited, OutOfMemory, ExecExited, Execs),
     )
 }
 

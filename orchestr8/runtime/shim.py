@@ -27,8 +27,8 @@ from orchestr8.errors import OperationFailed
 from orchestr8.kernel import prctl, sockets
 from orchestr8.kernel.namespaces import CloneFlag
 from orchestr8.runtime import messages
-from orchestr8.runtime.exec import ExecProcess
-from orchestr8.runtime.launch import Ground, Launch
+from orchestr8.runtime.execs import Execs
+from orchestr8.runtime.launch import Ground, Launch, bury
 from orchestr8.runtime.leftovers import kill_all
 from orchestr8.runtime.logwriter import LogWriter
 from orchestr8.runtime.messages import Message
@@ -82,8 +82,7 @@ class Shim:
         self._init_pidfd = -1
         self._oom = OomWatch(self._poller, "", self._out_of_memory)
         self._oom_before = 0
-        self._execs: dict[str, _RunningExec] = {}
-        self._unread: list[Session] = []  # of execs that have ended; their clients have not read everything yet
+        self._execs = Execs(self._poller, order, self._answer, self._tell_all)
         self._released = False
         self._template = template
         self._stirred = False  # by a request since memory was last given back
@@ -108,7 +107,7 @@ class Shim:
         while not (self._released and self._launch is None):
             self.step()
         self._let_go()
-        while self._sessions or self._unread:
+        while self._sessions or self._execs.unread:
             self._poller.wait()
 
     def step(self) -> None:
@@ -205,6 +204,9 @@ class Shim:
     def _query(self, engine: socket.socket, message: Message, _fds: list[int]) -> None:
         self._status.request = message.request
         self._status.log_lost_bytes = self._log.lost_bytes
+        execs = self._execs.known()
+        if execs is not None:
+            self._answer(engine, execs)
         self._answer(engine, self._status, self._kept)
 
     def _release(self, _engine: socket.socket, _message: Message, _fds: list[int]) -> None:
@@ -219,7 +221,7 @@ class Shim:
                 self._launch.give_up()
 
     def _signal(self, engine: socket.socket, message: Message, _fds: list[int]) -> None:
-        running = self._execs.get(message.exec)
+        running = self._execs.find(message.exec)
         pidfd = running.pidfd if running else (-1 if message.exec else self._init_pidfd)
         if pidfd < 0:
             self._answer(engine, messages.Failed(request=message.request, text="the process is not running"))
@@ -230,7 +232,7 @@ class Shim:
 
     def _resize(self, engine: socket.socket, message: Message, _fds: list[int]) -> None:
         """Between two runs the size is kept for the next one."""
-        running = self._execs.get(message.exec)
+        running = self._execs.find(message.exec)
         master = running.master if running else (-1 if message.exec else self._master)
         waits = not message.exec and self._order.terminal and self._init_pidfd < 0
         if master < 0 and not waits:
@@ -308,7 +310,7 @@ class Shim:
         launch = self._launch
         assert launch is not None
         if error is not None:
-            _bury(launch.pidfd)
+            bury(launch.pidfd)
             launch.close()
             self._launch = None
             self._fail_start(*error)
@@ -421,22 +423,13 @@ class Shim:
 
     # --- exec -----------------------------------------------------------------------------------------------------
 
-    def let_read(self, session: Session) -> None:
-        """The program of this session has ended: stay until its client has read the rest."""
-        self._unread.append(session)
-        session.on_end = lambda: self._unread.remove(session)
-        if session.open:
-            session.finish()
-        else:
-            self._unread.remove(session)
-
     def _exec(self, engine: socket.socket, message: Message, fds: list[int]) -> None:
         if self._launch is None or self._init_pidfd < 0:
             self._answer(engine, messages.Failed(request=message.request, text="the container is not running"))
             return
         assert isinstance(message, messages.Exec)
         try:
-            self._execs[message.exec] = _RunningExec(self, engine, message, fds[0], self._launch.null)
+            self._execs.start(engine, message, fds[0], self._init_pidfd, self._launch.null)
         except OSError as error:
             text = "the container is not running" if error.errno == errno.ESRCH else str(error)
             self._answer(engine, messages.Failed(request=message.request, text=text))
@@ -454,77 +447,6 @@ class Shim:
         messages.Start: _start,
         messages.Exec: _exec,
     }
-
-
-class _RunningExec:
-    """One `exec` inside a shim: its process, its client, and the news of both."""
-
-    def __init__(self, shim: Shim, engine: socket.socket, order: messages.Exec, client_fd: int, null: int) -> None:
-        self._shim = shim
-        self._engine = engine
-        self._order = order
-        self._client_fd = client_fd
-        self._outputs: list[Output] = []
-        self._input: Input | None = None
-        self._session: Session | None = None
-        self.master = -1
-        self._process = ExecProcess(shim._poller, order, shim._order, shim._init_pidfd, null, self._launched)
-
-    @property
-    def pidfd(self) -> int:
-        return self._process.pidfd
-
-    def _launched(self, error: tuple[str, int] | None) -> None:
-        process, order, poller = self._process, self._order, self._shim._poller
-        if error is not None:
-            _bury(process.pidfd)
-            os.close(process.pidfd)
-            process.stdio.close()
-            os.close(self._client_fd)
-            del self._shim._execs[order.exec]
-            text, code = error
-            self._shim._answer(self._engine, messages.Failed(request=order.request, text=text, exit_code=code))
-            return
-        stdio = process.stdio
-        self.master = stdio.master
-        if stdio.master >= 0:
-            self._input = Input(poller, os.dup(stdio.master))
-            self._outputs = [Output(poller, stdio.master, STDOUT, None)]
-        else:
-            self._input = Input(poller, stdio.stdin) if stdio.stdin >= 0 else None
-            self._outputs = [Output(poller, stdio.stdout, STDOUT, None), Output(poller, stdio.stderr, STDERR, None)]
-        early = binascii.a2b_base64(order.early)
-        wanted = self._input is not None
-        self._session = Session(poller, self._client_fd, raw=order.tty, wants_input=wanted, early=early)
-        if self._input is not None:
-            self._session.take_input(self._input, owned=True)
-        for output in self._outputs:
-            output.add(self._session)
-        poller.watch(process.pidfd, READ, self._ended)
-        self._shim._answer(self._engine, messages.ExecStarted(request=order.request, exec=order.exec, pid=process.pid))
-
-    def _ended(self, _events: int) -> None:
-        pidfd = self._process.pidfd
-        ended = os.waitid(os.P_PIDFD, pidfd, os.WEXITED | os.WNOHANG)
-        if ended is None:
-            return
-        self._shim._poller.forget(pidfd)
-        os.close(pidfd)
-        self._process.stdio.close_slave()
-        for output in self._outputs:
-            output.drain()
-        assert self._session is not None
-        self._shim.let_read(self._session)
-        code = ended.si_status if ended.si_code == os.CLD_EXITED else 128 + ended.si_status
-        del self._shim._execs[self._order.exec]
-        self._shim._tell_all(messages.ExecExited(exec=self._order.exec, exit_code=code))
-
-
-def _bury(pidfd: int) -> None:
-    """The end of a process that has failed: it is ending by itself, or has to be made to."""
-    with contextlib.suppress(ProcessLookupError):
-        signal.pidfd_send_signal(pidfd, signal.SIGKILL)
-    os.waitid(os.P_PIDFD, pidfd, os.WEXITED)
 
 
 def _identity(path: str) -> tuple[int, int]:

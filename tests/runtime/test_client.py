@@ -3,7 +3,7 @@
 import json
 import os
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import anyio
@@ -36,6 +36,9 @@ class Shim:
 
     def on_status(self, status: messages.Status) -> None:
         self.told.append(f"status {status.state}")
+
+    def on_execs(self, pids: Mapping[str, int]) -> None:
+        self.told.append(f"execs {pids}")
 
     def on_exit(self, exited: messages.Exited) -> None:
         self.told.append(f"exited {exited.exit_code}")
@@ -231,6 +234,19 @@ async def test_an_execs_end_is_told_before_and_after_somebody_asks(shim: Shim) -
                 tasks.start_soon(client.exec_ended, exec_id)
                 await anyio.sleep(0)
                 shim.send(messages.ExecExited(exec=exec_id, exit_code=code))
+    assert client._execs == client._exec_codes == {}
+    client.close()
+
+
+async def test_execs_of_a_former_engine_can_be_waited_for(shim: Shim) -> None:
+    client = ShimClient(shim.ours, shim)
+    shim.send(messages.Execs(running={"a": 7}, ended={"b": 4}))
+    shim.send(messages.Status(request=1, state="running"))
+    await client.query()
+    assert shim.told == ["execs {'a': 7, 'b': 0}", "status running"]
+    assert await client.exec_ended("b") == 4
+    shim.send(messages.ExecExited(exec="a", exit_code=5))
+    assert await client.exec_ended("a") == 5
     assert client._execs == client._exec_codes == {}
     client.close()
 

@@ -16,7 +16,7 @@ import subprocess
 import tempfile
 import threading
 import time
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -163,6 +163,7 @@ class Box:
         self.bundle = folder
         self.order = order
         self.exits: list[messages.Exited] = []
+        self.execs: dict[str, int] = {}  # of a connection before, with their pids
         self.out_of_memory = 0  # how often the shim said so
         self.lost = anyio.Event()
         self.shim: ShimClient
@@ -174,6 +175,9 @@ class Box:
 
     def on_status(self, status: messages.Status) -> None:
         """See on_started."""
+
+    def on_execs(self, pids: Mapping[str, int]) -> None:
+        self.execs.update(pids)
 
     def on_exit(self, exited: messages.Exited) -> None:
         self.exits.append(exited)

@@ -122,6 +122,32 @@ def test_a_killed_engine_is_followed_by_another_that_adopts_everything(scenario:
     whole(story.logs("count").splitlines())
 
 
+@pytest.mark.parametrize("when", ["while it runs", "and it ends before there is another"])
+def test_an_exec_outlives_the_engine_that_started_it_and_its_code_is_told(scenario: Tell, when: str) -> None:
+    story = scenario(STACK)
+    story.step("up -d")
+    argv = ["exec", "-T", "count", "sh", "-c", "echo begun; read word; echo $word; exit 42"]
+    with story.engine.start(*argv, cwd=story.directory) as client:
+        assert client.stdin is not None
+        assert client.stdout is not None
+        assert client.stdout.readline() == "begun\n"
+        status = story.engine.status()
+        if when == "while it runs":
+            killed(story)
+            story.check(eventually(another_engine(status["pid"]), within_s=10))
+            said, _ = client.communicate("on\n", timeout=20)
+        else:
+            os.kill(status["forkserver_pid"], signal.SIGSTOP)  # it would start another engine at once
+            killed(story)
+            client.stdin.write("on\n")
+            client.stdin.flush()
+            assert client.stdout.readline() == "on\n"
+            os.kill(status["forkserver_pid"], signal.SIGCONT)
+            said, _ = client.communicate(timeout=20)
+            said = f"on\n{said}"
+        assert (said, client.returncode) == ("on\n", 42)
+
+
 @pytest.mark.parametrize("kill", [killed, killed_slowly])
 def test_whoever_follows_the_logs_goes_on_with_the_next_engine(scenario: Tell, kill: Callable[[Scenario], int]) -> None:
     story = scenario(STACK)

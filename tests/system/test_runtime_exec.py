@@ -194,6 +194,24 @@ async def test_its_exit_code_is_told_to_an_engine_that_came_later(runtime: Runti
     assert later.shim._exec_codes[running.id] == 6
 
 
+async def test_an_engine_that_comes_later_is_told_of_those_that_run_and_those_that_have_ended(runtime: Runtime) -> None:
+    box = await runtime.run("sleep", "1000")
+    runs = await box.exec("sh", "-c", "read x; exit 6", stdin=True)
+    ended = await box.exec("sh", "-c", "read x; exit 7", stdin=True)
+    probe = await box.exec("sh", "-c", "read x; exit 8", stdin=True, keep=False)
+    box.shim.close()
+    for each in (ended, probe):
+        each.client.socket.sendall(b"go\n")
+        await each.client.until_end()
+    later = box.connect()
+    await eventually(lambda: not {ended.pid, probe.pid} & set(runtime.tree.pids(box.id)), "their ends")
+    await later.status()
+    assert later.execs == {runs.id: runs.pid, ended.id: 0}
+    assert await later.shim.exec_ended(ended.id) == 7
+    runs.client.socket.sendall(b"go\n")
+    assert await later.shim.exec_ended(runs.id) == 6
+
+
 async def test_a_container_without_room_for_another_process_says_so(runtime: Runtime) -> None:
     box = await runtime.run("sleep", "1000", resources=ResourceSpec(pids_max=2))
     with pytest.raises(OperationFailed, match="limit of processes is reached"):

@@ -74,6 +74,7 @@ class Container:
         self._start_kind = EventKind.START
         self._start_follows = False
         self._removed = False
+        self.former_execs: dict[str, RunningExec] = {}  # of the engine before this one
         around.cgroups.put_below(record.id, record.spec.resources.cgroup_parent)
 
     # --- looking --------------------------------------------------------------------------------------------------
@@ -228,6 +229,11 @@ class Container:
 
     def on_status(self, status: messages.Status) -> None:
         self.run = RunState.from_status(status.__dict__)
+
+    def on_execs(self, pids: Mapping[str, int]) -> None:
+        shim = self._sandbox.shim
+        assert shim is not None  # it speaks
+        self.former_execs = {exec_id: RunningExec(shim, exec_id, pid) for exec_id, pid in pids.items()}
 
     def on_exit(self, exited: messages.Exited) -> None:
         self._record_exit(exited.exit_code, oom_killed=exited.oom_killed, finished_at=exited.finished_at)
@@ -396,7 +402,8 @@ class Container:
     async def exec(self, spec: ExecSpec, stream_fd: int, early: bytes) -> "RunningExec":
         shim = self._live_shim()
         order = messages.Exec(
-            exec=os.urandom(16).hex(),
+            exec=spec.id or os.urandom(16).hex(),
+            keep=bool(spec.id),
             argv=list(spec.argv),
             environment=[f"{key}={value}" for key, value in spec.environment],
             user=spec.user,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from orchestr8.cli.containers import running_container
+from orchestr8.cli.follow import ask_until_answered
 from orchestr8.cli.parser import UsageError
 from orchestr8.cli.terminal import environment_list, interact, terminal_size, wants_terminal
 
@@ -33,5 +34,7 @@ def run(context: Context, options: Options) -> int:
         ended_by = interact(context.client, stream, there, tty=tty, stdin=True, forward=None)
     if ended_by is not None:
         return 128 + ended_by
-    state = context.client.request("GET", f"{there}/json", query={"wait": 1}, timeout_s=None)
+    state = ask_until_answered(
+        context.client, f"{there}/json", {"wait": 1}
+    )  # its shim knows, whatever becomes of engines
     return int(state["ExitCode"])
