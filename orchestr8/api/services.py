@@ -124,6 +124,10 @@ class ExecService(Protocol):
         """Run it with the connection as its stdio; returns once it runs, or could not be run."""
         ...
 
+    async def start_detached(self, exec_id: str) -> None:
+        """Run it with nobody connected. Raises why it could not be run."""
+        ...
+
     async def resize(self, exec_id: str, rows: int, columns: int) -> None: ...
     async def inspect(self, exec_id: str, *, wait: bool) -> dict[str, Any]:
         """Docker's fields. `wait`: once it has ended."""

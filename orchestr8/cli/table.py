@@ -168,6 +168,8 @@ _COMMANDS: Final = (
             ENVIRONMENT,
             USER,
             WORKDIR,
+            Flag("-d", "--detach", help="leave it running; nobody reads what it writes"),
+            Flag("--privileged", help="with every capability that the engine has"),
             Flag("--index", kind="number", metavar="N", help="which container of the service"),
         ],
         detail="Its exit code is the program's; 125: it could not be run, 126: not executable, 127: not found.",

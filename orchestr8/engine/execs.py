@@ -8,6 +8,7 @@ clients that ask late; nothing wakes up to drop them: that is done when the next
 import dataclasses
 import logging
 import secrets
+import socket
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -80,6 +81,26 @@ class Execs:
             found.error = as_error(failure)
             self._end(found, EXIT_CODES.get(found.error.code, ENGINE_FAILED))
             await connection.send(error_bytes(found.error, tty=found.spec.tty))
+        else:
+            self._tasks.start_soon(self._await_end, found, found.handle, name=f"exec in {found.container}")
+        finally:
+            found.ready.set()
+
+    async def start_detached(self, exec_id: str) -> None:
+        """Nobody is connected: there is no input, and what it writes is read by nobody. Raises why it could not be run."""
+        found = self._find(exec_id)
+        if found.started:
+            raise Conflict("this exec command was started already")
+        found.started = True
+        ours, theirs = socket.socketpair()
+        try:
+            with ours, theirs:
+                spec = dataclasses.replace(found.spec, stdin=False)
+                found.handle = await self._backend.exec(found.container, spec, theirs.fileno())
+        except Orchestr8Error as error:
+            found.error = error
+            self._end(found, EXIT_CODES.get(error.code, ENGINE_FAILED))
+            raise
         else:
             self._tasks.start_soon(self._await_end, found, found.handle, name=f"exec in {found.container}")
         finally:

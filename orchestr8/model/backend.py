@@ -35,6 +35,7 @@ class ExecSpec:
     rows: int = 0  # of the terminal; 0: unknown
     columns: int = 0
     stdin: bool = True
+    privileged: bool = False  # with every capability that the engine has, whatever the container has
     id: str = ""  # by which an engine that comes later finds it (`Backend.find_exec`); "": none will ask
 
 

@@ -11,11 +11,11 @@ import errno
 import json
 import os
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, Final, NoReturn
 
 from orchestr8.errors import InvalidInput, OperationFailed, Orchestr8Error
-from orchestr8.kernel import cgroup_enter, prctl, rlimit, sockets
+from orchestr8.kernel import capabilities, cgroup_enter, prctl, rlimit, sockets
 from orchestr8.kernel.clone import Successor, clone
 from orchestr8.kernel.namespaces import CloneFlag, setns
 from orchestr8.runtime import program
@@ -127,6 +127,7 @@ def _run(
             config = json.load(document)
         write_oom_score(config["process"].get("oomScoreAdj", 0))  # whatever the engine has
         seccomp_program = program.read_filter(container.seccomp)
+        held = capabilities.names_of(capabilities.read().permitted) if order.privileged else ()
         cgroup_enter.enter(container.cgroup_files)
         setns(init_pidfd, _JOINED | CloneFlag.NEWPID | CloneFlag(container.namespaces & CloneFlag.NEWTIME))
         for number, fd in enumerate(stdio):
@@ -136,7 +137,7 @@ def _run(
         program.new_session_keyring()
         if order.tty:
             _open_terminal(sync, order)
-        process = exec_process(order, config, read_file("/etc/passwd"), read_file("/etc/group"))
+        process = exec_process(order, config, read_file("/etc/passwd"), read_file("/etc/group"), held)
         limits = program.limits_of(process)
         rlimit.make_room(limits)
         if container.id_count:
@@ -190,19 +191,28 @@ def _open_terminal(sync: socket.socket, order: Exec) -> None:
     os.close(slave)
 
 
-def exec_process(order: Exec, config: dict[str, Any], passwd: bytes, group: bytes) -> dict[str, Any]:
-    """OCI's `process` of the new program: the container's own, with what the order changes."""
+def exec_process(
+    order: Exec, config: dict[str, Any], passwd: bytes, group: bytes, held: Iterable[str] = ()
+) -> dict[str, Any]:
+    """OCI's `process` of the new program: the container's own, with what the order changes.
+
+    `held`: the capabilities that this process can give, for an order that wants them all.
+    """
     base = config["process"]
     environment = {text.partition("=")[0]: text for text in base["env"]}
     process = {**base, "args": list(order.argv), "terminal": order.tty}
+    own = base.get("capabilities", {})
+    # The bounding set is the container's unless more is asked for; what root keeps, a plain user does not get.
+    bounding = sorted({*own.get("bounding", []), *held}) if order.privileged else own.get("bounding", [])
+    uid = base["user"]["uid"]
     if order.user:
         user = resolve_user(order.user, passwd, group)
-        process["user"] = {"uid": user.uid, "gid": user.gid, "additionalGids": list(user.groups)}
-        # The bounding set is the container's in any case; what root keeps, a plain user does not get.
-        bounding = base.get("capabilities", {}).get("bounding", [])
-        granted = bounding if user.uid == 0 else []
-        process["capabilities"] = {"bounding": bounding, "effective": granted, "permitted": granted}
+        uid = user.uid
+        process["user"] = {"uid": uid, "gid": user.gid, "additionalGids": list(user.groups)}
         environment["HOME"] = f"HOME={user.home}"
+    if order.user or order.privileged:
+        granted = bounding if uid == 0 else []
+        process["capabilities"] = {"bounding": bounding, "effective": granted, "permitted": granted}
     environment.update({text.partition("=")[0]: text for text in order.environment})
     if order.tty:
         environment.setdefault("TERM", "TERM=xterm")

@@ -122,7 +122,7 @@ class Exec(Message):
 
     fields: ClassVar = {
         "request": 0, "exec": "", "argv": (), "environment": (), "user": "", "working_dir": "", "tty": False,
-        "rows": 0, "columns": 0, "stdin": True, "early": "", "keep": True,
+        "rows": 0, "columns": 0, "stdin": True, "early": "", "keep": True, "privileged": False,
     }  # fmt: skip
 
 

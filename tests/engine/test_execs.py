@@ -8,7 +8,7 @@ import pytest
 
 from orchestr8.engine.bus import Bus
 from orchestr8.engine.execs import KEPT_S, Execs
-from orchestr8.errors import Conflict, InvalidInput, NotFound
+from orchestr8.errors import Conflict, InvalidInput, NotFound, OperationFailed
 from orchestr8.model.backend import ExecSpec
 from orchestr8.model.ids import ContainerId, ContainerName, ServiceName, StackName
 from orchestr8.model.observed import ContainerState, ObservedContainer
@@ -36,6 +36,21 @@ async def test_a_program_runs_on_the_clients_connection_and_its_exit_code_is_kep
         assert [(frame.stream, frame.payload) for frame in frames] == [(1, b"out\n"), (2, b"err\n")]
         after = await engine.ask("GET", f"/exec/{made['Id']}/json", wait=1)
         assert (after["Running"], after["ExitCode"]) == (False, 3)
+
+
+async def test_one_that_is_detached_runs_with_nobody_connected(start: Any, make_document: Make) -> None:
+    async with start() as engine:
+        await up(engine, make_document(web=["sleep", "infinity"]))
+        body = {"Cmd": ["sh", "-c", "echo out; cat; exit 3"], "AttachStdin": True}
+        made = await engine.ask("POST", "/containers/shop-web-1/exec", body)
+        await engine.ask("POST", f"/exec/{made['Id']}/start", {"Detach": True})
+        assert (await engine.ask("GET", f"/exec/{made['Id']}/json", wait=1))["ExitCode"] == 3
+        with pytest.raises(Conflict, match="started already"):
+            await engine.ask("POST", f"/exec/{made['Id']}/start", {"Detach": True})
+        lost = await engine.ask("POST", "/containers/shop-web-1/exec", {"Cmd": ["/no/such"]})
+        with pytest.raises(OperationFailed, match="not found"):
+            await engine.ask("POST", f"/exec/{lost['Id']}/start", {"Detach": True})
+        assert (await engine.ask("GET", f"/exec/{lost['Id']}/json", wait=1))["ExitCode"] == 127
 
 
 async def test_input_reaches_the_program_and_half_close_ends_it(start: Any, make_document: Make) -> None:

@@ -71,6 +71,20 @@ def test_root_in_a_users_container_gets_what_the_bounding_set_holds_and_no_more(
     assert made(config(uid=1000, capabilities={}), user="0")["capabilities"]["effective"] == []
 
 
+def test_who_is_to_have_every_right_has_what_can_be_given() -> None:
+    held = (*BOUNDING, "CAP_SYS_ADMIN")
+    order = Exec(argv=["id"], privileged=True)
+    process = exec_process(order, config(), PASSWD, GROUP, held)
+    every = {"bounding": sorted(held), "effective": sorted(held), "permitted": sorted(held)}
+    assert process["capabilities"] == every
+    plain = exec_process(Exec(argv=["id"], privileged=True, user="app"), config(), PASSWD, GROUP, held)
+    assert plain["capabilities"] == {"bounding": sorted(held), "effective": [], "permitted": []}
+    assert (
+        exec_process(Exec(argv=["id"], user="0"), config(), PASSWD, GROUP, held)["capabilities"]["effective"]
+        == BOUNDING
+    )
+
+
 def test_nothing_is_ever_inheritable_or_ambient() -> None:
     base = config(capabilities={"bounding": BOUNDING, "inheritable": BOUNDING, "ambient": BOUNDING})
     assert set(made(base, user="app")["capabilities"]) == {"bounding", "effective", "permitted"}

@@ -10,6 +10,7 @@ import pytest
 from e2e.checks import containers, err, exit_code, health, log, out, state
 from e2e.engine import Result
 from e2e.scenario import Check, Scenario, eventually
+from orchestr8.kernel import capabilities
 from tests.requires import requires
 
 pytestmark = [pytest.mark.system, requires("root", "overlayfs", "program:nft")]
@@ -96,6 +97,18 @@ def test_exec_passes_streams_environment_and_exit_codes_on(scenario: Tell) -> No
     story.step("exec web /etc/hostname", err("denied"), code=126)
     story.step("exec nobody true", err("nobody"), code=125)
     story.step("exec -u nobody web id -un", out("nobody"))
+    story.step("exec --privileged web grep CapEff /proc/self/status", out(f"{capabilities.read().permitted:016x}"))
+
+
+def test_a_detached_exec_runs_on_without_anybody(scenario: Tell) -> None:
+    story = scenario(STACK)
+    story.step("up -d")
+    said = story.step("exec -d web bash -c 'echo lost; read line; echo end >> /ended; sleep 1000'")
+    assert (said.out, said.err) == ("", "")
+    story.check(
+        eventually(lambda each, _: "" if each.run("exec", "-T", "web", "cat", "/ended").out == "end\n" else "no")
+    )
+    story.step("exec -d web /no/such/program", err("executable not found"), code=127)
 
 
 def test_run_brings_up_what_is_needed_and_leaves_nothing(scenario: Tell) -> None:

@@ -8,6 +8,7 @@ import anyio
 import pytest
 
 from orchestr8.errors import OperationFailed
+from orchestr8.kernel import capabilities
 from orchestr8.kernel.capabilities import DEFAULT, mask
 from orchestr8.model.limits import ResourceSpec
 from orchestr8.runtime.exec import init_leaf
@@ -100,6 +101,14 @@ async def test_as_another_user(runtime: Runtime, base: str, user: str, ids: str,
     )
     assert text.splitlines()[0] == ids
     assert int(text.splitlines()[1].split()[1], 16) == capabilities
+
+
+async def test_with_every_right_that_there_is(runtime: Runtime) -> None:
+    box = await runtime.run("sleep", "1000")
+    text = await box.sh("grep -E 'Cap(Eff|Bnd)' /proc/self/status", privileged=True)
+    every = capabilities.read().permitted
+    assert {int(line.split()[1], 16) for line in text.splitlines()} == {every}
+    assert every != mask(DEFAULT)
 
 
 async def test_a_user_is_looked_up_in_the_container_as_it_is_now(runtime: Runtime) -> None:

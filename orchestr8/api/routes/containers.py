@@ -68,6 +68,7 @@ def routes(containers: ContainerService, execs: ExecService) -> list[Route]:
             user=member(body, "User", str, ""),
             working_dir=member(body, "WorkingDir", str, ""),
             tty=member(body, "Tty", bool, default=False),
+            privileged=member(body, "Privileged", bool, default=False),
             stdin=member(body, "AttachStdin", bool, default=False),
             rows=rows,
             columns=columns,

@@ -3,14 +3,17 @@
 from orchestr8.api.router import Route
 from orchestr8.api.routes.containers import MULTIPLEXED, RAW, terminal_size
 from orchestr8.api.services import ExecService
-from orchestr8.api.values import json_body, json_line, json_response
+from orchestr8.api.values import json_body, json_line, json_response, member
 from orchestr8.wire.http import Answer, Hijacked, Request, Response, Send, Stream, Takeover
 
 
 def routes(execs: ExecService) -> list[Route]:
     async def start(request: Request, exec_id: str) -> Answer:
-        json_body(request)  # Docker's clients repeat Tty here; what was said when it was created counts
+        body = json_body(request)  # Docker's clients repeat Tty here; what was said when it was created counts
         spec = execs.spec(exec_id)
+        if member(body, "Detach", bool, default=False):
+            await execs.start_detached(exec_id)
+            return Response(status=200)
 
         async def run(connection: Hijacked) -> None:
             await execs.start(exec_id, connection)

@@ -404,6 +404,7 @@ class Container:
         order = messages.Exec(
             exec=spec.id or os.urandom(16).hex(),
             keep=bool(spec.id),
+            privileged=spec.privileged,
             argv=list(spec.argv),
             environment=[f"{key}={value}" for key, value in spec.environment],
             user=spec.user,

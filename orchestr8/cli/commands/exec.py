@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 def run(context: Context, options: Options) -> int:
     if not options.command:
         raise UsageError("`exec` needs a command to run", helps=[f"orchestr8 exec {options.service} sh"])
-    tty = wants_terminal(wanted=options.tty, no_tty=options.no_tty)
+    detached = bool(options.detach)
+    tty = bool(options.tty) if detached else wants_terminal(wanted=options.tty, no_tty=options.no_tty)
     container = running_container(context, options.service, options.index)
     body = {
         "Cmd": options.command,
@@ -24,17 +25,20 @@ def run(context: Context, options: Options) -> int:
         "User": options.user or "",
         "WorkingDir": options.workdir or "",
         "Tty": tty,
-        "AttachStdin": True,
+        "AttachStdin": not detached,
+        "Privileged": bool(options.privileged),
     }
-    if tty:
+    if tty and not detached:
         body["ConsoleSize"] = terminal_size(1)
     made = context.client.request("POST", f"/containers/{container['id']}/exec", body=body)
     there = f"/exec/{made['Id']}"
+    if detached:
+        context.client.request("POST", f"{there}/start", body={"Detach": True}, timeout_s=None)
+        return 0
     with context.client.upgrade("POST", f"{there}/start", body={"Tty": tty}) as stream:
         ended_by = interact(context.client, stream, there, tty=tty, stdin=True, forward=None)
     if ended_by is not None:
         return 128 + ended_by
-    state = ask_until_answered(
-        context.client, f"{there}/json", {"wait": 1}
-    )  # its shim knows, whatever becomes of engines
+    # Its shim knows, whatever becomes of engines.
+    state = ask_until_answered(context.client, f"{there}/json", {"wait": 1})
     return int(state["ExitCode"])
