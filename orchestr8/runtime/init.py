@@ -17,12 +17,13 @@ import socket
 from collections.abc import Mapping
 from typing import Final, NamedTuple, NoReturn
 
-from orchestr8.kernel import cgroup_enter, prctl
+from orchestr8.kernel import cgroup_enter, prctl, rlimit
 from orchestr8.kernel.clone import Successor, exit_code
 from orchestr8.kernel.namespaces import CloneFlag, unshare
 from orchestr8.runtime import program, setup, sharing
 from orchestr8.runtime.messages import Spawn
 
+_SYNC_FD: Final = 3  # where the reaper's child has the shim's socket
 _FAULTS: Final = frozenset(
     {signal.SIGFPE, signal.SIGILL, signal.SIGSEGV, signal.SIGBUS, signal.SIGABRT, signal.SIGTRAP, signal.SIGSYS}
 )
@@ -69,6 +70,8 @@ def run(birth: Birth) -> NoReturn:
         os.setsid()
         if not order.namespaces & CloneFlag.NEWPID:
             prctl.set_child_subreaper()  # as in a namespace of its own, what loses its parent is reaped in here
+        setup.say_ready(built, sync)
+        program.reset_dispositions()
         if order.reaper:
             code = _supervise(order, built, sync, birth.reaper_fd)
         else:  # the program is an init itself, and wants to be PID 1
@@ -81,7 +84,12 @@ def run(birth: Birth) -> NoReturn:
 
 
 def _supervise(order: Spawn, built: setup.Built, sync: socket.socket, reaper_fd: int) -> int:
-    """Fork the program's process and become its reaper; the program runs when that is done."""
+    """Become the reaper, which forks the program's process; where this stays Python, do what it does."""
+    limits = program.limits_of(built.process)
+    # The reaper can be looked into, so its socket must be closed before others are there; and a limit of processes might
+    # leave it without room for a child.
+    if reaper_fd >= 0 and order.namespaces & CloneFlag.NEWPID and "RLIMIT_NPROC" not in limits:
+        _become_reaper(order, built, sync, reaper_fd)
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     child = os.fork()
     if child == 0:
@@ -93,20 +101,35 @@ def _supervise(order: Spawn, built: setup.Built, sync: socket.socket, reaper_fd:
         setup.execute(order, built, sync)
     theirs.close()
     sync.close()
-    _execute_reaper(reaper_fd, child)
+    if reaper_fd >= 0:
+        with contextlib.suppress(OSError):  # see below
+            os.execve(reaper_fd, [b"orchestr8-init", b"%d" % child], {})
     program.keep_only(ours.fileno())
     prctl.set_dumpable(True)  # as does the execve above: nothing of the host is left, and `> /proc/1/fd/1` must work
     ours.close()  # as the execve above does: the program runs now
     return _reap_until(child)
 
 
-def _execute_reaper(reaper_fd: int, child: int) -> None:
-    """Become `runtime.reaper`: same process, same children, blocked and pending signals kept. Returns on failure."""
-    if reaper_fd < 0:
-        return
-    # Where executing a memfd is forbidden (vm.memfd_noexec), this process goes on as the reaper it is.
-    with contextlib.suppress(OSError):
-        os.execve(reaper_fd, [b"orchestr8-init", b"%d" % child], {})
+def _become_reaper(order: Spawn, built: setup.Built, sync: socket.socket, reaper_fd: int) -> None:
+    """Execute `runtime.reaper`: same process, blocked and pending signals kept; its child executes the program.
+
+    Returns where executing a memfd is forbidden (vm.memfd_noexec).
+    """
+    process = built.process
+    path = program.find(process["args"], process["env"])
+    argv = ["orchestr8-init", "-t" if order.terminal else "--", path, *process["args"]]
+    variables = program.variables_of(process["env"])
+    image = os.dup(reaper_fd) if reaper_fd == _SYNC_FD else reaper_fd
+    saved = os.dup(sync.fileno())
+    os.dup2(saved, _SYNC_FD, inheritable=True)
+    rlimit.settle(program.limits_of(process))  # with what the program gets along with Python may not: nothing more is made
+    try:
+        os.execve(image, argv, variables)
+    except OSError:
+        os.dup2(saved, sync.fileno(), inheritable=False)
+        if sync.fileno() != _SYNC_FD:
+            os.close(_SYNC_FD)
+        os.close(saved)
 
 
 def _reap_until(child: int) -> int:

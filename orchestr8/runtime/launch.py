@@ -6,10 +6,9 @@ shim                                   init
 │◀── {"terminal"} + master (only with a terminal) ──── │
 │                                      │◀── its rights │
 │            drops the others, execve  │ end of stream▶│ drops its own
-│◀── {"ready"} + its /dev/null ─────────────────────── │
-│─── "go" ───────────────────────────────────────────▶ │
+│◀── {"ready", "name"} + its /dev/null ─────────────── │ becomes the reaper, which forks
 │◀── end of stream: execve closed it ───────────────── program
-│    or {"text", "exit_code"} and the end of both
+│    or {"text", "exit_code"}, or of the reaper an error number, and the end of both
 """
 
 import contextlib
@@ -17,6 +16,7 @@ import json
 import os
 import signal
 import socket
+import struct
 from collections.abc import Callable, Mapping
 from typing import Any, Final, NamedTuple, NoReturn
 
@@ -24,7 +24,7 @@ from orchestr8.errors import OperationFailed
 from orchestr8.kernel import prctl, sockets
 from orchestr8.kernel.clone import Successor, clone
 from orchestr8.kernel.namespaces import CloneFlag
-from orchestr8.runtime import init, setup
+from orchestr8.runtime import init, program, setup
 from orchestr8.runtime.messages import Spawn
 from orchestr8.runtime.poller import READ, Poller
 from orchestr8.runtime.successors import follow
@@ -32,6 +32,7 @@ from orchestr8.runtime.terminal import open_slave, set_size
 
 # In a cgroup that runs out of memory the kernel kills what scores highest; PID 1's death is the whole container's.
 _OOM_SCORE: Final = -500
+_ERROR_NUMBER: Final = struct.Struct("=i")  # all that the reaper can say; no JSON of ours is as short
 
 
 class Stdio:
@@ -111,6 +112,7 @@ class Launch:
         self._oom_score = min(_OOM_SCORE, order.oom_score)
         self._error: tuple[str, int] | None = None
         self._ready = False
+        self._name = ""  # of the program
         self._given_up = False
         self._successor = Successor()
         self.null = -1  # the container's /dev/null, for what is executed in it later; the owner closes it
@@ -161,6 +163,10 @@ class Launch:
     def _receive(self, _events: int) -> None:
         try:
             packet, fds = self._next_packet()
+            if len(packet) == _ERROR_NUMBER.size:  # of the reaper, which knows no more than that
+                failed = program.failure(self._name, *_ERROR_NUMBER.unpack(packet))
+                self._error = (failed.message, failed.exit_code)
+                return
             if packet:
                 self._hear(json.loads(packet), fds)
                 return
@@ -171,6 +177,10 @@ class Launch:
         self._follow()
         if not self._ready:  # killed: by the OOM killer, or by hand
             self._error = self._error or ("PID 1 died while it set the container up", 128)
+        elif self._reaper and not self._error:
+            # From outside, since PID 1 has no right to it any more; and now, since what it forks would inherit it.
+            with contextlib.suppress(FileNotFoundError, ProcessLookupError):  # it has ended already
+                setup.write_oom_score(self._oom_score, self.pid)
         self._on_end(self._error)
 
     def _next_packet(self) -> tuple[bytes, list[int]]:
@@ -187,16 +197,11 @@ class Launch:
                 set_size(self.stdio.master, *self._size)
         elif "ready" in said:
             self._ready = True
+            self._name = said["name"]
             (self.null,) = fds
             self._follow()
             if self._given_up:  # it was succeeded just then
                 self.give_up()
-                return
-            if self._reaper:
-                # From outside, since PID 1 has no right to it any more; and now, since what it forks would inherit it.
-                setup.write_oom_score(self._oom_score, self.pid)
-            with contextlib.suppress(OSError):  # killed just now: the end of the stream tells
-                sockets.send_packet(self._sync, b"go")
         elif "text" in said:
             self._error = (said["text"], said["exit_code"])
 

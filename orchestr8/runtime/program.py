@@ -20,7 +20,7 @@ from orchestr8.runtime.userns import Ids
 
 _DEFAULT_PATH: Final = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _TIOCSCTTY: Final = 0x540E
-_NOT_EXECUTABLE: Final = {errno.EACCES, errno.EISDIR, errno.ENOEXEC, errno.EPERM, errno.EINVAL}
+_NOT_THERE: Final = {errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENAMETOOLONG}
 _KEYCTL: Final = {"x86_64": 250, "aarch64": 219}[os.uname().machine]
 _NULL_DEVICE: Final = os.makedev(1, 3)
 _KEYCTL_JOIN_SESSION_KEYRING: Final = 1
@@ -170,45 +170,61 @@ def take_terminal(fd: int) -> None:
     fcntl.ioctl(fd, _TIOCSCTTY, 0)
 
 
-def reset_signals() -> None:
-    """What a program may expect: nothing blocked, nothing ignored.
-
-    Python ignores SIGPIPE and SIGXFSZ, the forkserver some more, whoever started the engine perhaps others (nohup).
+def reset_dispositions() -> None:
+    """Nothing is ignored: Python ignores SIGPIPE and SIGXFSZ, the forkserver some more, whoever started the engine perhaps
+    others (nohup).
     """
     for number in _RESETTABLE:
         signal.signal(number, signal.SIG_DFL)
     signals.reset_reserved()
+
+
+def reset_signals() -> None:
+    """What a program may expect: nothing ignored, nothing blocked."""
+    reset_dispositions()
     signal.pthread_sigmask(signal.SIG_SETMASK, ())
 
 
-def execute(argv: list[str], environment: list[str]) -> NoReturn:
-    """execve(2) after a look-up in the environment's PATH. Returns only by raising ProgramError.
-
-    Not os.execvpe: that imports `warnings` on a miss, from a file system that is the image's by now.
-    """
-    pairs = [text.partition("=") for text in environment]
-    variables = {key: value for key, _, value in pairs}
+def find(argv: list[str], environment: list[str]) -> str:
+    """The path of the program, after a look-up in the environment's PATH. Raises ProgramError."""
     name = argv[0]
     if not name:
         raise ProgramError("the command is empty", 127)
-    if "/" in name:
-        candidates = [name]
-    else:
-        candidates = [f"{folder or '.'}/{name}" for folder in variables.get("PATH", _DEFAULT_PATH).split(":")]
+    search = next((text[5:] for text in reversed(environment) if text.startswith("PATH=")), _DEFAULT_PATH)
     refused = 0
-    for path in candidates:
+    for path in [name] if "/" in name else [f"{folder or '.'}/{name}" for folder in search.split(":")]:
         try:
-            os.execve(path, argv, variables)
+            if stat.S_ISREG(os.stat(path).st_mode) and os.access(path, os.X_OK):
+                return path
+            refused = refused or errno.EACCES
         except OSError as error:
-            if error.errno in _NOT_EXECUTABLE:
+            if error.errno not in _NOT_THERE:
                 refused = refused or error.errno or 0
-            elif error.errno not in {errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENAMETOOLONG}:
-                raise ProgramError(f"cannot execute {name}: {error.strerror}", 126) from error
-            elif "/" in name and error.errno == errno.ENOENT and os.path.exists(path):
-                raise ProgramError(
-                    f"cannot execute {name}: its interpreter (the `#!` line or the loader) was not found", 127
-                ) from error
     if refused:
         raise ProgramError(f"cannot execute {name}: {os.strerror(refused)}", 126)
-    where = "" if "/" in name else f" in PATH ({variables.get('PATH', _DEFAULT_PATH)})"
-    raise ProgramError(f"{name}: executable not found{where}", 127)
+    raise ProgramError(f"{name}: executable not found{'' if '/' in name else f' in PATH ({search})'}", 127)
+
+
+def variables_of(environment: list[str]) -> dict[str, str]:
+    return {name: value for name, _, value in (text.partition("=") for text in environment)}
+
+
+def failure(name: str, number: int) -> ProgramError:
+    """What it means that execve(2) of a program that was found, or the fork before it, gave this error."""
+    if number == errno.ENOENT:
+        return ProgramError(f"cannot execute {name}: its interpreter (the `#!` line or the loader) was not found", 127)
+    if number == errno.EAGAIN:
+        return ProgramError("the container has no room for another process: its limit of processes is reached", 126)
+    return ProgramError(f"cannot execute {name}: {os.strerror(number)}", 126)
+
+
+def execute(argv: list[str], environment: list[str]) -> NoReturn:
+    """execve(2) of what `find` finds. Returns only by raising ProgramError.
+
+    Not os.execvpe: that imports `warnings` on a miss, from a file system that is the image's by now.
+    """
+    path = find(argv, environment)
+    try:
+        os.execve(path, argv, variables_of(environment))
+    except OSError as error:
+        raise failure(argv[0], error.errno or 0) from error

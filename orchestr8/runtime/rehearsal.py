@@ -117,8 +117,7 @@ def _play(birth: Birth) -> NoReturn:
         prctl.set_parent_death_signal(signal.SIGKILL)
         sockets.close_all(sockets.receive_packet(birth.sync)[1])  # the network
         null = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
-        sockets.send_packet(birth.sync, b'{"ready": true}', [null])
-        sockets.receive_packet(birth.sync)
+        sockets.send_packet(birth.sync, b'{"ready": true, "name": "play"}', [null])
         os.write(birth.stdio[1], b"a line\n")
         birth.sync.close()
         signal.sigwaitinfo({signal.SIGTERM})

@@ -50,13 +50,10 @@ def build(order: Spawn, sync: socket.socket, shared: Shared = NOTHING, user_name
 
 
 def execute(order: Spawn, built: Built, sync: socket.socket) -> NoReturn:
-    """Become the program; where that cannot be, tell the shim and exit."""
+    """Become the program, after `say_ready`; where that cannot be, tell the shim and exit."""
     try:
         if order.terminal:
             program.take_terminal(0)
-        sockets.send_packet(sync, b'{"ready": true}', [built.null])
-        if not sockets.receive_packet(sync)[0]:
-            os._exit(128)  # the shim died before PID 1's parent-death signal was set
         program.reset_signals()
         rlimit.settle(program.limits_of(built.process))
         program.execute(built.process["args"], built.process["env"])
@@ -64,6 +61,14 @@ def execute(order: Spawn, built: Built, sync: socket.socket) -> NoReturn:
         code = getattr(error, "exit_code", 128)
         report(sync, error, code)
         os._exit(code)
+
+
+def say_ready(built: Built, sync: socket.socket) -> None:
+    """Nothing but the program's execve is left. Raises OSError when the shim is dead: it may have died before PID 1's
+    parent-death signal was set; from here on that ends PID 1.
+    """
+    said = {"ready": True, "name": built.process["args"][0]}
+    sockets.send_packet(sync, json.dumps(said).encode(), [built.null])
 
 
 def report(sync: socket.socket, error: BaseException, exit_code: int = 128) -> None:

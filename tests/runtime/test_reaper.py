@@ -1,9 +1,12 @@
 """The machine code that PID 1 turns into. Run here as an ordinary process with a child: that is all it knows of PID 1."""
 
 import contextlib
+import errno
 import os
 import shutil
 import signal
+import socket
+import struct
 import subprocess
 import sys
 import time
@@ -105,3 +108,69 @@ def test_it_is_small() -> None:
         running.stdout.readline()
         fields = dict(line.split(":", 1) for line in Path(f"/proc/{running.pid}/status").read_text().splitlines())
         assert int(fields["VmRSS"].split()[0]) <= 16, "KiB"
+
+
+# --- when it starts the program itself -----------------------------------------------------------------------------------
+
+
+def started(argv: list[str], *, options: str = "--", stdin: int = subprocess.DEVNULL) -> tuple[bytes, int, str]:
+    """What it said to the socket, its exit code, and what the program wrote."""
+    image = reaper.open_image()
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    code = f"""
+import os, signal
+signal.pthread_sigmask(signal.SIG_SETMASK, {sorted(map(int, init.WAITED))})
+for number in (signal.SIGPIPE, signal.SIGXFSZ):
+    signal.signal(number, signal.SIG_DFL)
+os.dup2({theirs.fileno()}, 3)
+for fd in ({theirs.fileno()}, {image}):
+    os.set_inheritable(fd, False)
+os.execve({image}, {["orchestr8-init", options, *argv]!r}, {{'WORD': 'there'}})
+"""
+    try:
+        with theirs:
+            words = [sys.executable, "-c", code]
+            fds = [image, theirs.fileno()]
+            running = subprocess.Popen(words, pass_fds=fds, stdin=stdin, stdout=subprocess.PIPE, text=True)
+        with ours, running:
+            ours.settimeout(10)
+            said = ours.recv(100)
+            text, _ = running.communicate(timeout=10)
+    finally:
+        os.close(image)
+    return said, running.returncode, text
+
+
+def test_it_starts_a_program_with_its_words_and_variables() -> None:
+    script = "echo $0 $1 $WORD; ls /proc/self/fd | tr '\\n' ' '; grep -E 'Sig(Blk|Ign)' /proc/self/status; exit 42"
+    said, code, text = started(["/bin/sh", "sh", "-c", script, "zero", "one"])
+    assert (said, code) == (b"", 42), "the program's execve has closed the socket"
+    lines = text.splitlines()
+    assert lines[0] == "zero one there"
+    assert {line.split()[1] for line in lines if line.startswith("Sig")} == {"0" * 16}
+    assert lines[1].startswith("0 1 2 3"), "ls has a fourth, for the directory"
+    assert "4" not in lines[1].split()
+
+
+def test_a_program_leads_a_session_and_has_the_terminal() -> None:
+    master, slave = os.openpty()
+    try:
+        said, code, text = started(
+            ["/bin/cut", "cut", "-d ", "-f1,6,7,8", "/proc/self/stat"], options="-t", stdin=slave
+        )
+    finally:
+        os.close(master)
+        os.close(slave)
+    pid, session, terminal, foreground = text.split()
+    assert (said, code) == (b"", 0)
+    assert pid == session == foreground
+    assert terminal != "0"
+
+
+@pytest.mark.parametrize(
+    ("path", "options", "number"),
+    [("/no/such/program", "--", errno.ENOENT), ("/etc/passwd", "--", errno.EACCES), ("/bin/true", "-t", errno.ENOTTY)],
+)
+def test_why_a_program_was_not_started_is_told_by_number(path: str, options: str, number: int) -> None:
+    said, code, _ = started([path, "word"], options=options)
+    assert (struct.unpack("=i", said), code) == ((number,), 126)

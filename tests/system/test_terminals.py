@@ -1,7 +1,6 @@
 """`exec` and `run` as one uses them: with a terminal and with pipes, as another user, and what they end with."""
 
 import hashlib
-import os
 import random
 import signal
 from collections.abc import Callable
@@ -172,20 +171,3 @@ def test_a_program_in_an_exec_ends_with_its_container_and_the_client_is_told(sto
         assert client.stdout.readline() == "ready\n"
         story.step("kill web", eventually(exit_code("web", 137)))
         assert client.wait(20) == 137
-
-
-def test_an_exec_outlives_the_engine(story: Scenario) -> None:
-    """Its streams are between client and shim. Its exit code is asked of an engine, which knows nothing of it any more."""
-    story.step("up -d web")
-    with story.engine.start(
-        "exec", "web", "sh", "-c", "echo ready; read line; echo $line; exit 3", cwd=story.directory
-    ) as client:
-        assert client.stdout is not None
-        assert client.stdin is not None
-        assert client.stdout.readline() == "ready\n"
-        os.kill(int(story.engine.status()["pid"]), signal.SIGKILL)
-        client.stdin.write("typed\n")
-        client.stdin.flush()
-        assert client.stdout.readline() == "typed\n"
-        assert client.wait(20) == 125
-    story.check(eventually(state("web", "running")))

@@ -1,20 +1,13 @@
-# PID 1 of a container once it is set up: reap, forward signals, end with the program. 64-bit x86 Linux, no libc.
-# argv[1] is the program's process id in decimal; every signal to be forwarded is blocked already, but for 32 and 33.
+# PID 1 of a container once it is set up: start the program, reap, forward signals, end with it. 64-bit x86 Linux, no libc.
+# argv is [name, process id in decimal]: the program is there already; or [name, options, path, the program's argv...], and
+# then the environment is its own, and descriptor 3 the socket of whoever waits for its execve: that closes it, or the number
+# of an error is written to it. Options are "-" and perhaps a "t", of a program with a terminal.
+# Every signal to be forwarded is blocked already, but for 32 and 33, and none is ignored.
 # The machine code stands in __init__.py; tests assemble this file and compare.
         .intel_syntax noprefix
         .globl  _start
 _start:
-        mov     rbx, [rsp + 16]         # argv[1]
-        xor     r12d, r12d              # r12: the program's pid
-digit:
-        movzx   eax, byte ptr [rbx]
-        test    al, al
-        jz      named
-        imul    r12d, r12d, 10
-        lea     r12d, [r12 + rax - 48]
-        inc     rbx
-        jmp     digit
-named:
+        mov     rbx, rsp                # [rbx]: argc; then argv, a null, the environment, a null
         mov     eax, 157                # prctl(PR_SET_NAME, name)
         mov     edi, 15
         lea     rsi, [rip + name]
@@ -29,6 +22,34 @@ named:
         xor     edx, edx
         mov     r10d, 8
         syscall
+        cmp     dword ptr [rbx], 2
+        jne     start
+        mov     rsi, [rbx + 16]         # argv[1]
+        xor     r12d, r12d              # r12: the program's pid
+digit:
+        movzx   eax, byte ptr [rsi]
+        test    al, al
+        jz      wait
+        imul    r12d, r12d, 10
+        lea     r12d, [r12 + rax - 48]
+        inc     rsi
+        jmp     digit
+start:
+        mov     eax, 56                 # clone(SIGCHLD, NULL, NULL, NULL, 0): a fork
+        mov     edi, 17
+        xor     esi, esi
+        xor     edx, edx
+        xor     r10d, r10d
+        xor     r8d, r8d
+        syscall
+        test    eax, eax
+        js      failed
+        jz      program
+        mov     r12d, eax
+        mov     eax, 3                  # close(3)
+        mov     edi, 3
+        syscall
+wait:
         sub     rsp, 16                 # [rsp]: a wait status
 next:
         mov     eax, 128                # rt_sigtimedwait(&set, NULL, NULL, 8)
@@ -70,6 +91,56 @@ killed:
 quit:
         mov     eax, 231                # exit_group(code)
         syscall
+program:
+        mov     eax, 112                # setsid()
+        syscall
+        mov     r13, [rbx + 16]         # argv[1]
+option:
+        inc     r13
+        movzx   eax, byte ptr [r13]
+        test    al, al
+        jz      execute
+        cmp     al, 't'
+        je      terminal
+        jmp     option
+terminal:
+        mov     eax, 16                 # ioctl(0, TIOCSCTTY, 0)
+        xor     edi, edi
+        mov     esi, 0x540e
+        xor     edx, edx
+        syscall
+        test    eax, eax
+        jz      option
+        jmp     failed
+execute:
+        mov     eax, 72                 # fcntl(3, F_SETFD, FD_CLOEXEC)
+        mov     edi, 3
+        mov     esi, 2
+        mov     edx, 1
+        syscall
+        push    0
+        mov     eax, 14                 # rt_sigprocmask(SIG_SETMASK, &none, NULL, 8)
+        mov     edi, 2
+        mov     rsi, rsp
+        xor     edx, edx
+        mov     r10d, 8
+        syscall
+        mov     ecx, [rbx]              # execve(argv[2], argv + 3, environment)
+        mov     rdi, [rbx + 24]
+        lea     rsi, [rbx + 32]
+        lea     rdx, [rbx + 8 * rcx + 16]
+        mov     eax, 59
+        syscall
+failed:
+        neg     eax                     # write(3, &error, 4)
+        push    rax
+        mov     eax, 1
+        mov     edi, 3
+        mov     rsi, rsp
+        mov     edx, 4
+        syscall
+        mov     edi, 126                # what it is told by counts, not this
+        jmp     quit
         .balign 8
 set:                                    # all but KILL, STOP and the faults ILL TRAP ABRT BUS FPE SEGV SYS
         .quad   ~((1 << 8) | (1 << 18) | (1 << 3) | (1 << 4) | (1 << 5) | (1 << 6) | (1 << 7) | (1 << 10) | (1 << 30))
