@@ -24,6 +24,7 @@ _RESTART_DELAY_S: Final = 0.1
 _RESTART_DELAY_MAX_S: Final = 10.0
 _FD_MAX: Final = os.sysconf("SC_OPEN_MAX")
 _QUIET_S: Final = 1.0
+_BREATH_S: Final = 0.01  # after a spawn, which wants the processors for itself first
 _STEADY_S: Final = 10.0  # an engine that lived this long starts the delays anew
 
 
@@ -33,6 +34,8 @@ class Forkserver:
         self._title = title
         self.template: Template | None = None
         self._forked = False  # since memory was last given back
+        self._configured = False
+        self._spare: socket.socket | None = None
         self._reaper_fd = reaper.open_image()
         self._engine_launch_fd = -1
         self._engine_cgroup_files: list[list[str]] = []
@@ -61,39 +64,65 @@ class Forkserver:
             sockets.close_all(fds)
 
     def _settle(self) -> None:
-        """After forks, once it has been quiet for a while: give memory back, which the next shims then share too."""
-        if self.template is None or not self._forked:
-            return
-        waiting = select.poll()
-        waiting.register(self._engine, select.POLLIN)
-        if not waiting.poll(_QUIET_S * 1000):
+        """Use a quiet time: fork the shim of the next container; later give memory back, which the next shims then share too."""
+        if self._spare is None and self._configured and self._quiet_for(_BREATH_S):
+            self._fork_spare()
+        if self.template is not None and self._forked and self._quiet_for(_QUIET_S):
             self.template.share_again()
             self._forked = False
 
+    def _quiet_for(self, seconds: float) -> bool:
+        waiting = select.poll()
+        waiting.register(self._engine, select.POLLIN)
+        return not waiting.poll(seconds * 1000)
+
     def _configure(self, message: messages.Configure, fds: list[int]) -> None:
         cgroup_enter.enter(message.cgroup_files)  # every shim is born there
+        self._configured = True
         self._engine_cgroup_files = message.engine_cgroup_files
         if self._engine_launch_fd >= 0:
             os.close(self._engine_launch_fd)
         self._engine_launch_fd = fds.pop(0) if fds else -1
 
     def _spawn(self, packet: bytes, fds: list[int]) -> None:
-        """Fork a shim and forget it. The order is decoded by the shim: whatever this process touches between two forks
-        is memory that the shim before has for itself alone.
+        """Let a shim take this order, and forget it. The order is decoded by the shim: whatever this process touches between
+        two forks is memory that the shim before has for itself alone.
         """
+        if self._spare is not None:
+            with self._spare as spare:
+                self._spare = None
+                try:
+                    sockets.send_packet(spare, packet, fds)
+                    return
+                except OSError:  # somebody has killed it
+                    pass
+        self._fork(packet, fds)
+
+    def _fork_spare(self) -> None:
+        """A shim that waits for its order, so that the next start need not wait for a fork."""
+        self._spare, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        with theirs:
+            if not self._fork(b"", [theirs.fileno()]):
+                self._spare.close()
+                self._spare = None
+
+    def _fork(self, packet: bytes, fds: list[int]) -> bool:
+        """A shim for `packet`, with its descriptors; or one that waits for that on the only descriptor."""
         try:
             self._forked = True
             if os.fork():
-                return
+                return True
         except OSError as error:  # EAGAIN, ENOMEM: the control socket's end tells the engine
             print(f"forkserver: cannot fork a shim: {error}", file=sys.stderr, flush=True)
-            return
+            return False
         code = 0
         try:
             kept = sorted([0, 1, 2, *fds, *([self._reaper_fd] if self._reaper_fd >= 0 else [])])
             for low, high in zip(kept, [*kept[1:], _FD_MAX], strict=True):
                 os.closerange(low + 1, high)
             self._engine.detach()
+            if not packet:
+                packet, fds = _await_order(fds[0], self._title)
             shim.main(packet, fds, self._reaper_fd, self._title, self.template)
         except BaseException:  # noqa: BLE001 - the last frame of this process: its log is the only listener
             code = 1
@@ -120,6 +149,17 @@ class Forkserver:
             return
         self._engine.close()
         self._engine = ours
+
+
+def _await_order(fd: int, title: prctl.ArgumentArea) -> tuple[bytes, list[int]]:
+    """What a spare shim is to do; it ends with its forkserver."""
+    title.write(title.prepared("orchestr8-shim (next)"))
+    prctl.set_name(b"orchestr8-shim")
+    with socket.socket(fileno=fd) as forkserver:
+        packet, fds = sockets.receive_packet(forkserver)
+    if not packet:
+        os._exit(0)
+    return packet, fds
 
 
 def _execute_engine(launch_fd: int, cgroup_files: list[list[str]], theirs: socket.socket) -> NoReturn:

@@ -122,7 +122,9 @@ def _become_reaper(order: Spawn, built: setup.Built, sync: socket.socket, reaper
     image = os.dup(reaper_fd) if reaper_fd == _SYNC_FD else reaper_fd
     saved = os.dup(sync.fileno())
     os.dup2(saved, _SYNC_FD, inheritable=True)
-    rlimit.settle(program.limits_of(process))  # with what the program gets along with Python may not: nothing more is made
+    rlimit.settle(
+        program.limits_of(process)
+    )  # with what the program gets along with Python may not: nothing more is made
     try:
         os.execve(image, argv, variables)
     except OSError:

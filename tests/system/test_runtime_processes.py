@@ -179,8 +179,12 @@ async def test_each_process_holds_only_the_descriptors_that_it_needs(runtime: Ru
         box = await runtime.run("sleep", "1000", kept=[kept.fileno()])
     (program,) = children_of(box.pid)
     assert sorted(descriptors(box.pid)) == sorted(descriptors(program)) == [0, 1, 2]
+    await eventually(lambda: spare(runtime), "the next shim")
     forkserver = descriptors(runtime.forkserver.pid)
-    assert len([path for path in forkserver.values() if path.startswith("socket:")]) == 1
+    assert (
+        len([path for path in forkserver.values() if path.startswith("socket:")]) == 2
+    )  # its engine's, the next shim's
+    assert len([path for path in descriptors(spare(runtime)).values() if path.startswith("socket:")]) == 1
     assert [path for path in forkserver.values() if "orchestr8-python" in path] == []
     shim = descriptors(box.shim_pid)
     assert [path for path in shim.values() if path == f"{box.bundle}/log/current.log"] != []
@@ -442,4 +446,34 @@ async def test_shims_leave_no_zombies_behind(runtime: Runtime) -> None:
         await box.wait()
         box.shim.release()
         await box.lost.wait()
-    await eventually(lambda: children_of(runtime.forkserver.pid) == [], "no child of the forkserver")
+    await eventually(
+        lambda: len(children_of(runtime.forkserver.pid)) == 1, "no child of the forkserver but the next shim"
+    )
+    assert not status_of(spare(runtime))["State"].startswith("Z")
+
+
+async def test_the_next_shim_waits_for_its_container_and_ends_with_the_forkserver(runtime: Runtime) -> None:
+    await eventually(lambda: spare(runtime), "the next shim")
+    first = spare(runtime)
+    box = await runtime.run("sleep", "1000")
+    assert box.shim_pid == first
+    await eventually(lambda: spare(runtime), "another one")
+    second = spare(runtime)
+    os.kill(second, signal.SIGKILL)
+    await eventually(lambda: not alive(second), "its death")
+    other = await runtime.run("sleep", "1000")
+    assert other.shim_pid not in {first, second}
+    await eventually(lambda: spare(runtime), "another one")
+    third = spare(runtime)
+    os.kill(runtime.forkserver.pid, signal.SIGKILL)
+    await eventually(lambda: not alive(third), "its end")
+    assert (await box.status()).state == (await other.status()).state == "running"
+
+
+def spare(runtime: Runtime) -> int:
+    """The child of the forkserver that is a shim without a container yet; 0: there is none."""
+    for pid in children_of(runtime.forkserver.pid):
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+            if Path(f"/proc/{pid}/cmdline").read_bytes().startswith(b"orchestr8-shim (next)"):
+                return pid
+    return 0
