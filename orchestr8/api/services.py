@@ -1,6 +1,6 @@
 """What the routes need from the engine, as protocols: `api` lies below `engine` and does not know how it is done."""
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, Protocol
 
@@ -100,7 +100,10 @@ class ContainerService(Protocol):
         """By name, id, or an id's beginning. Raises NotFound, or Conflict when several ids begin so."""
         ...
 
-    async def start(self, name: ContainerName) -> None: ...
+    async def start(self, name: ContainerName) -> Sequence[str]:
+        """Returns what this machine cannot do as it was asked to, a sentence each."""
+        ...
+
     async def kill(self, name: ContainerName, signal: str) -> None: ...
     async def remove(self, container: ObservedContainer, *, force: bool) -> None: ...
     async def resize(self, name: ContainerName, rows: int, columns: int) -> None: ...

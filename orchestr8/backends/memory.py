@@ -352,7 +352,7 @@ class MemoryBackend:
             await anyio.sleep(timeout_s)
         return ProbeResult(exit_code=code, output=output[:PROBE_OUTPUT_BYTES])
 
-    def find_exec(self, exec_id: str) -> tuple[ContainerName, ExecHandle] | None:  # noqa: ARG002
+    def find_exec(self, exec_id: str) -> tuple[ContainerName, ExecHandle | int] | None:  # noqa: ARG002
         return None  # there was no engine before
 
     async def exec(self, container: ContainerName, spec: ExecSpec, stream_fd: int, early: bytes = b"") -> ExecHandle:

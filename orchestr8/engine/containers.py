@@ -4,7 +4,7 @@ import json
 import logging
 import re
 import signal
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Final
 
 from orchestr8.api.errors import as_error
@@ -44,8 +44,8 @@ class Containers:
         spec = snapshot.specs.get(container.name)
         return Found(container=container, has_terminal=spec is not None and spec.tty)
 
-    async def start(self, name: ContainerName) -> None:
-        await self._backend.apply(StartContainer(name=name))
+    async def start(self, name: ContainerName) -> Sequence[str]:
+        return await self._backend.apply(StartContainer(name=name))
 
     async def kill(self, name: ContainerName, signal: str) -> None:
         await self._backend.apply(KillContainer(name=name, signal=signal_name(signal)))

@@ -1,8 +1,8 @@
 """Further programs in running containers: created, started on a client's connection, and asked about afterwards.
 
 An exec is the engine's note about a program of the container's shim, which knows of those that an engine before this one
-had started. Notes of ended programs are kept for a while, for
-clients that ask late; nothing wakes up to drop them: that is done when the next one is created.
+had started. Notes of ended programs are kept for a while, for clients that ask late; nothing wakes up to drop them: that
+is done when the next one is created.
 """
 
 import dataclasses
@@ -74,37 +74,34 @@ class Execs:
         if found.started:
             await connection.send(error_bytes(Conflict("this exec command was started already"), tty=found.spec.tty))
             return
-        found.started = True
         try:
-            found.handle = await self._backend.exec(found.container, found.spec, connection.fileno(), connection.early)
-        except Exception as failure:  # noqa: BLE001 - the border: the answer has begun, so it is told in the stream
-            found.error = as_error(failure)
-            self._end(found, EXIT_CODES.get(found.error.code, ENGINE_FAILED))
-            await connection.send(error_bytes(found.error, tty=found.spec.tty))
-        else:
-            self._tasks.start_soon(self._await_end, found, found.handle, name=f"exec in {found.container}")
-        finally:
-            found.ready.set()
+            await self._run(found, found.spec, connection.fileno(), connection.early)
+        except Orchestr8Error as error:  # the answer has begun, so it is told in the stream
+            await connection.send(error_bytes(error, tty=found.spec.tty))
 
     async def start_detached(self, exec_id: str) -> None:
         """Nobody is connected: there is no input, and what it writes is read by nobody. Raises why it could not be run."""
         found = self._find(exec_id)
         if found.started:
             raise Conflict("this exec command was started already")
-        found.started = True
         ours, theirs = socket.socketpair()
+        with ours, theirs:
+            await self._run(found, dataclasses.replace(found.spec, stdin=False), theirs.fileno())
+
+    async def _run(self, found: _Exec, spec: ExecSpec, stream_fd: int, early: bytes = b"") -> None:
+        found.started = True
         try:
-            with ours, theirs:
-                spec = dataclasses.replace(found.spec, stdin=False)
-                found.handle = await self._backend.exec(found.container, spec, theirs.fileno())
-        except Orchestr8Error as error:
-            found.error = error
-            self._end(found, EXIT_CODES.get(error.code, ENGINE_FAILED))
-            raise
-        else:
-            self._tasks.start_soon(self._await_end, found, found.handle, name=f"exec in {found.container}")
+            self._follow(found, await self._backend.exec(found.container, spec, stream_fd, early))
+        except Exception as failure:
+            found.error = as_error(failure)
+            self._end(found, EXIT_CODES.get(found.error.code, ENGINE_FAILED))
+            raise found.error from failure
         finally:
             found.ready.set()
+
+    def _follow(self, found: _Exec, handle: ExecHandle) -> None:
+        found.handle = handle
+        self._tasks.start_soon(self._await_end, found, handle, name=f"exec in {found.container}")
 
     async def resize(self, exec_id: str, rows: int, columns: int) -> None:
         found = self._find(exec_id)
@@ -146,12 +143,13 @@ class Execs:
         if former is None:
             raise NotFound(f"No such exec instance: {exec_id}")
         container, handle = former
-        found = _Exec(
-            container=container, spec=ExecSpec(argv=()), created_at=self._clock(), started=True, handle=handle
-        )
+        found = _Exec(container=container, spec=ExecSpec(argv=()), created_at=self._clock(), started=True)
         found.ready.set()
         self._execs[exec_id] = found
-        self._tasks.start_soon(self._await_end, found, handle, name=f"exec in {container}")
+        if isinstance(handle, int):
+            self._end(found, handle)
+        else:
+            self._follow(found, handle)
         return found
 
     def _drop_old(self) -> None:

@@ -52,12 +52,13 @@ def clone(flags: CloneFlag = CloneFlag(0), *, cgroup_fd: int = -1) -> tuple[int,
 class Successor:
     """Who goes on in the place of a process: where the kernel writes its number before it runs (CLONE_PARENT_SETTID).
 
-    Made by the common parent before the first of the two is cloned, in memory that both see: so the parent knows of the
-    second whatever becomes of the first.
+    Made by the common parent before the first of the two is cloned, in memory that these two see: so the parent knows of
+    the second whatever becomes of the first. The second, whom others may rule, has no part in it.
     """
 
     def __init__(self) -> None:
-        self._number = ctypes.c_int.from_buffer(mmap.mmap(-1, ctypes.sizeof(ctypes.c_int)))
+        self._memory = mmap.mmap(-1, mmap.PAGESIZE)
+        self._number = ctypes.c_int.from_buffer(self._memory)
 
     @property
     def pid(self) -> int:
@@ -70,6 +71,7 @@ class Successor:
 
         By clone(2): the seccomp filters of containers refuse clone3, whose flags they cannot see.
         """
+        self._memory.madvise(mmap.MADV_DONTFORK)
         _before_fork()
         flags = _CLONE_PARENT | _CLONE_PARENT_SETTID | _SIGCHLD
         pid = _syscall(_CLONE, ctypes.c_ulong(flags), None, ctypes.byref(self._number), None, None)

@@ -9,6 +9,7 @@ import ctypes
 import enum
 import errno
 import os
+import sys
 from collections.abc import Iterable
 from typing import Final
 
@@ -38,6 +39,9 @@ _MOUNT_ATTR_IDMAP: Final = 0x00100000
 _ATIME_MASK: Final = 0x70
 _DATA_MAX: Final = 4096  # a page
 MNT_DETACH: Final = 2
+
+
+_STATFS_SIZE: Final = 256  # more than struct statfs has anywhere
 
 
 class MountFlag(enum.IntFlag):
@@ -96,6 +100,13 @@ def open_tree(source: str, *, dir_fd: int = AT_FDCWD, recursive: bool = False, c
     return check(
         syscall(_OPEN_TREE, ctypes.c_int(dir_fd), os.fsencode(source), ctypes.c_uint(flags)), "open_tree", source
     )
+
+
+def filesystem_type(fd: int) -> int:
+    """The magic number of the file system that `fd` is in (statfs(2))."""
+    found = ctypes.create_string_buffer(_STATFS_SIZE)
+    check(libc.fstatfs(ctypes.c_int(fd), found), "fstatfs")
+    return int.from_bytes(found.raw[: ctypes.sizeof(ctypes.c_long)], sys.byteorder)
 
 
 def set_attributes(

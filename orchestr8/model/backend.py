@@ -101,8 +101,8 @@ class Backend(Protocol):
         """
         ...
 
-    def find_exec(self, exec_id: str) -> tuple[ContainerName, ExecHandle] | None:
-        """A program that an engine before this one has started, though it may have ended since; else None."""
+    def find_exec(self, exec_id: str) -> tuple[ContainerName, ExecHandle | int] | None:
+        """A program that an engine before this one has started, or, if it has ended since, its exit code; told once."""
         ...
 
     async def attach(self, container: ContainerName, stream_fd: int, early: bytes = b"", *, stdin: bool) -> None:

@@ -109,8 +109,8 @@ class ShimListener(Protocol):
         """What the shim knows; before the query is answered."""
         ...
 
-    def on_execs(self, pids: Mapping[str, int]) -> None:
-        """Programs that an engine before this one started, by their exec ids; 0: it has ended, and its code is known."""
+    def on_execs(self, pids: Mapping[str, int], codes: Mapping[str, int]) -> None:
+        """Programs that an engine before this one started, by their exec ids: those that run, and how others ended."""
         ...
 
     def on_exit(self, exited: messages.Exited) -> None:
@@ -159,15 +159,13 @@ class ShimClient:
             case messages.OutOfMemory():
                 self._listener.on_out_of_memory()
             case messages.ExecExited():
-                self._exec_codes[message.exec] = message.exit_code
-                self._execs.setdefault(message.exec, anyio.Event()).set()
+                if message.exec in self._execs:  # else it could not be run, or nobody here has heard of it
+                    self._exec_codes[message.exec] = message.exit_code
+                    self._execs[message.exec].set()
             case messages.Execs():
                 for exec_id in message.running:
                     self._execs.setdefault(exec_id, anyio.Event())
-                for exec_id, code in message.ended.items():
-                    self._exec_codes[exec_id] = code
-                    self._execs.setdefault(exec_id, anyio.Event()).set()
-                self._listener.on_execs({**message.running, **dict.fromkeys(message.ended, 0)})
+                self._listener.on_execs(message.running, message.ended)
             case _:
                 if isinstance(message, messages.Started):
                     self._listener.on_started(message)

@@ -19,7 +19,7 @@ from orchestr8.kernel import capabilities, cgroup_enter, prctl, rlimit, sockets
 from orchestr8.kernel.clone import Successor, clone
 from orchestr8.kernel.namespaces import CloneFlag, setns
 from orchestr8.runtime import program
-from orchestr8.runtime.launch import Stdio, open_cgroup
+from orchestr8.runtime.launch import DISTURBED, Stdio, open_cgroup
 from orchestr8.runtime.messages import Exec, Spawn
 from orchestr8.runtime.poller import READ, Poller
 from orchestr8.runtime.rootfs import open_pty
@@ -31,6 +31,7 @@ from orchestr8.runtime.users import read_file, resolve_user
 
 # A container that has made cgroups below its own, as an engine or systemd inside of it does, has no processes in there
 # any more: v2 refuses them beside controllers for children, and in a domain that has become threaded.
+_NOT_RUNNING: Final = "the container is not running"
 _NO_PROCESSES: Final = {errno.EBUSY, errno.EOPNOTSUPP}
 
 _JOINED: Final = (
@@ -85,15 +86,17 @@ class ExecProcess:
     def _receive(self, _events: int) -> None:
         try:
             packet, fds = sockets.receive_packet(self._sync)
-            if packet:
-                said = json.loads(packet)
-                if "terminal" in said:
-                    self.stdio.take_terminal(*fds)
-                else:
-                    self._error = (said["text"], said["exit_code"])
-                return
-        # No descriptor is left for what came, say; or a program that may trace others has spoken in its name.
-        except (OSError, OperationFailed, ValueError, TypeError, KeyError) as error:
+            try:
+                if packet:
+                    said = json.loads(packet)
+                    if "terminal" in said:
+                        self.stdio.take_terminal(fds)
+                    else:
+                        self._error = (said["text"], said["exit_code"])
+                    return
+            finally:
+                sockets.close_all(fds)  # what was not taken
+        except DISTURBED as error:
             self._error = self._error or (f"lost contact with the new process: {error}", 128)
         # Closed by execve, or by the end of a child that has said why.
         self._poller.forget(self._sync.fileno())
@@ -129,7 +132,7 @@ def _run(
         seccomp_program = program.read_filter(container.seccomp)
         held = capabilities.names_of(capabilities.read().permitted) if order.privileged else ()
         cgroup_enter.enter(container.cgroup_files)
-        setns(init_pidfd, _JOINED | CloneFlag.NEWPID | CloneFlag(container.namespaces & CloneFlag.NEWTIME))
+        _join(init_pidfd, _JOINED | CloneFlag.NEWPID | CloneFlag(container.namespaces & CloneFlag.NEWTIME))
         for number, fd in enumerate(stdio):
             os.dup2(fd, number, inheritable=True)
         program.keep_only(sync.fileno(), init_pidfd if container.id_count else -1)
@@ -161,13 +164,25 @@ def _run(
         os._exit(code)
 
 
+def _join(init_pidfd: int, namespaces: CloneFlag) -> None:
+    try:
+        setns(init_pidfd, namespaces)
+    except OSError as error:
+        if error.errno == errno.ESRCH:
+            raise OperationFailed(_NOT_RUNNING) from error
+        raise
+
+
 def _take_over(successor: Successor) -> None:
     """Be succeeded: two processes for a moment, which the container's limits must have room for."""
     try:
         successor.take_over()
     except OSError as error:
-        why = "its limit of processes is reached" if error.errno == errno.EAGAIN else str(error)
-        raise program.ProgramError(f"the container has no room for another process: {why}", 126) from error
+        if error.errno == errno.EAGAIN:
+            raise program.no_room() from error
+        if error.errno == errno.ENOMEM:  # so it is where PID 1 of the pid namespace has ended (pid_namespaces(7))
+            raise OperationFailed(_NOT_RUNNING) from error
+        raise program.ProgramError(f"cannot fork in the container: {os.strerror(error.errno or 0)}", 126) from error
 
 
 def _enter_user_namespace(container: Spawn, init_pidfd: int, user: dict[str, Any]) -> None:

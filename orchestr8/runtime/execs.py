@@ -12,10 +12,10 @@ from typing import Final
 
 from orchestr8.runtime import messages
 from orchestr8.runtime.exec import ExecProcess
-from orchestr8.runtime.launch import bury
 from orchestr8.runtime.messages import Message
-from orchestr8.runtime.poller import READ, Poller
+from orchestr8.runtime.poller import ENDED, Poller
 from orchestr8.runtime.streams import STDERR, STDOUT, Input, Output, Session
+from orchestr8.runtime.successors import bury, kill
 
 _KEPT: Final = 100  # exit codes that are remembered
 
@@ -44,7 +44,7 @@ class Execs:
         return bool(self._unread)
 
     def start(self, engine: socket.socket, order: messages.Exec, client_fd: int, init_pidfd: int, null: int) -> None:
-        """Takes over `client_fd`, unless it raises: OSError, ESRCH when the container has just ended."""
+        """Takes over `client_fd`, unless it raises OSError."""
         self._running[order.exec] = RunningExec(self, engine, order, client_fd, init_pidfd, null)
 
     def find(self, exec_id: str) -> "RunningExec | None":
@@ -55,9 +55,6 @@ class Execs:
         if not self._running and not self._codes:
             return None
         return messages.Execs(running={each.order.exec: each.pid for each in self._running.values()}, ended=self._codes)
-
-    def failed(self, exec_id: str) -> None:
-        del self._running[exec_id]
 
     def ended(self, order: messages.Exec, exit_code: int) -> None:
         del self._running[order.exec]
@@ -103,19 +100,25 @@ class RunningExec:
 
     def _launched(self, error: tuple[str, int] | None) -> None:
         process, order, poller = self._process, self.order, self._execs.poller
+        stdio = process.stdio
+        typed = -1
+        if error is None and stdio.master >= 0:
+            try:
+                typed = os.dup(stdio.master)
+            except OSError as lack:
+                error = (str(lack), 128)
         if error is not None:
-            bury(process.pidfd)
-            os.close(process.pidfd)
-            process.stdio.close()
+            kill(process.pidfd)  # it is ending by itself, or has to be made to
+            bury(poller, process.pidfd)
+            stdio.close()
             os.close(self._client_fd)
-            self._execs.failed(order.exec)
             text, code = error
             self._execs.answer(self._engine, messages.Failed(request=order.request, text=text, exit_code=code))
+            self._execs.ended(order, code)
             return
-        stdio = process.stdio
         self.master = stdio.master
         if stdio.master >= 0:
-            self._input = Input(poller, os.dup(stdio.master))
+            self._input = Input(poller, typed)
             self._outputs = [Output(poller, stdio.master, STDOUT, None)]
         else:
             self._input = Input(poller, stdio.stdin) if stdio.stdin >= 0 else None
@@ -127,7 +130,7 @@ class RunningExec:
             self._session.take_input(self._input, owned=True)
         for output in self._outputs:
             output.add(self._session)
-        poller.watch(process.pidfd, READ, self._ended)
+        poller.watch(process.pidfd, ENDED, self._ended)
         started = messages.ExecStarted(request=order.request, exec=order.exec, pid=process.pid)
         self._execs.answer(self._engine, started)
 

@@ -11,6 +11,7 @@ this process, and, while this is a Python process, the two that the C library ke
 
 import contextlib
 import errno
+import fcntl
 import os
 import signal
 import socket
@@ -88,8 +89,9 @@ def _supervise(order: Spawn, built: setup.Built, sync: socket.socket, reaper_fd:
     limits = program.limits_of(built.process)
     # The reaper can be looked into, so its socket must be closed before others are there; and a limit of processes might
     # leave it without room for a child.
-    if reaper_fd >= 0 and order.namespaces & CloneFlag.NEWPID and "RLIMIT_NPROC" not in limits:
+    if order.namespaces & CloneFlag.NEWPID and "RLIMIT_NPROC" not in limits and reaper_fd >= 0:
         _become_reaper(order, built, sync, reaper_fd)
+        reaper_fd = -1
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     child = os.fork()
     if child == 0:
@@ -116,22 +118,22 @@ def _become_reaper(order: Spawn, built: setup.Built, sync: socket.socket, reaper
     Returns where executing a memfd is forbidden (vm.memfd_noexec).
     """
     process = built.process
-    path = program.find(process["args"], process["env"])
-    argv = ["orchestr8-init", "-t" if order.terminal else "--", path, *process["args"]]
+    argv = ["orchestr8-init", "-t" if order.terminal else "--", program.find(process["args"], process["env"])]
+    argv += process["args"]
     variables = program.variables_of(process["env"])
-    image = os.dup(reaper_fd) if reaper_fd == _SYNC_FD else reaper_fd
-    saved = os.dup(sync.fileno())
-    os.dup2(saved, _SYNC_FD, inheritable=True)
+    # Out of the way of the number that the socket gets.
+    spoken_for, image = (fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, _SYNC_FD + 1) for fd in (sync.fileno(), reaper_fd))
+    os.dup2(spoken_for, _SYNC_FD, inheritable=True)
     rlimit.settle(
         program.limits_of(process)
     )  # with what the program gets along with Python may not: nothing more is made
     try:
         os.execve(image, argv, variables)
     except OSError:
-        os.dup2(saved, sync.fileno(), inheritable=False)
+        os.dup2(spoken_for, sync.fileno(), inheritable=False)
         if sync.fileno() != _SYNC_FD:
             os.close(_SYNC_FD)
-        os.close(saved)
+        os.close(spoken_for)
 
 
 def _reap_until(child: int) -> int:

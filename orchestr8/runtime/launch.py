@@ -18,7 +18,7 @@ import signal
 import socket
 import struct
 from collections.abc import Callable, Mapping
-from typing import Any, Final, NamedTuple, NoReturn
+from typing import Final, NamedTuple, NoReturn
 
 from orchestr8.errors import OperationFailed
 from orchestr8.kernel import prctl, sockets
@@ -33,6 +33,9 @@ from orchestr8.runtime.terminal import open_slave, set_size
 # In a cgroup that runs out of memory the kernel kills what scores highest; PID 1's death is the whole container's.
 _OOM_SCORE: Final = -500
 _ERROR_NUMBER: Final = struct.Struct("=i")  # all that the reaper can say; no JSON of ours is as short
+# What can come of hearing a process that is becoming the container's: no descriptor is left for what came, say; or a
+# program that may trace others has spoken in its name.
+DISTURBED: Final = (OSError, OperationFailed, ValueError, TypeError, LookupError)
 
 
 class Stdio:
@@ -64,9 +67,12 @@ class Stdio:
         sockets.close_all([fd for fd in self.child if fd >= 0])
         self.child = []
 
-    def take_terminal(self, master: int) -> None:
-        self.master = master
-        self.slave = open_slave(master)
+    def take_terminal(self, fds: list[int]) -> None:
+        """Its master, out of `fds`."""
+        if self.master >= 0:
+            raise ValueError("a second terminal")
+        self.master = fds.pop()
+        self.slave = open_slave(self.master)
 
     def close_slave(self) -> None:
         if self.slave >= 0:
@@ -163,14 +169,13 @@ class Launch:
     def _receive(self, _events: int) -> None:
         try:
             packet, fds = self._next_packet()
-            if len(packet) == _ERROR_NUMBER.size:  # of the reaper, which knows no more than that
-                failed = program.failure(self._name, *_ERROR_NUMBER.unpack(packet))
-                self._error = (failed.message, failed.exit_code)
-                return
-            if packet:
-                self._hear(json.loads(packet), fds)
-                return
-        except (OSError, OperationFailed) as error:  # e.g. no descriptor is left for what came
+            try:
+                if packet:
+                    self._hear(packet, fds)
+                    return
+            finally:
+                sockets.close_all(fds)  # what was not taken
+        except DISTURBED as error:
             self._error = self._error or (f"lost contact with PID 1: {error}", 128)
         self._poller.forget(self._sync.fileno())
         self._sync.close()
@@ -190,19 +195,25 @@ class Launch:
         except ConnectionResetError:
             return sockets.receive_packet(self._sync)
 
-    def _hear(self, said: dict[str, Any], fds: list[int]) -> None:
+    def _hear(self, packet: bytes, fds: list[int]) -> None:
+        """Takes out of `fds` what it keeps."""
+        if len(packet) == _ERROR_NUMBER.size:  # of the reaper, which knows no more than that
+            failed = program.failure(self._name, *_ERROR_NUMBER.unpack(packet))
+            self._error = (failed.message, failed.exit_code)
+            return
+        said = json.loads(packet)
         if "terminal" in said:
-            self.stdio.take_terminal(*fds)
+            self.stdio.take_terminal(fds)
             if self._size:
                 set_size(self.stdio.master, *self._size)
-        elif "ready" in said:
-            self._ready = True
+        elif "ready" in said and not self._ready:
             self._name = said["name"]
-            (self.null,) = fds
+            self.null = fds.pop()
+            self._ready = True
             self._follow()
             if self._given_up:  # it was succeeded just then
                 self.give_up()
-        elif "text" in said:
+        else:
             self._error = (said["text"], said["exit_code"])
 
     def close(self) -> None:
@@ -211,13 +222,6 @@ class Launch:
         self.stdio.close()
         if self.null >= 0:
             os.close(self.null)
-
-
-def bury(pidfd: int) -> None:
-    """The end of a process that has failed: it is ending by itself, or has to be made to."""
-    with contextlib.suppress(ProcessLookupError):
-        signal.pidfd_send_signal(pidfd, signal.SIGKILL)
-    os.waitid(os.P_PIDFD, pidfd, os.WEXITED)
 
 
 def open_cgroup(leaf: str) -> int:

@@ -7,12 +7,15 @@ from typing import Final
 READ: Final = select.EPOLLIN
 WRITE: Final = select.EPOLLOUT
 URGENT: Final = select.EPOLLPRI  # a file of the kernel has changed
+# Of a pidfd: told once for each change. It stays readable while somebody else traces what has ended, which cannot be waited
+# for until the tracer lets go; that is told again.
+ENDED: Final = select.EPOLLIN | select.EPOLLET
 HANGUP: Final = select.EPOLLHUP  # told with any mask; as a mask of its own: that and nothing else
 _ALWAYS: Final = select.EPOLLHUP | select.EPOLLERR
 
 
 class Poller:
-    """Level-triggered. A callback gets the event mask; hang-up and error come as READ and WRITE together."""
+    """Level-triggered, unless the mask says otherwise. A callback gets the event mask; hang-up and error come as READ and WRITE together."""
 
     def __init__(self) -> None:
         self._epoll = select.epoll()

@@ -214,8 +214,12 @@ def failure(name: str, number: int) -> ProgramError:
     if number == errno.ENOENT:
         return ProgramError(f"cannot execute {name}: its interpreter (the `#!` line or the loader) was not found", 127)
     if number == errno.EAGAIN:
-        return ProgramError("the container has no room for another process: its limit of processes is reached", 126)
+        return no_room()
     return ProgramError(f"cannot execute {name}: {os.strerror(number)}", 126)
+
+
+def no_room() -> ProgramError:
+    return ProgramError("the container has no room for another process: its limit of processes is reached", 126)
 
 
 def execute(argv: list[str], environment: list[str]) -> NoReturn:

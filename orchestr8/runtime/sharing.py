@@ -28,6 +28,7 @@ class Shared(NamedTuple):
 
 
 NOTHING: Final = Shared()
+_PROC_MAGIC: Final = 0x9FA0  # PROC_SUPER_MAGIC, <linux/magic.h>
 
 
 def join(joined: Mapping[str, int]) -> Shared:
@@ -54,7 +55,9 @@ def open_processes(pidfd: int, *, by_option: bool = True) -> int:
                 return mount.new_filesystem("proc", [("pidns", f"/proc/self/fd/{namespace}")], source="proc")
         tree = _copy_processes(pidfd)
         try:
-            if os.readlink("1/ns/pid", dir_fd=tree) != os.readlink(f"/proc/self/fd/{namespace}"):
+            # A file system of the other container's making could name any namespace by a link.
+            theirs = os.readlink(f"/proc/self/fd/{namespace}")
+            if mount.filesystem_type(tree) != _PROC_MAGIC or os.readlink("1/ns/pid", dir_fd=tree) != theirs:
                 raise OperationFailed("the /proc of whose processes it shares is not theirs", code="O8-622")
             mount.set_attributes(tree, off=MountAttr.RDONLY)
         except BaseException:

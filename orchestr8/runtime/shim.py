@@ -10,7 +10,6 @@ Nothing is imported after the fork. Idle, it sleeps in one epoll call.
 
 import binascii
 import contextlib
-import errno
 import functools
 import gc
 import json
@@ -28,13 +27,14 @@ from orchestr8.kernel import prctl, sockets
 from orchestr8.kernel.namespaces import CloneFlag
 from orchestr8.runtime import messages
 from orchestr8.runtime.execs import Execs
-from orchestr8.runtime.launch import Ground, Launch, bury
+from orchestr8.runtime.launch import Ground, Launch
 from orchestr8.runtime.leftovers import kill_all
 from orchestr8.runtime.logwriter import LogWriter
 from orchestr8.runtime.messages import Message
 from orchestr8.runtime.oomwatch import OomWatch
-from orchestr8.runtime.poller import READ, Poller
+from orchestr8.runtime.poller import ENDED, READ, Poller
 from orchestr8.runtime.streams import STDERR, STDOUT, Input, Output, Session
+from orchestr8.runtime.successors import kill
 from orchestr8.runtime.template import Template
 from orchestr8.runtime.terminal import set_size
 from orchestr8.runtime.userns import make_namespace
@@ -310,10 +310,8 @@ class Shim:
         launch = self._launch
         assert launch is not None
         if error is not None:
-            bury(launch.pidfd)
-            launch.close()
-            self._launch = None
-            self._fail_start(*error)
+            kill(launch.pidfd)  # it is ending by itself, or has to be made to
+            self._poller.watch(launch.pidfd, ENDED, functools.partial(self._start_failed, *error))
             return
         self._init_pidfd = launch.pidfd
         self._status.__dict__.update(
@@ -321,7 +319,7 @@ class Shim:
             oom_killed=False, runs=self._status.runs + 1,
         )  # fmt: skip
         self._open_stdio(launch)
-        self._poller.watch(self._init_pidfd, READ, self._ended)
+        self._poller.watch(self._init_pidfd, ENDED, self._ended)
         self._save()
         for engine, request in self._start_requests:
             self._answer(engine, self._started(request))
@@ -329,6 +327,16 @@ class Shim:
         for engine in [each for each in self._engines.values() if each not in asked]:  # came while this was under way
             self._answer(engine, self._started(0))
         self._start_requests.clear()
+
+    def _start_failed(self, text: str, exit_code: int, _events: int) -> None:
+        launch = self._launch
+        assert launch is not None
+        if os.waitid(os.P_PIDFD, launch.pidfd, os.WEXITED | os.WNOHANG) is None:
+            return
+        self._poller.forget(launch.pidfd)
+        launch.close()
+        self._launch = None
+        self._fail_start(text, exit_code)
 
     def _fail_start(self, text: str, exit_code: int) -> None:
         now = time.time()
@@ -431,8 +439,7 @@ class Shim:
         try:
             self._execs.start(engine, message, fds[0], self._init_pidfd, self._launch.null)
         except OSError as error:
-            text = "the container is not running" if error.errno == errno.ESRCH else str(error)
-            self._answer(engine, messages.Failed(request=message.request, text=text))
+            self._answer(engine, messages.Failed(request=message.request, text=str(error)))
         else:
             fds.pop(0)
 

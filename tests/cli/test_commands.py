@@ -325,6 +325,7 @@ def test_exec_connects_the_streams_and_exits_as_the_program_did(
     assert engine.calls[1].body == {
         "Cmd": ["cat", "-v"], "Env": ["A=1", "PASSED=on"], "User": "1:1", "WorkingDir": "/x", "Tty": False,
         "AttachStdin": True,
+        "Privileged": False,
     }  # fmt: skip
     assert engine.calls[3].query == {"wait": ["1"]}
 

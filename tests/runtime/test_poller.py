@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from orchestr8.runtime.poller import HANGUP, READ, WRITE, Poller
+from orchestr8.runtime.poller import ENDED, HANGUP, READ, WRITE, Poller
 
 
 @pytest.fixture
@@ -132,3 +132,19 @@ def test_forgetting_what_is_not_watched_is_fine(poller: Poller, pair: Pair) -> N
     poller.forget(pair[0].fileno())
     poller.watch(pair[0].fileno(), 0, lambda _events: None)
     poller.forget(pair[0].fileno())
+
+
+def test_the_end_of_a_process_is_told_once_until_it_changes(poller: Poller) -> None:
+    """Level-triggered, a process that has ended and is not waited for would be told without end."""
+    child = os.fork()
+    if child == 0:
+        os._exit(0)
+    pidfd = os.pidfd_open(child)
+    told: list[int] = []
+    poller.watch(pidfd, ENDED, told.append)
+    assert poller.wait(10)
+    assert not poller.wait(0.01)
+    assert told == [READ]
+    poller.forget(pidfd)
+    os.close(pidfd)
+    os.waitpid(child, 0)

@@ -152,6 +152,17 @@ def test_it_starts_a_program_with_its_words_and_variables() -> None:
     assert "4" not in lines[1].split()
 
 
+def test_the_program_finds_nothing_in_it() -> None:
+    """It may look into PID 1, being the same user: by then the socket is closed, the environment and its own words are gone."""
+    for _ in range(100):
+        script = (
+            "ls /proc/$PPID/fd | tr '\\n' ' '; tr '\\0' ' ' </proc/$PPID/environ; tr '\\0' ' ' </proc/$PPID/cmdline"
+        )
+        said, code, text = started(["/bin/sh", "sh", "-c", script])
+        assert (said, code) == (b"", 0)
+        assert text.split() == ["0", "1", "2", "orchestr8-init"]
+
+
 def test_a_program_leads_a_session_and_has_the_terminal() -> None:
     master, slave = os.openpty()
     try:

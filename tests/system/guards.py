@@ -63,8 +63,10 @@ LESSONS: Final = (
     Lesson(
         "CVE-2024-21626", "a program finds descriptors that are not its own",
         (f"{ESCAPES}test_no_descriptor_but_stdio_is_open_in_any_program",),
-        (Edit("runtime/setup.py", "        program.reset_signals()\n",
-              '        os.set_inheritable(os.open("/", os.O_PATH), True)\n        program.reset_signals()\n'),),
+        (Edit("runtime/init.py", "    ours, theirs = socket.socketpair",
+              '    os.set_inheritable(os.open("/", os.O_PATH), True)\n    ours, theirs = socket.socketpair'),
+         Edit("runtime/init.py", "    try:\n        os.execve(image",
+              '    os.set_inheritable(os.open("/", os.O_PATH), True)\n    try:\n        os.execve(image')),
     ),
     Lesson(
         "CVE-2016-9962", "a program of the container traces a process on its way in",
@@ -81,9 +83,9 @@ LESSONS: Final = (
         (f"{LOOKING}test_an_exec_is_not_there_before_it_is_one_of_the_container",),
         (
             Edit("runtime/exec.py", "        _take_over(successor)\n        os.setsid()", "        os.setsid()"),
-            Edit("runtime/exec.py", "        setns(init_pidfd, _JOINED |",
-                 "        setns(init_pidfd, CloneFlag.NEWPID)\n        _take_over(successor)\n"
-                 "        setns(init_pidfd, _JOINED |"),
+            Edit("runtime/exec.py", "        _join(init_pidfd, _JOINED |",
+                 "        _join(init_pidfd, CloneFlag.NEWPID)\n        _take_over(successor)\n"
+                 "        _join(init_pidfd, _JOINED |"),
         ),
     ),
     Lesson(
@@ -261,8 +263,13 @@ LESSONS: Final = (
         "-", "the /proc of whose processes are shared is not theirs",
         (f"{LOOKING}test_a_proc_that_is_not_theirs_is_not_taken_for_it",),
         (Edit("runtime/sharing.py",
-              '            if os.readlink("1/ns/pid", dir_fd=tree) != os.readlink(f"/proc/self/fd/{namespace}"):\n',
-              "            if False:\n"),),
+              'if mount.filesystem_type(tree) != _PROC_MAGIC or os.readlink("1/ns/pid", dir_fd=tree) != theirs:',
+              "if False:"),),
+    ),
+    Lesson(
+        "-", "the same, where what stands there names theirs by a link",
+        (f"{LOOKING}test_a_proc_that_is_not_theirs_is_not_taken_for_it",),
+        (Edit("runtime/sharing.py", "if mount.filesystem_type(tree) != _PROC_MAGIC or os", "if os"),),
     ),
     Lesson(
         "-", "the name of a kernel parameter is a path to another one",

@@ -164,6 +164,7 @@ class Box:
         self.order = order
         self.exits: list[messages.Exited] = []
         self.execs: dict[str, int] = {}  # of a connection before, with their pids
+        self.exec_codes: dict[str, int] = {}  # of those that have ended
         self.out_of_memory = 0  # how often the shim said so
         self.lost = anyio.Event()
         self.shim: ShimClient
@@ -176,8 +177,9 @@ class Box:
     def on_status(self, status: messages.Status) -> None:
         """See on_started."""
 
-    def on_execs(self, pids: Mapping[str, int]) -> None:
-        self.execs.update(pids)
+    def on_execs(self, pids: Mapping[str, int], codes: Mapping[str, int]) -> None:
+        self.execs = {**pids}
+        self.exec_codes = {**codes}
 
     def on_exit(self, exited: messages.Exited) -> None:
         self.exits.append(exited)

@@ -201,3 +201,7 @@ def test_what_this_machine_cannot_do_is_one_line(scenario: Tell) -> None:
     if not os.path.exists("/sys/fs/cgroup/memory"):
         expected.insert(0, "mem_swappiness 10")
     assert lacks == [f"warning: shop-web-1: {each}" for each in expected]
+    once = story.step("run --rm web true").err.splitlines()
+    assert [line.partition(" is not in force: ")[0] for line in once if "is not in force" in line] == [
+        f"warning: {each}" for each in expected
+    ]

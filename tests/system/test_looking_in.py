@@ -148,7 +148,12 @@ async def test_the_processes_that_are_shared_are_shown_by_either_way(
     assert in_child(look) == ["1", "2"]
 
 
-@pytest.mark.parametrize("trick", ["mount -t tmpfs none /proc", "mount --bind /proc/self /proc", "umount -l /proc"])
+FORGED = "pid=$(readlink /proc/1/ns/pid); mount -t tmpfs none /proc; mkdir -p /proc/1/ns; ln -s $pid /proc/1/ns/pid"
+
+
+@pytest.mark.parametrize(
+    "trick", ["mount -t tmpfs none /proc", "mount --bind /proc/self /proc", "umount -l /proc", FORGED]
+)
 async def test_a_proc_that_is_not_theirs_is_not_taken_for_it(runtime: Runtime, in_child: InChild, trick: str) -> None:
     box = await runtime.run("sleep", "1000", isolation=TROUBLE, change=unfiltered)
     await box.sh(trick)

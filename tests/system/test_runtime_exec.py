@@ -10,6 +10,7 @@ import pytest
 from orchestr8.errors import OperationFailed
 from orchestr8.kernel import capabilities
 from orchestr8.kernel.capabilities import DEFAULT, mask
+from orchestr8.kernel.libc import libc
 from orchestr8.model.limits import ResourceSpec
 from orchestr8.runtime.exec import init_leaf
 from tests.requires import requires
@@ -17,6 +18,7 @@ from tests.system.runtime_fixtures import Runtime, alive, eventually, needs_busy
 
 pytestmark = [pytest.mark.system, pytest.mark.anyio, requires("root", "overlayfs"), needs_busybox]
 
+_PTRACE_SEIZE = 0x4206
 RIGHTS = ("Uid", "Gid", "CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb", "NoNewPrivs", "Seccomp")
 
 
@@ -192,6 +194,19 @@ async def test_its_client_may_leave(runtime: Runtime) -> None:
     assert await box.sh("ls /done") == "/done\n"
 
 
+async def test_one_that_is_traced_when_it_ends_is_told_of_when_its_tracer_lets_go(runtime: Runtime) -> None:
+    """Until then its shim has it not to itself (ptrace(2)), and has other things to do."""
+    box = await runtime.run("sleep", "1000")
+    running = await box.exec("sleep", "1000")
+    assert libc.ptrace(_PTRACE_SEIZE, running.pid, None, None) == 0
+    os.kill(running.pid, signal.SIGKILL)
+    await eventually(lambda: status_of(running.pid)["State"].startswith("Z"), "its end")
+    assert (await box.status()).state == "running"
+    assert await box.run("true") == (0, "")
+    os.waitpid(running.pid, 0)
+    assert await running.wait() == 137
+
+
 async def test_its_exit_code_is_told_to_an_engine_that_came_later(runtime: Runtime) -> None:
     box = await runtime.run("sleep", "1000")
     running = await box.exec("sh", "-c", "read x; exit 6", stdin=True)
@@ -215,8 +230,7 @@ async def test_an_engine_that_comes_later_is_told_of_those_that_run_and_those_th
     later = box.connect()
     await eventually(lambda: not {ended.pid, probe.pid} & set(runtime.tree.pids(box.id)), "their ends")
     await later.status()
-    assert later.execs == {runs.id: runs.pid, ended.id: 0}
-    assert await later.shim.exec_ended(ended.id) == 7
+    assert (later.execs, later.exec_codes) == ({runs.id: runs.pid}, {ended.id: 7})
     runs.client.socket.sendall(b"go\n")
     assert await later.shim.exec_ended(runs.id) == 6
 

@@ -27,8 +27,8 @@ def routes(containers: ContainerService, execs: ExecService) -> list[Route]:
         return Takeover(run=run, content_type=RAW if found.has_terminal else MULTIPLEXED)
 
     async def start(_: Request, reference: str) -> Answer:
-        await containers.start((await containers.find(reference)).container.name)
-        return NO_CONTENT
+        lacks = await containers.start((await containers.find(reference)).container.name)
+        return json_response({"Warnings": list(lacks)}) if lacks else NO_CONTENT
 
     async def wait(request: Request, reference: str) -> Answer:
         condition = request.first("condition")

@@ -417,10 +417,10 @@ class NativeBackend:
     async def exec(self, container: ContainerName, spec: ExecSpec, stream_fd: int, early: bytes = b"") -> ExecHandle:
         return await self._container(container).exec(spec, stream_fd, early)
 
-    def find_exec(self, exec_id: str) -> tuple[ContainerName, ExecHandle] | None:
+    def find_exec(self, exec_id: str) -> tuple[ContainerName, ExecHandle | int] | None:
         for name, container in self._containers.items():
             if exec_id in container.former_execs:
-                return name, container.former_execs[exec_id]
+                return name, container.former_execs.pop(exec_id)
         return None
 
     async def attach(self, container: ContainerName, stream_fd: int, early: bytes = b"", *, stdin: bool) -> None:

@@ -74,7 +74,9 @@ class Container:
         self._start_kind = EventKind.START
         self._start_follows = False
         self._removed = False
-        self.former_execs: dict[str, RunningExec] = {}  # of the engine before this one
+        self.former_execs: dict[
+            str, RunningExec | int
+        ] = {}  # of the engine before this one; of ended ones the exit codes
         around.cgroups.put_below(record.id, record.spec.resources.cgroup_parent)
 
     # --- looking --------------------------------------------------------------------------------------------------
@@ -230,10 +232,11 @@ class Container:
     def on_status(self, status: messages.Status) -> None:
         self.run = RunState.from_status(status.__dict__)
 
-    def on_execs(self, pids: Mapping[str, int]) -> None:
+    def on_execs(self, pids: Mapping[str, int], codes: Mapping[str, int]) -> None:
         shim = self._sandbox.shim
         assert shim is not None  # it speaks
-        self.former_execs = {exec_id: RunningExec(shim, exec_id, pid) for exec_id, pid in pids.items()}
+        running = {exec_id: RunningExec(shim, exec_id, pid) for exec_id, pid in pids.items()}
+        self.former_execs = {**running, **codes}
 
     def on_exit(self, exited: messages.Exited) -> None:
         self._record_exit(exited.exit_code, oom_killed=exited.oom_killed, finished_at=exited.finished_at)

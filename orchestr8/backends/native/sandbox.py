@@ -149,7 +149,8 @@ class Sandbox:
                 except Unavailable:
                     await self.release()
                     await self._start_in(await self.ensure(), joined)
-        return self._lacks
+        lacks, self._lacks = self._lacks, ()  # told once: a restart finds the sandbox as it was
+        return lacks
 
     async def _start_in(self, shim: ShimClient, joined: Mapping[str, int]) -> None:
         """PID 1 builds its file system while the network is made."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 
 from orchestr8.cli.documents import sent_document
+from orchestr8.cli.output import YELLOW
 from orchestr8.cli.terminal import environment_list, interact, resize, wants_terminal
 from orchestr8.cli.work import do_work
 from orchestr8.errors import NotFound
@@ -42,18 +43,25 @@ def run(context: Context, options: Options) -> int:
     there = f"/containers/{made['container']}"
     try:
         if options.detach:
-            context.client.request("POST", f"{there}/start", timeout_s=None)
+            _start(context, there)
             context.out.write(f"{made['name']}\n")
             return 0
-        return _attached(context.client, there, tty=tty, removed=options.rm)
+        return _attached(context, there, tty=tty, removed=options.rm)
     except BaseException:
         if options.rm:
             _remove(context.client, there)
         raise
 
 
-def _attached(client: Client, there: str, *, tty: bool, removed: bool) -> int:
+def _start(context: Context, there: str) -> None:
+    answer = context.client.request("POST", f"{there}/start", timeout_s=None)
+    for lack in answer["Warnings"] if answer else ():
+        context.err.write(f"{context.err.paint('warning', YELLOW)}: {lack}\n")
+
+
+def _attached(context: Context, there: str, *, tty: bool, removed: bool) -> int:
     """Attach and wait first, then start: so no byte of its output is lost, nor its exit code. `removed`: wait for that."""
+    client = context.client
 
     def forward(number: signal.Signals) -> None:
         client.request("POST", f"{there}/kill", query={"signal": number.name})
@@ -64,7 +72,7 @@ def _attached(client: Client, there: str, *, tty: bool, removed: bool) -> int:
     ):
         if tty:
             resize(client, there)  # so that the program never sees another size
-        client.request("POST", f"{there}/start", timeout_s=None)
+        _start(context, there)
         left = interact(client, stream, there, tty=tty, stdin=True, forward=forward)
         if left is None:
             return int(end.value()["StatusCode"])

@@ -1,7 +1,8 @@
 # PID 1 of a container once it is set up: start the program, reap, forward signals, end with it. 64-bit x86 Linux, no libc.
 # argv is [name, process id in decimal]: the program is there already; or [name, options, path, the program's argv...], and
 # then the environment is its own, and descriptor 3 the socket of whoever waits for its execve: that closes it, or the number
-# of an error is written to it. Options are "-" and perhaps a "t", of a program with a terminal.
+# of an error is written to it. Options are "-" and perhaps a "t", of a program with a terminal. The program starts once this
+# process has let go of all that it was given: it may look into it.
 # Every signal to be forwarded is blocked already, but for 32 and 33, and none is ignored.
 # The machine code stands in __init__.py; tests assemble this file and compare.
         .intel_syntax noprefix
@@ -49,6 +50,29 @@ start:
         mov     eax, 3                  # close(3)
         mov     edi, 3
         syscall
+        mov     ecx, [rbx]              # forget argv and environment, from argv[1] to the end of the last string
+        lea     rsi, [rbx + 8 * rcx]    # the last one of argv
+        lea     rdx, [rsi + 16]
+last:
+        mov     rax, [rdx]
+        test    rax, rax
+        jz      length
+        mov     rsi, rdx
+        add     rdx, 8
+        jmp     last
+length:
+        mov     rdi, [rsi]
+        xor     eax, eax
+        mov     rcx, -1
+        repne   scasb
+        mov     rcx, rdi
+        mov     rdi, [rbx + 16]
+        sub     rcx, rdi
+        rep     stosb
+        mov     edi, r12d               # kill(program, SIGCONT): it may go on
+        mov     esi, 18
+        mov     eax, 62
+        syscall
 wait:
         sub     rsp, 16                 # [rsp]: a wait status
 next:
@@ -92,6 +116,14 @@ quit:
         mov     eax, 231                # exit_group(code)
         syscall
 program:
+        mov     eax, 128                # rt_sigtimedwait(&go_on, NULL, NULL, 8)
+        lea     rdi, [rip + go_on]
+        xor     esi, esi
+        xor     edx, edx
+        mov     r10d, 8
+        syscall
+        cmp     eax, -4                 # EINTR
+        je      program
         mov     eax, 112                # setsid()
         syscall
         mov     r13, [rbx + 16]         # argv[1]
@@ -142,6 +174,8 @@ failed:
         mov     edi, 126                # what it is told by counts, not this
         jmp     quit
         .balign 8
+go_on:
+        .quad   1 << 17                 # SIGCONT
 set:                                    # all but KILL, STOP and the faults ILL TRAP ABRT BUS FPE SEGV SYS
         .quad   ~((1 << 8) | (1 << 18) | (1 << 3) | (1 << 4) | (1 << 5) | (1 << 6) | (1 << 7) | (1 << 10) | (1 << 30))
 name:
