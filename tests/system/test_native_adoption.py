@@ -15,7 +15,7 @@ from pathlib import Path
 import anyio
 import pytest
 
-from orchestr8.backends.native import NativeBackend, containers
+from orchestr8.backends.native import NativeBackend, sandbox
 from orchestr8.engine.store import Store
 from orchestr8.errors import OperationFailed
 from orchestr8.kernel.cgroup import CgroupTree
@@ -186,7 +186,7 @@ async def test_an_end_that_cannot_be_cleaned_up_is_no_end_of_the_engine(
 async def test_a_shim_that_says_nothing_keeps_no_engine_from_starting(
     place: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(containers, "_ANSWER_S", 0.05)
+    monkeypatch.setattr(sandbox, "_ANSWER_S", 0.05)
     async with place.engine() as bench:
         await bench.create("sleep", "1000")
         await bench.start()
