@@ -119,9 +119,9 @@ def started(argv: list[str], *, options: str = "--", stdin: int = subprocess.DEV
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     code = f"""
 import os, signal
+from orchestr8.runtime import program
 signal.pthread_sigmask(signal.SIG_SETMASK, {sorted(map(int, init.WAITED))})
-for number in (signal.SIGPIPE, signal.SIGXFSZ):
-    signal.signal(number, signal.SIG_DFL)
+program.reset_dispositions()
 os.dup2({theirs.fileno()}, 3)
 for fd in ({theirs.fileno()}, {image}):
     os.set_inheritable(fd, False)
