@@ -53,10 +53,12 @@ class LogQuery:
     stack: StackName
     services: tuple[ServiceName, ...] = ()  # () and "": all of them
     container: str = ""
+    index: int | None = None  # which container of the service
     follow: bool = False
     until_exit: bool = False  # a followed log ends when nothing selected runs or will be started again
     tail: int | None = None  # of each container
     since: float | None = None  # Unix time
+    until: float | None = None  # of what is stored; the moment itself included
     timestamps: bool = False
 
 

@@ -152,6 +152,8 @@ _COMMANDS: Final = (
                 metavar="TIME",
                 help="from a time on: 10m, 1h30m, 2026-01-31T12:00:00Z, Unix time",
             ),
+            Flag("--until", kind="text", metavar="TIME", help="up to a time"),
+            Flag("--index", kind="number", metavar="N", help="of this container of the service alone"),
             Flag("-t", "--timestamps", help="with the time of each line"),
             NO_PREFIX,
             NO_COLOUR,

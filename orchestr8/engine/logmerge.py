@@ -10,7 +10,7 @@ from itertools import groupby
 from operator import attrgetter
 from typing import Final
 
-from orchestr8.runtime.logs import BLOCK_BYTES, Batch, LogReader
+from orchestr8.runtime.logs import BLOCK_BYTES, Batch, LogReader, time_text
 from orchestr8.wire.frames import HEADER, encode
 
 PIECE_BYTES: Final = 256 * 1024  # as much is collected from several sources before it is sent
@@ -40,8 +40,10 @@ def frames(source: int, batches: Sequence[Batch], *, timestamps: bool) -> bytes:
 class StoredMerge:
     """The stored parts of `readers` (by source number) as frames, piece by piece."""
 
-    def __init__(self, readers: Mapping[int, LogReader], *, timestamps: bool) -> None:
+    def __init__(self, readers: Mapping[int, LogReader], *, timestamps: bool, until: float | None = None) -> None:
+        """`until`: Unix time of the last record that counts."""
         self._readers = readers
+        self._until = None if until is None else time_text(until)
         self._timestamps = timestamps
         self._queue: list[tuple[bytes, int]] | None = None  # the next record's time, and its source
 
@@ -58,8 +60,10 @@ class StoredMerge:
         while queue and size < PIECE_BYTES:
             source = queue[0][1]
             reader = self._readers[source]
-            batches = reader.read_stored(_second(queue)) or []
-            at = reader.next_time()
+            limits = [limit for limit in (_second(queue), self._until) if limit is not None]
+            over = self._until is not None and queue[0][0] > self._until
+            batches = [] if over else reader.read_stored(min(limits, default=None)) or []
+            at = None if over else reader.next_time()
             if at is None:
                 heapq.heappop(queue)
             else:

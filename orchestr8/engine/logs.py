@@ -50,6 +50,11 @@ class Logs:
         if query.container and not any(query.container in (each.name, each.id) for each in containers):
             raise NotFound(f"No such container: {query.container}")
         present = {each.service for each in containers}
+        if query.index is not None and not any(
+            (each.service in query.services or not query.services) and each.number == query.index and not each.oneoff
+            for each in containers
+        ):
+            raise NotFound(f"no container {query.index} of service {', '.join(query.services)}")
         for service in query.services:
             if service not in present and not self.stacks.knows_service(query.stack, service):
                 raise NotFound(f"no such service: {service}")
@@ -106,13 +111,16 @@ class _Client:
                     each.container, tail=query.tail, since=query.since, coalesce=coalesce, beside=len(containers)
                 )
         merge = StoredMerge(
-            {source.number: source.reader for source in self._sources.values()}, timestamps=query.timestamps
+            {source.number: source.reader for source in self._sources.values()},
+            timestamps=query.timestamps,
+            until=query.until,
         )
         while piece := await anyio.to_thread.run_sync(merge.next_frames):
             await self._send(piece)
         for source in self._sources.values():
             if not query.follow or source.container.state is not ContainerState.RUNNING:
-                await self._send_rest(source)
+                if query.until is None:
+                    await self._send_rest(source)
                 source.over = True
 
     async def _look(self) -> list[Listed]:
@@ -120,7 +128,12 @@ class _Client:
         query = self._query
         listed = await self._logs.stacks.containers(query.stack, services=query.services, stopped=True)
         wanted = query.container
-        return [each for each in listed if not wanted or wanted in (each.container.name, each.container.id)]
+        return [
+            each
+            for each in listed
+            if (not wanted or wanted in (each.container.name, each.container.id))
+            and (query.index is None or (each.container.number == query.index and not each.container.oneoff))
+        ]
 
     async def _add(
         self, container: ObservedContainer, *, tail: int | None, since: float | None, coalesce: bool, beside: int

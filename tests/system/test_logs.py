@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from e2e.checks import log, out, state
+from e2e.checks import err, log, out, state
 from e2e.scenario import Scenario, eventually
 from tests.requires import requires
 
@@ -64,6 +64,11 @@ services:
     assert story.step("logs --no-log-prefix longer-name").out == "hello\n"
     assert story.step("logs --no-log-prefix --tail 1 web").out == "unfinished\nunfinished"
     assert story.step("logs --tail 0").out == ""
+    assert story.step("logs --index 2 web").out.splitlines() == [
+        f"web-2  | {text}" for text in ("out", "err", "unfinished")
+    ]
+    story.step("logs --index 3 web", err("no container 3 of service web"), code=1)
+    story.step("logs --index 1", err("--index needs one service"), code=2)
     story.step("logs nosuchservice", code=1)
     story.step("logs --tail many", code=2)
     story.step("start", eventually(log("web", "out", "out", "out", "out")))
@@ -78,6 +83,9 @@ def test_times_are_those_of_the_lines(scenario: Tell) -> None:
     assert story.step(f"logs --no-log-prefix --since {found[1][0]}").out == "two\n"
     assert story.step("logs --no-log-prefix --since 1h").out == "one\ntwo\n"
     assert story.step("logs --no-log-prefix --since 0s").out == ""
+    assert story.step(f"logs --no-log-prefix --until {found[0][0]}").out == "one\n"
+    assert story.step("logs --no-log-prefix --until 1h").out == ""
+    story.step("logs -f --until 1h", err("do not go together"), code=2)
 
 
 def test_logs_rotate_and_are_followed_and_read_across_the_files(scenario: Tell) -> None:

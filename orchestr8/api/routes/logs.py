@@ -22,13 +22,16 @@ def routes(logs: LogService) -> list[Route]:
 
 
 def log_query(request: Request, stack: str) -> LogQuery:
+    until = request.first("until")
     return LogQuery(
         stack=stack_name(stack),
         services=tuple(ServiceName(each) for each in request.query.get("service", ()) if each),
         container=request.first("container"),
+        index=whole_number(request, "index", 0) or None,
         follow=request.flag("follow"),
-        until_exit=request.first("until") == "exit",
+        until_exit=until == "exit",
         tail=None if request.first("tail", "all") == "all" else whole_number(request, "tail", 0),
         since=number(request, "since", None),
+        until=None if until == "exit" else number(request, "until", None),
         timestamps=request.flag("timestamps"),
     )

@@ -20,10 +20,18 @@ if TYPE_CHECKING:
 
 def run(context: Context, options: Options) -> int:
     query: dict[str, Any] = {"service": options.services}
+    if options.index is not None:
+        if len(options.services) != 1:
+            raise UsageError("--index needs one service")
+        query["index"] = options.index
     if options.tail is not None:
         query["tail"] = tail(options.tail)
     if options.since is not None:
-        query["since"] = f"{_since(options.since):.6f}"
+        query["since"] = f"{_moment('--since', options.since):.6f}"
+    if options.until is not None:
+        if options.follow:
+            raise UsageError("--until and --follow do not go together")
+        query["until"] = f"{_moment('--until', options.until) + 2e-6:.6f}"  # a line's own time includes that line
     if options.timestamps:
         query["timestamps"] = 1
     if options.follow:
@@ -66,10 +74,10 @@ def tail(text: str) -> str:
     return text
 
 
-def _since(text: str) -> float:
+def _moment(flag: str, text: str) -> float:
     try:
         return parse_moment(text, time.time())
     except ValueError:
         raise UsageError(
-            f"--since {text} is not a time", helps=["write it as 10m, 1h30m, 2026-01-31T12:00:00Z or Unix time"]
+            f"{flag} {text} is not a time", helps=["write it as 10m, 1h30m, 2026-01-31T12:00:00Z or Unix time"]
         ) from None
