@@ -1,5 +1,6 @@
 """`@requires("root", "overlayfs")`: a test that is skipped, saying what is missing, where the machine lacks it."""
 
+import contextlib
 import os
 import shutil
 import sys
@@ -7,6 +8,9 @@ from collections.abc import Callable
 from typing import Final
 
 import pytest
+
+from orchestr8.kernel import mount
+from orchestr8.runtime.userns import make_namespace
 
 
 def _mounted(fstype: str) -> bool:
@@ -25,8 +29,23 @@ def _filesystem(name: str) -> bool:
         return any(f"/{name}.ko" in line for line in file)
 
 
+def _maps_ids(path: str) -> bool:
+    """Whether this file system can be mounted with other ids: 9p, say, cannot."""
+    try:
+        with contextlib.ExitStack() as opened:
+            namespace = make_namespace(1 << 20, 1)
+            opened.callback(os.close, namespace)
+            tree = mount.open_tree(path)
+            opened.callback(os.close, tree)
+            mount.set_id_map(tree, namespace)
+    except OSError:
+        return False
+    return True
+
+
 _FACILITIES: Final[dict[str, Callable[[], bool]]] = {
     "root": lambda: os.geteuid() == 0,
+    "id_mapped_root": lambda: os.geteuid() == 0 and _maps_ids("/"),
     "overlayfs": lambda: _filesystem("overlay"),
     "cgroup_v1": lambda: _mounted("cgroup"),
     "cgroup_v2": lambda: _mounted("cgroup2"),

@@ -4,17 +4,18 @@ import contextlib
 import os
 import select
 import signal
-from collections.abc import Sequence
 from typing import Final
 
 _ROUNDS: Final = 100  # a process that forks on and on is caught by one of them: each kills all that it sees
 _DEATH_S: Final = 1.0
 
 
-def kill_all(cgroup_files: Sequence[str]) -> None:
-    """SIGKILL for every process of the cgroup, until it is empty; a process stuck in the kernel is left to die later."""
+def kill_all(cgroup: str) -> None:
+    """SIGKILL for every process of the group with this directory, until it is empty; a process stuck in the kernel is left to
+    die later.
+    """
     for _ in range(_ROUNDS):
-        dying = [pidfd for pid in _processes(cgroup_files) if (pidfd := _kill(pid)) >= 0]
+        dying = [pidfd for pid in _processes(cgroup) if (pidfd := _kill(pid)) >= 0]
         if not dying:
             return
         for pidfd in dying:
@@ -22,12 +23,9 @@ def kill_all(cgroup_files: Sequence[str]) -> None:
             os.close(pidfd)
 
 
-def _processes(cgroup_files: Sequence[str]) -> list[int]:
-    """Of the first hierarchy: a container is in all of them."""
-    if not cgroup_files:
-        return []
+def _processes(cgroup: str) -> list[int]:
     try:
-        with open(os.path.join(os.path.dirname(cgroup_files[0]), "cgroup.procs"), "rb") as file:
+        with open(f"{cgroup}/cgroup.procs", "rb") as file:
             return [int(line) for line in file.read().split()]
     except FileNotFoundError:
         return []

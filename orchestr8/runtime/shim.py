@@ -384,7 +384,8 @@ class Shim:
             return
         assert self._launch is not None
         if not self._order.namespaces & CloneFlag.NEWPID:
-            kill_all(self._order.cgroup_files)
+            # Of v2's hierarchy, or of any of v1's: a container is in all of them.
+            kill_all(self._order.cgroup_leaf or next(map(os.path.dirname, self._order.cgroup_files), ""))
         self._launch.stdio.close_slave()
         for output in self._outputs:
             output.drain()

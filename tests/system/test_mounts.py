@@ -295,7 +295,7 @@ def test_sizes_and_options_that_cannot_be_are_told(scenario: Tell) -> None:
 # --- with a user namespace ----------------------------------------------------------------------------------------
 
 
-@requires("program:mkfs.ext4")
+@requires("program:mkfs.ext4", "id_mapped_root")
 def test_files_parts_of_volumes_and_limited_layers_have_the_containers_own_ids(scenario: Tell, tree: Path) -> None:
     story = scenario(f"""
 services:

@@ -10,7 +10,7 @@ from e2e.checks import err, log, state
 from e2e.scenario import Scenario, eventually
 from tests.requires import requires
 
-pytestmark = [pytest.mark.system, requires("root", "overlayfs", "program:nft")]
+pytestmark = [pytest.mark.system, requires("root", "overlayfs", "id_mapped_root", "program:nft")]
 
 Tell = Callable[..., Scenario]
 IDLE = 'image: "rootfs:/", stop_grace_period: 0s, userns_mode: private'
