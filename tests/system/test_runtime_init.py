@@ -99,6 +99,24 @@ async def test_orphans_are_reaped_where_it_is_not_the_first_process(runtime: Run
     assert runtime.tree.pids(box.id) == []
 
 
+async def test_what_moved_to_a_group_below_ends_with_a_container_that_shares_a_pid_namespace(runtime: Runtime) -> None:
+    """As a program does that has the container's groups writable: systemd, or an engine inside."""
+    script = "sleep 4803 & echo made $!; sleep 1000; true"
+    box = await runtime.create("sh", "-c", script, isolation=IsolationSpec(pid="host"))
+    await box.start()
+    await box.until_log("made")
+    group = Path(box.order.cgroup_leaf or os.path.dirname(box.order.cgroup_files[0]))
+    deeper = group / "inner" / "deeper"
+    deeper.mkdir(parents=True)
+    moved = int(box.log().split()[1])
+    (deeper / "cgroup.procs").write_text(str(moved))
+    assert (deeper / "cgroup.procs").read_text() == f"{moved}\n"
+    await box.kill(signal.SIGTERM)
+    assert await box.wait() == 143
+    assert runtime.tree.pids(box.id) == []
+    assert (deeper / "cgroup.procs").read_text() == ""
+
+
 async def test_orphans_that_live_do_not_keep_the_container_and_are_killed_with_it(runtime: Runtime) -> None:
     box = await runtime.run("sh", "-c", "(sleep 1000 &); exit 5")
     assert await box.wait() == 5
