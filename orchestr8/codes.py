@@ -272,7 +272,8 @@ file system that does not answer.
 """),
     "O8-603": ("a user namespace of the container's own cannot be", """\
 `userns_mode: private` gives a container 65,536 user ids of its own, and shows its image, volumes and binds with them.
-Their file systems must have id-mapped mounts: ext4, xfs, btrfs, tmpfs and others do, overlay and network ones do not.
+Their file systems must have id-mapped mounts: ext4, xfs, btrfs and others do, tmpfs from Linux 6.3 on; overlay, 9p and
+most network ones do not.
 """),
     "O8-604": ("a dependency did not become what was waited for", """\
 A service waits for another by `depends_on`, and that one became unhealthy, ended, or failed. The notes have the last

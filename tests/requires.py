@@ -4,6 +4,7 @@ import contextlib
 import os
 import shutil
 import sys
+import tempfile
 from collections.abc import Callable
 from typing import Final
 
@@ -46,6 +47,7 @@ def _maps_ids(path: str) -> bool:
 _FACILITIES: Final[dict[str, Callable[[], bool]]] = {
     "root": lambda: os.geteuid() == 0,
     "id_mapped_root": lambda: os.geteuid() == 0 and _maps_ids("/"),
+    "id_mapped_tmp": lambda: os.geteuid() == 0 and _maps_ids(tempfile.gettempdir()),
     "overlayfs": lambda: _filesystem("overlay"),
     "cgroup_v1": lambda: _mounted("cgroup"),
     "cgroup_v2": lambda: _mounted("cgroup2"),

@@ -10,6 +10,7 @@ the container's root has its capabilities over its own files, processes and moun
 """
 
 import os
+import re
 from typing import Any, Final, NamedTuple
 
 from orchestr8.errors import OperationFailed
@@ -21,6 +22,25 @@ from orchestr8.kernel.mount import MountAttr
 from orchestr8.kernel.namespaces import CloneFlag, setns, unshare
 
 _ID_OPTIONS: Final = ("uid", "gid")
+_ELSEWHERE: Final = "have it on ext4, xfs or btrfs, or leave out `userns_mode: private`"
+
+
+class _Mounted(NamedTuple):
+    device: str  # MAJOR:MINOR
+    point: str
+    kind: str
+
+
+def _mounted() -> list[_Mounted]:
+    """The mounts of this namespace, oldest first (proc_pid_mountinfo(5))."""
+    found = []
+    with open("/proc/self/mountinfo", encoding="utf-8", errors="surrogateescape") as file:
+        for line in file:
+            before, _, after = line.partition(" - ")
+            fields = before.split(" ")
+            point = re.sub(r"\\([0-7]{3})", lambda octal: chr(int(octal[1], 8)), fields[4])
+            found.append(_Mounted(fields[2], point, after.split(" ")[0]))
+    return found
 
 
 class Ids(NamedTuple):
@@ -48,9 +68,46 @@ class Ids(NamedTuple):
             mounts.set_id_map(tree, self.fd, recursive=recursive)
         except SyscallError as error:
             raise OperationFailed(
-                f"{source} cannot be shown with a container's own ids: {error.strerror}", code="O8-603",
-                helps=["its file system has no id-mapped mounts; leave out `userns_mode` for this service"],
-            ) from error  # fmt: skip
+                f"{source} cannot be shown with a container's own ids: {self._why_not(tree, source) or error.strerror}",
+                code="O8-603",
+            ) from error
+
+    def _why_not(self, tree: int, source: str) -> str:
+        """What of a tree has no id-mapped mounts, and what helps; "" when that is not what is wrong.
+
+        One line has it all: it is what a shim passes on of an error.
+        """
+        mounted = _mounted()
+        if not self._can_show(tree):
+            status = os.fstat(tree)
+            device = f"{os.major(status.st_dev)}:{os.minor(status.st_dev)}"
+            kind = next((each.kind for each in mounted if each.device == device), "unknown")
+            return f"its file system ({kind}) has no id-mapped mounts; {_ELSEWHERE}"
+        top = os.path.join(os.path.realpath(source), "")
+        for each in {mount.point: mount for mount in mounted}.values():  # of those at one place, the one that is seen
+            if each.point.startswith(top) and not self._can_show_path(each.point):
+                return (
+                    f"{each.point} below it ({each.kind}) has no id-mapped mounts; leave that out "
+                    f"(`bind: {{recursive: disabled}}`), or {_ELSEWHERE}"
+                )
+        return ""
+
+    def _can_show(self, tree: int) -> bool:
+        try:
+            mounts.set_id_map(tree, self.fd)
+        except SyscallError:
+            return False
+        return True
+
+    def _can_show_path(self, path: str) -> bool:
+        try:
+            tree = mounts.open_tree(path)
+        except SyscallError:  # hidden by another mount: not what this looks for
+            return True
+        try:
+            return self._can_show(tree)
+        finally:
+            os.close(tree)
 
     def make_files(self) -> None:
         """Have what this process makes belong to the container's root from now on, and keep the host's rights meanwhile.

@@ -35,6 +35,7 @@ from orchestr8.runtime.client import ForkserverClient, ShimClient, control_pair,
 from orchestr8.runtime.limits import block_devices, oci_resources
 from orchestr8.runtime.sealed import start_forkserver
 from orchestr8.storage.overlay import OverlayMount
+from tests.requires import requires
 
 BUSYBOX = "/bin/busybox"
 DEADLINE_S = 8.0 * SLOW
@@ -477,6 +478,20 @@ def fresh_image() -> Iterator[str]:
     with tempfile.TemporaryDirectory(prefix="orchestr8-image-") as folder:
         os.chmod(folder, 0o755)
         yield make_image(folder)
+
+
+@pytest.fixture(params=[pytest.param("machine", marks=requires("id_mapped_root")), "tree"])
+def mapped_image(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """For containers with ids of their own: this machine's files, and those of an image beside the test's. Both have a `daemon`."""
+    if request.param == "machine":
+        return "rootfs:/"
+    image = tmp_path / "image"
+    image.mkdir()
+    make_image(str(image))
+    for name, line in (("passwd", "daemon:x:1:1::/:/bin/false\n"), ("group", "daemon:x:1:\n")):
+        with (image / "etc" / name).open("a", encoding="ascii") as file:
+            file.write(line)
+    return f"rootfs:{image}"
 
 
 @pytest.fixture

@@ -18,6 +18,7 @@ from orchestr8.errors import OperationFailed
 from orchestr8.kernel.libc import libc
 from orchestr8.runtime.sources import open_source
 from tests.requires import requires
+from tests.system.runtime_fixtures import needs_busybox
 
 pytestmark = [pytest.mark.system, requires("root", "overlayfs", "program:nft")]
 
@@ -44,6 +45,21 @@ def tree(tmp_path: Path) -> Iterator[Path]:
     (path / "below").mkdir()
     mount("-t", "tmpfs", "below", str(path / "below"))
     (path / "below/seen").touch()
+    yield path
+    subprocess.run(["umount", "-R", str(path)], check=True)
+
+
+@pytest.fixture
+def bound_tree(tmp_path: Path) -> Iterator[Path]:
+    """The like, but on the file system of the test's files: tmpfs has no id-mapped mounts before Linux 6.3."""
+    path, inner = tmp_path / "bound", tmp_path / "inner"
+    path.mkdir()
+    inner.mkdir()
+    mount("--bind", str(path), str(path))
+    mount("--make-private", str(path))
+    (path / "below").mkdir()
+    mount("--bind", str(inner), str(path / "below"))
+    (inner / "seen").touch()
     yield path
     subprocess.run(["umount", "-R", str(path)], check=True)
 
@@ -295,15 +311,19 @@ def test_sizes_and_options_that_cannot_be_are_told(scenario: Tell) -> None:
 # --- with a user namespace ----------------------------------------------------------------------------------------
 
 
-@requires("program:mkfs.ext4", "id_mapped_root")
-def test_files_parts_of_volumes_and_limited_layers_have_the_containers_own_ids(scenario: Tell, tree: Path) -> None:
+@needs_busybox
+@requires("program:mkfs.ext4", "id_mapped_tmp")
+def test_files_parts_of_volumes_and_limited_layers_have_the_containers_own_ids(
+    scenario: Tell, bound_tree: Path, mapped_image: str
+) -> None:
+    idle = IDLE.replace("rootfs:/", mapped_image)
     story = scenario(f"""
 services:
-  all: {{{IDLE}, volumes: ["data:/data"]}}
+  all: {{{idle}, volumes: ["data:/data"]}}
   web:
-    {{{IDLE}, userns_mode: private, storage_opt: {{size: 16m}}, secrets: [{{source: s, uid: "1000", mode: 0400}}],
+    {{{idle}, userns_mode: private, storage_opt: {{size: 16m}}, secrets: [{{source: s, uid: "1000", mode: 0400}}],
     configs: [{{source: c, target: /etc/c}}], volumes: [
-      {{type: volume, source: data, target: /part, volume: {{subpath: part}}}}, {bind(tree, "", read_only=True)}]}}
+      {{type: volume, source: data, target: /part, volume: {{subpath: part}}}}, {bind(bound_tree, "", read_only=True)}]}}
 volumes: {{data: }}
 secrets: {{s: {{file: stack.yml}}}}
 configs: {{c: {{content: hello}}}}
@@ -325,3 +345,27 @@ configs: {{c: {{content: hello}}}}
     story.step("restart", state("web", "running"))
     story.step("exec web ls /etc/new")
     story.step("down -v", containers())
+
+
+@needs_busybox
+@requires("id_mapped_tmp")
+def test_what_cannot_have_the_containers_own_ids_is_named_with_its_file_system(
+    scenario: Tell, bound_tree: Path, mapped_image: str
+) -> None:
+    mount("-t", "proc", "proc", str(bound_tree / "below"))
+    idle = IDLE.replace("rootfs:/", mapped_image) + ", userns_mode: private"
+    for source, recursive, told in (
+        (
+            bound_tree / "below",
+            "enabled",
+            "/below cannot be shown with a container's own ids: its file system (proc) has",
+        ),
+        (bound_tree, "enabled", "/bound/below below it (proc) has no id-mapped mounts; leave that out"),
+        (bound_tree, "disabled", ""),
+    ):
+        where = f"{{type: bind, source: {source}, target: /shown, bind: {{recursive: {recursive}}}}}"
+        story = scenario(f"services: {{web: {{{idle}, volumes: [{where}]}}}}")
+        if told:
+            story.step("up -d", err(told, "or leave out `userns_mode: private`"), code=1)
+        else:
+            story.step("up -d", state("web", "running"))
