@@ -52,6 +52,7 @@ class Engine:
         self.environment = {
             "PATH": os.environ["PATH"],
             "HOME": "/root",
+            "XDG_CACHE_HOME": f"{self._run_parent}/cache",
             "LANG": "C.UTF-8",
             "PYTHONPATH": os.path.dirname(os.path.dirname(orchestr8.__file__)),  # a checkout need not be installed
             "ORCHESTR8_ROOT": self.root,

@@ -17,9 +17,11 @@ from orchestr8.wire.paths import engine_root, socket_path
 
 TYPE_CHECKING = False  # `typing` costs 4 ms at start
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
+    from typing import Any
 
     from orchestr8.cli.parser import Options
+    from orchestr8.cli.remembered import Answer
     from orchestr8.errors import Diagnostic
     from orchestr8.stack.load import Loaded
     from orchestr8.stack.project import LoadOptions, Project
@@ -45,6 +47,7 @@ class Context:
         self.err = Output(2, ansi=self.ansi, environ=environ)
         self._client: Client | None = None
         self._project: Project | None = None
+        self._stack = ""
 
     @property
     def client(self) -> Client:
@@ -83,33 +86,69 @@ class Context:
     def project(self) -> Project:
         """Name and files of the stack, without reading more of them than that."""
         if self._project is None:
-            from orchestr8.stack.project import find_project
-
-            options = self.load_options()
-            options.project_name = options.project_name or self.environ.get("COMPOSE_PROJECT_NAME", "")
-            self._project = find_project(options)
+            self._project = self._find_project(self.environ)
         return self._project
+
+    def _find_project(self, environ: Mapping[str, str]) -> Project:
+        from orchestr8.stack.project import find_project
+
+        options = self.load_options(environ=environ)
+        options.project_name = options.project_name or environ.get("COMPOSE_PROJECT_NAME", "")
+        return find_project(options)
+
+    @property
+    def named(self) -> bool:
+        """Whether flag or variable name the stack, so that it need have no file."""
+        return bool(self.options.project_name or self.environ.get("COMPOSE_PROJECT_NAME"))
 
     @property
     def stack(self) -> str:
         """The stack's name."""
-        return self.project.name
+        if not self._stack:
+            if self._project is not None:
+                return self._project.name
+            from orchestr8.cli.remembered import Answer
+
+            self._stack = str(self.remembered(["name"], lambda environ: Answer(self._find_project(environ).name)))
+        return self._stack
+
+    def remembered(self, question: list[Any], make: Callable[[Mapping[str, str]], Answer]) -> Any:
+        """What `make` made of the stack files and these variables before, as long as they are the same; its warnings are told.
+
+        The options of every command are part of the question.
+        """
+        from orchestr8.cli.remembered import remembered
+
+        options = self.options
+        asked = [
+            *question, _working_dir(), options.files, options.project_name, options.project_directory,
+            options.env_files, options.profiles, options.strict,
+        ]  # fmt: skip
+        answer = remembered(asked, self.environ, make)
+        self.warn(answer.warnings, answer.sources)
+        return answer.value
 
     def load(self, services: Iterable[str] = (), **how: bool) -> Loaded:
         """The stack files, whole and checked. Warnings are told. Raises InvalidStack with all that is wrong.
 
         `how`: what `LoadOptions` has of switches, such as `acting`: what the engine cannot do is refused.
         """
-        from orchestr8.stack.load import load
-
-        options = self.load_options(services)
-        for name, value in how.items():
-            setattr(options, name, value)
-        loaded = load(options)
+        loaded = self.load_quietly(services, None, **how)
         self.warn(loaded.warnings, loaded.sources)
         return loaded
 
-    def load_options(self, services: Iterable[str] = ()) -> LoadOptions:
+    def load_quietly(
+        self, services: Iterable[str] = (), environ: Mapping[str, str] | None = None, **how: bool
+    ) -> Loaded:
+        """As `load`, with other variables than the process's, perhaps; its warnings are for the caller to tell."""
+        from orchestr8.stack.load import load
+
+        options = self.load_options(services, environ=environ)
+        for name, value in how.items():
+            setattr(options, name, value)
+        return load(options)
+
+    def load_options(self, services: Iterable[str] = (), *, environ: Mapping[str, str] | None = None) -> LoadOptions:
         from orchestr8.stack.project import LoadOptions
 
         options = self.options
@@ -120,7 +159,7 @@ class Context:
             env_files=list(options.env_files),
             profiles=list(options.profiles),
             services=list(services),
-            environ=self.environ,
+            environ=self.environ if environ is None else environ,
             working_dir=_working_dir(),
             strict=options.strict,
             stdin=_read_stdin,
@@ -153,8 +192,9 @@ def _working_dir() -> str:
 
 def _read_stdin() -> str:
     """All of it, as text; whatever the locale says, a stack file is UTF-8."""
-    from orchestr8.stack.source import MAX_BYTES
+    from orchestr8.stack.source import MAX_BYTES, seen_once
 
+    seen_once()
     try:
         with open(0, "rb", closefd=False) as file:
             data = file.read(MAX_BYTES + 1)

@@ -4,23 +4,54 @@ from __future__ import annotations
 
 from orchestr8.cli.output import is_true
 from orchestr8.cli.parser import UsageError
-from orchestr8.errors import NotFound
+from orchestr8.errors import InvalidStack, NotFound
 
 TYPE_CHECKING = False  # `typing` costs 4 ms at start
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from typing import Any
 
+    from orchestr8.cli.context import Context
     from orchestr8.cli.parser import Options
+    from orchestr8.cli.remembered import Answer
     from orchestr8.stack.load import Loaded
 
 
-def sent_document(loaded: Loaded, scale: Iterable[str] = (), *, complete: bool = False) -> dict[str, Any]:
-    """The document with where it came from, and with the replicas that the command line asks for.
+def sent_document(
+    context: Context, services: Iterable[str] = (), scale: Iterable[str] = (), *, acting: bool = False,
+    complete: bool = False,
+) -> dict[str, Any]:  # fmt: skip
+    """The stack's document with where it came from, and with the replicas that the command line asks for.
 
-    `complete`: with all that containers are made of, what secrets and configs hold included; of these a hash needs no
-    more than digests. Raises InvalidStack for files that cannot be read.
+    `services`: those that the command line names. `acting`: what the engine cannot do is refused. `complete`: with all
+    that containers are made of, what secrets and configs hold included; of these a hash needs no more than digests.
+    Warnings are told. Raises InvalidStack with all that is wrong, or for files that cannot be read.
     """
+    from orchestr8.cli.remembered import Answer
+
+    named = list(services)
+
+    def make(environ: Mapping[str, str]) -> Answer:
+        loaded = context.load_quietly(named, environ, acting=acting)
+        try:
+            document = whole_document(loaded, complete=complete)
+        except InvalidStack:
+            context.warn(loaded.warnings, loaded.sources)
+            raise
+        secret = document["x-orchestr8"]["contents"] or "files" in document["x-orchestr8"]
+        return Answer(document, loaded.warnings, loaded.sources, lasting=not secret)
+
+    document: dict[str, Any] = context.remembered(["document", named, acting, complete], make)
+    for name, count in map(_scale, scale):
+        known = document["services"]
+        if name not in known:
+            raise no_such_service(name, known)
+        document["services"] = {**known, name: _scaled(known[name], count)}
+    return document
+
+
+def whole_document(loaded: Loaded, *, complete: bool = False) -> dict[str, Any]:
+    """The document and where it came from, as the engine takes it. Raises as `sent_document` does."""
     from orchestr8.stack.contents import digests, read_contents, read_profiles
     from orchestr8.stack.origins import settings
 
@@ -34,11 +65,6 @@ def sent_document(loaded: Loaded, scale: Iterable[str] = (), *, complete: bool =
     _add_contents(document["x-orchestr8"], read_contents(loaded) if complete else {}, read_profiles(loaded))
     services = document["services"]
     document["services"] = {name: _among(service, services) for name, service in services.items()}
-    for name, count in map(_scale, scale):
-        services = document["services"]
-        if name not in services:
-            raise no_such_service(name, services)
-        document["services"] = {**services, name: _scaled(services[name], count)}
     return document
 
 

@@ -71,7 +71,10 @@ class Environment:
 
     def inner(self) -> Environment:
         """The same variables for an included project, whose own files come after them."""
-        found = Environment({**self.from_files, **self.process})
+        from collections import ChainMap  # only for who includes
+
+        process = ChainMap(self.process, dict(self.from_files))  # type: ignore[arg-type]  # it is only read
+        found = Environment(process)
         found.looked_in = list(self.looked_in)
         found.spent = self.spent
         return found

@@ -60,7 +60,7 @@ class Assembly:
         interpolation = None
         if self.options.interpolate:
             interpolation = Interpolation(
-                lookup, environment.names(), environment.looked_in, self.run.problems,
+                lookup, environment.names, environment.looked_in, self.run.problems,
                 outer.interpolation if outer else None,
             )  # fmt: skip
         base = None if self.options.resolve_paths else os.path.relpath(directory, self.project.directory)

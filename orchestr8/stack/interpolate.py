@@ -129,11 +129,11 @@ class Interpolation:
     """
 
     def __init__(
-        self, lookup: Lookup, names: Iterable[str], looked_in: list[str], problems: Problems,
+        self, lookup: Lookup, names: Callable[[], Iterable[str]], looked_in: list[str], problems: Problems,
         before: Interpolation | None = None,
     ) -> None:  # fmt: skip
         self.lookup = lookup
-        self.names = list(names)  # every variable there is, for suggestions
+        self.names = names  # every variable there is, for suggestions
         self.looked_in = looked_in  # e.g. ["shell", "./.env"]
         self.problems = problems
         self._warned: set[str] = before._warned if before else set()
@@ -192,7 +192,7 @@ class Interpolation:
 
     def _notes(self, name: str) -> list[str]:
         notes = [f"looked in: {', '.join(self.looked_in)}"]
-        if near := closest(name, self.names):
+        if near := closest(name, list(self.names())):
             notes.append(f"a close name exists: `{near}`")
         return notes
 

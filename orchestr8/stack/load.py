@@ -206,7 +206,7 @@ def name_of(project: Project, documents: list[Document], problems: Problems) -> 
         return directory_name(project.directory)  # a `name:` that is no text is told by its rule
     quiet = Problems()  # variables are told when the whole file is interpolated
     quiet.sources = problems.sources
-    written = str(Interpolation(project.environment.get, (), [], quiet).document(node, "name").plain())
+    written = str(Interpolation(project.environment.get, tuple, [], quiet).document(node, "name").plain())
     if quiet.errors or not written:  # an empty one says nothing, as a variable may have it
         return directory_name(project.directory)
     name = derived_name(written)

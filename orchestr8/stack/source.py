@@ -1,7 +1,8 @@
 """The files behind a stack: the only module of the package that opens any.
 
 Whatever a stack file names, opening it neither waits nor fills the memory: only regular files are read, and those that
-the shell hands over (`<(...)`), up to a size that no stack has.
+the shell hands over (`<(...)`), up to a size that no stack has. What was seen of files can be kept (`watching`), and
+asked for again later (`still_so`).
 """
 
 from __future__ import annotations
@@ -14,13 +15,15 @@ from orchestr8.errors import InvalidInput, NotFound
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Final
+    from collections.abc import Callable
+    from typing import Any, Final
 
 STDIN: Final = "<stdin>"  # what spans call standard input
 NOTHING: Final = "/dev/null"  # stands for no file
 _UTF_16: Final = (b"\xff\xfe", b"\xfe\xff")  # as the mark says that it begins with
 MAX_BYTES: Final = 32 * 2**20
 
+_sight: Sight | None = None  # who keeps what is seen; `watching` sets it
 _instead: Mapping[str, str] = {}  # absolute path -> what is read in place of the file; `instead_of` sets it
 _HANDED_OVER: Final = ("/dev/fd/", "/dev/stdin", "/proc/self/fd/")  # open files of this process
 _KINDS: Final = (
@@ -47,6 +50,50 @@ class instead_of:  # noqa: N801  reads as what it does; `contextlib` costs each 
         self._texts, _instead = _instead, self._texts
 
 
+class Sight:
+    """What was seen of files: `seen` maps a question and its path to the answer, as JSON has them."""
+
+    __slots__ = ("lasting", "seen")
+
+    def __init__(self) -> None:
+        self.seen: dict[str, Any] = {}
+        self.lasting = True  # False: something was seen that cannot be asked for again
+
+    def keep(self, question: str, path: str, answer: Any) -> None:
+        self.seen[f"{question} {path}"] = answer
+
+
+class watching:  # noqa: N801  as above
+    """Within, what is seen of files is kept."""
+
+    def __enter__(self) -> Sight:
+        global _sight
+        self._outer, _sight = _sight, Sight()
+        return _sight
+
+    def __exit__(self, *_: object) -> None:
+        global _sight
+        _sight = self._outer
+
+
+def seen_once() -> None:
+    """What was read now, such as standard input, cannot be read again; or it failed, and may go well the next time."""
+    if _sight is not None:
+        _sight.lasting = False
+
+
+def still_so(seen: Mapping[str, Any]) -> bool:
+    """Whether files are as they were seen."""
+    try:
+        for each, answer in seen.items():
+            question, _, path = each.partition(" ")
+            if _QUESTIONS[question](path) != answer:
+                return False
+    except (OSError, _NotAFile):
+        return False
+    return True
+
+
 def display_path(path: str, working_dir: str) -> str:
     """How a file is called in messages: relative when it lies at or below the directory the user stands in."""
     return path.removeprefix(working_dir.rstrip("/") + "/")
@@ -66,6 +113,19 @@ def read_text(path: str, code: str, what: str) -> str:
 
 def read_bytes(path: str, code: str, what: str) -> bytes:
     """What a file holds. Raises as `read_text` does."""
+    try:
+        data = _contents(path, code, what)
+    except (NotFound, InvalidInput):
+        seen_once()
+        raise
+    if path.startswith(_HANDED_OVER):
+        seen_once()
+    elif _sight is not None:
+        _sight.keep("holds", path, data.decode("latin-1"))
+    return data
+
+
+def _contents(path: str, code: str, what: str) -> bytes:
     try:
         data = _read(path)
     except FileNotFoundError:
@@ -112,16 +172,36 @@ def _look_at(path: str, mode: int) -> None:
 
 def is_file(path: str) -> bool:
     """A regular file: no directory, no pipe."""
-    return path in _instead or os.path.isfile(path)
+    return path in _instead or bool(_seen("is-file", path))
 
 
 def exists(path: str) -> bool:
-    return path in _instead or os.path.lexists(path)
+    return path in _instead or bool(_seen("exists", path))
 
 
 def names_in(directory: str) -> list[str]:
     """The names in a directory; none when it cannot be read."""
+    found: list[str] = _seen("has", directory)
+    return found
+
+
+def _seen(question: str, path: str) -> Any:
+    answer = _QUESTIONS[question](path)
+    if _sight is not None:
+        _sight.keep(question, path, answer)
+    return answer
+
+
+def _names(directory: str) -> list[str]:
     try:
         return sorted(os.listdir(directory))
     except OSError:
         return []
+
+
+_QUESTIONS: Final[dict[str, Callable[[str], Any]]] = {
+    "holds": lambda path: _read(path).decode("latin-1"),
+    "is-file": os.path.isfile,
+    "exists": os.path.lexists,
+    "has": _names,
+}

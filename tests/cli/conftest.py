@@ -23,6 +23,7 @@ def _surroundings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     (tmp_path / "work").mkdir()
     monkeypatch.setenv("ORCHESTR8_RUN_DIR", str(tmp_path / "run"))
     monkeypatch.setenv("ORCHESTR8_ROOT", str(tmp_path / "root"))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.chdir(tmp_path / "work")
 
 

@@ -21,7 +21,17 @@ STANDARD_LIBRARY = {
 OURS = {
     "errors",
     *("wire", "wire.client", "wire.body", "wire.paths", "wire.frames", "wire.durations"),
-    *("cli", "cli.main", "cli.parser", "cli.table", "cli.context", "cli.output", "cli.progress", "cli.times"),
+    *(
+        "cli",
+        "cli.main",
+        "cli.parser",
+        "cli.table",
+        "cli.context",
+        "cli.remembered",
+        "cli.output",
+        "cli.progress",
+        "cli.times",
+    ),
     *("cli.render", "cli.documents", "cli.containers", "cli.follow", "cli.logview", "cli.loop", "cli.terminal"),
     *("cli.commands", "cli.commands.ps", "cli.commands.logs", "cli.commands.exec", "cli.commands.version"),
     *("stack", "stack.project", "stack.environment", "stack.dotenv", "stack.interpolate", "stack.nodes"),

@@ -102,10 +102,10 @@ def _profiles(loaded: Loaded, _: Options) -> str:
 
 def _hashes(loaded: Loaded, options: Options) -> str:
     """`NAME HASH`, as containers carry it in their label."""
-    from orchestr8.cli.documents import sent_document
+    from orchestr8.cli.documents import whole_document
     from orchestr8.plan.desired import build_desired
 
-    document = sent_document(loaded)
+    document = whole_document(loaded)
     document["services"] = {
         name: {"image": f"{document['name']}-{name}", **service} for name, service in document["services"].items()
     }

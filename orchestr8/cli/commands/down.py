@@ -38,10 +38,10 @@ def run(context: Context, options: Options) -> int:
 
 
 def _document(context: Context) -> dict[str, Any] | None:
-    if not context.project.files:
-        return None
+    if context.named and not context.project.files:
+        return None  # without a name, that there is no file is an error
     try:
-        return sent_document(context.load())
+        return sent_document(context)
     except InvalidStack as error:
         if not context.options.project_name:
             raise

@@ -18,7 +18,7 @@ SOMETHING_TO_DO: Final = 3
 
 def run(context: Context, options: Options) -> int:
     check_recreate(options)
-    document = sent_document(context.load(options.services, acting=True), options.scale, complete=True)
+    document = sent_document(context, options.services, options.scale, acting=True, complete=True)
     wanted = up_options(options, context.environ)
     if options.format == "json":
         plan = fetch_plan(context, document["name"], "up", document, wanted)

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 def run(context: Context, options: Options) -> int:
     tty = not options.detach and wants_terminal(wanted=options.tty, no_tty=options.no_tty)
-    document = sent_document(context.load([options.service], acting=True), complete=True)
+    document = sent_document(context, [options.service], acting=True, complete=True)
     stack = document["name"]
     wanted = {
         "command": options.command or None,

@@ -27,8 +27,7 @@ def run(context: Context, options: Options) -> int:
     check_recreate(options)
     if options.wait_timeout is not None and not options.wait:
         raise UsageError("--wait-timeout needs --wait")
-    loaded = context.load(options.services, acting=True)
-    document = sent_document(loaded, options.scale, complete=True)
+    document = sent_document(context, options.services, options.scale, acting=True, complete=True)
     stack = document["name"]
     wanted = up_options(options, context.environ)
     if options.dry_run:
