@@ -26,7 +26,7 @@ def merged(rounds: Sequence[dict[str, Any]]) -> dict[str, Any]:
     at_once = ("at once", "stop and remove at once")
     return {
         "one by one": {name: [value for each in rounds for value in each["one by one"][name]] for name in steps},
-        "without a network": [value for each in rounds for value in each["without a network"]],
+        **{name: [value for each in rounds for value in each[name]] for name in ("restart", "without a network")},
         **{name: statistics.median(each[name] for each in rounds) for name in at_once},
     }
 
@@ -49,4 +49,5 @@ def render(found: dict[str, Any], count: int) -> str:
         f"inside the engine, {count} containers, ms each\n"
         f"  one by one, medians      {medians}\n"
         f"  side by side, all / n    {each}\n"
+        f"  killed, until it runs    {statistics.median(found['restart']) * 1000:.1f} ms ({spread(found['restart'])})\n"
     )

@@ -1,7 +1,8 @@
 """Create and start containers by the native backend itself, without CLI, HTTP or plan: what these cost inside an engine.
 
 A program of its own, run by the Python of the installation that is measured, since it imports that. It prints JSON:
-{"one by one": [seconds of create + start, …], "at once": seconds for all, …, "document": OCI's of one}.
+{"one by one": {"create and start": [seconds, …], …}, "restart": [seconds, …], "at once": seconds for all, …,
+"document": OCI's of one}.
 usage: python inside_driver.py ROOT RUN_DIR ROOTFS COUNT
 """
 
@@ -19,11 +20,13 @@ from orchestr8.engine.store import Store
 from orchestr8.model.actions import (
     CreateContainer,
     CreateNetwork,
+    KillContainer,
     RemoveContainer,
     RemoveNetwork,
     StartContainer,
     StopContainer,
 )
+from orchestr8.model.events import Event, EventKind
 from orchestr8.model.ids import ContainerName, NetworkName, ServiceName, StackName
 from orchestr8.model.specs import AttachmentSpec, ContainerSpec, NetworkSpec
 from orchestr8.wire.paths import instance_hash
@@ -61,6 +64,7 @@ async def measure(root: str, run_dir: str, rootfs: str, count: int) -> dict[str,
             await backend.apply(CreateNetwork(STACK, NetworkSpec(name=NETWORK, key="default")))
             found["one by one"] = await one_by_one(backend, creations)
             found["document"] = document_of_one(root)
+            found["restart"] = await restarts(backend, creations)
             found["stop and remove at once"] = await all_at_once(backend, creations, end)
             found["at once"] = await all_at_once(backend, creations, begin)
             await all_at_once(backend, creations, end)
@@ -103,6 +107,25 @@ async def one_by_one(backend: NativeBackend, creations: list[CreateContainer]) -
         seconds["create"].append(created - begun)
         seconds["start"].append(started - created)
         seconds["create and start"].append(started - begun)
+    return seconds
+
+
+async def restarts(backend: NativeBackend, creations: list[CreateContainer]) -> list[float]:
+    """Of each, from SIGKILL to its program until that runs again: what a crash costs besides the policy's delay."""
+    died: dict[str, anyio.Event] = {each.name: anyio.Event() for each in creations}
+
+    def hear(event: Event) -> None:
+        if event.kind is EventKind.DIE:
+            died[event.container].set()
+
+    backend.subscribe(hear)
+    seconds = []
+    for container in creations:
+        begun = time.monotonic()
+        await backend.apply(KillContainer(name=container.name))
+        await died[container.name].wait()
+        await backend.apply(StartContainer(name=container.name, by_policy=True))
+        seconds.append(time.monotonic() - begun)
     return seconds
 
 
