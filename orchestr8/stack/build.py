@@ -6,8 +6,9 @@ from orchestr8.stack import patterns
 from orchestr8.stack.grants import BUILD_SECRETS
 from orchestr8.stack.hosts import EXTRA_HOSTS
 from orchestr8.stack.limits import ULIMITS
+from orchestr8.stack.lists import ALL_TEXTS, LABELS, TEXT_OR_TEXTS, TEXTS, VARIABLES, Pairs, Short
 from orchestr8.stack.nodes import Mapping, Node, Scalar, Sequence
-from orchestr8.stack.shapes import ALL_TEXTS, LABELS, TEXT_OR_TEXTS, TEXTS, VARIABLES, Pairs, Record, Short, now
+from orchestr8.stack.records import Record, now
 from orchestr8.stack.types import AsText, Flag, FlagOrText, Reading, Size, Text
 
 TYPE_CHECKING = False

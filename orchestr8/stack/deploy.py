@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from orchestr8.stack.devices import DEVICE_REQUESTS
+from orchestr8.stack.lists import ALL_TEXTS, LABELS, ListOf
 from orchestr8.stack.nodes import Node, Scalar
-from orchestr8.stack.shapes import ALL_TEXTS, LABELS, ListOf, OrNull, Record, Rule, ignored, now
+from orchestr8.stack.records import OrNull, Record, Rule, ignored, now
 from orchestr8.stack.types import Choice, Duration, Number, Reading, Schema, Size, Text
 
 TYPE_CHECKING = False

@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 
 from orchestr8.stack import patterns
+from orchestr8.stack.lists import NAMES, ListOf, Pairs, Short
 from orchestr8.stack.nodes import Mapping, Node, Scalar, Sequence
-from orchestr8.stack.shapes import NAMES, ListOf, Pairs, Record, Short, now
+from orchestr8.stack.records import Record, now
 from orchestr8.stack.types import AsText, Reading, Schema, Text, Type
 
 TYPE_CHECKING = False

@@ -13,8 +13,8 @@ import os
 from orchestr8.stack.files import Document, Files, Scope, beside, text_of
 from orchestr8.stack.nodes import RESET, Mapping, Node, Scalar, came_by, size
 from orchestr8.stack.normalise import resolve_paths
+from orchestr8.stack.records import unknown_name
 from orchestr8.stack.rules import SERVICE, STACK
-from orchestr8.stack.shapes import unknown_name
 from orchestr8.stack.source import display_path
 from orchestr8.stack.types import merge, read
 

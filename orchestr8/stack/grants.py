@@ -5,9 +5,10 @@ Owner and permission bits of a grant are kept for every source; compose applies 
 
 from __future__ import annotations
 
+from orchestr8.stack.lists import LABELS, OPTIONS, ListOf, Short
 from orchestr8.stack.nodes import Mapping, Node, Scalar
+from orchestr8.stack.records import Record, later, now
 from orchestr8.stack.resources import EXTERNAL, Resource
-from orchestr8.stack.shapes import LABELS, OPTIONS, ListOf, Record, Short, later, now
 from orchestr8.stack.types import OctalMode, Reading, Schema, Text
 
 TYPE_CHECKING = False

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from orchestr8.stack.lists import TEXT_OR_TEXTS, VARIABLES, ListOf
 from orchestr8.stack.nodes import Mapping, Node
+from orchestr8.stack.records import OrNull, Record, now
 from orchestr8.stack.services import Command
-from orchestr8.stack.shapes import TEXT_OR_TEXTS, VARIABLES, ListOf, OrNull, Record, now
 from orchestr8.stack.types import Choice, Flag, Reading, Schema, Text
 
 TYPE_CHECKING = False

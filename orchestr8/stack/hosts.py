@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from orchestr8.stack import patterns
 from orchestr8.stack.nodes import Mapping, Node, Scalar, Sequence
-from orchestr8.stack.shapes import merge_mappings
+from orchestr8.stack.records import merge_mappings
 from orchestr8.stack.types import Reading, Schema, Type
 
 TYPE_CHECKING = False

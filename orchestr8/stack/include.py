@@ -18,9 +18,9 @@ from orchestr8.stack.fixes import remove_line
 from orchestr8.stack.interpolate import Interpolation
 from orchestr8.stack.nodes import RESET, Mapping, Node, Scalar, Sequence, bare, size
 from orchestr8.stack.normalise import RESOURCES, resolve_paths
+from orchestr8.stack.records import Named, Record
 from orchestr8.stack.rules import STACK
 from orchestr8.stack.services import Command
-from orchestr8.stack.shapes import Named, Record
 from orchestr8.stack.source import NOTHING, is_file, read_text
 
 TYPE_CHECKING = False

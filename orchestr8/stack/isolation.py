@@ -5,8 +5,8 @@ They are read as compose reads them; `support` says which values the engine acts
 
 from __future__ import annotations
 
+from orchestr8.stack.lists import ListOf, Pairs
 from orchestr8.stack.nodes import Mapping, Node
-from orchestr8.stack.shapes import ListOf, Pairs
 from orchestr8.stack.suggest import did_you_mean
 from orchestr8.stack.types import AsText, Text
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from orchestr8.stack.lists import ListOf
 from orchestr8.stack.nodes import Mapping, Node
-from orchestr8.stack.shapes import ListOf, Named, Record, now
+from orchestr8.stack.records import Named, Record, now
 from orchestr8.stack.types import Number, Reading, Schema, Size, Text, Type
 
 TYPE_CHECKING = False

@@ -4,12 +4,12 @@
     parse         YAML to nodes that know their place                  source, parse
     name          flags, variables, `name:`, the directory             project
     interpolate   `${V}` in values                                     interpolate
-    shape         each key by its rule, in its long form               rules, types, shapes
+    shape         each key by its rule, in its long form               rules, types, records, lists
     extend        services laid over others                            extends
     include       what other projects bring, read in the same way      include
-    merge         later documents over earlier ones                    include, shapes
+    merge         later documents over earlier ones                    include, records
     select        profiles                                             profiles
-    complete      what follows from all files together                 shapes
+    complete      what follows from all files together                 records
     resolve       absolute paths                                       normalise
     normalise     default network, implied dependencies                normalise
     validate      what must hold between keys, and on this machine     validate, order, preflight
@@ -36,8 +36,8 @@ from orchestr8.stack.preflight import check_bind_sources
 from orchestr8.stack.problems import Problems
 from orchestr8.stack.profiles import active_profiles, disabled_services
 from orchestr8.stack.project import NAME_RULE, LoadOptions, Project, derived_name, directory_name, locate
+from orchestr8.stack.records import Named, unknown_name
 from orchestr8.stack.rules import SERVICE, STACK
-from orchestr8.stack.shapes import Named, unknown_name
 from orchestr8.stack.support import SupportLook
 from orchestr8.stack.types import Reading
 from orchestr8.stack.validate import Model, validate

@@ -9,9 +9,10 @@ import os
 import re
 
 from orchestr8.stack import patterns
+from orchestr8.stack.lists import LABELS, OPTIONS, ListOf
 from orchestr8.stack.nodes import Mapping, Node, Scalar
+from orchestr8.stack.records import Named, Record, ignored, now
 from orchestr8.stack.scalars import parse_bytes, parse_mode
-from orchestr8.stack.shapes import LABELS, OPTIONS, ListOf, Named, Record, ignored, now
 from orchestr8.stack.types import Choice, Flag, Mode, Reading, Schema, Size, Text, Type
 
 TYPE_CHECKING = False

@@ -3,22 +3,10 @@
 from __future__ import annotations
 
 from orchestr8.stack import patterns
+from orchestr8.stack.lists import LABELS, NAMES, OPTIONS, TEXTS, ListOf, NamesOr
 from orchestr8.stack.nodes import Node, Sequence
+from orchestr8.stack.records import Named, OrNull, Record, ignored, later, now
 from orchestr8.stack.resources import EXTERNAL, Resource
-from orchestr8.stack.shapes import (
-    LABELS,
-    NAMES,
-    OPTIONS,
-    TEXTS,
-    ListOf,
-    Named,
-    NamesOr,
-    OrNull,
-    Record,
-    ignored,
-    later,
-    now,
-)
 from orchestr8.stack.types import Flag, Number, Reading, Schema, Text
 
 TYPE_CHECKING = False

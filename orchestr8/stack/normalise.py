@@ -12,9 +12,9 @@ from orchestr8.stack.environment import Environment
 from orchestr8.stack.mounts import is_windows_path
 from orchestr8.stack.nodes import Mapping, Node, Scalar, Sequence
 from orchestr8.stack.project import absolute
+from orchestr8.stack.records import Named
 from orchestr8.stack.rules import SERVICE, STACK
 from orchestr8.stack.services import dependency
-from orchestr8.stack.shapes import Named
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

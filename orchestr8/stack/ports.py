@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from orchestr8.stack import patterns
 from orchestr8.stack.nodes import Mapping, Node, Scalar, Sequence, cut
+from orchestr8.stack.records import Record, ignored, now
 from orchestr8.stack.scalars import parse_integer
-from orchestr8.stack.shapes import Record, ignored, now
 from orchestr8.stack.types import Choice, Reading, Schema, Text, Type
 
 TYPE_CHECKING = False

@@ -5,7 +5,7 @@ from __future__ import annotations
 from orchestr8.stack import patterns
 from orchestr8.stack.fixes import flatten_external
 from orchestr8.stack.nodes import Mapping, Node, Scalar
-from orchestr8.stack.shapes import Record, now
+from orchestr8.stack.records import Record, now
 from orchestr8.stack.types import Flag, Reading, Schema, Text, Type
 
 TYPE_CHECKING = False

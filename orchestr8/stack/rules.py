@@ -17,10 +17,22 @@ from orchestr8.stack.hooks import DEVELOP, HOOKS, INIT_HOOKS
 from orchestr8.stack.hosts import EXTRA_HOSTS
 from orchestr8.stack.isolation import CAPABILITIES, IPC, PID, SECURITY_OPTIONS, SYSCTLS, USERNS, UTS
 from orchestr8.stack.limits import BLKIO, ULIMITS, CgroupNamespace
+from orchestr8.stack.lists import (
+    ALL_TEXTS,
+    LABELS,
+    NAMES,
+    NUMBERS_OR_TEXTS,
+    TEXT_OR_TEXTS,
+    TEXTS,
+    VARIABLES,
+    ListOf,
+    NamesOr,
+)
 from orchestr8.stack.mounts import STORAGE_OPTIONS, VOLUMES_FROM, Mount, Tmpfs, mount_target
 from orchestr8.stack.networks import NETWORK, SERVICE_NETWORKS, VOLUME
 from orchestr8.stack.nodes import Mapping, Node, Scalar, Sequence
 from orchestr8.stack.ports import Port, port_identity
+from orchestr8.stack.records import Named, OrNull, Record, Rule, ignored, later, now
 from orchestr8.stack.services import (
     HEALTHCHECK,
     LOGGING,
@@ -33,24 +45,6 @@ from orchestr8.stack.services import (
     Processors,
     PullPolicy,
     Restart,
-)
-from orchestr8.stack.shapes import (
-    ALL_TEXTS,
-    LABELS,
-    NAMES,
-    NUMBERS_OR_TEXTS,
-    TEXT_OR_TEXTS,
-    TEXTS,
-    VARIABLES,
-    ListOf,
-    Named,
-    NamesOr,
-    OrNull,
-    Record,
-    Rule,
-    ignored,
-    later,
-    now,
 )
 from orchestr8.stack.types import (
     ANYTHING,

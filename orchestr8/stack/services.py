@@ -5,11 +5,12 @@ from __future__ import annotations
 import re
 
 from orchestr8.stack import patterns
+from orchestr8.stack.lists import ListOf, NamesOr
 from orchestr8.stack.mounts import Mount, mount_target
 from orchestr8.stack.nodes import Mapping, Node, Scalar, Sequence
 from orchestr8.stack.problems import Problems
+from orchestr8.stack.records import Named, Record, now
 from orchestr8.stack.scalars import split_command, to_text
-from orchestr8.stack.shapes import ListOf, Named, NamesOr, Record, now
 from orchestr8.stack.suggest import did_you_mean
 from orchestr8.stack.types import AsText, Choice, Duration, Flag, Number, Reading, Schema, Text, Type
 

@@ -14,7 +14,7 @@ from orchestr8.stack.problems import Problems
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from orchestr8.stack.shapes import Rule
+    from orchestr8.stack.records import Rule
 
 
 class SupportLook:

@@ -1,6 +1,6 @@
 """Kinds of single values: each checks a node, gives its canonical form, and describes itself for the JSON schema.
 
-Kinds of lists and mappings are in `shapes`; ports, mounts and other small languages in `ports`, `mounts`, `services`.
+Kinds of lists and mappings are in `records` and `lists`; ports, mounts and other small languages in `ports`, `mounts`, `services`.
 Which key has which kind is in `rules`.
 """
 

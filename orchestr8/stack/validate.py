@@ -9,7 +9,7 @@ from orchestr8.stack.nodes import Mapping, Node, Sequence
 from orchestr8.stack.normalise import implied_dependencies, with_implied_dependencies
 from orchestr8.stack.order import check_cycles, dependencies_of
 from orchestr8.stack.problems import Problems
-from orchestr8.stack.shapes import unknown_name
+from orchestr8.stack.records import unknown_name
 from orchestr8.stack.types import Reading
 
 

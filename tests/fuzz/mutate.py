@@ -7,8 +7,9 @@ import random
 from collections.abc import Callable, Iterator
 from typing import Final
 
+from orchestr8.stack.lists import ListOf
+from orchestr8.stack.records import Named, Record
 from orchestr8.stack.rules import STACK
-from orchestr8.stack.shapes import ListOf, Named, Record
 from orchestr8.stack.types import Type
 
 VALUES: Final = (

@@ -6,8 +6,8 @@ from hypothesis import strategies as st
 from orchestr8.stack.nodes import Mapping, Node
 from orchestr8.stack.parse import parse_documents
 from orchestr8.stack.problems import Problems
+from orchestr8.stack.records import without_resets
 from orchestr8.stack.rules import STACK
-from orchestr8.stack.shapes import without_resets
 from orchestr8.stack.types import Reading, merge
 
 

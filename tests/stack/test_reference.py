@@ -28,9 +28,9 @@ from orchestr8.stack.order import dependencies_of, start_order, with_dependencie
 from orchestr8.stack.parse import parse_documents
 from orchestr8.stack.ports import BadPort, parse_port
 from orchestr8.stack.problems import Problems
+from orchestr8.stack.records import without_resets
 from orchestr8.stack.rules import STACK
 from orchestr8.stack.scalars import parse_bytes
-from orchestr8.stack.shapes import without_resets
 from orchestr8.stack.source import instead_of
 from orchestr8.stack.types import Reading, merge
 from tests.stack.reference import (

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
+from orchestr8.stack.records import NOW, Named, Record, Rule
 from orchestr8.stack.rules import STACK
 from orchestr8.stack.schema import build_schema, schema_text
-from orchestr8.stack.shapes import NOW, Named, Record, Rule
 
 ROOT = Path(__file__).parents[2]
 

@@ -16,13 +16,14 @@ from jsonschema import Draft7Validator
 
 from orchestr8.errors import Diagnostic, InvalidInput, InvalidStack
 from orchestr8.stack.duplicates import TREE, tell_duplicates
+from orchestr8.stack.lists import ListOf
 from orchestr8.stack.load import LoadOptions, load
 from orchestr8.stack.nodes import Node, Scalar, bare
 from orchestr8.stack.parse import parse_documents
 from orchestr8.stack.ports import Port
 from orchestr8.stack.problems import Problems
+from orchestr8.stack.records import Record
 from orchestr8.stack.rules import STACK, StackName
-from orchestr8.stack.shapes import ListOf, Record
 from orchestr8.stack.source import instead_of
 from orchestr8.stack.types import Anything, Number, Reading, Type
 from tests.stack.conftest import Outcome

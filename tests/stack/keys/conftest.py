@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
+from orchestr8.stack.records import Named
 from orchestr8.stack.render import render
 from orchestr8.stack.rules import STACK
-from orchestr8.stack.shapes import Named
 from tests.stack.conftest import Outcome
 
 Load = Callable[..., Outcome]
