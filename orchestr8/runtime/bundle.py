@@ -20,7 +20,7 @@ from orchestr8.runtime.confinement import NO_IPC, capability_names, check_combin
 from orchestr8.runtime.limits import oci_resources, oci_rlimits
 from orchestr8.runtime.messages import Spawn
 from orchestr8.runtime.oci_mounts import hostile_roots, oci_mounts
-from orchestr8.runtime.rootfs import CGROUP_MOUNTS, OVERLAY
+from orchestr8.runtime.rootfs import CGROUP_MOUNTS, NUMBERED, OVERLAY
 from orchestr8.runtime.sources import BENEATH
 from orchestr8.runtime.users import User
 
@@ -157,6 +157,7 @@ def build_document(request: BundleRequest) -> dict[str, Any]:
         "annotations": {
             OVERLAY: request.overlay,
             **({BENEATH: json.dumps(hostile)} if (hostile := hostile_roots(request)) else {}),
+            **({NUMBERED: json.dumps([each.target for each in spec.files])} if spec.files else {}),
             CGROUP_MOUNTS: json.dumps(request.cgroup_views),
             _REAPER: str(wants_reaper(spec, argv)).lower(),
             _STDIN: str(spec.stdin_open).lower(),

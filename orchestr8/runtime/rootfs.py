@@ -28,6 +28,9 @@ from orchestr8.runtime.userns import HOST, Ids, mapped_overlay
 
 OVERLAY: Final = "org.orchestr8.overlay"  # annotation: the options of the overlay mount that is the root
 CGROUP_MOUNTS: Final = "org.orchestr8.cgroup-mounts"  # annotation: [[directory, fstype, option], …]
+NUMBERED: Final = (
+    "org.orchestr8.numbered"  # annotation: JSON, destinations of binds whose files have the host's numbers
+)
 JOINED_SHM: Final = "joined-shm"  # type of a mount: the shared memory of who shares its IPC namespace
 
 _NO_EFFECT: Final = {"bind", "rbind", "private", "rprivate", "defaults"}
@@ -55,6 +58,7 @@ class Rootfs:
         self._ids = ids
         self._shared = shared
         self._annotations = config.get("annotations", {})
+        self._numbered = json.loads(self._annotations.get(NUMBERED, "[]"))
         self._path = os.path.join(bundle, config["root"]["path"])
         self._root_fd = -1
         self._proc_device = -1
@@ -121,7 +125,8 @@ class Rootfs:
             mounts.set_attributes(tree, on=attributes)
         elif kind == "bind":
             tree = source
-            self._ids.show(tree, entry["source"], recursive="bind" not in entry.get("options", ()))
+            if entry["destination"] not in self._numbered:
+                self._ids.show(tree, entry["source"], recursive="bind" not in entry.get("options", ()))
         else:
             name = entry.get("source") or kind
             tree = mounts.new_filesystem(kind, self._ids.options(kind, data), attributes, source=name)

@@ -52,7 +52,7 @@ class Ids(NamedTuple):
 
     def outside(self, number: int) -> int:
         """The host's number for a user or group of the container; one without a mapping is nobody's."""
-        return number if self.fd < 0 else self.base + number if number < self.size else _OVERFLOW
+        return number if not self.size else self.base + number if number < self.size else _OVERFLOW
 
     def options(self, kind: str, data: list[tuple[str, str | None]]) -> list[tuple[str, str | None]]:
         """Parameters of a fresh file system, with the container's users and groups in them as the host numbers them."""

@@ -29,6 +29,7 @@ from orchestr8.model.specs import IsolationSpec, MountKind
 from orchestr8.runtime import bundle
 from orchestr8.runtime.client import ForkserverClient, read_state
 from orchestr8.runtime.limits import block_devices, oci_resources
+from orchestr8.runtime.userns import Ids
 from orchestr8.runtime.users import User, read_file, resolve_user
 from orchestr8.storage.contents import ContentStore
 from orchestr8.storage.covers import CoverKind
@@ -141,8 +142,15 @@ def _fill_volumes(around: Surroundings, record: ContainerRecord, image: Image) -
 
 
 def grant_files(around: Surroundings, record: ContainerRecord) -> list[str]:
-    """The secrets and configs of a container, as files to mount: those that a restart of the machine took, again."""
-    return around.contents.grant(record.stack, record.id, record.spec.files, dict(record.spec.contents))
+    """The secrets and configs of a container, as files to mount: those that a restart of the machine took, again.
+
+    They have the numbers that the host has for the container's users, not mapped ones: secrets may lie in a ramfs.
+    """
+    files = record.spec.files
+    if record.id_base:
+        ids = Ids(record.id_base, idranges.COUNT)
+        files = tuple(dataclasses.replace(each, uid=ids.outside(each.uid), gid=ids.outside(each.gid)) for each in files)
+    return around.contents.grant(record.stack, record.id, files, dict(record.spec.contents))
 
 
 def _make_bind_sources(record: ContainerRecord) -> None:
