@@ -36,7 +36,7 @@ from orchestr8.kernel.device_rules import DEFAULT_DEVICES, from_oci, oci_devices
 
 _SHIMS: Final = "shims"
 _NAME: Final = re.compile(r"[0-9a-zA-Z+_-][0-9a-zA-Z+_.-]*")
-_REMOVE_TRIES: Final = 11
+_REMOVE_TRIES: Final = 13  # with doubled pauses, 4 s in all: a slow machine ends processes slowly
 _KILL_TRIES: Final = 10
 _REAL_TIME_PERIOD_US: Final = 1_000_000  # the kernel's
 _ALWAYS: Final = {"memory", "cpu", "pids"}  # and devices, which v2 has no controller for
