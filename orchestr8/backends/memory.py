@@ -62,6 +62,12 @@ class _Container:
     peers: list[Peer] = field(default_factory=list)
     talkers: list[tuple[Peer, bytes]] = field(default_factory=list)  # with input for a program not yet started
 
+    def listener(self, program: Program) -> Callable[[bytes], None]:
+        """What takes a client's input; b"" is its end, which is a service's container's only where it is a one-off."""
+        if self.seen.oneoff:
+            return program.feed
+        return lambda data: program.feed(data) if data else None
+
 
 class MemoryBackend:
     """`root`: where log files go; "" writes none.
@@ -290,7 +296,7 @@ class MemoryBackend:
             stdin=container.spec.stdin_open,
         )
         for peer, early in container.talkers:
-            peer.listen(container.program.feed, early)
+            peer.listen(container.listener(container.program), early)
         container.talkers.clear()
         self._tell(container, EventKind.START)
         container.program.start()
@@ -373,7 +379,7 @@ class MemoryBackend:
         peer = Peer(stream_fd, tty=found.spec.tty)
         found.peers.append(peer)
         if stdin and found.program is not None:
-            peer.listen(found.program.feed, early)
+            peer.listen(found.listener(found.program), early)
         elif stdin:
             found.talkers.append((peer, early))
 

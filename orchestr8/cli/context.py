@@ -138,7 +138,7 @@ class Context:
         return loaded
 
     def load_quietly(
-        self, services: Iterable[str] = (), environ: Mapping[str, str] | None = None, **how: bool
+        self, services: Iterable[str] = (), environ: Mapping[str, str] | None = None, **how: Any
     ) -> Loaded:
         """As `load`, with other variables than the process's, perhaps; its warnings are for the caller to tell."""
         from orchestr8.stack.load import load

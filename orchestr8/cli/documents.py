@@ -19,20 +19,20 @@ if TYPE_CHECKING:
 
 def sent_document(
     context: Context, services: Iterable[str] = (), scale: Iterable[str] = (), *, acting: bool = False,
-    complete: bool = False,
+    complete: bool = False, over: str = "",
 ) -> dict[str, Any]:  # fmt: skip
     """The stack's document with where it came from, and with the replicas that the command line asks for.
 
     `services`: those that the command line names. `acting`: what the engine cannot do is refused. `complete`: with all
     that containers are made of, what secrets and configs hold included; of these a hash needs no more than digests.
-    Warnings are told. Raises InvalidStack with all that is wrong, or for files that cannot be read.
+    `over`: a document that is laid over those of the files. Warnings are told. Raises InvalidStack with all that is wrong, or for files that cannot be read.
     """
     from orchestr8.cli.remembered import Answer
 
     named = list(services)
 
     def make(environ: Mapping[str, str]) -> Answer:
-        loaded = context.load_quietly(named, environ, acting=acting)
+        loaded = context.load_quietly(named, environ, acting=acting, over=over)
         try:
             document = whole_document(loaded, complete=complete)
         except InvalidStack:
@@ -41,7 +41,7 @@ def sent_document(
         secret = document["x-orchestr8"]["contents"] or "files" in document["x-orchestr8"]
         return Answer(document, loaded.warnings, loaded.sources, lasting=not secret)
 
-    document: dict[str, Any] = context.remembered(["document", named, acting, complete], make)
+    document: dict[str, Any] = context.remembered(["document", named, acting, complete, over], make)
     for name, count in map(_scale, scale):
         known = document["services"]
         if name not in known:

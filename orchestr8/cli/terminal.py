@@ -1,4 +1,4 @@
-"""The caller's own terminal and streams, connected to a program in a container: `exec` and `run`.
+"""The caller's own terminal and streams, connected to a program in a container: `exec`, `run` and `attach`.
 
 With a terminal, every key goes to the program (the local terminal is raw until the end) and what comes back is shown
 as it is; without one, the two outputs come in frames, and the end of our input is passed on by a half-close.
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
     from typing import Any, Final, Self
 
+    from orchestr8.cli.detach import DetachKeys
     from orchestr8.wire.client import Client, Stream
 
 READ_BYTES: Final = 64 * 1024
@@ -93,12 +94,13 @@ def environment_list(given: Iterable[str], environ: Mapping[str, str], *, tty: b
 
 def interact(
     client: Client, stream: Stream, there: str, *, tty: bool, stdin: bool,
-    forward: Callable[[signal.Signals], None] | None,
+    forward: Callable[[signal.Signals], None] | None, keys: DetachKeys | None = None,
 ) -> int | None:  # fmt: skip
     """Connect the caller with a program until its output ends. `there` is its path, for changes of the terminal's size.
 
     `forward` passes signals on to the program; at the third of those that ask to end, or at the first where there is
-    no `forward`, the program is left alone and the signal's number returned. None: the program ended its output.
+    no `forward`, the program is left alone and the signal's number returned. `keys`, typed, let it alone, too: 0. None: the
+    program ended its output.
     Raises the engine's error if there was nothing to connect with.
     """
     left: list[int] = []
@@ -120,10 +122,12 @@ def interact(
     asked: list[int] = []
     numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT, *((signal.SIGWINCH,) if tty else ()))
     with Signals(numbers) as signals, RawTerminal(0 if tty and is_terminal(0) else None):
-        pump = Pump(stream, signals, on_signal, raw=tty, stdin=stdin)
+        pump = Pump(stream, signals, on_signal, raw=tty, stdin=stdin, keys=keys)
         pump.run()
     if pump.error:
         raise error_from_json(500, json.loads(pump.error))
+    if pump.detached:
+        return 0
     return left[0] if left else None
 
 
@@ -135,14 +139,17 @@ class Pump:
     """
 
     def __init__(
-        self, stream: Stream, signals: Signals, on_signal: Callable[[signal.Signals], None], *, raw: bool, stdin: bool
-    ) -> None:
+        self, stream: Stream, signals: Signals, on_signal: Callable[[signal.Signals], None], *, raw: bool, stdin: bool,
+        keys: DetachKeys | None = None,
+    ) -> None:  # fmt: skip
         self._stream = stream
         self._signals = signals
         self._on_signal = on_signal
         self._raw = raw
         self._frames = FrameReader()
+        self._keys = keys
         self.error = b""
+        self.detached = False  # by those keys
         self._pending = b""  # read from the caller, not yet taken by the socket
         self._reading = stdin
         self._open = True
@@ -192,8 +199,12 @@ class Pump:
         except OSError:
             data = b""  # a terminal that hung up, or a descriptor that was never open, has nothing more to say
         if data:
+            if self._keys is not None:
+                data, self.detached = self._keys.feed(data)
             self._pending = data
             self._send()
+            if self.detached:
+                self.stop()
         else:
             self._reading = False
             self._stream.half_close()

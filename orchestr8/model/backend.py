@@ -108,7 +108,8 @@ class Backend(Protocol):
     async def attach(self, container: ContainerName, stream_fd: int, early: bytes = b"", *, stdin: bool) -> None:
         """Connect a client to the container's own stdio, from now on; before the start, so that no byte is lost.
 
-        Stream as for `exec`.
+        Stream as for `exec`. But only a one-off runs for its client: of a service's containers, to which others may come, the
+        end of a client's input ends nothing, and a client that is too slow misses output, and is told so.
         """
         ...
 

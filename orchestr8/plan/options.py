@@ -77,6 +77,7 @@ class OneOff:
     service_ports: bool = False
     use_aliases: bool = False
     no_deps: bool = False
+    remove_orphans: bool = False
     rm: bool = False  # remembered as a label; removing is the engine's
     wait_timeout_s: float | None = None
     timeout_s: float | None = None

@@ -16,7 +16,7 @@ from orchestr8.plan.options import OneOff, UpOptions
 from orchestr8.plan.order import containers_by_service, select, service_graph
 from orchestr8.plan.plan import Plan
 from orchestr8.plan.steps import create_action
-from orchestr8.plan.up import bring_up
+from orchestr8.plan.up import bring_up, decide_orphans
 
 
 def plan_run(desired: Desired, service_name: ServiceName, one_off: OneOff, snapshot: Snapshot) -> Plan:
@@ -33,8 +33,10 @@ def plan_run(desired: Desired, service_name: ServiceName, one_off: OneOff, snaps
         name: decide_service(desired.stack, desired.services[name], present.get(name, ()), snapshot, Rules())
         for name in selected
     }
+    if one_off.remove_orphans:
+        decide_orphans(plan, desired, snapshot, decisions, remove=True)
     service = desired.services[service_name]
-    spec = one_off_spec(service.container, one_off)
+    spec = one_off_spec(service_name, service.container, one_off)
     options = UpOptions(timeout_s=one_off.timeout_s, wait_timeout_s=one_off.wait_timeout_s)
     ground = bring_up(plan, desired, snapshot, graph, selected, decisions, options, also=[service])
     needs = ground.assembly.needs_of(service_name)
@@ -44,9 +46,9 @@ def plan_run(desired: Desired, service_name: ServiceName, one_off: OneOff, snaps
     return plan
 
 
-def one_off_spec(spec: ContainerSpec, one_off: OneOff) -> ContainerSpec:
+def one_off_spec(service_name: ServiceName, spec: ContainerSpec, one_off: OneOff) -> ContainerSpec:
     """The service's settings with what the command line says instead. An entrypoint of one's own drops the command,
-    as in compose; a one-off takes no host ports and no aliases unless asked to, and is never restarted.
+    as in compose; a one-off takes no host ports and no names of the service unless asked to, and is never restarted.
     """
     own_entrypoint = one_off.entrypoint is not None
     command = one_off.command if one_off.command is not None or own_entrypoint else spec.command
@@ -62,9 +64,10 @@ def one_off_spec(spec: ContainerSpec, one_off: OneOff) -> ContainerSpec:
         tty=one_off.tty,
         stdin_open=one_off.stdin,
         ports=spec.ports if one_off.service_ports else (),
-        networks=spec.networks
-        if one_off.use_aliases
-        else tuple(dataclasses.replace(each, aliases=()) for each in spec.networks),
+        networks=tuple(
+            dataclasses.replace(each, aliases=(service_name, *each.aliases) if one_off.use_aliases else ())
+            for each in spec.networks
+        ),
         labels=tuple(sorted({**dict(spec.labels), **dict(one_off.labels)}.items())),
         restart=RestartPolicy(),
     )

@@ -44,11 +44,18 @@ def plan_up(desired: Desired, snapshot: Snapshot, options: UpOptions = UpOptions
         rules = Rules(force_recreate=force, no_recreate=options.no_recreate)
         service = desired.services[name]
         decisions[name] = decide_service(desired.stack, service, present.get(name, ()), snapshot, rules)
-    left_over = _orphans(plan, desired, snapshot, remove=options.remove_orphans)
-    for each in left_over if options.remove_orphans else ():
-        decisions.setdefault(each.service, []).extend(removed([each], "its service is not in the stack file"))
+    decide_orphans(plan, desired, snapshot, decisions, remove=options.remove_orphans)
     bring_up(plan, desired, snapshot, graph, selected, decisions, options)
     return plan
+
+
+def decide_orphans(
+    plan: Plan, desired: Desired, snapshot: Snapshot, decisions: Decisions, *, remove: bool
+) -> None:  # fmt: skip
+    """Containers of services that the stack does not have: to be removed, or told."""
+    left_over = _orphans(plan, desired, snapshot, remove=remove)
+    for each in left_over if remove else ():
+        decisions.setdefault(each.service, []).extend(removed([each], "its service is not in the stack file"))
 
 
 @dataclass(frozen=True, slots=True)

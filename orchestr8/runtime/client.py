@@ -239,8 +239,8 @@ class ShimClient:
     async def resize(self, rows: int, columns: int, exec_id: str = "") -> None:
         await self._request(messages.Resize(exec=exec_id, rows=rows, columns=columns))
 
-    async def attach(self, stream_fd: int, early: str, *, stdin: bool) -> None:
-        await self._request(messages.Attach(stdin=stdin, early=early), [stream_fd])
+    async def attach(self, stream_fd: int, early: str, *, stdin: bool, guest: bool = False) -> None:
+        await self._request(messages.Attach(stdin=stdin, guest=guest, early=early), [stream_fd])
 
     async def exec(self, order: messages.Exec, stream_fd: int) -> int:
         """Start a further program; its pid."""

@@ -127,9 +127,12 @@ class Exec(Message):
 
 
 class Attach(Message):
-    """Connect a client to the program's own stdio. Descriptor: the client's connection. Answer: Done or Failed."""
+    """Connect a client to the program's own stdio. Descriptor: the client's connection. Answer: Done or Failed.
 
-    fields: ClassVar = {"request": 0, "stdin": False, "early": ""}
+    `guest`: neither the end of what it sends nor its slowness is the program's matter; it is not what that runs for.
+    """
+
+    fields: ClassVar = {"request": 0, "stdin": False, "guest": False, "early": ""}
 
 
 class Resize(Message):

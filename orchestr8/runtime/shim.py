@@ -247,7 +247,10 @@ class Shim:
     def _attach(self, engine: socket.socket, message: Message, fds: list[int]) -> None:
         """Before a start the session waits for the outputs to appear; while running it gets what comes from now on."""
         early = binascii.a2b_base64(message.early)
-        session = Session(self._poller, fds.pop(0), raw=self._order.terminal, wants_input=message.stdin, early=early)
+        session = Session(
+            self._poller, fds.pop(0), raw=self._order.terminal, wants_input=message.stdin, early=early,
+            guest=message.guest,
+        )  # fmt: skip
         self._sessions.append(session)
         session.on_end = lambda: self._sessions.remove(session)
         if self._init_pidfd >= 0:

@@ -88,15 +88,21 @@ class Session:
     """One client on a stream socket. `on_end` is called once, when it is gone or everything is delivered.
 
     `wants_input`: what the client sends is for the program; it is kept, as far as there is room, until `take_input`
-    says where it goes. Without it, it is read and dropped, so that the client's end is noticed.
+    says where it goes. Without it, it is read and dropped, so that the client's end is noticed. A `guest` is
+    one of those who look at a program that does not run for them: the end of what it sends ends nobody's input, and what
+    it is too slow for it misses, and is told so.
     """
 
-    def __init__(self, poller: Poller, fd: int, *, raw: bool, wants_input: bool, early: bytes) -> None:
+    def __init__(
+        self, poller: Poller, fd: int, *, raw: bool, wants_input: bool, early: bytes, guest: bool = False
+    ) -> None:
         self._socket = socket.socket(fileno=fd)
         self._socket.setblocking(False)
         self._poller = poller
         self._raw = raw
         self.wants_input = wants_input
+        self._guest = guest
+        self._missed = 0  # bytes
         self._early = bytearray(early if wants_input else b"")
         self._input: Input | None = None
         self._owns_input = False
@@ -118,7 +124,7 @@ class Session:
         program_input.listeners.append(self._update)
         program_input.write(bytes(self._early))
         self._early.clear()
-        if not self._reading:
+        if not self._reading and not self._guest:
             program_input.end()
         self._update()
 
@@ -130,7 +136,7 @@ class Session:
 
     @property
     def full(self) -> bool:
-        return self.open and len(self._out) >= _HIGH_WATER
+        return self.open and not self._guest and len(self._out) >= _HIGH_WATER
 
     def when_room(self, resume: Callable[[], None]) -> None:
         """Call `resume` each time a full session has room again, and when it is gone."""
@@ -143,14 +149,29 @@ class Session:
     def deliver(self, stream: int, chunk: bytes) -> None:
         if not self.open or self.finishing:
             return
+        if self._guest and len(self._out) >= _HIGH_WATER:
+            self._missed += len(chunk)
+            return
+        self._tell_missed()
+        self._put(stream, chunk)
+        self._flush()
+
+    def _tell_missed(self) -> None:
+        if self._missed:
+            missed, self._missed = self._missed, 0
+            self._put(
+                STDERR, b"\r\n[%d bytes are not shown here, which was too slow for them; the log has them]\r\n" % missed
+            )
+
+    def _put(self, stream: int, chunk: bytes) -> None:
         if not self._raw:
             self._out += _FRAME.pack(stream, len(chunk))
         self._out += chunk
-        self._flush()
 
     def finish(self) -> None:
         """The program has ended: deliver the rest of its output, then close."""
         self.finishing = True
+        self._tell_missed()
         self._let_go_of_input()
         self._flush()
 
@@ -177,7 +198,7 @@ class Session:
                 self._early += data
         else:
             self._reading = False
-            if self._input is not None:
+            if self._input is not None and not self._guest:
                 self._input.end()
         self._update()
 

@@ -10,7 +10,7 @@ import os
 from orchestr8.errors import InvalidInput, NotFound, Span
 from orchestr8.stack.nodes import OVERRIDE, RESET, Mapping, Node, Scalar, size
 from orchestr8.stack.parse import MAX_EXPANDED, UNREADABLE, parse_documents
-from orchestr8.stack.source import STDIN, display_path, read_text
+from orchestr8.stack.source import ARGUMENTS, STDIN, display_path, read_text
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -81,8 +81,16 @@ class Files:
         self.tagged = self.tagged or RESET in text or OVERRIDE in text
         return [Document(path, root) for root in parse_documents(text, file, self.problems, via)]
 
+    def given(self, text: str, directory: str) -> list[Document]:
+        """The documents of a text that stands in no file; its paths start from `directory`."""
+        path = beside(ARGUMENTS, directory)
+        self._texts[path] = text
+        return self.read(path)
+
     def shown(self, path: str) -> str:
         """How a file is called in messages."""
+        if os.path.basename(path) == ARGUMENTS:
+            return ARGUMENTS
         return STDIN if path == "-" else display_path(path, self.working_dir)
 
     def follow(self, path: str, at: Node, label: str) -> list[Document] | None:

@@ -79,6 +79,8 @@ def load(options: LoadOptions) -> Loaded:
     project = locate(options, problems)
     files = Files(problems, options.working_dir, options.stdin)
     documents = [document for path in project.files for document in files.read(path)]
+    if options.over:
+        documents += files.given(options.over, project.directory)
     if any(each.code == UNREADABLE for each in problems.errors):
         problems.raise_errors()  # nothing can be said of a file that is not YAML
     if not any(document.root.items for document in documents):

@@ -12,7 +12,7 @@ import re
 from orchestr8.model.secrecy import MASKED, is_secret
 from orchestr8.stack.masking import mask_line
 from orchestr8.stack.nodes import Mapping, Node, Scalar, Sequence, has_secret
-from orchestr8.stack.source import STDIN, display_path, is_file, read_text
+from orchestr8.stack.source import ARGUMENTS, STDIN, display_path, is_file, read_text
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -172,7 +172,7 @@ def _leaves(node: Node) -> Iterator[Node]:
 
 def _shown(origin: Origin, loaded: Loaded) -> str:
     """Readable from anywhere: relative to the project's directory when it lies below."""
-    if origin.file in (STDIN, "the shell", "not set"):
+    if origin.file in (STDIN, ARGUMENTS, "the shell", "not set"):
         return str(Origin(origin.file, origin.line))
     path = os.path.normpath(os.path.join(loaded.cwd, origin.file))
     return str(Origin(path.removeprefix(loaded.working_dir.rstrip("/") + "/"), origin.line))
@@ -182,7 +182,9 @@ def outside(loaded: Loaded) -> list[str]:
     """Files that were read and lie outside of the directories that the user named: `include` and `extends` led there."""
     homes = {loaded.working_dir, *(os.path.dirname(path) for path in loaded.config_files if path != "-")}
     named = {*loaded.config_files, *loaded.project.environment.files}
-    paths = {os.path.normpath(os.path.join(loaded.cwd, file)) for file in loaded.sources if file != STDIN}
+    paths = {
+        os.path.normpath(os.path.join(loaded.cwd, file)) for file in loaded.sources if file not in (STDIN, ARGUMENTS)
+    }
     return sorted(path for path in paths - named if not _below(path, homes))
 
 

@@ -41,7 +41,7 @@ class LoadOptions:
         environ: Mapping[str, str] | None = None, working_dir: str = "", strict: bool = False,
         stdin: Callable[[], str] | None = None, interpolate: bool = True, acting: bool = False,
         consistency: bool = True, normalize: bool = True, resolve_paths: bool = True, resolve_environment: bool = True,
-        all_resources: bool = False, narrow: bool = False, dependencies: bool = True,
+        all_resources: bool = False, narrow: bool = False, dependencies: bool = True, over: str = "",
     ) -> None:  # fmt: skip
         self.files = list(files or [])
         self.project_name = project_name
@@ -60,6 +60,7 @@ class LoadOptions:
         self.resolve_paths = resolve_paths
         self.resolve_environment = resolve_environment  # read env files and label files
         self.dependencies = dependencies  # with `narrow`: those they depend on, too
+        self.over = over  # a document that is laid over those of the files: what flags say of a service
         self.narrow = narrow  # only the services named on the command line, and those they depend on
         self.all_resources = all_resources  # keep networks, volumes and the like that no service uses
 

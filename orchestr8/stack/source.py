@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from typing import Any, Final
 
 STDIN: Final = "<stdin>"  # what spans call standard input
+ARGUMENTS: Final = "<command line>"  # what spans call what its flags say
 NOTHING: Final = "/dev/null"  # stands for no file
 _UTF_16: Final = (b"\xff\xfe", b"\xfe\xff")  # as the mark says that it begins with
 MAX_BYTES: Final = 32 * 2**20

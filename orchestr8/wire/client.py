@@ -20,6 +20,7 @@ import socket
 
 from orchestr8.errors import Unavailable, Unheard, error_from_json
 from orchestr8.wire.body import MAX_HEAD_BYTES, ChunkedBody, SizedBody, cut_off
+from orchestr8.wire.frames import MULTIPLEXED
 
 TYPE_CHECKING = False  # `typing` costs 4 ms at start
 if TYPE_CHECKING:
@@ -148,7 +149,7 @@ class Response:
 
     def taken_over(self) -> Stream:
         """The connection, after "101"."""
-        return Stream(self._connection, self._early)
+        return Stream(self._connection, self._early, framed=self.headers.get("content-type", "") == MULTIPLEXED)
 
     def fileno(self) -> int:
         return self._connection.fileno()
@@ -234,9 +235,10 @@ class Lines:
 class Stream:
     """A connection that the engine handed over: raw bytes both ways, each side may end its own direction."""
 
-    def __init__(self, connection: socket.socket, early: bytes) -> None:
+    def __init__(self, connection: socket.socket, early: bytes, *, framed: bool) -> None:
         self._connection = connection
         self._early = early
+        self.framed = framed  # what comes is in frames; else as a terminal's bytes
 
     def __enter__(self) -> Self:
         return self

@@ -16,6 +16,9 @@ TYPE_CHECKING = False  # `typing` costs the CLI 4 ms at start
 if TYPE_CHECKING:
     from typing import Final, NamedTuple
 
+# Media types of a connection that was handed over: a terminal's bytes as they are, or frames.
+RAW: Final = "application/vnd.docker.raw-stream"
+MULTIPLEXED: Final = "application/vnd.docker.multiplexed-stream"
 ANNOUNCEMENT: Final = 0
 STDOUT: Final = 1
 STDERR: Final = 2

@@ -22,6 +22,8 @@ import anyio
 import anyio.lowlevel
 import h11
 
+from orchestr8.wire.frames import MULTIPLEXED
+
 log = logging.getLogger("orchestr8.http")
 
 READ_BYTES: Final = 64 * 1024
@@ -127,7 +129,7 @@ class Takeover:
     """
 
     run: Callable[[Hijacked], Awaitable[None]]
-    content_type: str = "application/vnd.docker.multiplexed-stream"
+    content_type: str = MULTIPLEXED
     one_way: bool = False
 
 

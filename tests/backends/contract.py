@@ -438,6 +438,25 @@ async def test_what_attaches_before_the_start_misses_nothing(bench: Bench) -> No
         assert _joined(await _read_frames(ours)) == {STDOUT: b"hello\n"}
 
 
+async def test_a_services_input_does_not_end_with_that_of_a_client(bench: Bench) -> None:
+    await bench.create("cat", stdin_open=True)
+    await bench.start()
+    for said in (b"first\n", b"second\n"):
+        ours, theirs = socket.socketpair()
+        with ours, theirs:
+            await bench.backend.attach(WEB, theirs.fileno(), stdin=True)
+            theirs.close()
+            ours.sendall(said)
+            ours.shutdown(socket.SHUT_WR)
+            ours.setblocking(False)
+            got = b""
+            while not got.endswith(said):
+                await anyio.wait_readable(ours)
+                got += ours.recv(4096)
+    assert (await bench.see()).state is ContainerState.RUNNING
+    await bench.stop()
+
+
 async def _exec(
     bench: Bench, spec: ExecSpec, sent: bytes, *, early: bytes = b""
 ) -> tuple[int, list[tuple[int, bytes]]]:

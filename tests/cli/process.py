@@ -24,16 +24,20 @@ OWN_TERMINAL = (  # a session's leader gets the first terminal that it opens, an
 
 
 class Process:
-    """`orchestr8 WORDS` with pipes, or with a terminal of its own (`terminal`: columns and rows)."""
+    """`orchestr8 WORDS` with pipes, or with a terminal of its own (`terminal`: columns and rows).
 
-    def __init__(self, *words: str, terminal: tuple[int, int] | None = None) -> None:
+    `typing`: with a pipe that `type` writes into, which otherwise needs a terminal.
+    """
+
+    def __init__(self, *words: str, terminal: tuple[int, int] | None = None, typing: bool = False) -> None:
         self.output = b""  # of both streams, as they come; of a terminal, what it was sent
         environ = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONDONTWRITEBYTECODE": ""}
         self.screen: pyte.Screen | None = None
         if terminal is None:
             self._fd, ours = os.pipe()
             argv = [sys.executable, "-m", "orchestr8", *words]
-            self._process = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=ours, stderr=ours, env=environ)
+            stdin = subprocess.PIPE if typing else subprocess.DEVNULL
+            self._process = subprocess.Popen(argv, stdin=stdin, stdout=ours, stderr=ours, env=environ)
         else:
             self._fd, ours = os.openpty()
             ioctl(ours, termios.TIOCSWINSZ, struct.pack("HHHH", terminal[1], terminal[0], 0, 0))
@@ -52,6 +56,8 @@ class Process:
         if self._process.poll() is None:
             self._process.kill()
             self._process.wait()
+        if self._process.stdin is not None:
+            self._process.stdin.close()
         os.close(self._fd)
 
     def until(self, text: str) -> None:
@@ -64,7 +70,11 @@ class Process:
         ioctl(self._fd, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
 
     def type(self, keys: bytes) -> None:
-        os.write(self._fd, keys)
+        os.write(self._fd if self._process.stdin is None else self._process.stdin.fileno(), keys)
+
+    def end_input(self) -> None:
+        assert self._process.stdin is not None
+        self._process.stdin.close()
 
     def signal(self, number: signal.Signals) -> None:
         self._process.send_signal(number)

@@ -399,6 +399,7 @@ def test_run_attaches_before_it_starts_and_exits_as_the_program_did(cli: Cli, en
     assert body["options"] == {
         "command": ["echo", "$A"], "entrypoint": ["sh", "-c"], "environment": {"A": "1"}, "user": "", "working_dir": "",
         "tty": False, "stdin": True, "no_deps": False, "name": "n", "labels": {"k": "v"}, "service_ports": False, "rm": True,
+        "use_aliases": False, "remove_orphans": False,
     }  # fmt: skip
     assert engine.called("POST /containers/abc/wait").query == {"condition": ["removed"]}
 

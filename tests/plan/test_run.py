@@ -65,7 +65,7 @@ def test_a_one_off_takes_no_port_and_no_alias_unless_asked_to() -> None:
     assert [each.aliases for each in plain.networks] == [()]
     full = created(SHOP, OneOff(name=RUN, service_ports=True, use_aliases=True)).spec
     assert [each.published_first for each in full.ports] == [8080]
-    assert [each.aliases for each in full.networks] == [("www",)]
+    assert [each.aliases for each in full.networks] == [("web", "www")]
 
 
 def test_the_command_line_beats_the_service() -> None:

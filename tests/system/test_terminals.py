@@ -171,3 +171,39 @@ def test_a_program_in_an_exec_ends_with_its_container_and_the_client_is_told(sto
         assert client.stdout.readline() == "ready\n"
         story.step("kill web", eventually(exit_code("web", 137)))
         assert client.wait(20) == 137
+
+
+def test_run_takes_mounts_ports_capabilities_and_variables_from_flags(story: Scenario) -> None:
+    here = Path(story.directory)
+    (here / "sub").mkdir()
+    (here / "sub" / "note").write_text("found\n")
+    (here / "some.env").write_text("A=file\nB=file\n")
+    told = story.step(
+        "run --rm -q -v ./sub:/mnt/sub:ro -e B=flag --env-from-file some.env --cap-drop all --cap-add CAP_CHOWN web sh -c "
+        "'cat /mnt/sub/note; echo $A $B $FROM_FILE; grep CapEff /proc/self/status; touch /mnt/sub/x 2>/dev/null || echo read-only'",
+    )
+    assert told.out == "found\nfile flag 1\nCapEff:\t0000000000000001\nread-only\n"
+    assert told.err == ""
+    story.step("run -d --name one -p 127.0.0.1::80 web", out("one"))
+    story.step("ps", out("127.0.0.1:", "->80/tcp"))
+    story.step("run -P -p 80 web true", err("-p gives ports, and -P takes the service's"), code=2)
+    story.step(
+        "run -v a:b:c:d --cap-add NOTHING web true",
+        err("<command line>:1", "too many colons", "there is no capability `NOTHING`"), code=125,
+    )  # fmt: skip
+    story.step("run --env-from-file gone.env web true", err("gone.env"), code=125)
+    story.step("down --remove-orphans", containers())
+
+
+def test_run_removes_orphans_when_asked_to_and_answers_to_aliases(scenario: Tell) -> None:
+    networks = "networks: {default: {aliases: [known]}}"
+    sleeping = "image: rootfs:/, command: sleep infinity, stop_grace_period: 0s"
+    scenario(f"services: {{old: {{{sleeping}}}}}").step("up -d")
+    story = scenario(f"services: {{web: {{{sleeping}, {networks}}}, asks: {{{sleeping}}}}}")
+    story.step("run -d --name plain web")
+    story.step("ps", out("old"))
+    story.step("run --rm asks getent hosts known", code=2)
+    story.step("run -d --name named --use-aliases --remove-orphans web")
+    story.step("ps -a", containers("named", "plain"))
+    story.step("run --rm asks getent hosts known", out("known"))
+    story.step("down --remove-orphans", containers())

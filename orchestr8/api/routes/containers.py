@@ -9,10 +9,9 @@ from orchestr8.api.values import json_body, json_line, json_response, member, te
 from orchestr8.errors import InvalidInput
 from orchestr8.model.backend import ExecSpec
 from orchestr8.model.specs import Pairs
+from orchestr8.wire.frames import MULTIPLEXED, RAW
 from orchestr8.wire.http import Answer, Hijacked, Request, Response, Send, Stream, Takeover
 
-RAW = "application/vnd.docker.raw-stream"
-MULTIPLEXED = "application/vnd.docker.multiplexed-stream"
 CONDITIONS = frozenset({"", "not-running", "next-exit", "removed"})
 NO_CONTENT = Response(status=204)
 

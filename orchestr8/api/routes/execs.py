@@ -1,9 +1,10 @@
 """/exec/{id}: a further program in a running container, as Docker's routes of the same names."""
 
 from orchestr8.api.router import Route
-from orchestr8.api.routes.containers import MULTIPLEXED, RAW, terminal_size
+from orchestr8.api.routes.containers import terminal_size
 from orchestr8.api.services import ExecService
 from orchestr8.api.values import json_body, json_line, json_response, member
+from orchestr8.wire.frames import MULTIPLEXED, RAW
 from orchestr8.wire.http import Answer, Hijacked, Request, Response, Send, Stream, Takeover
 
 

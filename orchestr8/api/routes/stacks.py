@@ -102,6 +102,7 @@ def run_order(stack: str, body: dict[str, Any]) -> Order:
         no_deps=member(options, "no_deps", bool, default=False),
         service_ports=member(options, "service_ports", bool, default=False),
         use_aliases=member(options, "use_aliases", bool, default=False),
+        remove_orphans=member(options, "remove_orphans", bool, default=False),
         rm=member(options, "rm", bool, default=False),
     )
     service = member(body, "service", str, "")

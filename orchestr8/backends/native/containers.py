@@ -392,7 +392,8 @@ class Container:
     async def attach(self, stream_fd: int, early: bytes, *, stdin: bool) -> None:
         async with self._alone():
             shim = await self._sandbox.ensure()
-        await shim.attach(stream_fd, base64.b64encode(early).decode(), stdin=stdin)
+        guest = not self.record.oneoff
+        await shim.attach(stream_fd, base64.b64encode(early).decode(), stdin=stdin, guest=guest)
 
     async def resize(self, rows: int, columns: int) -> None:
         """Before a start too: somebody who attaches gives the size that the program is to begin with."""

@@ -134,10 +134,10 @@ class Networks:
         await self._manager.unpublish(container_id)
 
     def announce(self, record: ContainerRecord) -> None:
-        """The container answers to its names from now on: its own, and unless it is a one-off the service's."""
+        """The container answers to its names from now on: its own, aliases, and unless it is a one-off the service's."""
         names = {}
         for each in record.spec.networks:
-            shared = [] if record.oneoff else [record.service, *each.aliases]
+            shared = [*([] if record.oneoff else [record.service]), *each.aliases]
             names[each.network] = list(dict.fromkeys([record.name, record.id, *shared]))
         self._manager.set_names(record.id, names)
 

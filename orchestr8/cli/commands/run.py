@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
+import os
 import shlex
 
-from orchestr8.cli.documents import sent_document
+from orchestr8.cli.documents import remove_orphans, sent_document
 from orchestr8.cli.output import YELLOW
+from orchestr8.cli.parser import UsageError
 from orchestr8.cli.terminal import environment_list, interact, resize, wants_terminal
 from orchestr8.cli.work import do_work
 from orchestr8.errors import NotFound
@@ -21,13 +24,21 @@ if TYPE_CHECKING:
 
 
 def run(context: Context, options: Options) -> int:
+    if options.quiet:
+        context.progress_mode = "quiet"
     tty = not options.detach and wants_terminal(wanted=options.tty, no_tty=options.no_tty)
-    document = sent_document(context, [options.service], acting=True, complete=True)
+    if options.publish and options.service_ports:
+        raise UsageError("-p gives ports, and -P takes the service's")
+    document = sent_document(context, [options.service], acting=True, complete=True, over=_laid_over(options))
+    _take_sides(document["services"][options.service], options)
     stack = document["name"]
     wanted = {
         "command": options.command or None,
         "entrypoint": None if options.entrypoint is None else shlex.split(options.entrypoint),
-        "environment": _pairs(environment_list(options.env, context.environ, tty=tty)),
+        "environment": {
+            **_of_files(context, options.env_from_file),
+            **_pairs(environment_list(options.env, context.environ, tty=tty)),
+        },
         "user": options.user or "",
         "working_dir": options.workdir or "",
         "tty": tty,
@@ -35,7 +46,9 @@ def run(context: Context, options: Options) -> int:
         "no_deps": options.no_deps,
         "name": options.name or "",
         "labels": _pairs(options.labels),
-        "service_ports": options.service_ports,
+        "service_ports": options.service_ports or bool(options.publish),
+        "use_aliases": options.use_aliases,
+        "remove_orphans": remove_orphans(options, context.environ),
         "rm": options.rm,
     }
     body = {"document": document, "service": options.service, "options": wanted}
@@ -51,6 +64,48 @@ def run(context: Context, options: Options) -> int:
         if options.rm:
             _remove(context.client, there)
         raise
+
+
+def _laid_over(options: Options) -> str:
+    """What flags say of the service in the words of a stack file, so that they are read and checked as one."""
+    said = {
+        "cap_add": options.cap_add,
+        "cap_drop": options.cap_drop,
+        "volumes": [_from_here(text) for text in options.volume],
+        "ports": options.publish,
+    }
+    keys = [
+        f"{key}: {'!override ' if key == 'ports' else ''}{json.dumps([text.replace('$', '$$') for text in texts])}"
+        for key, texts in said.items()
+        if texts
+    ]
+    return f"services: {{{json.dumps(options.service)}: {{{', '.join(keys)}}}}}\n" if keys else ""
+
+
+def _from_here(text: str) -> str:
+    """A volume whose source starts where the caller stands, not at the stack's directory."""
+    return os.path.join(os.getcwd(), text) if text.startswith(".") else text
+
+
+def _take_sides(service: dict[str, Any], options: Options) -> None:
+    """A capability that a flag adds is not one that the file drops, and the other way round."""
+    for key, flags in (("cap_drop", options.cap_add), ("cap_add", options.cap_drop)):
+        taken = {text.upper().removeprefix("CAP_") for text in flags}
+        if key in service:
+            service[key] = [each for each in service[key] if each.upper().removeprefix("CAP_") not in taken]
+
+
+def _of_files(context: Context, paths: list[str]) -> dict[str, str]:
+    """The variables of env files, of which the later ones win. Raises InvalidStack with all that is wrong in them."""
+    if not paths:
+        return {}
+    from orchestr8.stack.environment import Environment
+    from orchestr8.stack.problems import Problems
+
+    problems, found, here = Problems(), Environment(context.environ), os.getcwd()
+    found.read_files([os.path.join(here, path) for path in paths], problems, here)
+    problems.raise_errors()
+    return found.from_files
 
 
 def _start(context: Context, there: str) -> None:
