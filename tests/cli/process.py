@@ -9,6 +9,7 @@ import subprocess
 import sys
 import termios
 import time
+from collections.abc import Callable
 from fcntl import ioctl
 from pathlib import Path
 from typing import Self
@@ -66,11 +67,31 @@ class Process:
         while text.encode() not in self.output:
             assert self._read(deadline - time.monotonic()), f"{text!r} never came:\n{self.text}"
 
+    def until_shown(self, wanted: Callable[[list[str]], bool]) -> None:
+        """Return once a person sees such lines."""
+        deadline = time.monotonic() + PATIENCE_S
+        while not (len(self.shown()) > 1 and wanted(self.shown())):
+            assert self._read(deadline - time.monotonic()), "never shown, but:\n" + "\n".join(self.shown())
+
     def resize(self, columns: int, rows: int) -> None:
+        assert self.screen is not None
+        self.screen.resize(rows, columns)
         ioctl(self._fd, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
 
     def type(self, keys: bytes) -> None:
         os.write(self._fd if self._process.stdin is None else self._process.stdin.fileno(), keys)
+
+    def paste(self, data: bytes) -> None:
+        """As much as a terminal takes at a time, reading what it shows meanwhile."""
+        os.set_blocking(self._fd, False)
+        try:
+            while data:
+                _, writable, _ = select.select([], [self._fd], [], PATIENCE_S)
+                assert writable, f"{len(data)} bytes are not taken"
+                data = data[os.write(self._fd, data[:4096]) :]
+                self._read(0)
+        finally:
+            os.set_blocking(self._fd, True)
 
     def end_input(self) -> None:
         assert self._process.stdin is not None
