@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from typing import Any, Final
 
     from orchestr8.cli.context import Context
+    from orchestr8.wire.client import Response
 
 NEXT_ENGINE_S: Final = 15.0  # the forkserver starts engines that keep dying later and later, up to 10 s apart
 ENGINES: Final = 4  # that may die over a request before the request is to blame
@@ -65,13 +66,21 @@ class FollowedLogs:
         await_next_engine(self._next.path, NEXT_ENGINE_S)
 
 
-def ask_until_answered(client: Client, path: str, query: dict[str, Any]) -> Any:
-    """The answer to a GET that may take long, of the engine after this one where this one is killed over it."""
+def exit_code_of(client: Client, end: Response, there: str) -> int:
+    """Of a container's run: `end` is the answer to `wait` at its path; the next engine is asked where this one is killed."""
+    try:
+        return int(end.value()["StatusCode"])
+    except Unavailable:
+        return int(ask_until_answered(client, f"{there}/wait", {}, method="POST")["StatusCode"])
+
+
+def ask_until_answered(client: Client, path: str, query: dict[str, Any], *, method: str = "GET") -> Any:
+    """The answer to what may take long and may be asked twice, of the engine after this one where this one is killed over it."""
     following = Client(client.path, lambda: await_next_engine(client.path, NEXT_ENGINE_S))
     asked, engines_left = client, ENGINES
     while True:
         try:
-            return asked.request("GET", path, query=query, timeout_s=None)
+            return asked.request(method, path, query=query, timeout_s=None)
         except Unavailable:
             engines_left -= 1
             if not engines_left:

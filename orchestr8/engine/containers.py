@@ -10,6 +10,7 @@ from typing import Final
 from orchestr8.api.errors import as_error
 from orchestr8.api.services import Found
 from orchestr8.engine.bus import Bus
+from orchestr8.engine.oneoffs import Departed
 from orchestr8.errors import Conflict, InvalidInput, NotFound
 from orchestr8.model.actions import KillContainer, RemoveContainer, StartContainer, StopContainer
 from orchestr8.model.backend import Backend
@@ -27,9 +28,10 @@ ID_PART: Final = re.compile(r"[0-9a-f]{1,64}")
 class Containers:
     """`api.services.ContainerService`."""
 
-    def __init__(self, backend: Backend, bus: Bus) -> None:
+    def __init__(self, backend: Backend, bus: Bus, departed: Departed) -> None:
         self._backend = backend
         self._bus = bus
+        self._departed = departed
 
     async def find(self, reference: str) -> Found:
         snapshot = await self._backend.observe()
@@ -43,6 +45,9 @@ class Containers:
             container = found[0]
         spec = snapshot.specs.get(container.name)
         return Found(container=container, has_terminal=spec is not None and spec.tty)
+
+    def departed(self, reference: str) -> int | None:
+        return self._departed.code_of(reference)
 
     async def start(self, name: ContainerName) -> Sequence[str]:
         return await self._backend.apply(StartContainer(name=name))

@@ -26,7 +26,7 @@ from orchestr8.engine.containers import Containers
 from orchestr8.engine.enginelog import write_log
 from orchestr8.engine.execs import Execs
 from orchestr8.engine.logs import Logs
-from orchestr8.engine.oneoffs import remove_finished
+from orchestr8.engine.oneoffs import Departed, remove_finished
 from orchestr8.engine.paths import EnginePaths, leave, listen, stop_listening
 from orchestr8.engine.stacks import Stacks
 from orchestr8.engine.store import Store
@@ -100,9 +100,10 @@ class Engine:
         backend.subscribe(bus.publish)
         reconciler = Reconciler(backend, faults=faults_of(self._environ, backend))
         reconciler.subscribe(bus.publish)
+        departed = Departed()
         async with anyio.create_task_group() as keeping:
             keeping.start_soon(self._watcher.run, name="inotify")
-            await keeping.start(remove_finished, backend, bus, name="finished one-offs")
+            await keeping.start(remove_finished, backend, bus, departed, name="finished one-offs")
             async with anyio.create_task_group() as serving:
                 async with anyio.create_task_group() as work:
                     stacks = Stacks(store, backend, reconciler, bus, work)
@@ -112,7 +113,7 @@ class Engine:
                     services = Services(
                         engine=_Facade(self, store, backend, reconciler),
                         stacks=stacks,
-                        containers=Containers(backend, bus),
+                        containers=Containers(backend, bus, departed),
                         execs=Execs(backend, work),
                         logs=Logs(backend, bus, self._watcher, stacks),
                         events=Events(bus),

@@ -1,6 +1,7 @@
 """`exec` and `run` as one uses them: with a terminal and with pipes, as another user, and what they end with."""
 
 import hashlib
+import os
 import random
 import signal
 from collections.abc import Callable
@@ -162,6 +163,22 @@ def test_a_client_of_run_that_is_killed_leaves_a_container_that_is_removed_at_it
     assert len(story.containers("job")) == 1
     Path(story.directory, "flags/end").touch()
     story.check(eventually(containers("shop-needed-1")))
+
+
+@pytest.mark.parametrize("flags", [["--rm"], []], ids=["removed", "kept"])
+def test_a_client_of_run_outlives_its_engine_and_has_every_byte_and_the_code(story: Scenario, flags: list[str]) -> None:
+    script = "while ! test -e /flags/end; do sleep 0.02; done"
+    Path(story.directory, "stack.yml").write_text(STACK + "    volumes: ['./flags:/flags']\n")
+    words = ["run", *flags, "--no-deps", "job", "sh", "-c", f"echo ready; {script}; echo more; exit 6"]
+    with story.engine.start(*words, cwd=story.directory) as client:
+        assert client.stdout is not None
+        assert client.stdout.readline() == "ready\n"
+        os.kill(story.engine.status()["pid"], signal.SIGKILL)
+        Path(story.directory, "flags/end").touch()
+        assert client.stdout.read() == "more\n"
+        assert client.wait(20) == 6
+    if flags:
+        story.check(eventually(containers()))
 
 
 def test_a_program_in_an_exec_ends_with_its_container_and_the_client_is_told(story: Scenario) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 from orchestr8.api.router import Route
 from orchestr8.api.services import ContainerService, ExecService
 from orchestr8.api.values import json_body, json_line, json_response, member, texts, whole_number
-from orchestr8.errors import InvalidInput
+from orchestr8.errors import InvalidInput, NotFound
 from orchestr8.model.backend import ExecSpec
 from orchestr8.model.specs import Pairs
 from orchestr8.wire.frames import MULTIPLEXED, RAW
@@ -33,7 +33,13 @@ def routes(containers: ContainerService, execs: ExecService) -> list[Route]:
         condition = request.first("condition")
         if condition not in CONDITIONS:
             raise InvalidInput(f"condition: {condition!r} is none of not-running, next-exit, removed")
-        container = (await containers.find(reference)).container
+        try:
+            container = (await containers.find(reference)).container
+        except NotFound:
+            exit_code = containers.departed(reference)
+            if exit_code is None:
+                raise
+            return json_response({"StatusCode": exit_code})
 
         async def write(send: Send) -> None:
             # A client that has the head may start the run: its end will not be missed.

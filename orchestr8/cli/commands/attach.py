@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from orchestr8.cli.containers import running_container
 from orchestr8.cli.detach import DEFAULT, DetachKeys
+from orchestr8.cli.follow import exit_code_of
 from orchestr8.cli.output import is_true
 from orchestr8.cli.parser import UsageError
 from orchestr8.cli.terminal import interact, resize
@@ -39,7 +40,7 @@ def run(context: Context, options: Options) -> int:
             keys=keys if tty else None,
         )  # fmt: skip
         if left is None:
-            return int(end.value()["StatusCode"])
+            return exit_code_of(client, end, there)
     context.err.write(f"detached: {container['name']} goes on\n")
     return 128 + left if left else 0
 

@@ -7,6 +7,7 @@ import os
 import shlex
 
 from orchestr8.cli.documents import remove_orphans, sent_document
+from orchestr8.cli.follow import exit_code_of
 from orchestr8.cli.output import YELLOW
 from orchestr8.cli.parser import UsageError
 from orchestr8.cli.terminal import environment_list, interact, resize, wants_terminal
@@ -130,7 +131,7 @@ def _attached(context: Context, there: str, *, tty: bool, removed: bool) -> int:
         _start(context, there)
         left = interact(client, stream, there, tty=tty, stdin=True, forward=forward)
         if left is None:
-            return int(end.value()["StatusCode"])
+            return exit_code_of(client, end, there)
     if removed:
         _remove(client, there)
     return 128 + left
