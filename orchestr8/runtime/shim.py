@@ -85,6 +85,7 @@ class Shim:
         self._execs = Execs(self._poller, order, self._answer, self._tell_all)
         self._released = False
         self._template = template
+        self._deaf = False  # for whoever wants to be let in
         self._stirred = False  # by a request since memory was last given back
         self._listener = self._listen()
         self._welcoming = True
@@ -112,12 +113,15 @@ class Shim:
 
     def step(self) -> None:
         """Sleep until something happens, and do what it asks for. After a quiet while give memory back, once."""
-        if self._stirred and self._template is not None:
-            if self._poller.wait(_QUIET_S):
-                return
+        quiet = _QUIET_S if self._stirred and self._template is not None else -1
+        was_deaf = self._deaf
+        if not self._poller.wait(quiet):
+            assert self._template is not None
             self._template.share_again()
             self._stirred = False
-        self._poller.wait()
+        elif was_deaf:
+            self._deaf = False
+            self._poller.watch(self._listener.fileno(), READ, self._accept)
 
     def _let_go(self) -> None:
         """Give everything of the container back, and tell the engines by the end of their connections.
@@ -146,8 +150,15 @@ class Shim:
     # --- engines --------------------------------------------------------------------------------------------------
 
     def _accept(self, _events: int) -> None:
-        with contextlib.suppress(BlockingIOError):
+        """An engine that there is no descriptor or memory for waits in the queue until something else has happened here."""
+        try:
             self._welcome(self._listener.accept()[0])
+        except BlockingIOError:
+            return
+        except OSError as error:
+            print(f"shim {self._status.container}: cannot let an engine in: {error}", file=sys.stderr, flush=True)
+            self._poller.watch(self._listener.fileno(), 0, self._accept)
+            self._deaf = True
 
     def _welcome(self, engine: socket.socket) -> None:
         engine.setblocking(False)

@@ -3,8 +3,10 @@
 import contextlib
 import fcntl
 import hashlib
+import itertools
 import json
 import os
+import resource
 import signal
 import socket
 import subprocess
@@ -216,6 +218,30 @@ async def test_the_shim_has_a_session_and_a_cgroup_of_its_own_and_is_not_the_con
 
 
 # --- the named socket --------------------------------------------------------------------------------------------------
+
+
+async def test_a_shim_without_a_free_descriptor_lets_an_engine_wait_and_goes_on(runtime: Runtime) -> None:
+    box = await runtime.run("cat", stdin_open=True)
+    talker = await box.attach(stdin=True)
+    used = {int(name) for name in os.listdir(f"/proc/{box.shim_pid}/fd")}
+    free = next(number for number in itertools.count() if number not in used)
+    _, hard = resource.prlimit(box.shim_pid, resource.RLIMIT_NOFILE)
+    resource.prlimit(box.shim_pid, resource.RLIMIT_NOFILE, (free, hard))
+    later = box.connect()
+    ticks = cpu_ticks(box.shim_pid)
+    talker.socket.sendall(b"still here\n")
+    await talker.until_text(b"still here\n")
+    assert len(os.listdir(f"/proc/{box.shim_pid}/fd")) == len(used)
+    assert cpu_ticks(box.shim_pid) - ticks < 20, "it spins"
+    resource.prlimit(box.shim_pid, resource.RLIMIT_NOFILE, (hard, hard))
+    talker.socket.sendall(b"and now\n")  # whatever happens next has it look again
+    await talker.until_text(b"and now\n")
+    assert (await later.status()).state == "running"
+
+
+def cpu_ticks(pid: int) -> int:
+    with open(f"/proc/{pid}/stat", encoding="ascii") as file:
+        return sum(map(int, file.read().rpartition(")")[2].split()[11:13]))
 
 
 async def test_a_second_engine_adopts_a_shim_by_its_name(runtime: Runtime) -> None:
