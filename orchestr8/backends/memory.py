@@ -46,7 +46,7 @@ from orchestr8.model.observed import (
     Snapshot,
     guests,
 )
-from orchestr8.model.specs import ContainerSpec, MountKind, PortSpec
+from orchestr8.model.specs import ContainerSpec, LogDriver, MountKind, PortSpec
 from orchestr8.wire.frames import STDERR
 
 PROBE_OUTPUT_BYTES = 4096
@@ -244,6 +244,7 @@ class MemoryBackend:
                 oneoff=action.oneoff,
                 created_at=self._now(),
                 labels=dict(action.labels),
+                log_driver=action.spec.logging.driver,
             ),
             spec=spec,
             volumes=anonymous,
@@ -390,7 +391,7 @@ class MemoryBackend:
     def _written(self, container: _Container, stream: int, data: bytes) -> None:
         for peer in container.peers:
             peer.write(stream, data)
-        if self._root:
+        if self._root and container.spec.logging.driver is not LogDriver.NONE:
             path = self.log_path(container.seen.name)
             os.makedirs(os.path.dirname(path), exist_ok=True)
             stamp = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(self._now())) + ".000000000Z"

@@ -84,6 +84,9 @@ class LogView:
             self._names[source] = str(news["name"])
             self._align()
         name = self._names.get(source, "a container")
+        if news.get("kept") is False:
+            self._finish_line(pieces)
+            pieces.append(f"{self._painted(source, name)} has the logging driver `none`: nothing is kept\n".encode())
         if "exited" in news:
             why = f", {news['why']}" if news.get("why") else ""
             again = " (restarting)" if news.get("restarting") else ""

@@ -25,11 +25,12 @@ from orchestr8.engine.containers import error_bytes
 from orchestr8.engine.logmerge import StoredMerge, announcement, block_bytes, frames
 from orchestr8.engine.stacks import Stacks
 from orchestr8.engine.watch import DirectoryWatcher
-from orchestr8.errors import NotFound, Orchestr8Error
+from orchestr8.errors import Conflict, NotFound, Orchestr8Error
 from orchestr8.model.backend import Backend
 from orchestr8.model.events import Event, EventKind
 from orchestr8.model.ids import ContainerId
 from orchestr8.model.observed import ContainerState, ObservedContainer, lack_of_memory
+from orchestr8.model.specs import LogDriver
 from orchestr8.runtime.logs import LogReader
 from orchestr8.wire.http import Send
 
@@ -58,6 +59,11 @@ class Logs:
         for service in query.services:
             if service not in present and not self.stacks.knows_service(query.stack, service):
                 raise NotFound(f"no such service: {service}")
+
+        selected = [each for each in containers if _is_selected(each, query) and not each.oneoff]
+        if selected and not query.follow and all(each.log_driver is LogDriver.NONE for each in selected):
+            names = ", ".join(sorted(short_name(each) for each in selected))
+            raise Conflict(f"{names}: the logging driver `none` keeps nothing that could be read")
 
     async def write(self, query: LogQuery, send: Send) -> None:
         with self.bus.subscribe(query.stack) as subscription:
@@ -154,6 +160,7 @@ class _Client:
             "name": short_name(container),
             "container": container.name,
             "service": container.service,
+            **({"kept": False} if container.log_driver is LogDriver.NONE else {}),
         }
         await self._send(announcement(json.dumps(news).encode(), number))
 
@@ -273,6 +280,15 @@ class _Client:
         news = {"source": source.number, "exited": code, "restarting": restarting, **({"why": why} if why else {})}
         await self._send(announcement(json.dumps(news).encode(), source.number))
         source.over = not runs_again
+
+
+def _is_selected(container: ObservedContainer, query: LogQuery) -> bool:
+    """Is it of the services that are asked for, and the one of them, if one is?"""
+    return (
+        (not any(query.services) or container.service in query.services)
+        and (not query.container or query.container in (container.name, container.id))
+        and (query.index is None or container.number == query.index)
+    )
 
 
 def short_name(container: ObservedContainer) -> str:

@@ -7,7 +7,7 @@ from typing import Final, TypeVar
 
 from orchestr8.model.ids import ContainerId, ContainerName, NetworkName, ServiceName, StackName, VolumeName
 from orchestr8.model.limits import size_text
-from orchestr8.model.specs import ContainerSpec
+from orchestr8.model.specs import ContainerSpec, LogDriver
 
 Name = TypeVar("Name", bound=str)
 
@@ -58,6 +58,7 @@ class ObservedContainer:
     addresses: dict[NetworkName, tuple[str, ...]] = field(default_factory=dict)
     ports: tuple[BoundPort, ...] = ()
     labels: dict[str, str] = field(default_factory=dict)
+    log_driver: LogDriver = LogDriver.LOCAL
 
 
 def lack_of_memory(container: ObservedContainer) -> str:

@@ -134,6 +134,21 @@ class IsolationSpec:
     user_namespace: bool = False  # True: one of its own, with ids of its own
 
 
+class LogDriver(enum.StrEnum):
+    LOCAL = "local"  # files of ours, rotated
+    NONE = "none"  # nothing is kept
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LogSpec:
+    """What becomes of a program's output, besides going to who is attached."""
+
+    driver: LogDriver = LogDriver.LOCAL
+    max_bytes: int = 10 << 20  # of one file; 0: no limit
+    max_files: int = 3  # with the one that is written to
+    compress: bool = True  # the others
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ContainerSpec:
     """Everything that makes one replica what it is; two replicas of a service have equal specs."""
@@ -165,6 +180,7 @@ class ContainerSpec:
     resources: ResourceSpec = ResourceSpec()
     files: tuple[FileSpec, ...] = ()  # sorted by target
     isolation: IsolationSpec = IsolationSpec()
+    logging: LogSpec = LogSpec()
     contents: Pairs = ()  # `secrets.NAME`, `configs.NAME` -> a digest of the content that it had
     # `environment.LOG_LEVEL` -> `stack.yml:12`: for the reasons of plans; another place is no other container
     origins: Pairs = field(default=(), compare=False)

@@ -28,6 +28,7 @@ from orchestr8.plan.confighash import config_hash
 from orchestr8.plan.isolation import isolation
 from orchestr8.plan.lending import lend_volumes
 from orchestr8.plan.limits import resources_of
+from orchestr8.plan.logging import log_spec
 from orchestr8.plan.mounts import files_of, mounts_of
 from orchestr8.plan.order import find_cycle
 from orchestr8.plan.values import duration_s, restart_policy, size_bytes
@@ -169,6 +170,7 @@ def _container(
         healthcheck=_healthcheck(f"{where}.healthcheck", content.get("healthcheck") or {}),
         resources=resources_of(content, where),
         isolation=isolation(content, profiles),
+        logging=log_spec(content.get("logging") or {}, f"{where}.logging"),
     )
 
 

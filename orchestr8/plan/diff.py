@@ -18,6 +18,9 @@ _KEYS: Final = {
     "mounts": "volumes",
     "stop_timeout_s": "stop_grace_period",
     "unset_environment": "environment",
+    "max_bytes": "options.max-size",
+    "max_files": "options.max-file",
+    "compress": "options.compress",
     "memory_max_bytes": "mem_limit",
     "memory_reservation_bytes": "mem_reservation",
     "memory_swap_max_bytes": "memswap_limit",
@@ -170,6 +173,8 @@ def _changes_of(name: str, before: Any, after: Any) -> Iterator[_Change]:
         case "isolation":
             yield from _changed("sysctls.", dict(before.sysctls), dict(after.sysctls))
             yield from (each for each in _changed_fields("", before, after) if each.key != "sysctls")
+        case "logging":
+            yield from _changed_fields("logging.", before, after)
         case "healthcheck" if before is not None and after is not None:
             yield from _changed_fields(f"{key}.", before, after)
         case _:

@@ -15,7 +15,8 @@ from orchestr8.kernel.capabilities import NAMES, oci_capabilities
 from orchestr8.kernel.cgroup import CgroupPlace
 from orchestr8.kernel.device_rules import EVERY_DEVICE
 from orchestr8.kernel.namespaces import CloneFlag
-from orchestr8.model.specs import ContainerSpec
+from orchestr8.model.codec import to_json
+from orchestr8.model.specs import ContainerSpec, LogSpec
 from orchestr8.runtime.confinement import NO_IPC, capability_names, check_combination, check_sysctls, device_nodes
 from orchestr8.runtime.limits import oci_resources, oci_rlimits
 from orchestr8.runtime.messages import Spawn
@@ -30,6 +31,7 @@ DEFAULT_PATH: Final = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/
 _REAPER: Final = "org.orchestr8.reaper"
 _STDIN: Final = "org.orchestr8.stdin"
 _SECCOMP: Final = "org.orchestr8.seccomp"
+_LOG: Final = "org.orchestr8.log"
 # Programs that reap and forward themselves, and that want to be PID 1 to do it.
 _INITS: Final = {
     *("/init", "/sbin/init", "/usr/sbin/init", "/lib/systemd/systemd", "/usr/lib/systemd/systemd", "systemd"),
@@ -162,6 +164,7 @@ def build_document(request: BundleRequest) -> dict[str, Any]:
             _REAPER: str(wants_reaper(spec, argv)).lower(),
             _STDIN: str(spec.stdin_open).lower(),
             _SECCOMP: request.seccomp_path,
+            **({_LOG: json.dumps(to_json(spec.logging))} if spec.logging != LogSpec() else {}),
         },
     }
 
@@ -232,6 +235,7 @@ def spawn_order(
         stdin=annotations.get(_STDIN) == "true",
         reaper=annotations.get(_REAPER) != "false",
         seccomp=annotations.get(_SECCOMP, ""),
+        log=json.loads(annotations.get(_LOG, "{}")),
         id_base=ids.get("hostID", 0),
         id_count=ids.get("size", 0),
         namespaces=sum(flag for kind, flag in _BORN_IN.items() if kind in own),

@@ -7,17 +7,31 @@ Format: Kubernetes CRI, kubelet's `logs.go`.
 
 import os
 import time
-from typing import Final
+from collections.abc import Mapping
+from typing import Any, Final
 
 MAX_BYTES: Final = 10 * 1024 * 1024
 MAX_FILES: Final = 3
 _OPEN: Final = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
 
 
+class NoLog:
+    """The log of a container of which nothing is to be kept."""
+
+    lost_bytes = 0
+
+    def write(self, stream: bytes, chunk: bytes) -> None:
+        """Drop it."""
+
+    def close(self) -> None:
+        """There is nothing to close."""
+
+
 class LogWriter:
     """Owns the descriptor of `path`; `path.1` is the file before, `path.2` the one before that."""
 
     def __init__(self, path: str, max_bytes: int = MAX_BYTES, max_files: int = MAX_FILES) -> None:
+        """`max_bytes`: of a file, before it is rotated; 0: no limit. `max_files`: with the one that is written to."""
         self._path = path
         self._max_bytes = max_bytes
         self._max_files = max_files
@@ -36,7 +50,7 @@ class LogWriter:
         lines = prefix + body.replace(b"\n", b"\n" + prefix) + b"\n" if newline else b""
         if rest:
             lines += head + b" P " + rest + b"\n"
-        if self._size + len(lines) > self._max_bytes and self._size:
+        if self._max_bytes and self._size and self._size + len(lines) > self._max_bytes:
             self._rotate()
         self._append(lines)
 
@@ -62,6 +76,8 @@ class LogWriter:
     def _rotate(self) -> None:
         """Shift the older files by one and begin anew. Readers follow by inode."""
         try:
+            if self._max_files == 1:
+                os.unlink(self._path)
             for number in range(self._max_files - 1, 0, -1):
                 source = f"{self._path}.{number - 1}" if number > 1 else self._path
                 if os.path.lexists(source):
@@ -75,3 +91,10 @@ class LogWriter:
 
     def close(self) -> None:
         os.close(self._fd)
+
+
+def open_log(path: str, order: Mapping[str, Any]) -> LogWriter | NoLog:
+    """`order`: fields of `model.specs.LogSpec`, as they stand in a Spawn."""
+    if order.get("driver") == "none":
+        return NoLog()
+    return LogWriter(path, order.get("max_bytes", MAX_BYTES), order.get("max_files", MAX_FILES))

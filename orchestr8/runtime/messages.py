@@ -63,12 +63,13 @@ class Spawn(Message):
     `oom_score`: the program's oom_score_adj. `host_cgroup`: without a cgroup namespace of its own.
     `id_base`, `id_count`: of the ids in a user namespace of its own; 0: none.
     `namespaces`: CLONE_NEW flags of those in which PID 1 is born; the others it shares.
+    `log`: fields of `model.specs.LogSpec`; those that are missing have the writer's defaults.
     """
 
     fields: ClassVar = {
         "container": "", "bundle": "", "socket": "", "terminal": False, "stdin": False, "reaper": True,
         "seccomp": "", "cgroup_files": (), "cgroup_leaf": "", "host_cgroup": False, "oom_file": "", "oom_score": 0,
-        "namespaces": 0x2C020000, "id_base": 0, "id_count": 0,
+        "namespaces": 0x2C020000, "id_base": 0, "id_count": 0, "log": {},
     }  # fmt: skip
 
 

@@ -29,7 +29,7 @@ from orchestr8.runtime import messages
 from orchestr8.runtime.execs import Execs
 from orchestr8.runtime.launch import Ground, Launch
 from orchestr8.runtime.leftovers import kill_all
-from orchestr8.runtime.logwriter import LogWriter
+from orchestr8.runtime.logwriter import open_log
 from orchestr8.runtime.messages import Message
 from orchestr8.runtime.oomwatch import OomWatch
 from orchestr8.runtime.poller import ENDED, READ, Poller
@@ -71,7 +71,7 @@ class Shim:
         )
         self._poller = Poller()
         self._engines: dict[int, socket.socket] = {}
-        self._log = LogWriter(os.path.join(self._bundle, LOG_FILE))
+        self._log = open_log(os.path.join(self._bundle, LOG_FILE), order.log)
         self._launch: Launch | None = None
         self._start_requests: list[tuple[socket.socket, int]] = []
         self._outputs: list[Output] = []

@@ -28,6 +28,7 @@ from orchestr8.stack.lists import (
     ListOf,
     NamesOr,
 )
+from orchestr8.stack.logging import LOGGING
 from orchestr8.stack.mounts import STORAGE_OPTIONS, VOLUMES_FROM, Mount, Tmpfs, mount_target
 from orchestr8.stack.networks import NETWORK, SERVICE_NETWORKS, VOLUME
 from orchestr8.stack.nodes import Mapping, Node, Scalar, Sequence
@@ -35,7 +36,6 @@ from orchestr8.stack.ports import Port, port_identity
 from orchestr8.stack.records import Named, OrNull, Record, Rule, ignored, later, now
 from orchestr8.stack.services import (
     HEALTHCHECK,
-    LOGGING,
     PROVIDER,
     Command,
     DependsOn,
@@ -193,7 +193,7 @@ SERVICE: Final = Record("a service", {
     # tools around it
     "attach": ignored(Flag(), "`up` shows the logs of every service", usual=True, keep=True),
     "develop": ignored(DEVELOP, "`watch` follows it elsewhere; here files are not watched"),
-    "logging": ignored(LOGGING, "logs are kept by the engine, in its own format, rotated"),
+    "logging": now(LOGGING),
     "pull_policy": ignored(PullPolicy(), "an image is pulled when it is missing"),
     "pull_refresh_after": ignored(Text("a duration"), "an image is pulled when it is missing"),
 }, hint="a service needs at least `image:`", always={"command": None, "entrypoint": None})  # fmt: skip

@@ -215,20 +215,6 @@ HEALTHCHECK: Final = Record("a healthcheck", {
 })  # fmt: skip
 
 
-class Logging(Record):
-    """Options belong to their driver: another driver's are not mixed in."""
-
-    def merge(self, base: Node, over: Node) -> Node:
-        drivers = {each.items["driver"].plain() for each in (base, over)
-                   if isinstance(each, Mapping) and "driver" in each.items}  # fmt: skip
-        return over if len(drivers) > 1 else super().merge(base, over)
-
-
-LOGGING: Final = Logging(
-    "the logging", {"driver": now(Text()), "options": now(Named("a mapping of options", AsText(refused=(bool,))))}
-)
-
-
 class _OptionValue(Type):
     """One value or several. Canonical form: a list of texts."""
 

@@ -7,7 +7,7 @@ from typing import Any
 import anyio
 import pytest
 
-from orchestr8.errors import NotFound
+from orchestr8.errors import Conflict, NotFound
 from orchestr8.model.actions import RemoveContainer, StopContainer
 from orchestr8.model.ids import ContainerName
 from orchestr8.wire.frames import Frame
@@ -69,6 +69,21 @@ async def test_what_is_not_there_is_refused_before_the_stream_begins(start: Any,
                 pass
         async with engine.upgraded("GET", "/stacks/nothing/logs") as talk:
             assert await talk.rest() == []
+
+
+async def test_what_keeps_nothing_cannot_be_read(start: Any, make_document: Make, eventually: Any) -> None:
+    async with start() as engine:
+        document = make_document(web=["echo", "x"], api=["echo", "y"])
+        document["services"]["web"]["logging"] = {"driver": "none"}
+        await up(engine, document)
+        await eventually(lambda: _all_ended(engine))
+        with pytest.raises(Conflict, match=r"^web-1: the logging driver `none` keeps nothing that could be read$"):
+            async with engine.upgraded("GET", "/stacks/shop/logs", service="web"):
+                pass
+        async with engine.upgraded("GET", "/stacks/shop/logs") as talk:
+            frames = await talk.rest()
+        assert text(frames) == b"y\n"
+        assert [(each["name"], each.get("kept", True)) for each in news(frames)] == [("api-1", True), ("web-1", False)]
 
 
 async def test_a_followed_log_tells_what_is_written_and_how_it_ends(start: Any, make_document: Make) -> None:

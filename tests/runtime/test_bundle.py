@@ -12,7 +12,7 @@ from orchestr8.kernel.capabilities import oci_capabilities
 from orchestr8.kernel.cgroup import CgroupPlace
 from orchestr8.kernel.device_rules import DEFAULT_DEVICES, oci_devices
 from orchestr8.model.limits import ResourceSpec
-from orchestr8.model.specs import ContainerSpec, MountKind, MountSpec
+from orchestr8.model.specs import ContainerSpec, LogDriver, LogSpec, MountKind, MountSpec
 from orchestr8.runtime import bundle
 from orchestr8.runtime.bundle import BundleRequest, build_document, command_of, environment_of, wants_reaper
 from orchestr8.runtime.messages import Spawn
@@ -235,6 +235,15 @@ def test_the_shim_is_told_what_it_needs_and_nothing_secret() -> None:
         cgroup_files=("/sys/a/tasks", "/sys/b/tasks"), cgroup_leaf="/sys/leaf", oom_file="/sys/oom",
     )  # fmt: skip
     assert "secret" not in repr(order)
+
+
+def test_the_shim_is_told_of_a_log_that_is_not_as_usual() -> None:
+    spec = LogSpec(driver=LogDriver.NONE, max_bytes=5, max_files=2, compress=False)
+    order = bundle.spawn_order(
+        build_document(request(logging=spec)),
+        container_id="id", bundle="/b", socket_path="/s", place=CgroupPlace("g", "", ()), oom_file="",
+    )  # fmt: skip
+    assert order.log == {"driver": "none", "max_bytes": 5, "max_files": 2, "compress": False}
 
 
 def test_a_document_of_somebody_else_has_sensible_defaults() -> None:

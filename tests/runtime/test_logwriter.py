@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from orchestr8.runtime import logwriter
 from orchestr8.runtime.logs import LogReader
-from orchestr8.runtime.logwriter import LogWriter
+from orchestr8.runtime.logwriter import LogWriter, open_log
 
 NAMES = {1: b"stdout", 2: b"stderr"}
 LINE = re.compile(rb"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{9}Z) (stdout|stderr) ([FP]) (.*)")
@@ -208,3 +208,29 @@ def test_when_no_new_file_can_be_made_the_log_goes_on_in_the_old_one(
     text = b"".join(Path(name).read_bytes() for name in (f"{path}.1", path) if os.path.exists(name))
     assert [line.split(b" ")[3] for line in text.splitlines()][-1] == b"three"
     assert writer.lost_bytes == 0
+
+
+def test_a_log_of_one_file_begins_anew_when_it_is_full(path: str) -> None:
+    writer = open_log(path, {"max_bytes": 100, "max_files": 1})
+    for number in range(10):
+        writer.write(b"stdout", b"%d\n" % number)
+    writer.close()
+    assert os.listdir(os.path.dirname(path)) == ["current.log"]
+    assert [text for _, _, text in records(path)] == [b"8", b"9"]
+
+
+def test_a_log_without_a_limit_is_one_file(path: str) -> None:
+    writer = open_log(path, {"max_bytes": 0})
+    for _ in range(50):
+        writer.write(b"stdout", b"x" * (1 << 18) + b"\n")
+    writer.close()
+    assert os.listdir(os.path.dirname(path)) == ["current.log"]
+    assert os.path.getsize(path) > 50 << 18
+
+
+def test_no_log_has_no_file(path: str) -> None:
+    writer = open_log(path, {"driver": "none"})
+    writer.write(b"stdout", b"x\n")
+    assert writer.lost_bytes == 0
+    writer.close()
+    assert os.listdir(os.path.dirname(path)) == []

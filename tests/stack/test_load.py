@@ -190,15 +190,15 @@ def test_strict_turns_warnings_into_errors(service) -> None:
 
 
 def test_a_key_without_effect_is_warned_of_once_with_its_other_places(stack) -> None:
-    text = "".join(f"  s{number}:\n    image: x\n    logging: {{driver: x}}\n" for number in range(3))
+    text = "".join(f"  s{number}:\n    image: x\n    annotations: {{a: x}}\n" for number in range(3))
     assert (
         stack("services:\n" + text).text
         == """\
-warning[O8-111]: `logging` has no effect (`services.*.logging`)
+warning[O8-111]: `annotations` has no effect (`services.*.annotations`)
  --> stack.yml:4:5
-4 |     logging: {driver: x}
-  |     ^^^^^^^
-  = note: logs are kept by the engine, in its own format, rotated
+4 |     annotations: {a: x}
+  |     ^^^^^^^^^^^
+  = note: they are notes for another runtime
   = note: also at stack.yml:7, stack.yml:10
 """
     )

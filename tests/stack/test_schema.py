@@ -27,7 +27,7 @@ def test_the_schema_names_every_key_of_a_service() -> None:
     (service,) = build_schema()["properties"]["services"]["patternProperties"].values()
     assert service["additionalProperties"] is False
     assert service["properties"]["gpus"]["description"].startswith("not supported yet: it would give GPUs")
-    assert service["properties"]["logging"]["description"].startswith("no effect: logs are kept by the engine")
+    assert service["properties"]["expose"]["description"].startswith("no effect: containers of one network")
     assert service["properties"]["restart"]["pattern"] == "^(?:no|always|unless-stopped|on-failure(:[0-9]+)?)?$|\\$"
 
 
@@ -137,6 +137,7 @@ IN_EFFECT = {
     "sysctls",
     "uts",
     "userns_mode",
+    "logging",
 }
 
 
@@ -155,7 +156,7 @@ def keys(name: str) -> set[str]:
 VALUES = {
     "annotations": "{a: b}", "attach": "false", "build": ".",
     "credential_spec": "{file: x}", "depends_on": "[]", "develop": "{watch: [{path: x, action: rebuild}]}",
-    "extra_hosts": "[a=1.2.3.4]", "gpus": "all", "logging": "{driver: x}", "pull_policy": "always", "provider": "{type: x}",
+    "extra_hosts": "[a=1.2.3.4]", "gpus": "all", "pull_policy": "always", "provider": "{type: x}",
     "storage_opt": "{size: 1g}",
     "models": "[m]", "post_start": "[{command: x}]", "pre_start": "[{command: x}]", "pre_stop": "[{command: x}]",
     "links": "[db]", "expose": "[1]",

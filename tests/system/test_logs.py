@@ -151,3 +151,19 @@ def test_who_leaves_a_followed_log_leaves_the_stack_as_it_is(scenario: Tell) -> 
         assert "detached: shop goes on" in up.communicate(timeout=20)[1]
         assert up.returncode == 0
     story.step("ps", out("Up"))
+
+
+def test_a_container_that_logs_nothing_says_so_and_runs(scenario: Tell) -> None:
+    story = scenario(f"""
+services:
+  quiet: {{{IDLE}, command: [sh, -c, "echo unheard; exec sleep infinity"], logging: {{driver: none}}}}
+  web: {{{IDLE}, command: [sh, -c, "echo heard; exec sleep infinity"]}}
+""")
+    story.step("up -d", state("quiet", "running"), eventually(log("web", "heard")))
+    story.step("logs quiet", err("quiet-1: the logging driver `none` keeps nothing that could be read"), code=1)
+    assert sorted(story.step("logs").out.splitlines()) == [
+        "quiet-1 has the logging driver `none`: nothing is kept",
+        "web-1    | heard",
+    ]
+    assert list(Path(story.engine.root).glob("containers/*/log/*")) != []
+    story.step("down")

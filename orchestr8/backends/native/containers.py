@@ -119,6 +119,7 @@ class Container:
             addresses=dict(record.addresses),
             ports=record.ports if self.running else (),
             labels=dict(record.labels),
+            log_driver=record.spec.logging.driver,
         )
 
     async def update(self, **changes: Any) -> None:
