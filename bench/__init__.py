@@ -5,6 +5,7 @@ install.py     the program as users have it: from a wheel, in an environment of 
 processes.py   one whole process from start to end, measured
 programs.py    ours, `docker compose` and `docker`: what each verb is called there
 compare.py     the same work on each in turn
+talk.py        a gigabyte by exec, a million log lines
 config.py      `config -q` and `check`, which need no engine
 memory.py      what idle containers and daemons occupy
 idle.py        who wakes up while nothing happens

@@ -11,21 +11,21 @@ import time
 from collections.abc import Sequence
 from typing import Any, Final
 
-from bench import compare, config, idle, inside, leaks, memory, runtimes
+from bench import compare, config, idle, inside, leaks, memory, runtimes, talk
 from bench.compare import Contest
 from bench.engine import OwnEngine, PeerProcesses
 from bench.errors import Unmeasurable
 from bench.figures import Figures
 from bench.install import install
 from bench.processes import Sample, run
-from bench.programs import COMPOSE, OURS, compose, docker, ours
+from bench.programs import COMPOSE, DOCKER, OURS, compose, docker, ours
 from bench.stacks import make_busybox_tree, parse_shape, write_stack
 from e2e.network import own_network
 from e2e.oci_peers import Peer
 
 SHAPES: Final = ("fan1", "fan10", "fan30", "fan100", "chain10")
 MEMORY_SHAPES: Final = ("fan10", "fan30")
-PARTS: Final = ("lifecycles", "cold", "verbs", "memory", "idle", "inside", "config", "leaks")
+PARTS: Final = ("lifecycles", "cold", "verbs", "memory", "idle", "inside", "config", "talk", "leaks")
 DEFAULT_PARTS: Final = PARTS[:-1]
 WITHOUT_ENGINE: Final = {"inside", "config"}  # of its own, or none at all
 FAILED: Final = 1
@@ -135,6 +135,8 @@ class Bench:
         if "cold" in parts:
             compare.cold_starts(contest, "fan1", figures)
             compare.cold_starts(contest, "fan10", figures)
+        if "talk" in parts:
+            self._talk(contest, figures)
         if figures.samples:
             self._show("figures", figures.render(), figures.to_json())
         if "memory" in parts:
@@ -143,6 +145,13 @@ class Bench:
         if "idle" in parts:
             woken = compare.wakeups(contest, "fan10", options.idle_seconds)
             self._show("idle", idle.render(woken, options.idle_seconds, 10), idle.to_json(woken))
+
+    def _talk(self, contest: Contest, figures: Figures) -> None:
+        self._tell("a gigabyte and a million lines")
+        images = {OURS: f"rootfs:{self._directory}/busybox", COMPOSE: self._options.peer_image}
+        made = {name: talk.write_stack(f"{self._directory}/stacks/{name}", image) for name, image in images.items()}
+        stacks = {each.name: made[COMPOSE if each.name == DOCKER else each.name] for each in contest.programs}
+        talk.measure(contest.programs, stacks, self._directory, contest.turns(contest.programs), figures)
 
     def _leaks(self, engine: OwnEngine, cycles: int) -> dict[str, int]:
         self._tell(f"{cycles} cycles of quickstart")

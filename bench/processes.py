@@ -33,15 +33,19 @@ def run(
     environment: Mapping[str, str],
     *,
     stdin: str = os.devnull,
+    stdout: str = "",
     limit_s: float = LIMIT_S,
     code: int = 0,
 ) -> tuple[Sample, str]:
-    """The sample, and what it wrote to its standard output. Raises Unmeasurable unless it ends, with `code`."""
+    """The sample, and what it wrote to its standard output, unless `stdout` is a file for that.
+
+    Raises Unmeasurable unless it ends, with `code`.
+    """
     out, err = os.memfd_create("out"), os.memfd_create("err")
     try:
         actions = [
             (os.POSIX_SPAWN_OPEN, 0, stdin, os.O_RDONLY, 0),
-            (os.POSIX_SPAWN_DUP2, out, 1),
+            (os.POSIX_SPAWN_OPEN, 1, stdout, os.O_WRONLY, 0) if stdout else (os.POSIX_SPAWN_DUP2, out, 1),
             (os.POSIX_SPAWN_DUP2, err, 2),
         ]
         begun = time.monotonic()

@@ -23,11 +23,17 @@ _STACK_VERBS: Final[Mapping[str, Words]] = {
     "run": lambda _: ["run", "--rm", "-T", "s0", "true"],
     "restart": lambda _: ["restart", "s0"],
     "config": lambda _: ["config", "-q"],
+    "cat": lambda _: ["exec", "-T", "s0", "cat"],
+    "again": lambda _: ["up", "-d", "--force-recreate", "s1"],
+    "logs": lambda _: ["logs", "--no-log-prefix", "s1"],
+    "end": lambda _: ["logs", "--no-log-prefix", "--tail", "1", "s1"],
 }
 _OUR_VERBS: Final[Mapping[str, Words]] = {**_STACK_VERBS, "check": lambda _: ["check"]}
 _DOCKER_VERBS: Final[Mapping[str, Words]] = {
     "ps": lambda _: ["ps"],
     "exec": lambda stack: ["exec", f"{stack.name}-s0-1", "true"],
+    "cat": lambda stack: ["exec", "-i", f"{stack.name}-s0-1", "cat"],
+    "logs": lambda stack: ["logs", f"{stack.name}-s1-1"],
 }
 
 
@@ -47,10 +53,19 @@ class Program:
         file = ["-f", "-" if self.by_stdin else stack.file] if self.takes_file else []
         return [*self.prefix, *file, *self.verbs[verb](stack)]
 
-    def do(self, verb: str, stack: Stack, code: int = 0) -> Sample:
-        """One verb on one stack, measured; it ends with this code."""
-        stdin = stack.file if self.by_stdin else os.devnull
-        return run(self.argv(verb, stack), self.environment, stdin=stdin, code=code)[0]
+    def do(self, verb: str, stack: Stack, code: int = 0, *, stdin: str = "", unread: bool = False) -> Sample:
+        """One verb on one stack, measured; it ends with this code. `unread`: what it writes is dropped by the kernel."""
+        return self._run(verb, stack, code=code, stdin=stdin, stdout=os.devnull if unread else "")[0]
+
+    def ask(self, verb: str, stack: Stack) -> str:
+        """What a verb writes."""
+        return self._run(verb, stack)[1]
+
+    def _run(self, verb: str, stack: Stack, *, code: int = 0, stdin: str = "", stdout: str = "") -> tuple[Sample, str]:
+        by_name = bool(stdin) and self.by_stdin  # the file cannot come by what is the program's input
+        file = stack.file if self.by_stdin else os.devnull
+        argv = [*self.prefix, "-p", stack.name, *self.verbs[verb](stack)] if by_name else self.argv(verb, stack)
+        return run(argv, self.environment, stdin=stdin or file, stdout=stdout, code=code)
 
 
 def ours(program: str, environment: Mapping[str, str]) -> Program:
