@@ -22,6 +22,9 @@ from dataclasses import dataclass
 from operator import itemgetter
 from typing import Final, NamedTuple
 
+from orchestr8.runtime.logarchive import Archive
+from orchestr8.runtime.logmembers import SUFFIX
+
 STDOUT: Final = 1
 STDERR: Final = 2
 
@@ -37,7 +40,6 @@ BLOCK_BYTES: Final = 1024 * 1024
 MAX_PENDING_BYTES: Final = 1024 * 1024
 LOOK_BACK_BYTES: Final = 1024 * 1024  # how far before the last N lines the beginning of a split line is looked for
 BACKWARD_BYTES: Final = 64 * 1024
-ROTATED: Final = 9  # "<path>.1" to "<path>.9" are looked for
 
 _prefix_of = itemgetter(slice(0, PREFIX_BYTES))
 _tag_of = itemgetter(slice(TIME_BYTES, PREFIX_BYTES))
@@ -117,34 +119,65 @@ class LogParser:
 class _File:
     fd: int
     inode: int
-    size: int  # when it was opened
+    size: int  # of its text, when it was opened
+    archive: Archive | None = None
 
     @classmethod
     def open(cls, path: str) -> "_File | None":
+        """The file, or what it was compressed to: at any time there is one of the two."""
         try:
             fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
         except FileNotFoundError:
-            return None
+            try:
+                fd = os.open(path + SUFFIX, os.O_RDONLY | os.O_CLOEXEC)
+            except FileNotFoundError:
+                return None
+            archive = Archive(fd)
+            return cls(fd, os.fstat(fd).st_ino, archive.size, archive)
         status = os.fstat(fd)
         return cls(fd, status.st_ino, status.st_size)
+
+    def pread(self, size: int, offset: int) -> bytes:
+        return os.pread(self.fd, size, offset) if self.archive is None else self.archive.pread(size, offset)
+
+    def is_shorter_than(self, offset: int) -> bool:
+        return self.archive is None and os.fstat(self.fd).st_size < offset
+
+    def holds_the_same_as(self, other: "_File") -> bool:
+        """Is it the same file, perhaps one of the two compressed? Then their first records' times, to the nanosecond,
+        tell: numbers of inodes are given away again, though not while a file is held open.
+        """
+        if self.archive is None and other.archive is None:
+            return self.inode == other.inode
+        first = self.pread(TIME_BYTES, 0)
+        return len(first) == TIME_BYTES and first == other.pread(TIME_BYTES, 0)
 
 
 def _open_all(path: str) -> list[_File]:
     """The log's files, oldest first.
 
     Newest first is the order of opening: a rotation meanwhile moves a file into a place that is still to be looked at,
-    where it is recognised by its inode.
+    where it is recognised. Between two steps of a rotation a number may be free.
     """
     files: list[_File] = []
-    for name in (path, *(f"{path}.{number}" for number in range(1, ROTATED + 1))):
+    for name in (path, *(f"{path}.{number}" for number in range(1, _highest(path) + 2))):
         file = _File.open(name)
-        if file is None and name != path:
-            break
-        if file is not None and any(file.inode == other.inode for other in files):
+        if file is not None and any(file.holds_the_same_as(other) for other in files):
             os.close(file.fd)
         elif file is not None:
             files.append(file)
     return files[::-1]
+
+
+def _highest(path: str) -> int:
+    """The highest number that an older file of this log has; 0: there is none."""
+    folder, name = os.path.split(path)
+    try:
+        found = os.listdir(folder)
+    except FileNotFoundError:
+        return 0
+    numbers = (each.removeprefix(f"{name}.").removesuffix(SUFFIX) for each in found if each.startswith(f"{name}."))
+    return max((int(each) for each in numbers if each.isdecimal()), default=0)
 
 
 class LogReader:
@@ -229,15 +262,15 @@ class LogReader:
 
     def _next_block(self, size: int) -> bytes:
         while True:
-            if not self._files and not self._open_successor(0):
+            if not self._files and not self._open_successor(None):
                 return b""
             file = self._files[0]
-            data = os.pread(file.fd, size, self._offset)
+            data = file.pread(size, self._offset)
             if not data and len(self._files) == 1:
-                if self._open_successor(file.inode):
+                if self._open_successor(file):
                     # Written between the read above and the rotation that was just seen.
-                    data = os.pread(file.fd, size, self._offset)
-                elif os.fstat(file.fd).st_size < self._offset:  # truncated by somebody
+                    data = file.pread(size, self._offset)
+                elif file.is_shorter_than(self._offset):  # truncated by somebody
                     self._offset = 0
                     self._torn = b""
                     continue
@@ -250,13 +283,14 @@ class LogReader:
             self._offset = 0
             self._torn = b""
 
-    def _open_successor(self, inode: int) -> bool:
-        """Open the files that are newer than the one with `inode`; the oldest there is when that one is gone."""
+    def _open_successor(self, last: _File | None) -> bool:
+        """Open the files that are newer than `last`; the oldest there is when that one is gone."""
         with contextlib.suppress(FileNotFoundError):  # between the two steps of a rotation there is no current file
-            if os.stat(self._path).st_ino == inode:
+            if last is not None and last.archive is None and os.stat(self._path).st_ino == last.inode:
                 return False
         found = _open_all(self._path)
-        known = next((place for place, file in enumerate(found) if file.inode == inode), -1)
+        same = (place for place, file in enumerate(found) if last is not None and file.holds_the_same_as(last))
+        known = next(same, -1)
         for file in found[: known + 1]:
             os.close(file.fd)
         self._files += found[known + 1 :]
@@ -293,7 +327,7 @@ def _line_start(file: _File, offset: int) -> int:
     if offset == 0:
         return 0
     offset -= 1
-    while block := os.pread(file.fd, 4096, offset):
+    while block := file.pread(4096, offset):
         newline = block.find(b"\n")
         if newline != -1:
             return offset + newline + 1
@@ -308,7 +342,7 @@ def _seek_time(files: list[_File], at: bytes) -> tuple[int, int]:
         while low < high:
             middle = (low + high) // 2
             start = _line_start(file, middle)
-            if start >= high or os.pread(file.fd, TIME_BYTES, start) >= at:
+            if start >= high or file.pread(TIME_BYTES, start) >= at:
                 high = middle
             else:
                 low = start + 1
@@ -327,7 +361,7 @@ def _lines_backward(files: list[_File], first_offset: int) -> Iterator[tuple[int
         tail = b""  # the rest of a line that begins before what was read
         while end > stop:
             begin = max(stop, end - BACKWARD_BYTES)
-            data = os.pread(file.fd, end - begin, begin) + tail
+            data = file.pread(end - begin, begin) + tail
             end = begin
             newline = -1 if begin == stop else data.find(b"\n")
             if begin != stop and newline == -1:

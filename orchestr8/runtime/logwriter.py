@@ -10,6 +10,10 @@ import time
 from collections.abc import Mapping
 from typing import Any, Final
 
+from orchestr8.runtime.logmembers import SUFFIX
+from orchestr8.runtime.logpacker import Packer
+from orchestr8.runtime.poller import Poller
+
 MAX_BYTES: Final = 10 * 1024 * 1024
 MAX_FILES: Final = 3
 _OPEN: Final = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
@@ -28,13 +32,20 @@ class NoLog:
 
 
 class LogWriter:
-    """Owns the descriptor of `path`; `path.1` is the file before, `path.2` the one before that."""
+    """Owns the descriptor of `path`; `path.1` is the file before, `path.2` the one before that, or what the packer made
+    of it, `path.2.gz`.
+    """
 
-    def __init__(self, path: str, max_bytes: int = MAX_BYTES, max_files: int = MAX_FILES) -> None:
-        """`max_bytes`: of a file, before it is rotated; 0: no limit. `max_files`: with the one that is written to."""
+    def __init__(
+        self, path: str, max_bytes: int = MAX_BYTES, max_files: int = MAX_FILES, packer: Packer | None = None
+    ) -> None:
+        """`max_bytes`: of a file, before it is rotated; 0: no limit. `max_files`: with the one that is written to.
+        `packer`: compresses what was rotated.
+        """
         self._path = path
         self._max_bytes = max_bytes
         self._max_files = max_files
+        self._packer = packer
         self._fd = os.open(path, _OPEN, 0o640)
         self._size = os.fstat(self._fd).st_size
         self._second = -1
@@ -76,25 +87,37 @@ class LogWriter:
     def _rotate(self) -> None:
         """Shift the older files by one and begin anew. Readers follow by inode."""
         try:
-            if self._max_files == 1:
-                os.unlink(self._path)
+            oldest = self._name(self._max_files - 1)
+            for name in (oldest, oldest + SUFFIX):
+                if os.path.lexists(name):
+                    os.unlink(name)
             for number in range(self._max_files - 1, 0, -1):
-                source = f"{self._path}.{number - 1}" if number > 1 else self._path
-                if os.path.lexists(source):
-                    os.rename(source, f"{self._path}.{number}")
+                for suffix in ("", SUFFIX):
+                    source = self._name(number - 1) + suffix
+                    if os.path.lexists(source):
+                        os.rename(source, self._name(number) + suffix)
             fresh = os.open(self._path, _OPEN, 0o640)
         except OSError:  # no room for a new name: go on with the file there is
             return
         os.close(self._fd)
         self._fd = fresh
         self._size = 0
+        if self._packer is not None:
+            self._packer.look()
+
+    def _name(self, number: int) -> str:
+        return f"{self._path}.{number}" if number else self._path
 
     def close(self) -> None:
         os.close(self._fd)
+        if self._packer is not None:
+            self._packer.close()
 
 
-def open_log(path: str, order: Mapping[str, Any]) -> LogWriter | NoLog:
+def open_log(path: str, order: Mapping[str, Any], poller: Poller) -> LogWriter | NoLog:
     """`order`: fields of `model.specs.LogSpec`, as they stand in a Spawn."""
     if order.get("driver") == "none":
         return NoLog()
-    return LogWriter(path, order.get("max_bytes", MAX_BYTES), order.get("max_files", MAX_FILES))
+    max_files = order.get("max_files", MAX_FILES)
+    packer = Packer(poller, path, max_files) if order.get("compress", True) else None
+    return LogWriter(path, order.get("max_bytes", MAX_BYTES), max_files, packer)

@@ -71,7 +71,7 @@ class Shim:
         )
         self._poller = Poller()
         self._engines: dict[int, socket.socket] = {}
-        self._log = open_log(os.path.join(self._bundle, LOG_FILE), order.log)
+        self._log = open_log(os.path.join(self._bundle, LOG_FILE), order.log, self._poller)
         self._launch: Launch | None = None
         self._start_requests: list[tuple[socket.socket, int]] = []
         self._outputs: list[Output] = []

@@ -38,7 +38,7 @@ ALLOWED: Final = {
         "struct",
         "termios",
     ),
-    *("types", "typing", "warnings"),
+    *("types", "typing", "warnings", "zlib"),
     # ours
     "orchestr8",
 }

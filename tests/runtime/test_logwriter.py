@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from orchestr8.runtime import logwriter
 from orchestr8.runtime.logs import LogReader
 from orchestr8.runtime.logwriter import LogWriter, open_log
+from orchestr8.runtime.poller import Poller
 
 NAMES = {1: b"stdout", 2: b"stderr"}
 LINE = re.compile(rb"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{9}Z) (stdout|stderr) ([FP]) (.*)")
@@ -211,7 +212,7 @@ def test_when_no_new_file_can_be_made_the_log_goes_on_in_the_old_one(
 
 
 def test_a_log_of_one_file_begins_anew_when_it_is_full(path: str) -> None:
-    writer = open_log(path, {"max_bytes": 100, "max_files": 1})
+    writer = open_log(path, {"max_bytes": 100, "max_files": 1}, Poller())
     for number in range(10):
         writer.write(b"stdout", b"%d\n" % number)
     writer.close()
@@ -220,7 +221,7 @@ def test_a_log_of_one_file_begins_anew_when_it_is_full(path: str) -> None:
 
 
 def test_a_log_without_a_limit_is_one_file(path: str) -> None:
-    writer = open_log(path, {"max_bytes": 0})
+    writer = open_log(path, {"max_bytes": 0}, Poller())
     for _ in range(50):
         writer.write(b"stdout", b"x" * (1 << 18) + b"\n")
     writer.close()
@@ -229,7 +230,7 @@ def test_a_log_without_a_limit_is_one_file(path: str) -> None:
 
 
 def test_no_log_has_no_file(path: str) -> None:
-    writer = open_log(path, {"driver": "none"})
+    writer = open_log(path, {"driver": "none"}, Poller())
     writer.write(b"stdout", b"x\n")
     assert writer.lost_bytes == 0
     writer.close()

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from orchestr8.model.specs import LogSpec
 from orchestr8.runtime.logs import LogReader
 from tests.requires import requires
 from tests.system.runtime_fixtures import Box, Runtime, alive, eventually, needs_busybox, status_of
@@ -134,3 +135,34 @@ async def test_every_byte_there_is_comes_back_from_a_terminal_and_a_pipe(runtime
         found += b"".join(each.data for each in reader.finish())
         reader.close()
         assert found == expected
+
+
+async def test_every_line_of_a_flood_comes_through_rotation_and_compression(runtime: Runtime) -> None:
+    """Followed all the while from the first byte, and read once more from the beginning at the end."""
+    lines = 600_000
+    script = f"seq 1000000 {1_000_000 + lines - 1}; echo done >&2"
+    box = await runtime.create("sh", "-c", script, logging=LogSpec(max_bytes=MIB, max_files=100))
+    reader = LogReader(box.log_path)
+    found = bytearray()
+
+    def follow() -> bool:
+        while (batches := reader.read()) is not None:
+            for batch in batches:
+                found.extend(batch.data)
+        return found.endswith(b"done\n") and bool(box.exits)
+
+    await box.start()
+    await eventually(follow, "the end of the flood", within_s=40)
+    reader.close()
+    expected = b"".join(b"%d\n" % number for number in range(1_000_000, 1_000_000 + lines)) + b"done\n"
+    assert bytes(found) == expected
+    folder = os.path.dirname(box.log_path)
+
+    def packed() -> bool:
+        return all(name == "current.log" or name.endswith(".gz") for name in os.listdir(folder))
+
+    await eventually(packed, "the last file is compressed", within_s=40)
+    assert len(os.listdir(folder)) > 20
+    again = LogReader(box.log_path)
+    assert b"".join(batch.data for batches in iter(again.read, None) for batch in batches) == expected
+    again.close()

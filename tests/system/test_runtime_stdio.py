@@ -7,6 +7,7 @@ import os
 import pytest
 
 from orchestr8.errors import OperationFailed
+from orchestr8.model.specs import LogSpec
 from orchestr8.runtime.logs import LogReader
 from tests.requires import requires
 from tests.system.runtime_fixtures import Box, Client, Runtime, alive, eventually, needs_busybox, status_of
@@ -78,15 +79,17 @@ async def test_binary_output_round_trips_through_the_log(runtime: Runtime) -> No
 async def test_the_log_rotates_and_keeps_three_files(runtime: Runtime) -> None:
     box = await runtime.run("sh", "-c", "yes 0123456789012345678901234567890123456789 | head -n 700000")
     assert await box.wait() == 0
-    names = sorted(os.listdir(f"{box.bundle}/log"))
-    assert names == ["current.log", "current.log.1", "current.log.2"]
-    assert all(os.path.getsize(f"{box.bundle}/log/{name}") < (10 << 20) + (1 << 19) for name in names)
+    wanted = ["current.log", "current.log.1.gz", "current.log.2.gz"]
+    await eventually(lambda: sorted(os.listdir(f"{box.bundle}/log")) == wanted, "rotated and compressed files")
+    assert 0 < os.path.getsize(box.log_path) < (10 << 20) + (1 << 19)
+    assert all(0 < os.path.getsize(f"{box.bundle}/log/{name}") < 1 << 20 for name in wanted[1:])
+    assert 20 << 20 < len(b"".join(read_log(box).values())) * 81 / 41 < 31 << 20
     assert read_log(box)[1].endswith(b"0123456789012345678901234567890123456789\n")
 
 
 async def test_a_client_that_does_not_read_holds_the_program_up_and_loses_nothing(runtime: Runtime) -> None:
     script = f"yes | head -c {BIG}; echo done >&2"
-    box = await runtime.create("sh", "-c", script)
+    box = await runtime.create("sh", "-c", script, logging=LogSpec(compress=False))
     client = await box.attach()
     await box.start()
     sizes: list[int] = []
