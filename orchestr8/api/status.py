@@ -19,9 +19,13 @@ def status_text(container: ObservedContainer, now: float, *, restarting: bool = 
     """E.g. "Up 3 seconds (healthy)". `restarting`: a policy is going to start it again."""
     if container.state is ContainerState.RUNNING:
         health = _HEALTH[container.health] if container.health else ""
-        return f"Up {human_duration(now - container.started_at)}{health}"
+        return f"Up {human_duration(now - container.started_at)}{health}{_log_of(container)}"
     if container.state is ContainerState.CREATED:
         return "Created"
     word = "Restarting" if restarting else "Exited"
     ended = f"{word} ({container.exit_code or 0}) {human_duration(now - container.finished_at)} ago"
-    return ", ".join(filter(None, (ended, lack_of_memory(container))))
+    return ", ".join(filter(None, (ended, lack_of_memory(container)))) + _log_of(container)
+
+
+def _log_of(container: ObservedContainer) -> str:
+    return ", log incomplete" if container.log_lost_bytes else ""

@@ -121,6 +121,10 @@ class ShimListener(Protocol):
         """The kernel kills a process of the container for lack of memory; perhaps the container lives on."""
         ...
 
+    def on_log_trouble(self, trouble: messages.LogTrouble) -> None:
+        """The log loses output, or takes it again."""
+        ...
+
     def on_lost(self) -> None:
         """The shim itself is gone, as told or by force. Comes once."""
         ...
@@ -158,6 +162,8 @@ class ShimClient:
                 self._listener.on_exit(message)
             case messages.OutOfMemory():
                 self._listener.on_out_of_memory()
+            case messages.LogTrouble():
+                self._listener.on_log_trouble(message)
             case messages.ExecExited():
                 if message.exec in self._execs:  # else it could not be run, or nobody here has heard of it
                     self._exec_codes[message.exec] = message.exit_code

@@ -7,7 +7,7 @@ Format: Kubernetes CRI, kubelet's `logs.go`.
 
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from orchestr8.runtime.logmembers import SUFFIX
@@ -19,10 +19,14 @@ MAX_FILES: Final = 3
 _OPEN: Final = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
 
 
+_LOST: Final = b"%s stderr F orchestr8: %d bytes of this log are lost: %s\n"
+
+
 class NoLog:
     """The log of a container of which nothing is to be kept."""
 
     lost_bytes = 0
+    on_trouble: Callable[[str], None]
 
     def write(self, stream: bytes, chunk: bytes) -> None:
         """Drop it."""
@@ -51,10 +55,15 @@ class LogWriter:
         self._second = -1
         self._second_text = b""
         self._torn = False  # the file ends within a record
-        self.lost_bytes = 0  # what a full disk did not take
+        self._untold = 0  # of `lost_bytes`: the log itself does not tell of them yet
+        self._reason = ""  # why the last write failed
+        self.lost_bytes = 0  # of records that a full disk did not take
+        self.on_trouble: Callable[[str], None] = lambda _reason: None  # why bytes are lost from now on; "": no more are
 
     def write(self, stream: bytes, chunk: bytes) -> None:
-        """Append `chunk` of `stream` (b"stdout" or b"stderr"). A full disk loses the chunk, never the container."""
+        """Append `chunk` of `stream` (b"stdout" or b"stderr"). A full disk loses the chunk, never the container; once
+        there is room again, a line of ours says how much is missing at this place.
+        """
         head = self._timestamp() + b" " + stream
         prefix = head + b" F "
         body, newline, rest = chunk.rpartition(b"\n")
@@ -63,9 +72,25 @@ class LogWriter:
             lines += head + b" P " + rest + b"\n"
         if self._max_bytes and self._size and self._size + len(lines) > self._max_bytes:
             self._rotate()
-        self._append(lines)
+        if self._untold:
+            if self._append(_LOST % (self._timestamp(), self._untold, self._reason.encode())):
+                self._lose(len(lines))
+                return
+            self._untold = 0
+            self.on_trouble("")
+        left = self._append(lines)
+        if left:
+            self._lose(left)
 
-    def _append(self, lines: bytes) -> None:
+    def _lose(self, count: int) -> None:
+        is_first = not self._untold
+        self._untold += count
+        self.lost_bytes += count
+        if is_first:
+            self.on_trouble(self._reason)
+
+    def _append(self, lines: bytes) -> int:
+        """Returns how many bytes the disk did not take."""
         view = memoryview(b"\n" + lines if self._torn else lines)
         try:
             while view:
@@ -73,8 +98,9 @@ class LogWriter:
                 self._size += written
                 view = view[written:]
                 self._torn = bool(view)
-        except OSError:  # ENOSPC, EDQUOT, EIO: counted, and told by the shim's status
-            self.lost_bytes += len(view)
+        except OSError as error:  # ENOSPC, EDQUOT, EIO
+            self._reason = error.strerror or str(error)
+        return len(view)
 
     def _timestamp(self) -> bytes:
         now = time.time_ns()

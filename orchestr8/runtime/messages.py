@@ -200,6 +200,15 @@ class OutOfMemory(Message):
     fields: ClassVar = {"run": 0}
 
 
+class LogTrouble(Message):
+    """Sent to every connected engine when the log begins to lose output, and why; when it takes it again, with reason "".
+
+    `lost_bytes`: as in Status.
+    """
+
+    fields: ClassVar = {"reason": "", "lost_bytes": 0}
+
+
 class ExecExited(Message):
     fields: ClassVar = {"exec": "", "exit_code": 0}
 
@@ -214,7 +223,7 @@ _KINDS: Final[dict[str, type[Message]]] = {
     kind.__name__: kind
     for kind in (
         *(Configure, Spawn, Shutdown, Place, Equip, Start, Signal, Exec, Attach, Resize, Query, Release),
-        *(Done, Failed, Started, ExecStarted, Status, Exited, OutOfMemory, ExecExited, Execs),
+        *(Done, Failed, Started, ExecStarted, Status, Exited, OutOfMemory, LogTrouble, ExecExited, Execs),
     )
 }
 

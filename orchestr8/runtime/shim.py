@@ -72,6 +72,7 @@ class Shim:
         self._poller = Poller()
         self._engines: dict[int, socket.socket] = {}
         self._log = open_log(os.path.join(self._bundle, LOG_FILE), order.log, self._poller)
+        self._log.on_trouble = self._log_trouble
         self._launch: Launch | None = None
         self._start_requests: list[tuple[socket.socket, int]] = []
         self._outputs: list[Output] = []
@@ -429,6 +430,9 @@ class Shim:
         self._save()
         told = {name: getattr(status, name) for name in ("exit_code", "oom_killed", "started_at", "finished_at")}
         self._tell_all(messages.Exited(**told, run=status.runs))
+
+    def _log_trouble(self, reason: str) -> None:
+        self._tell_all(messages.LogTrouble(reason=reason, lost_bytes=self._log.lost_bytes))
 
     def _out_of_memory(self) -> None:
         self._tell_all(messages.OutOfMemory(run=self._status.runs))

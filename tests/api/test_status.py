@@ -32,6 +32,7 @@ RUNNING = ContainerState.RUNNING
     ("fields", "restarting", "text"),
     [
         ({}, False, "Created"),
+        ({"state": RUNNING, "started_at": 95.0, "log_lost_bytes": 1}, False, "Up 5 seconds, log incomplete"),
         ({"state": RUNNING, "started_at": 97.0}, False, "Up 3 seconds"),
         ({"state": RUNNING, "started_at": 97.0, "health": Health.STARTING}, False, "Up 3 seconds (health: starting)"),
         ({"state": RUNNING, "started_at": 97.0, "health": Health.HEALTHY}, False, "Up 3 seconds (healthy)"),

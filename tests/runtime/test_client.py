@@ -46,6 +46,9 @@ class Shim:
     def on_out_of_memory(self) -> None:
         self.told.append("out of memory")
 
+    def on_log_trouble(self, trouble: messages.LogTrouble) -> None:
+        self.told.append(f"log {trouble.reason} {trouble.lost_bytes}")
+
     def on_lost(self) -> None:
         self.told.append("lost")
 
@@ -115,10 +118,11 @@ async def test_news_come_in_the_order_in_which_they_were_sent(shim: Shim) -> Non
     """A program that ends at once: started, then exited, though nobody has taken the answer yet."""
     client = ShimClient(shim.ours, shim)
     shim.send(messages.Started(request=1, pid=5))
+    shim.send(messages.LogTrouble(reason="no room", lost_bytes=7))
     shim.send(messages.Exited(exit_code=3))
     assert (await client.start()).pid == 5
-    await until(lambda: len(shim.told) == 2)
-    assert shim.told == ["started 5", "exited 3"]
+    await until(lambda: len(shim.told) == 3)
+    assert shim.told == ["started 5", "log no room 7", "exited 3"]
     client.close()
 
 

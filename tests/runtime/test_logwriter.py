@@ -181,15 +181,33 @@ def test_a_short_write_is_continued(path: str, narrow: list[int]) -> None:
 
 def test_after_a_full_disk_the_next_record_begins_a_line(path: str, narrow: list[int]) -> None:
     writer = LogWriter(path)
+    told: list[tuple[str, int]] = []
+    writer.on_trouble = lambda reason: told.append((reason, writer.lost_bytes))
     narrow += [45, 0]
     writer.write(b"stdout", b"lost in part\n")
     narrow += [0]
     writer.write(b"stdout", b"lost\n")
+    assert told == [("No space left on device", 53 - 45)]
     writer.write(b"stdout", b"whole\n")
     writer.write(b"stdout", b"again\n")
     writer.close()
-    assert [text for _, _, text in records(path)] == [b"lost ", b"whole", b"again"]
-    assert writer.lost_bytes == 53 - 45 + 46
+    assert writer.lost_bytes == 53 - 45 + 45
+    notice = b"orchestr8: 53 bytes of this log are lost: No space left on device"
+    assert [(stream, text) for stream, _, text in records(path)] == [
+        (b"stdout", b"lost "), (b"stderr", notice), (b"stdout", b"whole"), (b"stdout", b"again"),
+    ]  # fmt: skip
+    assert told[1:] == [("", 53)]
+
+
+def test_each_loss_is_told_at_its_place(path: str, narrow: list[int]) -> None:
+    writer = LogWriter(path)
+    for number in range(2):
+        narrow += [0]
+        writer.write(b"stdout", b"lost\n")
+        writer.write(b"stdout", b"%d\n" % number)
+    writer.close()
+    notice = b"orchestr8: 45 bytes of this log are lost: No space left on device"
+    assert [text for _, _, text in records(path)] == [notice, b"0", notice, b"1"]
 
 
 def test_when_no_new_file_can_be_made_the_log_goes_on_in_the_old_one(

@@ -167,6 +167,7 @@ class Box:
         self.execs: dict[str, int] = {}  # of a connection before, with their pids
         self.exec_codes: dict[str, int] = {}  # of those that have ended
         self.out_of_memory = 0  # how often the shim said so
+        self.log_troubles: list[tuple[str, int]] = []  # reason, "" once it is over; bytes lost by then
         self.lost = anyio.Event()
         self.shim: ShimClient
         self.pid = 0
@@ -187,6 +188,9 @@ class Box:
 
     def on_out_of_memory(self) -> None:
         self.out_of_memory += 1
+
+    def on_log_trouble(self, trouble: messages.LogTrouble) -> None:
+        self.log_troubles.append((trouble.reason, trouble.lost_bytes))
 
     def on_lost(self) -> None:
         self.lost.set()

@@ -43,7 +43,7 @@ def memory_kib(pid: int) -> int:
 
 
 async def test_a_full_disk_takes_the_log_and_not_the_container(runtime: Runtime, small_disk: Path) -> None:
-    """What is lost is counted; with room again the log goes on, at the beginning of a line; and the end is recorded."""
+    """What is lost is counted and told; with room again the log goes on, at the beginning of a line; the end is recorded."""
     (small_disk / "filler").write_bytes(bytes(MIB))
     script = "yes 0123456789 | head -c 4000000; echo full >&2; read go; echo after; exit 5"
     box = await runtime.create("sh", "-c", script, stdin_open=True)
@@ -59,11 +59,15 @@ async def test_a_full_disk_takes_the_log_and_not_the_container(runtime: Runtime,
     await eventually(lambda: box.exits, "its end")
     assert (box.state()["exit_code"], (await box.status()).log_lost_bytes) == (5, lost)
     lines = (small_disk / "current.log").read_bytes().splitlines()
-    assert lines[-1].split(b" ", 1)[1] == b"stdout F after"
+    notice = f"stderr F orchestr8: {lost} bytes of this log are lost: No space left on device"
+    assert [line.split(b" ", 1)[1] for line in lines[-2:]] == [notice.encode(), b"stdout F after"]
+    (began, few), over = box.log_troubles
+    assert (began, over) == ("No space left on device", ("", lost))
+    assert 0 < few < lost
     reader = LogReader(box.log_path)
     batches = list(iter(reader.read, None))
     reader.close()
-    assert b"".join(each.data for batch in batches for each in batch).endswith(b"after\n")
+    assert b"".join(each.data for batch in batches for each in batch).endswith(b"device\nafter\n")
 
 
 async def test_a_flood_of_lines_takes_no_more_than_its_files_and_no_memory(runtime: Runtime) -> None:

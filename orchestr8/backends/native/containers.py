@@ -49,12 +49,14 @@ class RunState:
     oom_killed: bool = False
     started_at: float = 0.0
     finished_at: float = 0.0
+    log_lost_bytes: int = 0  # as far as it was told: when a loss began, and when it was over
 
     @classmethod
     def from_status(cls, status: Mapping[str, Any]) -> "RunState":
         return cls(
             ContainerState(status["state"]),
             **{name: status[name] for name in ("pid", "exit_code", "oom_killed", "started_at", "finished_at")},
+            log_lost_bytes=status.get("log_lost_bytes", 0),
         )
 
 
@@ -120,6 +122,7 @@ class Container:
             ports=record.ports if self.running else (),
             labels=dict(record.labels),
             log_driver=record.spec.logging.driver,
+            log_lost_bytes=run.log_lost_bytes,
         )
 
     async def update(self, **changes: Any) -> None:
@@ -245,7 +248,9 @@ class Container:
     def _record_exit(self, exit_code: int, *, oom_killed: bool, finished_at: float) -> None:
         """The run has ended, whoever says so."""
         run = self.run
-        self.run = RunState(ContainerState.EXITED, 0, exit_code, oom_killed, run.started_at, finished_at)
+        self.run = RunState(
+            ContainerState.EXITED, 0, exit_code, oom_killed, run.started_at, finished_at, run.log_lost_bytes
+        )
         self._around.networks.withdraw(self.record.id)
         self._exited.set()
         if oom_killed and not self._oom_told:
@@ -256,6 +261,13 @@ class Container:
     def on_out_of_memory(self) -> None:
         self._oom_told = True
         self._emit(EventKind.OOM, why=out_of_memory(self.record.spec.resources.memory_max_bytes))
+
+    def on_log_trouble(self, trouble: messages.LogTrouble) -> None:
+        self.run = dataclasses.replace(self.run, log_lost_bytes=trouble.lost_bytes)
+        if trouble.reason:
+            _log.warning("%s runs on, but its log loses what it writes: %s", self.record.name, trouble.reason)
+        else:
+            _log.warning("%s: its log is written again, %d bytes of it are lost", self.record.name, trouble.lost_bytes)
 
     def on_lost(self) -> None:
         """The shim is gone: as told, or killed, and then PID 1 died with it."""
