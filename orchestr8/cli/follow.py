@@ -10,7 +10,6 @@ from __future__ import annotations
 import os
 import time
 
-from orchestr8.cli.logview import LogView
 from orchestr8.errors import Unavailable, Unheard
 from orchestr8.wire.client import Client
 
@@ -20,7 +19,8 @@ if TYPE_CHECKING:
     from typing import Any, Final
 
     from orchestr8.cli.context import Context
-    from orchestr8.wire.client import Response
+    from orchestr8.cli.logview import LogView
+    from orchestr8.wire.client import Response, Stream
 
 NEXT_ENGINE_S: Final = 15.0  # the forkserver starts engines that keep dying later and later, up to 10 s apart
 ENGINES: Final = 4  # that may die over a request before the request is to blame
@@ -31,19 +31,16 @@ class FollowedLogs:
     """`view` is what to watch; once that has ended, `go_on` says whether there is another one to watch."""
 
     def __init__(
-        self, context: Context, stack: str, query: dict[str, Any], write: Callable[[bytes], None], *, prefix: bool
+        self, context: Context, stack: str, query: dict[str, Any], make_view: Callable[[Stream], LogView]
     ) -> None:
         self._path = f"/stacks/{stack}"
         self._query = {**query, "follow": 1, "until": "exit"}
-        self._write = write
-        self._colour = context.colour_logs()
-        self._prefix = prefix
+        self._make_view = make_view
         self._next = Client(context.client.path, self._await_engine)
         self.view = self._open(context.client)
 
     def _open(self, client: Client) -> LogView:
-        stream = client.upgrade("GET", f"{self._path}/logs", query=self._query)
-        return LogView(stream, self._write, colour=self._colour, prefix=self._prefix)
+        return self._make_view(client.upgrade("GET", f"{self._path}/logs", query=self._query))
 
     def go_on(self) -> bool:
         """Raises Unheard when the engine has ended for good."""

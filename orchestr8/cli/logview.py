@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
     from orchestr8.wire.client import Stream
 
+    Pick = Callable[[bytes], bytes]
+
 _COLOURS: Final = tuple(f"\x1b[{code}m" for code in (36, 33, 32, 35, 34, "36;1", "33;1", "32;1", "35;1", "34;1"))
 
 
@@ -29,13 +31,17 @@ class LogView:
     the Unix time at which something came last: whatever is written later has not been shown.
     """
 
-    def __init__(self, stream: Stream, write: Callable[[bytes], None], *, colour: bool, prefix: bool) -> None:
+    def __init__(
+        self, stream: Stream, write: Callable[[bytes], None], *, colour: bool, prefix: bool, pick: Pick | None = None
+    ) -> None:
+        """`pick`: of lines of a log, those that are to be shown."""
         self.stream = stream
         self.ended = False
         self.last_at = time.time()
         self._write = write
         self._colour = colour
         self._prefix = prefix
+        self._pick = pick
         self._reader = FrameReader()
         self._names: dict[int, str] = {}
         self._prefixes: dict[int, bytes] = {}
@@ -63,14 +69,18 @@ class LogView:
                 self._announced(json.loads(payload), pieces)
             elif kind == ERROR:
                 raise error_from_json(500, json.loads(payload))
-            elif self._prefix and payload:
-                pieces.append(self._marked(source, payload))
-            elif payload:
-                self._finish_line(pieces, source)
-                self._unfinished = None if payload.endswith(b"\n") else source
-                pieces.append(payload)
+            elif payload and (lines := self._pick(payload) if self._pick else payload):
+                self._said(kind, source, lines, pieces)
         if pieces:
             self._write(b"".join(pieces))
+
+    def _said(self, _stream: int, source: int, lines: bytes, pieces: list[bytes]) -> None:
+        if self._prefix:
+            pieces.append(self._marked(source, lines))
+            return
+        self._finish_line(pieces, source)
+        self._unfinished = None if lines.endswith(b"\n") else source
+        pieces.append(lines)
 
     def _finish_line(self, pieces: list[bytes], source: int | None = None) -> None:
         """Nobody else's words are to stand in the line that somebody has left open."""

@@ -97,6 +97,60 @@ def test_a_line_without_an_end_is_ended_before_somebody_elses(cli: Cli, engine: 
     assert cli("logs", "--no-log-prefix")[1] == "one, unfinished\ntwo\nlast\na container exited with code 0\nend"
 
 
+def timed_route(call: Call) -> None:
+    stream = call.upgrade()
+    for number, name in enumerate(("web", "db")):
+        news = {"source": number, "name": f"{name}-1", "container": f"shop-{name}-1", "service": name}
+        stream.sendall(encode(0, json.dumps(news).encode(), number))
+    at = b"2026-11-23T05:00:00.12345678%dZ "
+    stream.sendall(encode(1, at % 1 + b"hello: you\n" + at % 1 + b"\n", 0))
+    stream.sendall(encode(2, at % 2 + b'\xff "quoted"\tgr\xc3\xbcn\n', 1) + encode(1, at % 3 + b"2026 no end", 0))
+    stream.sendall(encode(0, b'{"source":1,"exited":0}', 1))
+
+
+def test_logs_as_objects(cli: Cli, engine: FakeEngine) -> None:
+    engine.routes["GET /stacks/shop/logs"] = timed_route
+    code, out, _ = cli("--ansi", "always", "logs", "--format", "json", "--no-log-prefix")
+    assert code == 0
+    at = "2026-11-23T05:00:00.12345678"
+    web, db = {"service": "web", "container": "shop-web-1"}, {"service": "db", "container": "shop-db-1"}
+    assert [json.loads(line) for line in out.splitlines()] == [
+        {"time": f"{at}1Z", **web, "stream": "stdout", "message": "hello: you"},
+        {"time": f"{at}1Z", **web, "stream": "stdout", "message": ""},
+        {"time": f"{at}2Z", **db, "stream": "stderr", "message": '\N{REPLACEMENT CHARACTER} "quoted"\tgrün'},
+        {"time": f"{at}3Z", **web, "stream": "stdout", "message": "2026 no end"},
+    ]
+    assert engine.calls[0].query == {"timestamps": ["1"]}
+
+
+@pytest.mark.parametrize(
+    ("pattern", "found"),
+    [("2026", ["2026 no end"]), ("^$", [""]), ("(?i)HELLO|ü", ["hello: you", '\ufffd "quoted"\tgrün']), ("never", [])],
+)
+def test_lines_are_searched_without_their_times(cli: Cli, engine: FakeEngine, pattern: str, found: list[str]) -> None:
+    engine.routes["GET /stacks/shop/logs"] = timed_route
+    code, out, _ = cli("logs", "--format", "json", "--grep", pattern)
+    assert (code, [json.loads(line)["message"] for line in out.splitlines()]) == (0, found)
+    code, out, _ = cli("logs", "-t", "--grep", pattern)
+    assert code == 0
+    assert [line[40:] for line in out.splitlines() if "exited" not in line] == found
+
+
+def test_lines_are_searched_as_they_are(cli: Cli, engine: FakeEngine) -> None:
+    engine.routes["GET /stacks/shop/logs"] = lambda call: call.upgrade().sendall(
+        encode(1, b"one\ntwo\nthree\n") + encode(1, b"four\nfive") + encode(1, b"none\n")
+    )
+    assert cli("logs", "--grep", "o|v", "--no-log-prefix")[:2] == (0, "one\ntwo\nfour\nfivenone\n")
+    assert cli("logs", "--grep", "^f", "--no-log-prefix")[:2] == (0, "four\nfive")
+
+
+def test_what_is_no_pattern_is_refused_with_its_place(cli: Cli, engine: FakeEngine) -> None:
+    code, out, err = cli("logs", "--grep", "a(b")
+    assert (code, out) == (2, "")
+    assert "--grep 'a(b' is not a regular expression: missing ), unterminated subpattern at letter 2" in err
+    assert engine.calls == []
+
+
 def test_logs_have_colours_only_where_they_are_welcome(cli: Cli, engine: FakeEngine) -> None:
     engine.routes["GET /stacks/shop/logs"] = logs_route
     assert cli("--ansi", "always", "logs")[1].startswith("\x1b[36mweb-1       | \x1b[0mhello\n")

@@ -12,10 +12,12 @@ from orchestr8.cli.times import parse_moment
 
 TYPE_CHECKING = False  # `typing` costs 4 ms at start
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import Any
 
     from orchestr8.cli.context import Context
     from orchestr8.cli.parser import Options
+    from orchestr8.wire.client import Stream
 
 
 def run(context: Context, options: Options) -> int:
@@ -32,21 +34,33 @@ def run(context: Context, options: Options) -> int:
         if options.follow:
             raise UsageError("--until and --follow do not go together")
         query["until"] = f"{_moment('--until', options.until) + 2e-6:.6f}"  # a line's own time includes that line
-    if options.timestamps:
+    timed = options.timestamps or options.format == "json"
+    if timed:
         query["timestamps"] = 1
+    make_view = _view_maker(context, options, timed=timed)
     if options.follow:
-        _follow(context, query, prefix=not options.no_log_prefix)
+        _follow(context, query, make_view)
         return 0
     with context.client.upgrade("GET", f"/stacks/{context.stack}/logs", query=query) as stream:
-        view = LogView(
-            stream, context.out.write_bytes, colour=context.colour_logs(), prefix=not options.no_log_prefix
-        )  # fmt: skip
-        _show(view)
+        _show(make_view(stream))
     return 0
 
 
-def _follow(context: Context, query: dict[str, Any], *, prefix: bool) -> None:
-    logs = FollowedLogs(context, context.stack, query, context.out.write_bytes, prefix=prefix)
+def _view_maker(context: Context, options: Options, *, timed: bool) -> Callable[[Stream], LogView]:
+    """How what the engine sends is shown."""
+    write, colour, prefix, pick = context.out.write_bytes, context.colour_logs(), not options.no_log_prefix, None
+    if options.grep is not None or options.format == "json":
+        from orchestr8.cli.logpick import JsonLines, matching  # few ask for it
+
+        if options.grep is not None:
+            pick = matching(options.grep, timed=timed)
+        if options.format == "json":
+            return lambda stream: JsonLines(stream, write, pick=pick)
+    return lambda stream: LogView(stream, write, colour=colour, prefix=prefix, pick=pick)
+
+
+def _follow(context: Context, query: dict[str, Any], make_view: Callable[[Stream], LogView]) -> None:
+    logs = FollowedLogs(context, context.stack, query, make_view)
     try:
         _show(logs.view)
         while logs.go_on():

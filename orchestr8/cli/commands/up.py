@@ -10,6 +10,7 @@ import time
 
 from orchestr8.cli.documents import check_recreate, sent_document, up_options
 from orchestr8.cli.follow import FollowedLogs
+from orchestr8.cli.logview import LogView
 from orchestr8.cli.loop import Loop, Signals
 from orchestr8.cli.parser import UsageError
 from orchestr8.cli.work import Work, do_work
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from orchestr8.cli.context import Context
     from orchestr8.cli.parser import Options
     from orchestr8.cli.progress import Progress
+    from orchestr8.wire.client import Stream
 
 
 def run(context: Context, options: Options) -> int:
@@ -128,14 +130,16 @@ class _Attached:
             query["service"] = self._options.services
         if self._options.timestamps:
             query["timestamps"] = 1
-        self._logs = FollowedLogs(
-            self._context,
-            self._stack,
-            query,
+        self._logs = FollowedLogs(self._context, self._stack, query, self._view)
+        self._loop.watch(self._logs.view, self._logged)
+
+    def _view(self, stream: Stream) -> LogView:
+        return LogView(
+            stream,
             lambda data: self._progress.above(self._context.out, data),
+            colour=self._context.colour_logs(),
             prefix=not self._options.no_log_prefix,
         )
-        self._loop.watch(self._logs.view, self._logged)
 
     def _drop_logs(self) -> None:
         if self._logs is not None:
