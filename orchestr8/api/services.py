@@ -12,6 +12,7 @@ from orchestr8.plan.options import (
     DownOptions,
     KillOptions,
     OneOff,
+    PauseOptions,
     RestartOptions,
     StartOptions,
     StopOptions,
@@ -19,7 +20,7 @@ from orchestr8.plan.options import (
 )
 from orchestr8.wire.http import Hijacked, Send
 
-Options = UpOptions | DownOptions | StartOptions | StopOptions | RestartOptions | KillOptions | OneOff
+Options = UpOptions | DownOptions | StartOptions | StopOptions | RestartOptions | KillOptions | PauseOptions | OneOff
 
 OPTIONS: Final[dict[str, type[Any]]] = {
     "up": UpOptions,
@@ -28,6 +29,8 @@ OPTIONS: Final[dict[str, type[Any]]] = {
     "stop": StopOptions,
     "restart": RestartOptions,
     "kill": KillOptions,
+    "pause": PauseOptions,
+    "unpause": PauseOptions,
 }
 
 
@@ -107,6 +110,7 @@ class ContainerService(Protocol):
         ...
 
     async def kill(self, name: ContainerName, signal: str) -> None: ...
+    async def pause(self, name: ContainerName, *, paused: bool) -> None: ...
     async def remove(self, container: ObservedContainer, *, force: bool) -> None: ...
     async def resize(self, name: ContainerName, rows: int, columns: int) -> None: ...
     def departed(self, reference: str) -> int | None:

@@ -19,7 +19,8 @@ def status_text(container: ObservedContainer, now: float, *, restarting: bool = 
     """E.g. "Up 3 seconds (healthy)". `restarting`: a policy is going to start it again."""
     if container.state is ContainerState.RUNNING:
         health = _HEALTH[container.health] if container.health else ""
-        return f"Up {human_duration(now - container.started_at)}{health}{_log_of(container)}"
+        paused_or_health = " (Paused)" if container.paused else health
+        return f"Up {human_duration(now - container.started_at)}{paused_or_health}{_log_of(container)}"
     if container.state is ContainerState.CREATED:
         return "Created"
     word = "Restarting" if restarting else "Exited"

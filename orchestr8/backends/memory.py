@@ -26,14 +26,16 @@ from orchestr8.model.actions import (
     CreateNetwork,
     CreateVolume,
     KillContainer,
+    PauseContainer,
     RemoveContainer,
     RemoveNetwork,
     RemoveVolume,
     StartContainer,
     StopContainer,
+    UnpauseContainer,
     WaitFor,
 )
-from orchestr8.model.backend import Content, ExecHandle, ExecSpec, ProbeResult
+from orchestr8.model.backend import Content, ExecHandle, ExecSpec, Paused, ProbeResult
 from orchestr8.model.events import Event, EventKind
 from orchestr8.model.ids import ContainerId, ContainerName, NetworkName, StackName, VolumeName
 from orchestr8.model.lending import anonymous_volume, with_loans
@@ -159,6 +161,10 @@ class MemoryBackend:
                 await self._stop(action)
             case KillContainer():
                 self._kill(action)
+            case PauseContainer():
+                self._pause(action.name, paused=True)
+            case UnpauseContainer():
+                self._pause(action.name, paused=False)
             case RemoveContainer():
                 self._remove(action)
             case WaitFor():
@@ -319,6 +325,7 @@ class MemoryBackend:
             return
         timeout_s = container.spec.stop_timeout_s if action.timeout_s is None else action.timeout_s
         container.program.signal(signal.Signals[container.spec.stop_signal])
+        self._pause(action.name, paused=False)
         with anyio.move_on_after(timeout_s):
             await container.gone.wait()
         if container.program is not None:
@@ -332,6 +339,18 @@ class MemoryBackend:
         if container.program is not None:
             self._tell(container, EventKind.KILL, signal=action.signal)
             container.program.signal(signal.Signals[action.signal])
+            if action.signal in {"SIGKILL", container.spec.stop_signal}:
+                self._pause(action.name, paused=False)
+
+    def _pause(self, name: ContainerName, *, paused: bool) -> None:
+        container = self._find(name)
+        if container.program is None:
+            if paused:
+                raise Conflict(f"{name} is not running")
+        elif container.seen.paused != paused:
+            container.program.pause() if paused else container.program.go_on()
+            self._update(container, paused=paused)
+            self._tell(container, EventKind.PAUSE if paused else EventKind.UNPAUSE)
 
     def _remove(self, action: RemoveContainer) -> None:
         container = self._containers.get(action.name)
@@ -403,7 +422,15 @@ class MemoryBackend:
 
     def _ended(self, container: _Container, code: int) -> None:
         container.program = None
-        self._update(container, state=ContainerState.EXITED, pid=0, exit_code=code, finished_at=self._now(), ports=())
+        self._update(
+            container,
+            state=ContainerState.EXITED,
+            pid=0,
+            exit_code=code,
+            finished_at=self._now(),
+            ports=(),
+            paused=False,
+        )
         for peer in container.peers:
             peer.close()
         container.peers.clear()
@@ -421,6 +448,8 @@ class MemoryBackend:
         container = self._find(name)
         if container.program is None:
             raise Conflict(f"container {name} is not running")
+        if container.seen.paused:
+            raise Paused(name)
         return container
 
     def _running(self) -> list[_Container]:

@@ -34,6 +34,9 @@ class Program:
         self._input = deque[bytes]()  # b"": its end
         self._code = 0
         self.over = False
+        self._paused = False
+        self._due = False  # its next step came while it was paused
+        self._signals: list[int] = []  # likewise
         if not stdin:
             self._input.append(b"")
 
@@ -43,14 +46,33 @@ class Program:
     def feed(self, data: bytes) -> None:
         """Input; b"" is its end."""
         self._input.append(data)
-        if self._reading:
+        if self._reading and not self._paused:
             self._copy()
 
+    def pause(self) -> None:
+        self._paused = True
+
+    def go_on(self) -> None:
+        self._paused = False
+        signals, self._signals = self._signals, []
+        for number in signals:
+            self.signal(number)
+        due, self._due = self._due, False
+        if self._reading:
+            self._copy()
+        elif due:
+            self._step()
+
     def signal(self, number: int) -> None:
-        if number == signal.SIGKILL or (number not in self._ignored and number != 0):
+        if self._paused and number != signal.SIGKILL:
+            self._signals.append(number)
+        elif number == signal.SIGKILL or (number not in self._ignored and number != 0):
             self._end(128 + number)
 
     def _step(self) -> None:
+        if self._paused:
+            self._due = True
+            return
         while self._commands and not self.over:
             words = self._commands.popleft()
             match words:

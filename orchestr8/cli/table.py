@@ -244,6 +244,8 @@ _COMMANDS: Final = (
         arguments=[SERVICES],
         flags=[Flag("-s", "--signal", kind="text", metavar="SIGNAL", help="instead of SIGKILL")],
     ),
+    Command("pause", "have no process of containers run", arguments=[SERVICES], flags=[DRY_RUN]),
+    Command("unpause", "have paused containers go on", arguments=[SERVICES], flags=[DRY_RUN]),
     Command(
         "plan",
         "show what `up` would do, and why",

@@ -12,7 +12,14 @@ from orchestr8.api.services import Found
 from orchestr8.engine.bus import Bus
 from orchestr8.engine.oneoffs import Departed
 from orchestr8.errors import Conflict, InvalidInput, NotFound
-from orchestr8.model.actions import KillContainer, RemoveContainer, StartContainer, StopContainer
+from orchestr8.model.actions import (
+    KillContainer,
+    PauseContainer,
+    RemoveContainer,
+    StartContainer,
+    StopContainer,
+    UnpauseContainer,
+)
 from orchestr8.model.backend import Backend
 from orchestr8.model.events import Event, EventKind
 from orchestr8.model.ids import ContainerName
@@ -54,6 +61,9 @@ class Containers:
 
     async def kill(self, name: ContainerName, signal: str) -> None:
         await self._backend.apply(KillContainer(name=name, signal=signal_name(signal)))
+
+    async def pause(self, name: ContainerName, *, paused: bool) -> None:
+        await self._backend.apply(PauseContainer(name=name) if paused else UnpauseContainer(name=name))
 
     async def remove(self, container: ObservedContainer, *, force: bool) -> None:
         """A one-off's anonymous volumes go with it: nobody else can have a use for them."""

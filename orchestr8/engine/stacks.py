@@ -39,11 +39,13 @@ from orchestr8.plan.restart import due_after_engine_start, restart_delay
 from orchestr8.plan.verbs import (
     plan_down,
     plan_kill,
+    plan_pause,
     plan_reconcile,
     plan_restart,
     plan_run,
     plan_start,
     plan_stop,
+    plan_unpause,
     plan_up,
 )
 from orchestr8.reconcile.loop import Reconciler
@@ -59,6 +61,8 @@ PLANNERS: Mapping[str, Callable[..., Plan]] = {
     "stop": plan_stop,
     "restart": plan_restart,
     "kill": plan_kill,
+    "pause": plan_pause,
+    "unpause": plan_unpause,
 }
 NEED_DOCUMENT = frozenset({"up", "run"})
 PREEMPT = frozenset({"down", "stop"})  # these do not wait for an `up` that waits

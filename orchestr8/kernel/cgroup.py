@@ -33,11 +33,13 @@ from orchestr8.kernel import cgroup_files as files
 from orchestr8.kernel.cgroup_counters import Counters
 from orchestr8.kernel.cgroup_limits import limits, uses
 from orchestr8.kernel.device_rules import DEFAULT_DEVICES, from_oci, oci_devices
+from orchestr8.kernel.freezer import Freezer, FreezerV1, FreezerV2
 
 _SHIMS: Final = "shims"
 _NAME: Final = re.compile(r"[0-9a-zA-Z+_-][0-9a-zA-Z+_.-]*")
 _REMOVE_TRIES: Final = 13  # with doubled pauses, 4 s in all: a slow machine ends processes slowly
 _KILL_TRIES: Final = 10
+_FREEZE_PAUSE_MAX_S: Final = 1.1  # with doubled pauses, 2 s in all
 _REAL_TIME_PERIOD_US: Final = 1_000_000  # the kernel's
 _ALWAYS: Final = {"memory", "cpu", "pids"}  # and devices, which v2 has no controller for
 _ON_DEMAND: Final = {"cpuset", "blkio", "io"}  # io: blkio's name on v2
@@ -374,26 +376,51 @@ class CgroupTree:
                 with contextlib.suppress(ProcessLookupError):
                     self._kill(pid, signal.SIGKILL)
 
+    def freeze(self, container_id: str) -> None:
+        """Have no process of the group run, nor one that comes to it; returns once all of them rest.
+
+        Raises OperationFailed where this machine has no freezer, or when a process is stuck in the kernel.
+        """
+        freezer = self._freezer(container_id)
+        if freezer is None or not freezer.set(frozen=True):
+            raise OperationFailed(
+                "this machine has no freezer: neither cgroup v2 of Linux 5.2 nor the controller of v1"
+            )
+        pause_s = 0.001
+        while not freezer.rests():
+            if pause_s > _FREEZE_PAUSE_MAX_S:
+                freezer.set(frozen=False)
+                raise OperationFailed("not all processes can be paused now: one is stuck in the kernel")
+            self._sleep(pause_s)
+            pause_s *= 2
+
+    def thaw(self, container_id: str) -> None:
+        """Undo `freeze`; a group that is gone, or that is not frozen, is left as it is."""
+        freezer = self._freezer(container_id)
+        if freezer is not None:
+            freezer.set(frozen=False)
+
+    def is_frozen(self, container_id: str) -> bool:
+        freezer = self._freezer(container_id)
+        return freezer is not None and freezer.asked()
+
+    def _freezer(self, container_id: str) -> Freezer | None:
+        name = self._group(container_id)
+        if self._unified:
+            return FreezerV2(f"{self._unified}/{name}")
+        return FreezerV1(f"{self._v1['freezer']}/{name}") if "freezer" in self._v1 else None
+
     @contextlib.contextmanager
     def _frozen(self, container_id: str) -> Iterator[None]:
         """No process of the group runs meanwhile, so that none forks away. Thawed whatever happens."""
-        name = self._group(container_id)
-        if self._unified:
-            file, on, off = f"{self._unified}/{name}/cgroup.freeze", "1", "0"
-        elif "freezer" in self._v1:
-            file, on, off = f"{self._v1['freezer']}/{name}/freezer.state", "FROZEN", "THAWED"
-        else:
-            yield
-            return
-        try:
-            files.write(file, on)
-        except FileNotFoundError:  # a kernel before 5.2: the signals are repeated until nobody is left
-            yield
+        freezer = self._freezer(container_id)
+        if freezer is None or not freezer.set(frozen=True):
+            yield  # the signals are repeated until nobody is left
             return
         try:
             yield
         finally:
-            files.write(file, off)
+            freezer.set(frozen=False)
 
     def _remove_directory(self, directory: str) -> None:
         """rmdir, children first. The kernel says EBUSY until the last process that exited has left: wait for that."""

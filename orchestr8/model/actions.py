@@ -98,6 +98,24 @@ class KillContainer:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PauseContainer:
+    """Have no process of a running container run, until `UnpauseContainer`, a stop or an end by force."""
+
+    name: ContainerName
+
+    def __str__(self) -> str:
+        return f"PauseContainer {self.name}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UnpauseContainer:
+    name: ContainerName
+
+    def __str__(self) -> str:
+        return f"UnpauseContainer {self.name}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RemoveContainer:
     """Remove a container that does not run; `volumes`: its anonymous volumes too."""
 
@@ -134,6 +152,8 @@ Action = (
     | StartContainer
     | StopContainer
     | KillContainer
+    | PauseContainer
+    | UnpauseContainer
     | RemoveContainer
     | WaitFor
 )

@@ -8,6 +8,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
+from orchestr8.errors import Conflict
 from orchestr8.model.actions import Action
 from orchestr8.model.events import Event
 from orchestr8.model.ids import ContainerName, StackName
@@ -37,6 +38,13 @@ class ExecSpec:
     stdin: bool = True
     privileged: bool = False  # with every capability that the engine has, whatever the container has
     id: str = ""  # by which an engine that comes later finds it (`Backend.find_exec`); "": none will ask
+
+
+class Paused(Conflict):
+    """Nothing can be run in a container of which no process runs."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"{name} is paused", helps=["orchestr8 unpause lets it go on"])
 
 
 class Content(NamedTuple):

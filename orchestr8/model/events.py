@@ -16,6 +16,8 @@ class EventKind(enum.StrEnum):
     KILL = "kill"
     STOP = "stop"
     RESTART = "restart"
+    PAUSE = "pause"
+    UNPAUSE = "unpause"
     DESTROY = "destroy"
     HEALTH = "health_status"
 

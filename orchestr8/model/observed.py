@@ -44,6 +44,7 @@ class ObservedContainer:
     config_hash: str = ""
     oneoff: bool = False
     state: ContainerState = ContainerState.CREATED
+    paused: bool = False  # it runs, and none of its processes does
     pid: int = 0  # of PID 1 as the host sees it; 0 when not running
     health: Health | None = None  # None: no health check, or not running
     exit_code: int | None = None  # of the last run

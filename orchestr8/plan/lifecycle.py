@@ -1,13 +1,15 @@
-"""start, stop, restart, kill: verbs on containers that exist. They apply no changed settings; `up` does."""
+"""start, stop, restart, kill, pause, unpause: verbs on containers that exist. They apply no changed settings; `up` does."""
+
+from collections.abc import Iterator
 
 from orchestr8.errors import NotFound
-from orchestr8.model.actions import KillContainer
+from orchestr8.model.actions import KillContainer, PauseContainer, UnpauseContainer
 from orchestr8.model.ids import ServiceName, StackName
 from orchestr8.model.observed import ContainerState, ObservedContainer, Snapshot
 from orchestr8.model.specs import Desired, RestartMode
 from orchestr8.plan.containers import Decision, Decisions, Fate, kept, restart_dependents, why_not_running
 from orchestr8.plan.diff import is_stale
-from orchestr8.plan.options import KillOptions, RestartOptions, Services, StartOptions, StopOptions
+from orchestr8.plan.options import KillOptions, PauseOptions, RestartOptions, Services, StartOptions, StopOptions
 from orchestr8.plan.order import Graph, containers_by_service, select, service_graph
 from orchestr8.plan.plan import Plan
 from orchestr8.plan.steps import Assembly
@@ -91,13 +93,32 @@ def _warn_of_drift(
 def plan_kill(desired: Desired | None, snapshot: Snapshot, options: KillOptions = KillOptions()) -> Plan:
     """One signal to everything that runs, at once."""
     plan = Plan()
-    graph = service_graph(desired, snapshot)
-    present = containers_by_service(snapshot)
-    for name in select(graph, options.services, with_dependencies=False):
-        for container in present.get(name, ()):
-            if container.state is ContainerState.RUNNING:
-                plan.add(KillContainer(name=container.name, signal=options.signal), "kill requested")
+    for container in _running(desired, snapshot, options.services):
+        plan.add(KillContainer(name=container.name, signal=options.signal), "kill requested")
     return plan
+
+
+def plan_pause(desired: Desired | None, snapshot: Snapshot, options: PauseOptions = PauseOptions()) -> Plan:
+    """Pause what runs, all at once."""
+    plan = Plan()
+    for container in _running(desired, snapshot, options.services):
+        if not container.paused:
+            plan.add(PauseContainer(name=container.name), "pause requested")
+    return plan
+
+
+def plan_unpause(desired: Desired | None, snapshot: Snapshot, options: PauseOptions = PauseOptions()) -> Plan:
+    plan = Plan()
+    for container in _running(desired, snapshot, options.services):
+        if container.paused:
+            plan.add(UnpauseContainer(name=container.name), "unpause requested")
+    return plan
+
+
+def _running(desired: Desired | None, snapshot: Snapshot, services: Services) -> Iterator[ObservedContainer]:
+    present = containers_by_service(snapshot)
+    for name in select(service_graph(desired, snapshot), services, with_dependencies=False):
+        yield from (each for each in present.get(name, ()) if each.state is ContainerState.RUNNING)
 
 
 def _check_present(

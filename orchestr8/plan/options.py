@@ -62,6 +62,13 @@ class KillOptions:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PauseOptions:
+    """Of `unpause`, too."""
+
+    services: Services = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class OneOff:
     """One container of `run`. Its name comes from the caller: chance has no place in a plan."""
 

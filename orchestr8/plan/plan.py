@@ -12,11 +12,13 @@ from orchestr8.model.actions import (
     CreateNetwork,
     CreateVolume,
     KillContainer,
+    PauseContainer,
     RemoveContainer,
     RemoveNetwork,
     RemoveVolume,
     StartContainer,
     StopContainer,
+    UnpauseContainer,
     WaitFor,
 )
 from orchestr8.model.ids import ContainerName
@@ -108,14 +110,18 @@ def target_of(action: Action) -> str:
             return action.name
         case WaitFor():
             return action.service
-        case CreateContainer() | StartContainer() | StopContainer() | KillContainer() | RemoveContainer():
+        case CreateContainer() | RemoveContainer() | StartContainer() | StopContainer() | KillContainer():
+            return action.name
+        case PauseContainer() | UnpauseContainer():
             return action.name
 
 
 def containers_of(action: Action) -> tuple[ContainerName, ...]:
     """The containers that an action changes; none for a wait, which only looks."""
     match action:
-        case CreateContainer() | StartContainer() | StopContainer() | KillContainer() | RemoveContainer():
+        case CreateContainer() | RemoveContainer() | StartContainer() | StopContainer() | KillContainer():
+            return (action.name,)
+        case PauseContainer() | UnpauseContainer():
             return (action.name,)
         case _:
             return ()

@@ -12,7 +12,7 @@ import anyio
 import anyio.abc
 
 from orchestr8.errors import Orchestr8Error
-from orchestr8.model.backend import Backend, ProbeResult
+from orchestr8.model.backend import Backend, Paused, ProbeResult
 from orchestr8.model.ids import ContainerName
 from orchestr8.model.observed import Health, ObservedContainer
 from orchestr8.model.specs import HealthcheckSpec
@@ -134,6 +134,8 @@ class HealthMonitor:
                 age_s = anyio.current_time() - began
                 try:
                     result = await self._backend.probe(container.name, argv, state.spec.timeout_s)
+                except Paused:  # neither well nor ill: asked again, as often as before
+                    continue
                 except (Orchestr8Error, OSError) as error:
                     # As a failed probe: whether the container still runs is told by its own events.
                     result = ProbeResult(exit_code=NOT_RUN, output=str(error))

@@ -12,11 +12,13 @@ from orchestr8.model.actions import (
     CreateNetwork,
     CreateVolume,
     KillContainer,
+    PauseContainer,
     RemoveContainer,
     RemoveNetwork,
     RemoveVolume,
     StartContainer,
     StopContainer,
+    UnpauseContainer,
     WaitFor,
 )
 from orchestr8.model.specs import Condition
@@ -37,6 +39,10 @@ class Status(enum.StrEnum):
     STOPPED = "Stopped"
     KILLING = "Killing"
     KILLED = "Killed"
+    PAUSING = "Pausing"
+    PAUSED = "Paused"
+    UNPAUSING = "Unpausing"
+    UNPAUSED = "Unpaused"
     REMOVING = "Removing"
     REMOVED = "Removed"
     RUNNING = "Running"
@@ -54,6 +60,8 @@ _WORDS: dict[type, tuple[Status, Status]] = {
     StartContainer: (Status.STARTING, Status.STARTED),
     StopContainer: (Status.STOPPING, Status.STOPPED),
     KillContainer: (Status.KILLING, Status.KILLED),
+    PauseContainer: (Status.PAUSING, Status.PAUSED),
+    UnpauseContainer: (Status.UNPAUSING, Status.UNPAUSED),
 }
 _MET = {
     Condition.STARTED: Status.STARTED,

@@ -52,6 +52,14 @@ def routes(containers: ContainerService, execs: ExecService) -> list[Route]:
         await containers.kill((await containers.find(reference)).container.name, request.first("signal", "SIGKILL"))
         return NO_CONTENT
 
+    async def pause(_: Request, reference: str) -> Answer:
+        await containers.pause((await containers.find(reference)).container.name, paused=True)
+        return NO_CONTENT
+
+    async def unpause(_: Request, reference: str) -> Answer:
+        await containers.pause((await containers.find(reference)).container.name, paused=False)
+        return NO_CONTENT
+
     async def resize(request: Request, reference: str) -> Answer:
         container = (await containers.find(reference)).container
         await containers.resize(container.name, *terminal_size(request))
@@ -86,6 +94,8 @@ def routes(containers: ContainerService, execs: ExecService) -> list[Route]:
         Route("POST", "/containers/{reference}/start", start),
         Route("POST", "/containers/{reference}/wait", wait),
         Route("POST", "/containers/{reference}/kill", kill),
+        Route("POST", "/containers/{reference}/pause", pause),
+        Route("POST", "/containers/{reference}/unpause", unpause),
         Route("POST", "/containers/{reference}/resize", resize),
         Route("DELETE", "/containers/{reference}", remove),
         Route("POST", "/containers/{reference}/exec", create_exec),

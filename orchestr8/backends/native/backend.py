@@ -340,6 +340,10 @@ class NativeBackend:
                 await self._container(action.name).stop(action.timeout_s, by_user=action.by_user)
             case actions.KillContainer():
                 await self._container(action.name).kill(action.signal)
+            case actions.PauseContainer():
+                await self._container(action.name).pause()
+            case actions.UnpauseContainer():
+                await self._container(action.name).unpause()
             case actions.RemoveContainer():
                 await self._remove_container(action)
             case actions.WaitFor():

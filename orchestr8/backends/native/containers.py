@@ -25,7 +25,7 @@ from orchestr8.backends.native.making import (
 from orchestr8.backends.native.sandbox import KILL_GRACE_S, Sandbox
 from orchestr8.errors import Conflict, NotFound, OperationFailed, Orchestr8Error, Unavailable
 from orchestr8.model.actions import CreateContainer
-from orchestr8.model.backend import ExecSpec
+from orchestr8.model.backend import ExecSpec, Paused
 from orchestr8.model.events import Event, EventKind
 from orchestr8.model.ids import ContainerId, ContainerName, NetworkName
 from orchestr8.model.lending import anonymous_volume
@@ -70,6 +70,7 @@ class Container:
         self.run = RunState()
         self._lock = anyio.Lock()
         self._sandbox = Sandbox(around, self)
+        self.paused = False
         self._exited = anyio.Event()
         self._fresh: dict[str, Any] | None = None
         self._oom_told = False  # of this run
@@ -108,6 +109,7 @@ class Container:
             config_hash=record.config_hash,
             oneoff=record.oneoff,
             state=run.state,
+            paused=self.paused,
             pid=run.pid,
             exit_code=run.exit_code,
             oom_killed=run.oom_killed,
@@ -251,6 +253,7 @@ class Container:
         self.run = RunState(
             ContainerState.EXITED, 0, exit_code, oom_killed, run.started_at, finished_at, run.log_lost_bytes
         )
+        self.paused = False
         self._around.networks.withdraw(self.record.id)
         self._exited.set()
         if oom_killed and not self._oom_told:
@@ -312,6 +315,7 @@ class Container:
         self._emit(EventKind.KILL, signal=str(number))
         with anyio.move_on_after(max(timeout_s, 0) if timeout_s >= 0 else float("inf")):
             await self._signal(number)
+            await self._go_on()  # only then: it is to hear of nothing else before
             await self._exited.wait()
             return
         self._emit(EventKind.KILL, signal=str(int(signal.SIGKILL)))
@@ -319,6 +323,7 @@ class Container:
             # PID 1 alone: with it everything of its namespace dies. Not `cgroup.kill`: since Linux 6.14 (kill_seq in
             # kernel/cgroup/cgroup.c) what is cloned into a group that was killed once is born dead.
             await self._signal(signal.SIGKILL)
+            await self._go_on()
             await self._exited.wait()
             return
         raise OperationFailed(f"{self.record.name} does not die of SIGKILL; is it stuck in the kernel?", code="O8-602")
@@ -345,6 +350,28 @@ class Container:
             await self.update(stopped_by_user=True)
         self._emit(EventKind.KILL, signal=str(int(number)))
         await self._signal(number)
+        if number in {signal.SIGKILL, signal_number(self.record.spec.stop_signal)}:
+            await self._go_on()  # what is to end must be able to (moby daemon/kill.go)
+
+    async def pause(self) -> None:
+        async with self._alone():
+            if not self.running:
+                raise Conflict(f"{self.record.name} is not running")
+            if not self.paused:
+                await anyio.to_thread.run_sync(self._around.cgroups.freeze, self.record.id)
+                self.paused = self.running
+                self._emit(EventKind.PAUSE)
+
+    async def unpause(self) -> None:
+        async with self._alone():
+            await self._go_on()
+
+    async def _go_on(self) -> None:
+        if self.paused:
+            await anyio.to_thread.run_sync(self._around.cgroups.thaw, self.record.id)
+            if self.paused:  # else it has ended meanwhile
+                self.paused = False
+                self._emit(EventKind.UNPAUSE)
 
     async def remove(self, *, volumes: bool) -> None:
         """Everything of the container; running is a Conflict. Its files are deleted later, from the trash."""
@@ -379,6 +406,7 @@ class Container:
             await self._bury(state, boot_id)
             return
         if self.running:  # and did not end meanwhile
+            self.paused = await anyio.to_thread.run_sync(self._around.cgroups.is_frozen, self.record.id)
             self._around.networks.announce(self.record)
 
     async def _bury(self, state: Mapping[str, Any], boot_id: str) -> None:
@@ -402,6 +430,13 @@ class Container:
             raise Conflict(f"{self.record.name} is not running")
         return self._sandbox.shim
 
+    def _awake_shim(self) -> ShimClient:
+        """For who wants to run something: a process that comes to a frozen group freezes, too."""
+        shim = self._live_shim()
+        if self.paused:
+            raise Paused(self.record.name)
+        return shim
+
     async def attach(self, stream_fd: int, early: bytes, *, stdin: bool) -> None:
         async with self._alone():
             shim = await self._sandbox.ensure()
@@ -417,7 +452,7 @@ class Container:
         await shim.resize(rows, columns)
 
     async def exec(self, spec: ExecSpec, stream_fd: int, early: bytes) -> "RunningExec":
-        shim = self._live_shim()
+        shim = self._awake_shim()
         order = messages.Exec(
             exec=spec.id or os.urandom(16).hex(),
             keep=bool(spec.id),

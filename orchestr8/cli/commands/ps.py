@@ -66,7 +66,7 @@ def fields(container: dict[str, Any], now: float) -> dict[str, Any]:
         ],
         "RunningFor": _ago(container, now),
         "Service": container["service"],
-        "State": container["state"],
+        "State": "paused" if container.get("paused") else container["state"],
         "Status": container["status"],
     }
 
