@@ -50,6 +50,10 @@ def run(argv: Sequence[str] | None = None) -> int:
     words = sys.argv[1:] if argv is None else argv
     failure = _Failure()
     try:
+        if words[:1] == ["oci"]:  # a command line of its own, in runc's manner
+            from orchestr8.oci import command
+
+            return command.run(words[1:], "orchestr8 oci")
         return _run(words, failure)
     except KeyboardInterrupt:
         return INTERRUPTED

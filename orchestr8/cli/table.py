@@ -344,6 +344,12 @@ _COMMANDS: Final = (
             Flag("--format", kind="text", choices=("text", "json"), help="status: json is one object"),
         ],
     ),
+    Command(
+        "oci",
+        "an OCI runtime, for podman, containerd and others",
+        arguments=[Argument("COMMAND", "words", "rest")],
+        detail="The same as orchestr8-oci, whose --help shows its commands.",
+    ),
     Command("help", "show what a command does", arguments=[Argument("COMMAND", "services")]),
 )
 

@@ -78,9 +78,11 @@ class CgroupTree:
         *,
         sleep: Callable[[float], None] = time.sleep,
         kill: Callable[[int, int], None] = os.kill,
+        parent: str = "",
     ) -> None:
         hierarchies, unified = mounts.hierarchies, mounts.unified
-        self.parent: Final = f"orchestr8-{_checked(instance)}"
+        self.parent: Final = parent or f"orchestr8-{_checked(instance)}"
+        self._has_shims: Final = not parent
         self._mounts_found = mounts
         self._unified = unified
         self._sleep = sleep
@@ -91,6 +93,8 @@ class CgroupTree:
         on_v2 = v2_controllers - hierarchies.keys()
         self._v2 = _ALWAYS & on_v2
         wanted = _ALWAYS | {"devices"} | (set() if unified else {"freezer", "cpuacct"})
+        if parent:  # whoever named it counts in every hierarchy
+            wanted |= _ON_DEMAND | _LOOKED_FOR | {"freezer"}
         self._v1 = {name: hierarchies[name] for name in sorted(wanted & hierarchies.keys())}
         further = _ON_DEMAND | (_LOOKED_FOR - self._v1.keys())
         self._v1_on_demand = {name: hierarchies[name] for name in sorted(further & hierarchies.keys())}
@@ -101,7 +105,12 @@ class CgroupTree:
         self.controllers: Final = frozenset(self._v1) | self._v2
 
     @classmethod
-    def detect(cls, instance: str, mountinfo: str | None = None) -> Self:
+    def below(cls, parent: str) -> Self:
+        """Groups right below one that somebody else has named, `a/b`; it is made when the first of them is."""
+        return cls.detect("", parent="/".join(_checked(part) for part in parent.split("/")))
+
+    @classmethod
+    def detect(cls, instance: str, mountinfo: str | None = None, *, parent: str = "") -> Self:
         """The tree as this machine mounts it; `mountinfo` is the text of /proc/self/mountinfo."""
         text = files.read("/proc/self/mountinfo") if mountinfo is None else mountinfo
         mounts = cgroup_mounts.find_mounts(text)
@@ -111,7 +120,7 @@ class CgroupTree:
                 code="O8-410",
                 helps=["mount cgroup2: mount -t cgroup2 none /sys/fs/cgroup"],
             )
-        return cls(instance, mounts)
+        return cls(instance, mounts, parent=parent)
 
     def prepare(self) -> CgroupPlace:
         """Make the parent groups and that of the shims, or adopt them. The forkserver enters the place returned."""
@@ -250,6 +259,12 @@ class CgroupTree:
         if self._unified:
             cgroup_parents.readmit(self._unified)
 
+    def remove_if_empty(self) -> None:
+        """Remove the parent of a tree without shims, unless another group is in it."""
+        for directory in self._own_directories():
+            with contextlib.suppress(OSError):
+                files.rmdir(directory)
+
     def close(self) -> None:
         """Let go of the device programs; groups keep theirs."""
         self._programs.close()
@@ -324,7 +339,7 @@ class CgroupTree:
             cgroup_parents.fill_cpuset(directory, mount)
 
     def _make_parents(self, mount: str, over: str) -> None:
-        if over == self.parent and mount in (self._unified, *self._v1_mounts()):
+        if self._has_shims and over == self.parent and mount in (self._unified, *self._v1_mounts()):
             self.prepare()
         elif mount == self._unified:
             self._delegate(over, self._v2)

@@ -12,7 +12,7 @@ from typing import Any, Final, NamedTuple
 from orchestr8.errors import InvalidInput
 from orchestr8.kernel.seccomp_rules import Compare
 
-_ACTIONS: Final = {  # <linux/seccomp.h>
+ACTIONS: Final = {  # <linux/seccomp.h>
     "SCMP_ACT_KILL": 0x00000000,
     "SCMP_ACT_KILL_THREAD": 0x00000000,
     "SCMP_ACT_KILL_PROCESS": 0x80000000,
@@ -23,7 +23,7 @@ _ACTIONS: Final = {  # <linux/seccomp.h>
     "SCMP_ACT_ALLOW": 0x7FFF0000,
 }
 _WITH_NUMBER: Final = {"SCMP_ACT_ERRNO", "SCMP_ACT_TRACE"}
-_OPERATORS: Final = {  # enum scmp_compare of <seccomp.h>
+OPERATORS: Final = {  # enum scmp_compare of <seccomp.h>
     "SCMP_CMP_NE": 1,
     "SCMP_CMP_LT": 2,
     "SCMP_CMP_LE": 3,
@@ -80,24 +80,24 @@ def _rule(entry: Mapping[str, Any], where: str) -> Rule:
 
 def _action(entry: Mapping[str, Any], key: str, number_key: str, where: str) -> int:
     name = entry.get(key)
-    if not isinstance(name, str) or name not in _ACTIONS:
-        raise _wrong(f"{where}.{key}", f"one of {', '.join(_ACTIONS)}", name)
+    if not isinstance(name, str) or name not in ACTIONS:
+        raise _wrong(f"{where}.{key}", f"one of {', '.join(ACTIONS)}", name)
     if name not in _WITH_NUMBER:
-        return _ACTIONS[name]
+        return ACTIONS[name]
     number = entry.get(number_key)
-    return _ACTIONS[name] | (errno.EPERM if number is None else _integer(number, 0xFFFF, f"{where}.{number_key}"))
+    return ACTIONS[name] | (errno.EPERM if number is None else _integer(number, 0xFFFF, f"{where}.{number_key}"))
 
 
 def _condition(entry: Any, where: str) -> Compare:
     if not isinstance(entry, Mapping):
         raise _wrong(where, "a mapping", entry)
     operator = entry.get("op")
-    if not isinstance(operator, str) or operator not in _OPERATORS:
-        raise _wrong(f"{where}.op", f"one of {', '.join(_OPERATORS)}", operator)
+    if not isinstance(operator, str) or operator not in OPERATORS:
+        raise _wrong(f"{where}.op", f"one of {', '.join(OPERATORS)}", operator)
     index = _integer(entry.get("index"), _ARGUMENTS - 1, f"{where}.index")
     value = _integer(entry.get("value", 0), 2**64 - 1, f"{where}.value")
     second = _integer(entry.get("valueTwo") or 0, 2**64 - 1, f"{where}.valueTwo")
-    return Compare(index, _OPERATORS[operator], value, second)
+    return Compare(index, OPERATORS[operator], value, second)
 
 
 def _applies(entry: Mapping[str, Any], held: frozenset[str], machine: str, kernel: tuple[int, int], where: str) -> bool:

@@ -1,0 +1,371 @@
+"""The command line, as runc has it: `orchestr8-oci [global flags] COMMAND [flags] ID …`.
+
+An error is one line on the standard error and, with `--log`, one in that file, where podman and containerd look for it; the
+exit code is 1, and the program's own for `run` and `exec`. `--systemd-cgroup` is done by the files of the cgroup alone.
+"""
+
+import argparse
+import contextlib
+import json
+import os
+import signal
+import socket
+import sys
+import time
+from collections.abc import Callable, Sequence
+from typing import Any, Final, NoReturn
+
+from orchestr8.errors import Conflict, InvalidInput, NotFound, OperationFailed, Orchestr8Error
+from orchestr8.oci import create, document, enter, state
+from orchestr8.oci.relay import Relay
+from orchestr8.oci.state import Container
+
+ROOT: Final = "/run/orchestr8-oci"
+_FAILED: Final = 1
+_EXEC_FAILED: Final = 255  # as runc: smaller numbers are the program's
+_SPEC: Final = "1.2.0"
+
+Options = argparse.Namespace
+_Verb = Callable[["_Call", Options], int]
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        raise InvalidInput(f"{self.prog}: {message}", helps=[f"see {self.prog} --help"])
+
+
+class _Call:
+    """One call of this program: its global flags, and where it tells what went wrong."""
+
+    def __init__(self, options: Options) -> None:
+        self.options = options
+
+    @property
+    def root(self) -> str:
+        return str(self.options.root)
+
+    def container(self) -> Container:
+        return Container.opened(self.root, self.options.id)
+
+    def tell(self, level: str, message: str) -> None:
+        text = " ".join(message.split())
+        if self.options.log:
+            self._log(level, text)
+        if level != "debug" and (level == "error" or not self.options.log):
+            sys.stderr.write(f"{text}\n")
+
+    def warn(self, message: str) -> None:
+        self.tell("warning", message)
+
+    def _log(self, level: str, text: str) -> None:
+        now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+        line = json.dumps({"level": level, "msg": text, "time": now})
+        if self.options.log_format == "text":
+            line = f"time={json.dumps(now)} level={level} msg={json.dumps(text)}"
+        with open(self.options.log, "a", encoding="utf-8") as file:
+            file.write(f"{line}\n")
+
+
+def main() -> NoReturn:
+    code = run(sys.argv[1:])
+    with contextlib.suppress(OSError, ValueError):  # nobody reads it any more
+        sys.stdout.flush()
+    os._exit(code)
+
+
+def run(argv: Sequence[str], prog: str = "orchestr8-oci") -> int:
+    """One call, to its exit code."""
+    failed = _FAILED
+    call = _Call(Options(log="", log_format="text"))
+    try:
+        options = _parser(prog).parse_args(list(argv))
+        call = _Call(options)
+        failed = _EXEC_FAILED if options.command == "exec" else _FAILED
+        return _VERBS[options.command](call, options)
+    except Orchestr8Error as error:
+        call.tell("error", "; ".join([error.message, *error.notes, *error.helps]))
+        return getattr(error, "exit_code", failed) if failed == _EXEC_FAILED else failed
+    except OSError as error:
+        call.tell("error", str(error))
+        return failed
+
+
+def _parser(prog: str) -> _Parser:
+    parser = _Parser(
+        prog=prog, description="An OCI runtime (runtime-spec 1.2), to be called by podman, containerd and others."
+    )
+    parser.add_argument("--version", "-v", action=_Version)
+    parser.add_argument("--root", default=ROOT, help=f"where it remembers containers ({ROOT})")
+    parser.add_argument("--log", default="", metavar="FILE", help="write warnings and errors there, too")
+    parser.add_argument("--log-format", default="text", choices=("text", "json"))
+    parser.add_argument("--debug", action="store_true", help="accepted; there is nothing more to tell")
+    parser.add_argument(
+        "--systemd-cgroup", action="store_true", help="cgroupsPath is slice:prefix:name; systemd is not asked"
+    )
+    parser.add_argument("--rootless", default="auto", help=argparse.SUPPRESS)
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND", parser_class=_Parser)
+
+    def command(name: str, summary: str, *, id_wanted: bool = True) -> argparse.ArgumentParser:
+        found = commands.add_parser(name, help=summary, description=summary)
+        if id_wanted:
+            found.add_argument("id", metavar="ID")
+        return found
+
+    for name, summary in (
+        ("create", "make a container; its program waits"),
+        ("run", "create, start, wait, and delete"),
+    ):
+        each = command(name, summary)
+        each.add_argument("--bundle", "-b", default="")
+        each.add_argument("--console-socket", default="", metavar="SOCKET")
+        each.add_argument("--pid-file", default="", metavar="FILE")
+        each.add_argument(
+            "--no-pivot", action="store_true", help="refused: without pivot_root the host's files can be reached"
+        )
+        each.add_argument("--no-new-keyring", action="store_true")
+        each.add_argument("--preserve-fds", type=int, default=0, metavar="N")
+        each.add_argument(
+            "--detach", "-d", action="store_true", help=argparse.SUPPRESS if name == "create" else "do not wait"
+        )
+        each.add_argument("--keep", action="store_true", help=argparse.SUPPRESS)
+    command("start", "let a created container's program go")
+    command("state", "print a container's state as JSON")
+    each = command("kill", "send a signal, TERM unless told otherwise")
+    each.add_argument("signal", nargs="?", default="TERM")
+    each.add_argument("--all", "-a", action="store_true", help="to every process")
+    each = command("delete", "remove a container that has ended")
+    each.add_argument("--force", "-f", action="store_true", help="end it first; none is fine, too")
+    command("pause", "stop all processes of a container")
+    command("resume", "let them go on")
+    each = command("ps", "list a container's processes")
+    each.add_argument("--format", "-f", choices=("table", "json"), default="table")
+    each.add_argument("words", nargs="*", help=argparse.SUPPRESS)
+    each = command("list", "list containers", id_wanted=False)
+    each.add_argument("--format", "-f", choices=("table", "json"), default="table")
+    each.add_argument("--quiet", "-q", action="store_true", help="ids only")
+    command("features", "print what this runtime can do as JSON", id_wanted=False)
+    each = command("exec", "run a further program in a container")
+    each.add_argument("--process", "-p", default="", metavar="FILE", help="OCI's process object")
+    each.add_argument("--console-socket", default="", metavar="SOCKET")
+    each.add_argument("--pid-file", default="", metavar="FILE")
+    each.add_argument("--detach", "-d", action="store_true")
+    each.add_argument("--tty", "-t", action="store_true")
+    each.add_argument("--cwd", default="")
+    each.add_argument("--env", "-e", action="append", default=[])
+    each.add_argument("--user", "-u", default="", metavar="UID[:GID]")
+    each.add_argument("--additional-gids", "-g", action="append", type=int, default=[])
+    each.add_argument("--cap", "-c", action="append", default=[])
+    each.add_argument("--no-new-privs", action="store_true")
+    each.add_argument("--preserve-fds", type=int, default=0, metavar="N")
+    each.add_argument("words", nargs=argparse.REMAINDER, metavar="COMMAND")
+    return parser
+
+
+class _Version(argparse.Action):
+    """Looked up for who asks: it takes longer than all else."""
+
+    def __init__(self, option_strings: Sequence[str], dest: str) -> None:
+        super().__init__(option_strings, dest, nargs=0, help="print versions")
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> NoReturn:
+        from importlib.metadata import PackageNotFoundError, version
+
+        try:
+            number = version("orchestr8")
+        except PackageNotFoundError:  # run from its source
+            number = "unknown"
+        print(f"orchestr8-oci version {number}\nspec: {_SPEC}", flush=True)
+        parser.exit()
+
+
+def _make(call: _Call, options: Options, console: int) -> tuple[Container, int]:
+    if options.no_pivot:
+        raise InvalidInput("--no-pivot is not supported: without pivot_root the host's files can be reached")
+    bundle = os.path.abspath(options.bundle or ".")
+    preserved = max(options.preserve_fds, int(os.environ.get("LISTEN_FDS") or 0))
+    order = create.Order(
+        bundle=bundle, console=console, pid_file=options.pid_file, preserved=preserved,
+        keyring=not options.no_new_keyring, systemd=options.systemd_cgroup, warn=call.warn,
+    )  # fmt: skip
+    container = Container(call.root, options.id)
+    return container, create.create(container, order)
+
+
+def _console(path: str) -> int:
+    """A descriptor connected to the console socket; -1 for no path."""
+    if not path:
+        return -1
+    listener = socket.socket(socket.AF_UNIX)
+    try:
+        listener.connect(path)
+    except OSError as error:
+        listener.close()
+        raise OperationFailed(f"console socket {path}: {error.strerror}") from error
+    return listener.detach()
+
+
+def _create(call: _Call, options: Options) -> int:
+    _make(call, options, _console(options.console_socket))
+    return 0
+
+
+def _run(call: _Call, options: Options) -> int:
+    if options.detach or options.console_socket:
+        container, _ = _make(call, options, _console(options.console_socket))
+        create.start(container, call.warn)
+        return 0
+    bundle = os.path.abspath(options.bundle or ".")
+    relay = Relay(terminal=bool((document.read_json(f"{bundle}/config.json").get("process") or {}).get("terminal")))
+    container, pid = _make(call, options, relay.console)
+    try:
+        create.start(container, call.warn)
+        return relay.wait(pid, container.signal)
+    finally:
+        if not options.keep:
+            create.delete(container, force=True, warn=call.warn)
+
+
+def _start(call: _Call, _options: Options) -> int:
+    create.start(call.container(), call.warn)
+    return 0
+
+
+def _state(call: _Call, _options: Options) -> int:
+    _print_json(call.container().report())
+    return 0
+
+
+def _kill(call: _Call, options: Options) -> int:
+    container, number = call.container(), _signal(options.signal)
+    with container.locked():
+        if options.all:
+            for pid in container.group().pids():
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, number)
+            return 0
+        if not container.signal(number):
+            raise Conflict("container not running")
+        if number == signal.SIGKILL:
+            if not document.has(container.document(), "pid"):
+                container.group().kill()  # no namespace ends with PID 1
+            elif container.status() == "paused":
+                container.group().thaw()
+    return 0
+
+
+def _signal(text: str) -> int:
+    if text.isdigit() and int(text) in signal.valid_signals():
+        return int(text)
+    name = text.upper() if text.upper().startswith("SIG") else f"SIG{text.upper()}"
+    if name not in signal.Signals.__members__:
+        raise InvalidInput(f"unknown signal {text!r}")
+    return signal.Signals[name]
+
+
+def _delete(call: _Call, options: Options) -> int:
+    try:
+        create.delete(call.container(), force=options.force, warn=call.warn)
+    except NotFound:
+        if not options.force:
+            raise
+    return 0
+
+
+def _pause(call: _Call, options: Options) -> int:
+    container = call.container()
+    wanted, there = ("running", "paused") if options.command == "pause" else ("paused", "running")
+    if (status := container.status()) != wanted:
+        raise Conflict(
+            f"container not {wanted}: it is {status}" if status != there else f"container is {there} already"
+        )
+    if options.command == "pause":
+        container.group().freeze()
+    else:
+        container.group().thaw()
+    return 0
+
+
+def _ps(call: _Call, options: Options) -> int:
+    pids = call.container().group().pids()
+    if options.format == "json":
+        _print_json(pids)
+        return 0
+    print("PID      CMD")
+    for pid in pids:
+        with contextlib.suppress(OSError), open(f"/proc/{pid}/cmdline", "rb") as file:
+            print(f"{pid:<8} {file.read().replace(bytes(1), b' ').decode(errors='replace').strip()}")
+    return 0
+
+
+def _list(call: _Call, options: Options) -> int:
+    found = []
+    for each in state.every(call.root):
+        with contextlib.suppress(NotFound):  # it is being deleted
+            found.append(each.report())
+    if options.quiet:
+        for report in found:
+            print(report["id"])
+    elif options.format == "json":
+        _print_json(found)
+    else:
+        rows = [["ID", "PID", "STATUS", "BUNDLE", "CREATED", "OWNER"]]
+        rows += [[str(report[key.lower()]) for key in rows[0]] for report in found]
+        widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+        for row in rows:
+            print("   ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip())
+    return 0
+
+
+def _features(_call: _Call, _options: Options) -> int:
+    from orchestr8.oci.features import features
+
+    _print_json(features())
+    return 0
+
+
+def _exec(call: _Call, options: Options) -> int:
+    container = call.container()
+    process = _process(container, options)
+    relay = Relay(terminal=process["terminal"] and not options.detach and not options.console_socket)
+    console = _console(options.console_socket) if options.console_socket else relay.console
+    pid = enter.execute(container, enter.Order(process, console, options.pid_file, options.preserve_fds))
+    if options.detach:
+        return 0
+
+    def send(number: int) -> None:
+        with contextlib.suppress(ProcessLookupError):  # our child: its number is its own until it is waited for
+            os.kill(pid, number)
+
+    return relay.wait(pid, send)
+
+
+def _process(container: Container, options: Options) -> dict[str, Any]:
+    if options.process:
+        return document.process(document.read_json(options.process))
+    base: dict[str, Any] = container.document()["process"]
+    words = options.words[1:] if options.words[:1] == ["--"] else options.words
+    base |= {"args": words, "terminal": options.tty, "env": [*base["env"], *options.env]}
+    if options.cwd:
+        base["cwd"] = options.cwd
+    if options.user:
+        numbers = options.user.split(":")
+        if len(numbers) > 2 or not all(each.isascii() and each.isdigit() for each in numbers):
+            raise InvalidInput(f"--user {options.user}: must be UID or UID:GID")
+        base["user"] = {"uid": int(numbers[0]), "gid": int(numbers[-1]) if len(numbers) == 2 else 0}
+    if options.additional_gids:
+        base["user"]["additionalGids"] = options.additional_gids
+    for name in options.cap:
+        for kind in ("bounding", "effective", "permitted"):
+            base["capabilities"].setdefault(kind, []).append(name)
+    base["noNewPrivileges"] = base.get("noNewPrivileges") or options.no_new_privs
+    return document.process(base)
+
+
+def _print_json(value: object) -> None:
+    print(json.dumps(value, indent=2))
+
+
+_VERBS: Final[dict[str, _Verb]] = {
+    "create": _create, "run": _run, "start": _start, "state": _state, "kill": _kill, "delete": _delete,
+    "pause": _pause, "resume": _pause, "ps": _ps, "list": _list, "features": _features, "exec": _exec,
+}  # fmt: skip

@@ -1,0 +1,249 @@
+"""A container's beginning and end as their caller sees them: create, start, delete. PID 1 is this process's child, and
+with the end of `create` that of whoever called it, a subreaper (conmon, containerd's shim).
+"""
+
+import contextlib
+import errno
+import json
+import os
+import signal
+import socket
+import time
+from collections.abc import Callable, Iterator
+from typing import Any, Final, NamedTuple
+
+from orchestr8.errors import Conflict, InvalidInput, OperationFailed
+from orchestr8.kernel import sockets
+from orchestr8.kernel.cgroup import CgroupPlace
+from orchestr8.kernel.clone import clone
+from orchestr8.kernel.namespaces import CloneFlag, setns
+from orchestr8.oci import birth, document, groups, hooks, state
+from orchestr8.oci.state import Container, Record
+from orchestr8.runtime.launch import open_cgroup
+from orchestr8.runtime.program import ProgramError
+from orchestr8.runtime.rootfs import CGROUP_MOUNTS
+
+Warn = Callable[[str], None]
+_KILL_WAIT_S: Final = 10.0
+
+
+class Order(NamedTuple):
+    bundle: str
+    console: int  # connected to who wants the terminal's master; -1: nobody
+    pid_file: str
+    preserved: int
+    keyring: bool
+    systemd: bool
+    warn: Warn
+
+
+def create(container: Container, order: Order) -> int:
+    """PID 1, waiting for `start`. What was made is undone when it cannot be."""
+    found = document.read(order.bundle)
+    _check_console(found, order)
+    with contextlib.ExitStack() as undo:
+        container.make()
+        undo.callback(container.remove)
+        group = groups.Group(groups.path_of(found, container.id, systemd=order.systemd))
+        resources = found["linux"]["resources"]
+        place = group.make(resources)
+        undo.callback(_clear, group)
+        for warning in place.warnings:
+            order.warn(warning)
+        found["annotations"][CGROUP_MOUNTS] = json.dumps(group.views(resources))
+        filter_ = seccomp_program(found)
+        if filter_:
+            container.write("seccomp.bpf", filter_)
+        container.write("config.json", json.dumps(found).encode())
+        os.mkfifo(container.fifo, 0o600)
+        container.save(_record(container.id, found, order, place))
+        pid = _beget(container, found, order, place, filter_, undo)
+        if order.pid_file:
+            state.replace(order.pid_file, str(pid).encode())
+        undo.pop_all()
+        group.close()
+    return pid
+
+
+def _check_console(found: document.Document, order: Order) -> None:
+    if found["process"]["terminal"] and order.console < 0:
+        raise InvalidInput("a terminal that nobody here looks after needs --console-socket")
+    if not found["process"]["terminal"] and order.console >= 0:
+        raise InvalidInput("--console-socket is for containers with a terminal")
+
+
+def _record(name: str, found: document.Document, order: Order, place: CgroupPlace) -> Record:
+    own = {key: value for key, value in found["annotations"].items() if key != CGROUP_MOUNTS}
+    seconds, nanoseconds = divmod(time.time_ns(), 10**9)
+    created = f"{time.strftime('%Y-%m-%dT%H:%M:%S', time.gmtime(seconds))}.{nanoseconds:09d}Z"
+    return Record(
+        id=name, bundle=order.bundle, rootfs=found["root"]["path"], cgroup=place.group, created=created,
+        oci_version=found["ociVersion"], annotations=own,
+    )  # fmt: skip
+
+
+def seccomp_program(found: document.Document) -> bytes:
+    """What `linux.seccomp` says, compiled; b"" where it says nothing."""
+    profile = found["linux"].get("seccomp")
+    if not profile:
+        return b""
+    from orchestr8.kernel import seccomp, seccomp_profile  # libseccomp is for those who need it
+
+    names = found["process"]["capabilities"].get("bounding", [])
+    release = tuple(int(part) for part in os.uname().release.split("-")[0].split(".")[:2])
+    return seccomp.compile_profile(seccomp_profile.parse(profile, names, os.uname().machine, (release[0], release[1])))
+
+
+def _beget(
+    container: Container, found: document.Document, order: Order, place: CgroupPlace, filter_: bytes,
+    undo: contextlib.ExitStack,
+) -> int:  # fmt: skip
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    with contextlib.ExitStack() as opened:
+        opened.enter_context(ours)
+        opened.enter_context(theirs)
+        fifo = os.open(container.fifo, os.O_RDWR | os.O_CLOEXEC)
+        opened.callback(os.close, fifo)
+        joined = {kind: _open_namespace(kind, path) for kind, path in document.joined(found)}
+        for fd in joined.values():
+            opened.callback(os.close, fd)
+        leaf = open_cgroup(place.leaf)
+        if leaf >= 0:
+            opened.callback(os.close, leaf)
+        inside = {kind: fd for kind, fd in joined.items() if kind != "pid"}
+        with _children_in(joined.get("pid", -1)):
+            pid, pidfd = clone(document.born(found), cgroup_fd=leaf)
+        if pid == 0:
+            given = container.report("creating"), theirs, fifo, order.console, inside, place.tasks, filter_
+            birth.run(birth.Birth(found, *given, order.preserved, order.keyring))
+        opened.callback(os.close, pidfd)
+        undo.callback(_end, pid)
+        theirs.close()
+        container.save(container.record._replace(pid=pid, started=state.start_time(pid)))
+        _hear(ours, birth.MOUNTED)
+        report = container.report("creating")
+        for kind in ("prestart", "createRuntime"):
+            hooks.run(kind, found["hooks"][kind], report)
+        sockets.send_packet(ours, birth.GO)
+        _hear(ours, birth.READY)
+    return pid
+
+
+def _open_namespace(kind: str, path: str) -> int:
+    try:
+        return os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError as error:
+        raise InvalidInput(f"the {kind} namespace {path} cannot be joined: {error.strerror}") from error
+
+
+@contextlib.contextmanager
+def _children_in(namespace: int) -> Iterator[None]:
+    """Meanwhile children are born in that pid namespace; -1: where this process is."""
+    if namespace < 0:
+        yield
+        return
+    own = os.open("/proc/self/ns/pid", os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        setns(namespace, CloneFlag.NEWPID)
+        yield
+        setns(own, CloneFlag.NEWPID)
+    finally:
+        os.close(own)
+
+
+def _hear(sync: socket.socket, expected: dict[str, bool]) -> None:
+    try:
+        packet, _ = sockets.receive_packet(sync)
+    except ConnectionResetError:
+        packet = b""
+    if not packet:
+        raise OperationFailed("PID 1 died while it set the container up")
+    said = json.loads(packet)
+    if said != expected:
+        raise told(said)
+
+
+def told(said: dict[str, Any]) -> Exception:
+    """What the other side could not do. Callers look for runc's words in it, to find an exit code."""
+    code, text = said["exit_code"], said["text"]
+    if code == 127:
+        return ProgramError(f"{text}: executable file not found in $PATH", code)
+    if code == 126 and "denied" in text:
+        return ProgramError(f"{text}: permission denied", code)
+    return ProgramError(text, code) if code == 126 else OperationFailed(text)
+
+
+def _end(pid: int) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(pid, signal.SIGKILL)
+    os.waitpid(pid, 0)
+
+
+def _clear(group: groups.Group) -> None:
+    if group.pids():
+        group.kill()
+    group.remove()
+
+
+def start(container: Container, warn: Warn) -> None:
+    """Let PID 1 go. Raises Conflict for one that does not wait."""
+    with container.locked():
+        status = container.status()
+        if status == "stopped":
+            raise Conflict("cannot start a container that has stopped")
+        if status != "created":
+            raise Conflict(f"cannot start a container in the {status} state")
+        try:
+            fifo = os.open(container.fifo, os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        except OSError as error:
+            if error.errno != errno.ENXIO:
+                raise
+            raise Conflict("cannot start a container that has stopped") from error
+        os.write(fifo, b"0")
+        os.close(fifo)
+        os.unlink(container.fifo)
+    _run_later("poststart", container, "running", warn)
+
+
+def _run_later(kind: str, container: Container, status: str, warn: Warn) -> None:
+    """Those hooks that can no longer change anything: a failure is told, and all goes on (runtime.md, "Lifecycle")."""
+    for hook in container.document()["hooks"][kind]:
+        try:
+            hooks.run(kind, [hook], container.report(status))
+        except OperationFailed as error:
+            warn(error.message)
+
+
+def delete(container: Container, *, force: bool, warn: Warn) -> None:
+    """End what runs, if that may be, and undo what was made; once more is as good when it was cut short."""
+    with container.locked():
+        status = container.status()
+        if not force and status not in {"stopped", "created", "creating"}:
+            raise Conflict(f"cannot delete container {container.id} that is not stopped: {status}")
+        group = container.group()
+        if status == "paused":
+            group.thaw()
+        _stop(container)
+        _clear(group)
+        _run_later("poststop", container, "stopped", warn)
+        container.remove()
+
+
+def _stop(container: Container) -> None:
+    pidfd = container.process()
+    if pidfd < 0:
+        return
+    try:
+        with contextlib.suppress(ProcessLookupError):
+            signal.pidfd_send_signal(pidfd, signal.SIGKILL)
+        if not ended(pidfd, _KILL_WAIT_S):
+            raise OperationFailed(f"PID 1 of container {container.id} does not end")
+    finally:
+        os.close(pidfd)
+
+
+def ended(pidfd: int, within_s: float | None) -> bool:
+    """Wait for the end of a process, whoever's child it is."""
+    import select
+
+    return bool(select.select([pidfd], [], [], within_s)[0])

@@ -1,0 +1,212 @@
+"""An OCI config.json as this runtime takes it: checked, and in the few shapes that `runtime` knows.
+
+What concerns isolation and cannot be done is refused here, before anything is made. Nothing is looked up in the container.
+Specification: github.com/opencontainers/runtime-spec, config.md and config-linux.md.
+"""
+
+import json
+import os
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, Final
+
+from orchestr8.errors import InvalidInput, NotFound, Unsupported
+from orchestr8.kernel import capabilities, rlimit
+from orchestr8.kernel.device_rules import DEFAULT_DEVICES, oci_devices
+from orchestr8.kernel.namespaces import CloneFlag
+from orchestr8.model.sysctl import namespace_of
+
+Document = dict[str, Any]
+
+NAMESPACES: Final = {
+    "pid": CloneFlag.NEWPID,
+    "network": CloneFlag.NEWNET,
+    "mount": CloneFlag.NEWNS,
+    "ipc": CloneFlag.NEWIPC,
+    "uts": CloneFlag.NEWUTS,
+    "time": CloneFlag.NEWTIME,
+    "cgroup": CloneFlag.NEWCGROUP,
+}
+HOOKS: Final = ("prestart", "createRuntime", "createContainer", "startContainer", "poststart", "poststop")
+_OWN: Final = "org.orchestr8."  # annotations by which our engine tells our runtime more: not for a stranger to write
+_BINDS: Final = {"bind", "rbind"}
+_CGROUPS: Final = {"cgroup", "cgroup2"}
+_PROPAGATIONS: Final = {"", "private", "rprivate", "slave", "rslave"}
+_REFUSED_OPTIONS: Final = {"tmpcopyup", "copy-symlink", "idmap", "ridmap", "nosymfollow", "rnosymfollow"}
+# Of file systems; a bind says it to its source. The root is cut off from the host's mounts, and they with it.
+_SAID_ALREADY: Final = {"rprivate", "private", "rslave", "slave", "async", "relatime", "norelatime", "diratime", "loud"}
+_REFUSED: Final = {
+    "process": ("apparmorProfile", "selinuxLabel", "scheduler", "ioPriority", "execCPUAffinity"),
+    "linux": ("mountLabel", "intelRdt", "personality", "timeOffsets", "netDevices", "memoryPolicy"),
+    "resources": ("hugepageLimits", "rdma", "unified"),
+}
+
+
+def read(bundle: str) -> Document:
+    """The bundle's config.json, settled. Raises InvalidInput, NotFound, Unsupported."""
+    path = os.path.join(bundle, "config.json")
+    found = read_json(path)
+    try:
+        return _settled(found, bundle)
+    except (KeyError, TypeError, AttributeError, ValueError) as error:
+        what = f"{error.args[0]!r} is missing" if isinstance(error, KeyError) else str(error)
+        raise InvalidInput(f"{path} is not an OCI document: {what}") from error
+
+
+def read_json(path: str) -> Document:
+    try:
+        with open(path, encoding="utf-8") as file:
+            found = json.load(file)
+    except OSError as error:
+        raise NotFound(f"cannot read {path}: {error.strerror}") from error
+    except ValueError as error:
+        raise InvalidInput(f"{path} is not JSON: {error}") from error
+    if not isinstance(found, dict):
+        raise InvalidInput(f"{path} must hold an object")
+    return found
+
+
+def _settled(found: Document, bundle: str) -> Document:
+    linux: Document = found.setdefault("linux", {}) or {}
+    found["linux"] = linux
+    if found.get("vm") or found.get("windows") or found.get("solaris"):
+        raise Unsupported("only Linux containers are supported")
+    _refuse(linux, "linux")
+    _refuse(linux.get("resources") or {}, "resources")
+    if ((linux.get("resources") or {}).get("network") or {}).get("classID"):
+        raise Unsupported("linux.resources.network is not supported")
+    if (linux.get("rootfsPropagation") or "") not in _PROPAGATIONS:
+        raise Unsupported(
+            f"linux.rootfsPropagation {linux['rootfsPropagation']} is not supported", helps=["private, slave"]
+        )
+    if (linux.get("seccomp") or {}).get("listenerPath"):
+        raise Unsupported("linux.seccomp.listenerPath: notifications are not supported")
+    linux["sysctl"] = linux.get("sysctl") or {}
+    for key in ("devices", "maskedPaths", "readonlyPaths", "namespaces"):
+        linux[key] = list(linux.get(key) or ())
+    found["annotations"] = {
+        key: value for key, value in (found.get("annotations") or {}).items() if not key.startswith(_OWN)
+    }
+    found["root"]["path"] = os.path.realpath(os.path.join(bundle, found["root"]["path"]))
+    if not os.path.isdir(found["root"]["path"]):
+        raise NotFound(f"root.path {found['root']['path']} is not a directory")
+    found["mounts"] = [_mount(dict(each), bundle) for each in found.get("mounts") or ()]
+    found["process"] = process(found["process"])
+    found["hooks"] = {kind: list((found.get("hooks") or {}).get(kind) or ()) for kind in HOOKS}
+    _check_namespaces(found)
+    _check_devices(linux)
+    linux["resources"] = resources(linux.get("resources") or {})
+    return found
+
+
+def _refuse(part: Mapping[str, Any], name: str) -> None:
+    for key in _REFUSED[name]:
+        if part.get(key):
+            raise Unsupported(f"{name}.{key} is not supported")
+
+
+def process(found: Document) -> Document:
+    """OCI's `process`, with what may be left out. Capabilities are those that this process itself can give."""
+    _refuse(found, "process")
+    if not found.get("args"):
+        raise InvalidInput("process.args must not be empty")
+    if not str(found["cwd"]).startswith("/"):
+        raise InvalidInput("process.cwd must be an absolute path")
+    user = dict(found.get("user") or {})
+    user.setdefault("uid", 0)
+    user.setdefault("gid", 0)
+    for each in found.get("rlimits") or ():
+        if each["type"] not in rlimit.NUMBERS:
+            raise InvalidInput(f"process.rlimits: there is no {each['type']}")
+    return {
+        **found,
+        "user": user,
+        "env": list(found.get("env") or ()),
+        "rlimits": list(found.get("rlimits") or ()),
+        "terminal": bool(found.get("terminal")),
+        "capabilities": _capabilities(found.get("capabilities") or {}),
+    }
+
+
+def _capabilities(sets: Mapping[str, list[str] | None]) -> dict[str, list[str]]:
+    available = set(capabilities.names_of(capabilities.read().permitted))
+    found = {}
+    for name, wanted in sets.items():
+        unknown = [each for each in wanted or () if each not in capabilities.NAMES]
+        if unknown:
+            raise InvalidInput(f"process.capabilities.{name}: there is no capability {unknown[0]}")
+        found[name] = [each for each in wanted or () if each in available]
+    return found
+
+
+def resources(found: Document) -> Document:
+    """Beside what the document says of devices stand those without which no program runs, as with runc (specconv)."""
+    rules = oci_devices(DEFAULT_DEVICES)
+    given = found.get("devices") or rules[:1]
+    return {**found, "devices": [*given, *rules[1:]]}
+
+
+def _mount(entry: Document, bundle: str) -> Document:
+    options = list(entry.get("options") or ())
+    refused = _REFUSED_OPTIONS.intersection(options)
+    if refused or entry.get("uidMappings") or entry.get("gidMappings"):
+        what = f"option {min(refused)}" if refused else "ids of its own"
+        raise Unsupported(f"mount {entry['destination']}: {what} is not supported")
+    kind = entry.get("type") or ""
+    if kind in {"bind", "rbind", "none", ""} or _BINDS.intersection(options):
+        kind = "bind"
+        entry["source"] = os.path.join(bundle, entry["source"])
+    else:
+        options = [each for each in options if each not in _SAID_ALREADY]
+    return {**entry, "type": "cgroup" if kind in _CGROUPS else kind, "options": options}
+
+
+def born(document: Document) -> CloneFlag:
+    """The namespaces that are made for it, but for that of its cgroup."""
+    flags = CloneFlag(0)
+    for each in document["linux"]["namespaces"]:
+        if not each.get("path") and each["type"] != "cgroup":
+            flags |= NAMESPACES[each["type"]]
+    return flags
+
+
+def joined(document: Document) -> Iterator[tuple[str, str]]:
+    """Kind and path of each that is there already."""
+    return ((each["type"], each["path"]) for each in document["linux"]["namespaces"] if each.get("path"))
+
+
+def has(document: Document, kind: str) -> bool:
+    """Whether it has a namespace of this kind that is not its caller's."""
+    return any(each["type"] == kind for each in document["linux"]["namespaces"])
+
+
+def _check_namespaces(found: Document) -> None:
+    kinds = [each["type"] for each in found["linux"]["namespaces"]]
+    for kind in kinds:
+        if kind == "user":
+            raise Unsupported("user namespaces are not supported by this command line")
+        if kind not in NAMESPACES:
+            raise InvalidInput(f"linux.namespaces: there is no {kind}")
+        if kinds.count(kind) > 1:
+            raise InvalidInput(f"linux.namespaces: {kind} is there twice")
+    if "mount" not in kinds or any(kind == "mount" for kind, _ in joined(found)):
+        raise Unsupported("a container needs a mount namespace of its own")
+    for key in ("hostname", "domainname"):
+        if found.get(key) and "uts" not in kinds:
+            raise InvalidInput(f"{key} would be the machine's: there is no uts namespace")
+    wall: Callable[[str], bool] = kinds.__contains__
+    for name in found["linux"]["sysctl"]:
+        namespace = namespace_of(name)
+        if namespace and wall(namespace):
+            continue
+        if name in {"kernel.domainname", "kernel.hostname"} and wall("uts"):
+            continue
+        raise InvalidInput(f"linux.sysctl {name} would be set for the whole machine")
+
+
+def _check_devices(linux: Document) -> None:
+    for device in linux["devices"]:
+        if device["type"] not in {"c", "u", "b"}:
+            raise Unsupported(f"device {device['path']} of type {device['type']} is not supported")
+        device["type"] = "c" if device["type"] == "u" else device["type"]
+        for key, usual in (("fileMode", 0o666), ("uid", 0), ("gid", 0)):
+            device[key] = usual if device.get(key) is None else device[key]

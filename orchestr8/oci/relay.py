@@ -1,0 +1,106 @@
+"""A call that stays until a program ends: signals are passed on to it, and its terminal is shown on the caller's own."""
+
+import contextlib
+import os
+import select
+import signal
+import socket
+import termios
+import tty
+from collections.abc import Callable, Iterator
+from typing import Final
+
+from orchestr8.kernel.clone import exit_code
+from orchestr8.runtime.terminal import set_size
+
+_NOT_PASSED_ON: Final = {signal.SIGCHLD, signal.SIGKILL, signal.SIGSTOP, signal.SIGWINCH, signal.SIGURG}
+_FAULTS: Final = {
+    signal.SIGFPE,
+    signal.SIGILL,
+    signal.SIGSEGV,
+    signal.SIGBUS,
+    signal.SIGABRT,
+    signal.SIGTRAP,
+    signal.SIGSYS,
+}
+_READ: Final = 65536
+
+
+class Relay:
+    """`console`: what the other side sends the terminal's master to; -1: the program has the caller's own stdio."""
+
+    def __init__(self, *, terminal: bool) -> None:
+        self._send: Callable[[int], object] | None = None
+        self._early: list[int] = []  # signals that came before there was anybody to pass them on to
+        for number in signal.valid_signals() - _NOT_PASSED_ON - _FAULTS:
+            with contextlib.suppress(OSError):  # the C library keeps two for itself
+                signal.signal(number, self._heard)
+        self.console = -1
+        self._ours: socket.socket | None = None
+        if terminal:
+            self._ours, theirs = socket.socketpair()
+            self.console = theirs.detach()
+
+    def wait(self, pid: int, send: Callable[[int], object]) -> int:
+        """Until the child `pid` has ended: its exit code. `send` passes on a signal."""
+        self._send = send
+        while self._early:
+            send(self._early.pop(0))
+        if self._ours is None:
+            return exit_code(os.waitpid(pid, 0)[1])
+        os.close(self.console)
+        _, (master,), _, _ = socket.recv_fds(self._ours, 4096, 1)
+        try:
+            with _raw(0):
+                self._follow_size(master)
+                self._pump(master)
+            return exit_code(os.waitpid(pid, 0)[1])
+        finally:
+            os.close(master)
+
+    def _heard(self, number: int, _frame: object) -> None:
+        if self._send is None:
+            self._early.append(number)
+        else:
+            self._send(number)
+
+    @staticmethod
+    def _follow_size(master: int) -> None:
+        def resize(*_: object) -> None:
+            with contextlib.suppress(OSError):  # stdin is no terminal
+                columns, rows = os.get_terminal_size(0)
+                set_size(master, rows, columns)
+
+        signal.signal(signal.SIGWINCH, resize)
+        resize()
+
+    @staticmethod
+    def _pump(master: int) -> None:
+        """Both ways until nobody has the terminal open any more (EIO)."""
+        sources = [master, 0]
+        with contextlib.suppress(OSError):
+            while True:
+                for fd in select.select(sources, [], [])[0]:
+                    data = os.read(fd, _READ)
+                    if not data and fd == 0:
+                        sources.remove(0)
+                    _write_all(1 if fd == master else master, data)
+
+
+def _write_all(fd: int, data: bytes) -> None:
+    view = memoryview(data)
+    while view:
+        view = view[os.write(fd, view) :]
+
+
+@contextlib.contextmanager
+def _raw(fd: int) -> Iterator[None]:
+    if not os.isatty(fd):
+        yield
+        return
+    before = termios.tcgetattr(fd)
+    tty.setraw(fd, termios.TCSANOW)
+    try:
+        yield
+    finally:
+        termios.tcsetattr(fd, termios.TCSADRAIN, before)

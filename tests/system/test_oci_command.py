@@ -1,0 +1,469 @@
+"""The OCI command line, called as podman and containerd call it: bundles of the test's own, no engine."""
+
+import contextlib
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from e2e.pace import SLOW
+from orchestr8.kernel.cgroup_mounts import find_mounts
+from tests.requires import requires
+from tests.system.runtime_fixtures import BUSYBOX, needs_busybox
+
+pytestmark = [pytest.mark.system, requires("root"), needs_busybox]
+
+LIMIT_S = 20.0 * SLOW
+_SAFE = ["nosuid", "noexec", "nodev"]
+
+
+class Runtime:
+    """The command with a root and a bundle of the test's own."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.bundle = folder / "bundle"
+        self.root = folder / "state"
+        for name in ("bin", "etc", "tmp"):
+            (self.bundle / "rootfs" / name).mkdir(parents=True)
+        os.link(BUSYBOX, self.bundle / "rootfs/bin/busybox") if _same_device(BUSYBOX, folder) else (
+            self.bundle / "rootfs/bin/busybox"
+        ).write_bytes(Path(BUSYBOX).read_bytes())
+        (self.bundle / "rootfs/bin/busybox").chmod(0o755)
+        for name in ("sh", "cat", "sleep", "id", "ps", "tty", "true", "ls", "stty", "touch", "head", "grep", "mkdir"):
+            (self.bundle / f"rootfs/bin/{name}").symlink_to("busybox")
+        (self.bundle / "rootfs/etc/passwd").write_text("root:x:0:0:root:/root:/bin/sh\napp:x:7:7::/srv/app:/bin/sh\n")
+        self.name = f"o8-{os.urandom(4).hex()}"
+
+    def document(self, *argv: str, **changes: Any) -> dict[str, Any]:
+        found: dict[str, Any] = {
+            "ociVersion": "1.0.2",
+            "process": {
+                "user": {"uid": 0, "gid": 0}, "args": list(argv), "env": ["PATH=/bin"], "cwd": "/",
+                "capabilities": {kind: ["CAP_KILL", "CAP_MKNOD"] for kind in ("bounding", "effective", "permitted")},
+            },
+            "root": {"path": "rootfs"},
+            "hostname": "inside",
+            "mounts": [
+                {"destination": "/proc", "type": "proc", "source": "proc", "options": _SAFE},
+                {"destination": "/dev", "type": "tmpfs", "source": "tmpfs", "options": ["nosuid", "mode=755"]},
+                {"destination": "/dev/pts", "type": "devpts", "source": "devpts", "options": ["nosuid", "newinstance", "ptmxmode=0666"]},
+                {"destination": "/sys/fs/cgroup", "type": "cgroup", "source": "cgroup", "options": [*_SAFE, "ro"]},
+            ],
+            "linux": {
+                "cgroupsPath": f"/o8-test-{self.name}/{self.name}",
+                "namespaces": [{"type": kind} for kind in ("pid", "mount", "ipc", "uts", "network", "cgroup")],
+                "maskedPaths": ["/proc/kcore"],
+                "readonlyPaths": ["/proc/sys"],
+            },
+        }  # fmt: skip
+        for section in ("process", "linux"):
+            found[section] |= changes.pop(section, {})
+        return found | changes
+
+    def write(self, *argv: str, **changes: Any) -> None:
+        (self.bundle / "config.json").write_text(json.dumps(self.document(*argv, **changes)))
+
+    def words(self, *words: str) -> list[str]:
+        return [sys.executable, "-m", "orchestr8.oci", "--root", str(self.root), *words]
+
+    def __call__(
+        self, *words: str, code: int | None = 0, stdin: bytes = b"", pass_fds: Sequence[int] = ()
+    ) -> subprocess.CompletedProcess[str]:
+        done = subprocess.run(
+            self.words(*words), input=stdin.decode() or None, stdin=None if stdin else subprocess.DEVNULL,
+            capture_output=True, text=True, timeout=LIMIT_S, check=False, pass_fds=pass_fds,
+        )  # fmt: skip
+        assert code is None or done.returncode == code, done
+        assert "Traceback" not in done.stderr
+        return done
+
+    def create(self, *flags: str) -> tuple[str, int]:
+        """A container that is created, whose output goes to a file; PID 1."""
+        pid_file = self.folder / "pid"
+        with open(self.folder / "output", "wb") as output:
+            words = self.words("create", "--bundle", str(self.bundle), "--pid-file", str(pid_file), *flags, self.name)
+            done = subprocess.run(
+                words, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT, timeout=LIMIT_S, check=False
+            )
+        assert done.returncode == 0, self.output()
+        return self.name, int(pid_file.read_text())
+
+    def output(self) -> str:
+        return (self.folder / "output").read_text()
+
+    def state(self) -> dict[str, Any]:
+        return dict(json.loads(self("state", self.name).stdout))
+
+    def wait(self, status: str) -> None:
+        self.until(lambda: self.state()["status"] == status, status)
+
+    @staticmethod
+    def until(look: Any, what: str) -> None:
+        deadline = time.monotonic() + LIMIT_S
+        while not look():
+            assert time.monotonic() < deadline, f"not within {LIMIT_S:g} s: {what}"
+            time.sleep(0.02)
+
+    def run(self, *argv: str, code: int | None = 0, **changes: Any) -> subprocess.CompletedProcess[str]:
+        self.write(*argv, **changes)
+        return self("run", "--bundle", str(self.bundle), self.name, code=code)
+
+
+def _same_device(path: str, folder: Path) -> bool:
+    return os.stat(path).st_dev == folder.stat().st_dev
+
+
+def groups() -> list[str]:
+    """The directories of every hierarchy that tests here have made."""
+    mounts = find_mounts(Path("/proc/self/mountinfo").read_text())
+    tops = {mount for mount in (mounts.unified, *mounts.hierarchies.values()) if mount}
+    return [f"{top}/{name}" for top in sorted(tops) for name in os.listdir(top) if name.startswith("o8-test-")]
+
+
+@pytest.fixture
+def oci(tmp_path: Path) -> Iterator[Runtime]:
+    """As a caller that is a subreaper: what is orphaned is its child."""
+    runtime = Runtime(tmp_path)
+    mounts = Path("/proc/self/mountinfo").read_text()
+    try:
+        yield runtime
+    finally:
+        runtime("delete", "--force", runtime.name)
+        left = [group for group in groups() if runtime.name in group]
+        for group in left:
+            for folder, _, _ in os.walk(group, topdown=False):
+                os.rmdir(folder)
+    assert os.listdir(runtime.root) == [] if runtime.root.exists() else True
+    assert Path("/proc/self/mountinfo").read_text() == mounts
+
+
+def test_run_has_the_programs_output_and_exit_code(oci: Runtime) -> None:
+    done = oci.run("sh", "-c", "echo out; echo err >&2; hostname; echo $HOME; echo $$; exit 7", code=7)
+    assert done.stdout.split("\n")[0] == "out"
+    assert done.stderr == "err\n"
+    assert done.stdout.split("\n")[-3:] == ["/root", "1", ""]
+
+
+def test_a_container_goes_from_created_to_running_to_stopped_to_gone(oci: Runtime) -> None:
+    oci.write("sh", "-c", "echo started; exec sleep 1000")
+    name, pid = oci.create()
+    assert oci.state() == {
+        "ociVersion": "1.0.2", "id": name, "pid": pid, "status": "created", "bundle": str(oci.bundle),
+        "rootfs": str(oci.bundle / "rootfs"), "created": oci.state()["created"], "annotations": {}, "owner": "root",
+    }  # fmt: skip
+    assert oci.output() == ""
+    oci("start", name)
+    oci.wait("running")
+    oci.until(lambda: oci.output() == "started\n", "output")
+    assert oci("list", "--quiet").stdout == f"{name}\n"
+    assert "cannot start" in oci("start", name, code=1).stderr
+    assert "not stopped: running" in oci("delete", name, code=1).stderr
+    oci("kill", name, "KILL")
+    oci.wait("stopped")
+    assert oci.state()["pid"] == 0
+    assert "container not running" in oci("kill", name, "TERM", code=1).stderr
+    oci("delete", name)
+    assert "does not exist" in oci("delete", name, code=1).stderr
+    oci("delete", "--force", name)
+
+
+def test_its_group_goes_with_it_and_so_does_what_is_left_in_there(oci: Runtime) -> None:
+    oci.write("sleep", "1000", linux={"namespaces": [{"type": "mount"}]}, hostname="")
+    name, pid = oci.create()
+    oci("start", name)
+    words = oci.words("exec", "--detach", name, "sleep", "1000")  # which keeps the caller's stdio
+    subprocess.run(words, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=True)
+    pids = json.loads(oci("ps", "--format", "json", name).stdout)
+    assert len(pids) == 2
+    assert pid in pids
+    oci("delete", "--force", name)
+    oci.until(lambda: not any(_alive(each) for each in pids), "the end of its processes")
+    assert [group for group in groups() if os.path.isdir(f"{group}/{name}")] == []
+
+
+def _alive(pid: int) -> bool:
+    with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+        return "State:\tZ" not in Path(f"/proc/{pid}/status").read_text()
+    return False
+
+
+def test_a_number_that_another_process_has_by_now_is_not_signalled(oci: Runtime) -> None:
+    oci.write("sleep", "1000")
+    name, _ = oci.create()
+    record = json.loads((oci.root / name / "state.json").read_text())
+    with subprocess.Popen([BUSYBOX, "sleep", "1000"]) as stranger:
+        (oci.root / name / "state.json").write_text(json.dumps(record | {"pid": stranger.pid}))
+        assert oci.state()["status"] == "stopped"
+        assert "container not running" in oci("kill", name, "KILL", code=1).stderr
+        assert stranger.poll() is None
+        stranger.terminate()
+    (oci.root / name / "state.json").write_text(json.dumps(record))
+    assert oci.state()["status"] == "created"
+
+
+def test_exec_runs_a_further_program_with_the_containers_walls(oci: Runtime) -> None:
+    oci.write("sleep", "1000")
+    name, _ = oci.create()
+    oci("start", name)
+    done = oci(
+        "exec",
+        name,
+        "sh",
+        "-c",
+        "cat; ps | grep -c 'sleep 1000'; grep CapEff /proc/self/status; exit 9",
+        code=9,
+        stdin=b"in\n",
+    )
+    assert done.stdout == "in\n1\nCapEff:\t0000000008000020\n".replace("\n1\n", f"\n{done.stdout.splitlines()[1]}\n")
+    assert (
+        oci(
+            "exec", "--user", "7:8", "--cwd", "/tmp", "--env", "A=b", name, "sh", "-c", "id -u; id -g; pwd; echo $A"
+        ).stdout
+        == "7\n8\n/tmp\nb\n"
+    )
+    process = {
+        "args": ["sh", "-c", "echo $B; pwd"],
+        "cwd": "/etc",
+        "env": ["PATH=/bin", "B=c"],
+        "user": {"uid": 0, "gid": 0},
+    }
+    (oci.folder / "process.json").write_text(json.dumps(process))
+    assert oci("exec", "--process", str(oci.folder / "process.json"), name).stdout == "c\n/etc\n"
+    missing = oci("exec", name, "nosuch", code=127)
+    assert "executable file not found in $PATH" in missing.stderr
+
+
+def test_pause_stops_every_process_and_resume_lets_them_go_on(oci: Runtime) -> None:
+    oci.write("sh", "-c", "trap 'echo heard; exit 0' TERM; while :; do sleep 0.02; done")
+    name, _ = oci.create()
+    oci("start", name)
+    oci("pause", name)
+    assert oci.state()["status"] == "paused"
+    oci("kill", name, "TERM")
+    assert "cannot exec in a paused container" in oci("exec", name, "true", code=255).stderr
+    oci("resume", name)
+    oci.wait("stopped")
+    assert oci.output() == "heard\n"
+
+
+def test_hooks_come_in_the_order_of_the_specification_with_the_state(oci: Runtime) -> None:
+    log = oci.folder / "hooks"
+    script = oci.folder / "hook"
+    script.write_text(f'#!{BUSYBOX} sh\nread -r state\necho "$1 $state" >> {log}\n')
+    script.chmod(0o755)
+    (oci.bundle / "rootfs/hook").write_text('#!/bin/sh\nread -r state; echo "startContainer in $(hostname)"\n')
+    (oci.bundle / "rootfs/hook").chmod(0o755)
+    kinds = ("prestart", "createRuntime", "createContainer", "poststart", "poststop")
+    hooks: dict[str, Any] = {
+        kind: [{"path": str(script), "args": ["hook", kind], "env": ["PATH=/bin"]}] for kind in kinds
+    }
+    oci.write("sh", "-c", "ls -l /proc/self/fd/0", hooks=hooks | {"startContainer": [{"path": "/hook"}]})
+    name, pid = oci.create()
+    oci("start", name)
+    oci.wait("stopped")
+    oci("delete", name)
+    said = [line.partition(" ") for line in log.read_text().splitlines()]
+    assert [kind for kind, _, _ in said] == list(kinds)
+    states = {kind: json.loads(text) for kind, _, text in said}
+    assert {kind: state["status"] for kind, state in states.items()} == {
+        "prestart": "creating", "createRuntime": "creating", "createContainer": "creating", "poststart": "running", "poststop": "stopped",
+    }  # fmt: skip
+    assert states["createRuntime"]["pid"] == pid
+    assert all(state["id"] == name for state in states.values())
+
+
+def test_a_hook_that_fails_undoes_the_creation(oci: Runtime) -> None:
+    oci.write("true", hooks={"createRuntime": [{"path": BUSYBOX, "args": ["sh", "-c", "echo no network >&2; exit 3"]}]})
+    done = oci("create", "--bundle", str(oci.bundle), oci.name, code=1)
+    assert done.stderr == f"createRuntime hook {BUSYBOX}: exit status 3: no network\n"
+    assert "does not exist" in oci("state", oci.name, code=1).stderr
+    assert [group for group in groups() if os.path.isdir(f"{group}/{oci.name}")] == []
+
+
+def test_a_hook_is_ended_when_its_time_is_over(oci: Runtime) -> None:
+    oci.write("true", hooks={"prestart": [{"path": BUSYBOX, "args": ["sleep", "1000"], "timeout": 1}]})
+    assert "timed out after 1 s" in oci("create", "--bundle", str(oci.bundle), oci.name, code=1).stderr
+
+
+def _master(listener: socket.socket) -> int:
+    listener.settimeout(LIMIT_S)
+    connection, _ = listener.accept()
+    with connection:
+        name, (master,), _, _ = socket.recv_fds(connection, 4096, 1)
+    assert name
+    return master
+
+
+def _read_until(master: int, end: bytes) -> bytes:
+    said = b""
+    while end not in said:
+        said += os.read(master, 4096)
+    return said
+
+
+def test_a_terminals_master_goes_to_the_console_socket(oci: Runtime) -> None:
+    oci.write(
+        "sh",
+        "-c",
+        "tty; stty size; read -r line; echo got $line",
+        process={"terminal": True, "consoleSize": {"height": 30, "width": 90}},
+    )
+    assert "--console-socket" in oci("create", "--bundle", str(oci.bundle), oci.name, code=1).stderr
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(oci.folder / "console"))
+        listener.listen()
+        name, _ = oci.create("--console-socket", str(oci.folder / "console"))
+        master = _master(listener)
+        oci("start", name)
+        assert _read_until(master, b"30 90\r\n") == b"/dev/pts/0\r\n30 90\r\n"
+        oci(
+            "exec",
+            "--tty",
+            "--detach",
+            "--console-socket",
+            str(oci.folder / "console"),
+            name,
+            "sh",
+            "-c",
+            "tty; sleep 1000",
+        )
+        second = _master(listener)
+        assert _read_until(second, b"\n") == b"/dev/pts/1\r\n"
+        os.close(second)
+        os.write(master, b"hello\n")
+        assert b"got hello" in _read_until(master, b"got hello")
+        os.close(master)
+    oci.wait("stopped")
+
+
+def test_seccomp_of_the_document_is_compiled_and_holds_for_exec_too(oci: Runtime) -> None:
+    seccomp = {
+        "defaultAction": "SCMP_ACT_ALLOW",
+        "syscalls": [{"names": ["mkdir", "mkdirat"], "action": "SCMP_ACT_ERRNO", "errnoRet": 28}],
+    }
+    oci.write("sh", "-c", "mkdir /tmp/x; sleep 1000", linux={"seccomp": seccomp})
+    name, _ = oci.create()
+    oci("start", name)
+    oci.until(lambda: "No space left" in oci.output(), "the refusal")
+    assert "No space left" in oci("exec", name, "mkdir", "/tmp/y", code=1).stderr
+
+
+def test_limits_are_set_in_the_group_that_the_document_names(oci: Runtime) -> None:
+    resources = {"pids": {"limit": 33}, "memory": {"limit": 1 << 26}}
+    oci.write("sleep", "1000", linux={"resources": resources})
+    oci.create()
+    files = [f"{group}/{oci.name}/pids.max" for group in groups() if oci.name in group]
+    assert [Path(file).read_text() for file in files if os.path.exists(file)] == ["33\n"]
+
+
+REFUSED = {
+    "user namespace": ({"linux": {"namespaces": [{"type": "mount"}, {"type": "user"}]}, "hostname": ""}, "user namespaces are not supported"),
+    "no mount namespace": ({"linux": {"namespaces": [{"type": "pid"}]}}, "a container needs a mount namespace of its own"),
+    "the host's name": ({"linux": {"namespaces": [{"type": "mount"}]}}, "hostname would be the machine's"),
+    "the host's parameter": ({"linux": {"sysctl": {"vm.swappiness": "1"}}}, "vm.swappiness would be set for the whole machine"),
+    "selinux": ({"process": {"selinuxLabel": "a:b:c"}}, "process.selinuxLabel is not supported"),
+    "apparmor": ({"process": {"apparmorProfile": "x"}}, "process.apparmorProfile is not supported"),
+    "notifications": ({"linux": {"seccomp": {"defaultAction": "SCMP_ACT_ALLOW", "listenerPath": "/x"}}}, "notifications are not supported"),
+    "shared root": ({"linux": {"rootfsPropagation": "shared"}}, "rootfsPropagation shared is not supported"),
+    "unknown capability": ({"process": {"capabilities": {"bounding": ["CAP_FLY"]}}}, "there is no capability CAP_FLY"),
+    "relative directory": ({"process": {"cwd": "tmp"}}, "process.cwd must be an absolute path"),
+    "no program": ({"process": {"args": []}}, "process.args must not be empty"),
+    "no root": ({"root": {"path": "nowhere"}}, "is not a directory"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_what_cannot_be_done_is_one_error_and_nothing_is_made(oci: Runtime, case: str) -> None:
+    changes, message = REFUSED[case]
+    oci.write("true", **changes)
+    done = oci(
+        "--log",
+        str(oci.folder / "log"),
+        "--log-format",
+        "json",
+        "create",
+        "--bundle",
+        str(oci.bundle),
+        oci.name,
+        code=1,
+    )
+    assert message in done.stderr
+    assert done.stderr.count("\n") == 1
+    assert json.loads((oci.folder / "log").read_text())["msg"] in done.stderr
+    assert not (oci.root / oci.name).exists()
+
+
+def test_a_document_that_is_none_is_one_error(oci: Runtime) -> None:
+    for text in ("", "[]", "{}", '{"root": 3}', '{"linux": {"namespaces": 7}}'):
+        (oci.bundle / "config.json").write_text(text)
+        assert oci("create", "--bundle", str(oci.bundle), oci.name, code=1).stderr.count("\n") == 1
+
+
+def test_annotations_of_the_engines_own_are_not_heard_of_strangers(oci: Runtime) -> None:
+    done = oci.run("sh", "-c", "ls /", annotations={"org.orchestr8.overlay": "lowerdir=/:/tmp"})
+    assert "bin" in done.stdout
+    assert "root" not in done.stdout.split()
+
+
+def test_descriptors_that_are_to_be_kept_are_the_programs(oci: Runtime) -> None:
+    oci.write("sh", "-c", "cat <&3; ls /proc/self/fd | grep -c 5 || true")
+    reader, writer = os.pipe()
+    os.write(writer, b"kept\n")
+    os.close(writer)
+    words = oci.words("run", "--preserve-fds", "1", "--bundle", str(oci.bundle), oci.name)
+    script = f"import os, sys; os.dup2({reader}, 3); os.execv(sys.argv[1], sys.argv[1:])"
+    try:
+        done = subprocess.run(
+            [sys.executable, "-c", script, *words],
+            pass_fds=[reader], capture_output=True, text=True, timeout=LIMIT_S, check=False, stdin=subprocess.DEVNULL,
+        )  # fmt: skip
+    finally:
+        os.close(reader)
+    assert done.stdout == "kept\n0\n", done
+
+
+def test_a_signal_to_run_reaches_the_program(oci: Runtime) -> None:
+    oci.write("sh", "-c", "trap 'echo heard; exit 5' USR1; echo ready; while :; do sleep 0.02; done")
+    with subprocess.Popen(
+        oci.words("run", "--bundle", str(oci.bundle), oci.name), stdout=subprocess.PIPE, stdin=subprocess.DEVNULL
+    ) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"ready\n"
+        process.send_signal(signal.SIGUSR1)
+        assert process.stdout.read() == b"heard\n"
+        assert process.wait(LIMIT_S) == 5
+
+
+def test_it_loads_nothing_of_the_engine() -> None:
+    loaded = "import sys, orchestr8.oci.command; print(*sys.modules)"
+    found = set(
+        subprocess.run([sys.executable, "-c", loaded], capture_output=True, text=True, check=True).stdout.split()
+    )
+    assert not found & {
+        "anyio",
+        "asyncio",
+        "yaml",
+        "networkx",
+        "h11",
+        "dnslib",
+        "subprocess",
+        "orchestr8.engine",
+    }
+
+
+def test_features_and_version_are_told(oci: Runtime) -> None:
+    found = json.loads(oci("features").stdout)
+    assert found["ociVersionMin"] == "1.0.0"
+    assert "startContainer" in found["hooks"]
+    assert "SCMP_ACT_ERRNO" in found["linux"]["seccomp"]["actions"]
+    assert oci("--version").stdout.startswith("orchestr8-oci version ")
+    assert "there is no" in oci("nosuch", code=1).stderr or "invalid choice" in oci("nosuch", code=1).stderr
