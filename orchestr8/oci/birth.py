@@ -11,19 +11,22 @@ create                                  PID 1
 Either side that fails says why, and then ends. What it needs is imported by then: the root is the image's in the end.
 """
 
+import contextlib
 import fcntl
 import json
 import os
 import socket
 import struct
+from collections.abc import Iterator
 from typing import Any, Final, NamedTuple, NoReturn
 
 from orchestr8.kernel import cgroup_enter, prctl, rlimit, sockets
 from orchestr8.kernel.namespaces import CloneFlag, set_domain_name, setns, unshare
 from orchestr8.oci import hooks
 from orchestr8.oci.document import NAMESPACES, Document, born, has
+from orchestr8.oci.root import Root
 from orchestr8.runtime import program, setup
-from orchestr8.runtime.rootfs import Rootfs
+from orchestr8.runtime.rootfs import CGROUP_MOUNTS
 from orchestr8.runtime.terminal import set_size
 from orchestr8.runtime.userns import HOST
 from orchestr8.runtime.users import read_file, resolve_user
@@ -89,8 +92,9 @@ def _build(birth: Birth) -> dict[str, Any]:
     _enter_namespaces(birth)
     if birth.keyring:
         program.new_session_keyring()
-    rootfs = Rootfs("", document)
-    rootfs.mount_all(lambda: None)
+    rootfs = Root("", document)
+    with _own_groups_alone(document):
+        rootfs.mount_all(lambda: None)
     _ask_for_hooks(birth)
     null = rootfs.open_null()
     stdio = _terminal(birth, rootfs) if process["terminal"] else null_instead(null)
@@ -123,6 +127,25 @@ def _enter_namespaces(birth: Birth) -> None:
         _raise_loopback()
 
 
+@contextlib.contextmanager
+def _own_groups_alone(document: Document) -> Iterator[None]:
+    """Meanwhile a mount of cgroup v1 shows the container's own group and those below, though it sees the machine's names
+    of them in /proc: as with runc, which binds it there. On v2 who has no namespace of his own is shown all, as there.
+    """
+    if has(document, "cgroup") or all(fstype == "cgroup2" for _, fstype, _ in _views(document)):
+        yield
+        return
+    before = os.open("/proc/self/ns/cgroup", os.O_RDONLY | os.O_CLOEXEC)
+    unshare(CloneFlag.NEWCGROUP)
+    yield
+    setns(before, CloneFlag.NEWCGROUP)
+    os.close(before)
+
+
+def _views(document: Document) -> list[tuple[str, str, str]]:
+    return [tuple(each) for each in json.loads(document["annotations"][CGROUP_MOUNTS])]
+
+
 def _raise_loopback() -> None:
     """`ip link set lo up` (netdevice(7)), as runc does."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as any_socket:
@@ -139,7 +162,7 @@ def _ask_for_hooks(birth: Birth) -> None:
     hooks.run("createContainer", birth.document["hooks"]["createContainer"], {**birth.state, "pid": os.getpid()})
 
 
-def _terminal(birth: Birth, rootfs: Rootfs) -> dict[int, int]:
+def _terminal(birth: Birth, rootfs: Root) -> dict[int, int]:
     master, slave = rootfs.open_terminal()
     give_master(birth.console, master, birth.document["process"])
     return dict.fromkeys((0, 1, 2), slave)

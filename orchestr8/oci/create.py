@@ -111,11 +111,12 @@ def _beget(
         if leaf >= 0:
             opened.callback(os.close, leaf)
         inside = {kind: fd for kind, fd in joined.items() if kind != "pid"}
+        given = container.report("creating"), theirs, fifo, order.console, inside, place.tasks, filter_
+        begun = birth.Birth(found, *given, order.preserved, order.keyring)
         with _children_in(joined.get("pid", -1)):
             pid, pidfd = clone(document.born(found), cgroup_fd=leaf)
-        if pid == 0:
-            given = container.report("creating"), theirs, fifo, order.console, inside, place.tasks, filter_
-            birth.run(birth.Birth(found, *given, order.preserved, order.keyring))
+            if pid == 0:
+                birth.run(begun)  # and never leaves the blocks around this, which undo things
         opened.callback(os.close, pidfd)
         undo.callback(_end, pid)
         theirs.close()

@@ -27,11 +27,13 @@ NAMESPACES: Final = {
     "cgroup": CloneFlag.NEWCGROUP,
 }
 HOOKS: Final = ("prestart", "createRuntime", "createContainer", "startContainer", "poststart", "poststop")
+COPY_UP: Final = "orchestr8-copy-up"  # key of a mount: a tmpfs that begins with what lies below it
+_TMPCOPYUP: Final = "tmpcopyup"
 _OWN: Final = "org.orchestr8."  # annotations by which our engine tells our runtime more: not for a stranger to write
 _BINDS: Final = {"bind", "rbind"}
 _CGROUPS: Final = {"cgroup", "cgroup2"}
 _PROPAGATIONS: Final = {"", "private", "rprivate", "slave", "rslave"}
-_REFUSED_OPTIONS: Final = {"tmpcopyup", "copy-symlink", "idmap", "ridmap", "nosymfollow", "rnosymfollow"}
+_REFUSED_OPTIONS: Final = {"copy-symlink", "idmap", "ridmap", "nosymfollow", "rnosymfollow"}
 # Of file systems; a bind says it to its source. The root is cut off from the host's mounts, and they with it.
 _SAID_ALREADY: Final = {"rprivate", "private", "rslave", "slave", "async", "relatime", "norelatime", "diratime", "loud"}
 _REFUSED: Final = {
@@ -157,7 +159,11 @@ def _mount(entry: Document, bundle: str) -> Document:
         entry["source"] = os.path.join(bundle, entry["source"])
     else:
         options = [each for each in options if each not in _SAID_ALREADY]
-    return {**entry, "type": "cgroup" if kind in _CGROUPS else kind, "options": options}
+    copies = _TMPCOPYUP in options
+    if copies and kind != "tmpfs":
+        raise Unsupported(f"mount {entry['destination']}: option {_TMPCOPYUP} is for a tmpfs")
+    kept = [each for each in options if each != _TMPCOPYUP]
+    return {**entry, "type": "cgroup" if kind in _CGROUPS else kind, "options": kept, COPY_UP: copies}
 
 
 def born(document: Document) -> CloneFlag:

@@ -414,6 +414,21 @@ def test_annotations_of_the_engines_own_are_not_heard_of_strangers(oci: Runtime)
     assert "root" not in done.stdout.split()
 
 
+def test_a_tmpfs_may_begin_with_what_the_image_has_there(oci: Runtime) -> None:
+    document = oci.document("sh", "-c", "cat /etc/passwd; ls -ld /etc; touch /etc/x; touch /bin/x && echo written")
+    options = ["nosuid", "tmpcopyup", "mode=700"]
+    document["mounts"] += [
+        {"destination": "/etc", "type": "tmpfs", "source": "tmpfs", "options": options},
+        {"destination": "/bin", "type": "tmpfs", "source": "tmpfs", "options": ["tmpcopyup", "ro"]},
+    ]
+    (oci.bundle / "config.json").write_text(json.dumps(document))
+    done = oci("run", "--bundle", str(oci.bundle), oci.name, code=1)
+    assert done.stdout.startswith("root:x:0:0")
+    assert done.stdout.splitlines()[-1].startswith("drwx------")
+    assert done.stderr == "touch: /bin/x: Read-only file system\n"
+    assert sorted(path.name for path in (oci.bundle / "rootfs/etc").iterdir()) == ["passwd"]
+
+
 def test_descriptors_that_are_to_be_kept_are_the_programs(oci: Runtime) -> None:
     oci.write("sh", "-c", "cat <&3; ls /proc/self/fd | grep -c 5 || true")
     reader, writer = os.pipe()
