@@ -188,7 +188,8 @@ class CgroupTree:
         return self._place(container_id, resources)
 
     def exists(self, container_id: str) -> bool:
-        return os.path.isdir(next(self._directories(container_id)))
+        """In any hierarchy: a crash may have removed some of it."""
+        return any(map(os.path.isdir, self._directories(container_id)))
 
     def pids(self, container_id: str) -> list[int]:
         """The processes in the group and below it, as the engine's pid namespace numbers them."""

@@ -59,9 +59,9 @@ class Batch(NamedTuple):
 
 
 def time_text(at: float) -> bytes:
-    """Unix time as the log has it."""
-    seconds, nanoseconds = divmod(round(at * 1e9), 1_000_000_000)
-    return f"{time.strftime('%Y-%m-%dT%H:%M:%S', time.gmtime(seconds))}.{nanoseconds:09d}Z".encode()
+    """Unix time as the log has it, to the microsecond: of more digits a float of today's times makes others."""
+    seconds, microseconds = divmod(round(at * 1e6), 1_000_000)
+    return f"{time.strftime('%Y-%m-%dT%H:%M:%S', time.gmtime(seconds))}.{microseconds:06d}000Z".encode()
 
 
 class LogParser:

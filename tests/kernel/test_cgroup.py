@@ -388,3 +388,12 @@ def test_a_group_that_was_made_is_there(hybrid: FakeKernel) -> None:
 def test_a_name_that_could_leave_the_parent_is_refused(name: str, hybrid: FakeKernel) -> None:
     with pytest.raises(InvalidInput, match="cannot name a cgroup"):
         tree(hybrid).create(name, {})
+
+
+def test_a_group_of_which_a_crash_has_left_a_part_is_there_still(hybrid: FakeKernel) -> None:
+    found = tree(hybrid)
+    found.prepare()
+    hybrid.mkdir(f"{hybrid.root}/pids/orchestr8-ab12/{ID}")
+    assert found.exists(ID)
+    found.remove(ID)
+    assert not found.exists(ID)

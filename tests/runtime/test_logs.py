@@ -70,6 +70,8 @@ def rotate(path: str) -> None:
 
 def test_a_time_is_printed_with_nanoseconds() -> None:
     assert time_text(1763874000.5) == b"2025-11-23T05:00:00.500000000Z"
+    for microsecond in range(0, 1_000_000, 997):
+        assert time_text(float(f"1795724378.{microsecond:06d}")) == b"2026-11-26T20:19:38.%06d000Z" % microsecond
 
 
 def test_lines_of_one_read_are_one_batch() -> None:
