@@ -1,11 +1,12 @@
 """What was made of the same files before: a stack's document, or its name, for which then no YAML need be read.
 
 An answer is good for as long as all that it was made of is the same: the question, our code, the variables that were
-asked for, and each file and directory that was looked at, whose contents are compared, not their times. There are few
+asked for, and each file and directory that was looked at, whose contents are compared (by digests), not their times. There are few
 places, and a question's digest says which is its own: so there are never more files than that, and what is asked
 rarely gives way. Kept below the user's cache directory, for nobody else's eyes, as documents hold what variables do.
 
-A cache that cannot be read or written is as good as none. What a stack's secrets hold never comes here.
+A cache that cannot be read or written is as good as none. What a stack's secrets hold never comes here: of variables and files
+there are digests, and an answer with such contents is not kept.
 """
 
 from __future__ import annotations
@@ -18,8 +19,8 @@ import zlib
 from collections.abc import Mapping
 
 from orchestr8 import __version__
-from orchestr8.errors import Diagnostic, Edit, Fix, Span
-from orchestr8.stack.source import Sight, still_so, watching
+from orchestr8.errors import Diagnostic, Edit, Fix, Orchestr8Error, Span
+from orchestr8.stack.source import ARGUMENTS, Sight, digest, read_text, still_so, watching
 
 TYPE_CHECKING = False  # `typing` costs 4 ms at start
 if TYPE_CHECKING:
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
 
 OFF: Final = "ORCHESTR8_NO_CACHE"
 _PLACES: Final = 256
+# RecursionError: it was written with more of the stack left.
+_UNUSABLE: Final = (OSError, ValueError, TypeError, LookupError, AttributeError, RecursionError)
 _MAX_BYTES: Final = 1 << 20  # of an entry: one that is larger takes longer to compare than it saves
 _PACKAGE: Final = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 _MAKERS: Final = ("stack", "model", "errors.py", "cli/context.py", "cli/documents.py", "cli/remembered.py")
@@ -61,9 +64,12 @@ def remembered(
         return make(environ)
     words = json.dumps([__version__, sys.implementation.cache_tag, _code(), environ.get("HOME"), *question])
     path = f"{folder}/{zlib.crc32(words.encode()) % _PLACES:02x}.json"
-    kept = _read(path)
-    if kept is not None and kept["question"] == words and _good(kept, environ):
-        return Answer(kept["value"], map(_diagnostic, kept["warnings"]), kept["sources"])
+    try:
+        kept = _read(path)
+        if kept["question"] == words and _good(kept, environ):
+            return _answer(kept)
+    except _UNUSABLE:
+        pass  # there is none, or it is not what was written here: made anew below, it takes its place
     asked = _Asked(environ)
     with watching() as sight:
         answer = make(asked)
@@ -96,25 +102,46 @@ class _Asked(Mapping[str, str]):
 
 
 def _good(kept: dict[str, Any], environ: Mapping[str, str]) -> bool:
-    everything = kept["environ"]
+    names = kept["names"]
     return (
-        (everything is None or everything == dict(environ))
-        and all(environ.get(name) == value for name, value in kept["variables"].items())
+        (names is None or names == _digest_of_names(environ))
+        and all(_digest_of(environ.get(name)) == value for name, value in kept["variables"].items())
         and still_so(kept["files"])
     )
 
 
+def _answer(kept: dict[str, Any]) -> Answer:
+    """With the texts that its warnings are of: read again, being as they were."""
+    warnings = list(map(_diagnostic, kept["warnings"]))
+    sources = dict(kept["sources"])
+    for file in {file for each in warnings for span in each.spans for file in _files(span)} - sources.keys():
+        try:
+            sources[file] = read_text(os.path.normpath(os.path.join(kept["cwd"], file)), "O8-107", "stack file")
+        except Orchestr8Error:
+            continue  # no file's name, such as `the shell`: then there is no line to show
+    return Answer(kept["value"], warnings, sources)
+
+
+def _digest_of(value: str | None) -> str | None:
+    return None if value is None else digest(value.encode("utf-8", "surrogateescape"))
+
+
+def _digest_of_names(environ: Mapping[str, str]) -> str:
+    """Who asks for all variables wants their names, to suggest one; each value is asked for by its own."""
+    return digest("\0".join(sorted(environ)).encode("utf-8", "surrogateescape"))
+
+
 def _entry(words: str, asked: _Asked, sight: Sight, answer: Answer) -> dict[str, Any]:
     warnings = [_packed(each) for each in answer.warnings]
-    shown = {file for each in answer.warnings for span in each.spans for file in _files(span)}
     return {
         "question": words,
-        "variables": asked.found,
-        "environ": dict(asked.items()) if asked.all else None,
+        "variables": {name: _digest_of(value) for name, value in asked.found.items()},
+        "names": _digest_of_names(asked) if asked.all else None,
         "files": sight.seen,
         "value": answer.value,
         "warnings": warnings,
-        "sources": {file: text for file, text in answer.sources.items() if file in shown},
+        "sources": {file: text for file, text in answer.sources.items() if file == ARGUMENTS},
+        "cwd": os.getcwd(),
     }
 
 
@@ -158,18 +185,17 @@ def _code() -> int:
     return zlib.crc32("\n".join(sorted(found)).encode())
 
 
-def _read(path: str) -> dict[str, Any] | None:
-    try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
-        with open(descriptor, "rb") as file:
-            status = os.fstat(descriptor)
-            if not stat.S_ISREG(status.st_mode) or status.st_uid != os.geteuid() or status.st_mode & 0o077:
-                return None  # nobody else may say what a stack is
-            data = file.read(_MAX_BYTES + 1)
-        found = json.loads(data)
-    except (OSError, ValueError, RecursionError):  # RecursionError: the answer was written with more of the stack left
-        return None
-    return found if isinstance(found, dict) else None
+def _read(path: str) -> dict[str, Any]:
+    """Raises one of _UNUSABLE."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
+    with open(descriptor, "rb") as file:
+        status = os.fstat(descriptor)
+        if not stat.S_ISREG(status.st_mode) or status.st_uid != os.geteuid() or status.st_mode & 0o077:
+            raise ValueError("nobody else may say what a stack is")
+        found = json.loads(file.read(_MAX_BYTES + 1))
+    if not isinstance(found, dict):
+        raise TypeError("no entry")
+    return found
 
 
 def _write(folder: str, path: str, entry: dict[str, Any]) -> None:
@@ -178,7 +204,12 @@ def _write(folder: str, path: str, entry: dict[str, Any]) -> None:
         if len(data) > _MAX_BYTES:
             return
         os.makedirs(folder, mode=0o700, exist_ok=True)
-        made = f"{path}.{os.getpid()}"
+        status = os.lstat(folder)
+        if not stat.S_ISDIR(status.st_mode) or status.st_uid != os.geteuid():
+            return
+        made = f"{path}.new"
+        if os.path.lexists(made):  # of a run that was killed over it, or that is at it now: that gives up
+            os.unlink(made)
         descriptor = os.open(made, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
         try:
             with open(descriptor, "wb") as file:

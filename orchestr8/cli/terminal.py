@@ -121,7 +121,7 @@ def interact(
 
     asked: list[int] = []
     numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT, *((signal.SIGWINCH,) if tty else ()))
-    with Signals(numbers) as signals, RawTerminal(0 if tty and is_terminal(0) else None):
+    with Signals(numbers) as signals, RawTerminal(0 if tty and stdin and is_terminal(0) else None):
         pump = Pump(stream, signals, on_signal, raw=tty, stdin=stdin, keys=keys)
         pump.run()
     if pump.error:

@@ -43,6 +43,7 @@ STATE_FILE: Final = "state.json"
 _STATE_SIZE: Final = 2048  # several times what it takes
 LOG_FILE: Final = "log/current.log"
 _QUIET_S: Final = 1.0
+_DEAF_S: Final = 1.0
 
 
 class Shim:
@@ -87,6 +88,7 @@ class Shim:
         self._released = False
         self._template = template
         self._deaf = False  # for whoever wants to be let in
+        self._deafness_told = False
         self._stirred = False  # by a request since memory was last given back
         self._listener = self._listen()
         self._welcoming = True
@@ -114,15 +116,17 @@ class Shim:
 
     def step(self) -> None:
         """Sleep until something happens, and do what it asks for. After a quiet while give memory back, once."""
+        if self._deaf:
+            self._poller.wait(_DEAF_S)
+            if self._welcoming:
+                self._poller.watch(self._listener.fileno(), READ, self._accept)
+            self._deaf = False
+            return
         quiet = _QUIET_S if self._stirred and self._template is not None else -1
-        was_deaf = self._deaf
         if not self._poller.wait(quiet):
             assert self._template is not None
             self._template.share_again()
             self._stirred = False
-        elif was_deaf:
-            self._deaf = False
-            self._poller.watch(self._listener.fileno(), READ, self._accept)
 
     def _let_go(self) -> None:
         """Give everything of the container back, and tell the engines by the end of their connections.
@@ -151,15 +155,21 @@ class Shim:
     # --- engines --------------------------------------------------------------------------------------------------
 
     def _accept(self, _events: int) -> None:
-        """An engine that there is no descriptor or memory for waits in the queue until something else has happened here."""
+        """An engine that there is no descriptor or memory for waits in the queue: it is tried again in a while."""
         try:
             self._welcome(self._listener.accept()[0])
+            self._deafness_told = False
         except BlockingIOError:
             return
         except OSError as error:
-            print(f"shim {self._status.container}: cannot let an engine in: {error}", file=sys.stderr, flush=True)
             self._poller.watch(self._listener.fileno(), 0, self._accept)
             self._deaf = True
+            if not self._deafness_told:
+                self._deafness_told = True
+                with contextlib.suppress(OSError):  # nowhere to tell it
+                    print(
+                        f"shim {self._status.container}: cannot let an engine in: {error}", file=sys.stderr, flush=True
+                    )
 
     def _welcome(self, engine: socket.socket) -> None:
         engine.setblocking(False)

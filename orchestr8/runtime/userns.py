@@ -9,6 +9,7 @@ What belongs to a namespace besides the mounts (network, host name, queues) stay
 the container's root has its capabilities over its own files, processes and mounts.
 """
 
+import errno
 import os
 import re
 from typing import Any, Final, NamedTuple
@@ -95,8 +96,8 @@ class Ids(NamedTuple):
     def _can_show(self, tree: int) -> bool:
         try:
             mounts.set_id_map(tree, self.fd)
-        except SyscallError:
-            return False
+        except SyscallError as error:
+            return error.errno != errno.EINVAL  # EPERM: it is mapped already, or another user namespace's
         return True
 
     def _can_show_path(self, path: str) -> bool:

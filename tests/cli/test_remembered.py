@@ -14,6 +14,7 @@ from orchestr8.cli.context import Context
 from orchestr8.cli.documents import sent_document
 from orchestr8.cli.parser import parse
 from orchestr8.stack.load import Loaded, LoadOptions
+from orchestr8.stack.source import read_text, watching
 from tests.cli.conftest import Cli, Stdin
 from tests.cli.fake_engine import FakeEngine
 from tests.cli.test_imports import imported
@@ -201,6 +202,38 @@ def test_nothing_of_yaml_is_imported_for_an_answer_of_before(engine: FakeEngine)
         assert {name for name in ours if name.startswith("stack")} == {"stack", "stack.source"}
 
 
+def test_variables_and_files_are_kept_as_digests_alone(
+    cli: Cli, engine: FakeEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever asks for all variables, to suggest one, keeps none of them; and a secret that no service is given stays out, too."""
+    engine.routes["POST /stacks/work/plan"] = {"steps": [], "text": ""}
+    engine.routes["GET /stacks/work/containers"] = []
+    for name in ("ELSEWHERE", "SECRET", "OFF"):
+        monkeypatch.setenv(name, f"hidden {name}")
+    Path(".env").write_text("IN_FILE='hidden in .env'\n")
+    Path("stack.yml").write_text(
+        PLAIN + "    hostname: h$MISSING\n  off: {image: a, profiles: [p], secrets: [o]}\n"
+        "secrets: {s: {environment: SECRET}, o: {environment: OFF}, f: {environment: IN_FILE}}\n"
+        "configs: {c: {content: hidden here}}\n"
+    )
+    first = cli("plan")
+    assert cli("plan") == first
+    assert cli("ps")[0] == 0
+    assert len(entries()) == 2
+    for entry in entries():
+        assert "hidden" not in entry.read_text()
+
+
+def test_what_changes_while_it_is_read_is_not_kept() -> None:
+    Path("web.env").write_text("A=old\n")
+    with watching() as sight:
+        read_text("web.env", "O8-304", "env file")
+        assert sight.lasting
+        Path("web.env").write_text("A=new\n")
+        read_text("web.env", "O8-304", "env file")
+        assert not sight.lasting
+
+
 @pytest.mark.parametrize(
     "text",
     [
@@ -241,8 +274,12 @@ def test_only_the_user_can_read_it(stack: Callable[[str], Document]) -> None:
 
 
 def test_what_another_may_have_written_is_not_believed(stack: Callable[[str], Document], loads: Loads) -> None:
+    def changed(entry: Path, **fields: Any) -> None:
+        entry.write_text(json.dumps({**json.loads(entry.read_text()), **fields}))
+
     def spoil(entry: Path) -> None:
-        entry.write_text(entry.read_text().replace("rootfs:/", "rootfs:x"))
+        files = json.loads(entry.read_text())["files"]
+        changed(entry, files={name: "0" * 32 if name.startswith("holds") else each for name, each in files.items()})
 
     def link(entry: Path) -> None:
         entry.rename("elsewhere")
@@ -255,6 +292,13 @@ def test_what_another_may_have_written_is_not_believed(stack: Callable[[str], Do
         lambda entry: entry.write_text("[" * 100_000),
         lambda entry: entry.write_bytes(b"\xff"),
         lambda entry: entry.write_text("[]"),
+        lambda entry: entry.write_text("{}"),
+        lambda entry: changed(entry, files=[]),
+        lambda entry: changed(entry, files={"asks of": 1}),
+        lambda entry: changed(entry, files={"is-file \0": True}),
+        lambda entry: changed(entry, variables=1),
+        lambda entry: changed(entry, warnings=[1]),
+        lambda entry: changed(entry, warnings=[["O8", "m", [{}], "warning", [], [], None]]),
         lambda entry: entry.write_bytes(b" " * (2 << 20)),
         link,
         lambda entry: (entry.unlink(), os.mkfifo(entry, 0o600)),

@@ -91,6 +91,14 @@ def test_a_terminal_is_left_by_its_keys_and_goes_on(story: Scenario) -> None:
         client.until("20 60")
         client.type(b"\x18x")
         assert client.end() == 0
+    with Process("attach", "--no-stdin", "term", terminal=(60, 20)) as onlooker:
+        with Process("attach", "term", terminal=(60, 20)) as client:
+            client.type(b"echo se''en\n")
+            onlooker.until("seen")
+            client.type(b"\x10\x11")
+            assert client.end() == 0
+        onlooker.type(b"\x03")  # to us: nothing else is for the program
+        assert onlooker.end() == 130
     story.step("ps", state("term", "running"))
 
 

@@ -203,6 +203,7 @@ def test_run_takes_mounts_ports_capabilities_and_variables_from_flags(story: Sce
     assert told.err == ""
     story.step("run -d --name one -p 127.0.0.1::80 web", out("one"))
     story.step("ps", out("127.0.0.1:", "->80/tcp"))
+    story.step("run --cap-add CHOWN --cap-drop cap_chown web true", err("both have CHOWN"), code=2)
     story.step("run -P -p 80 web true", err("-p gives ports, and -P takes the service's"), code=2)
     story.step(
         "run -v a:b:c:d --cap-add NOTHING web true",

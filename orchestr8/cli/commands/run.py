@@ -28,6 +28,9 @@ def run(context: Context, options: Options) -> int:
     if options.quiet:
         context.progress_mode = "quiet"
     tty = not options.detach and wants_terminal(wanted=options.tty, no_tty=options.no_tty)
+    both = _capabilities(options.cap_add) & _capabilities(options.cap_drop)
+    if both:
+        raise UsageError(f"--cap-add and --cap-drop both have {min(both)}")
     if options.publish and options.service_ports:
         raise UsageError("-p gives ports, and -P takes the service's")
     document = sent_document(context, [options.service], acting=True, complete=True, over=_laid_over(options))
@@ -76,7 +79,7 @@ def _laid_over(options: Options) -> str:
         "ports": options.publish,
     }
     keys = [
-        f"{key}: {'!override ' if key == 'ports' else ''}{json.dumps([text.replace('$', '$$') for text in texts])}"
+        f"{key}: {'!override ' if key == 'ports' else ''}{json.dumps([text.replace('$', '$$') for text in texts], ensure_ascii=False)}"
         for key, texts in said.items()
         if texts
     ]
@@ -91,9 +94,12 @@ def _from_here(text: str) -> str:
 def _take_sides(service: dict[str, Any], options: Options) -> None:
     """A capability that a flag adds is not one that the file drops, and the other way round."""
     for key, flags in (("cap_drop", options.cap_add), ("cap_add", options.cap_drop)):
-        taken = {text.upper().removeprefix("CAP_") for text in flags}
         if key in service:
-            service[key] = [each for each in service[key] if each.upper().removeprefix("CAP_") not in taken]
+            service[key] = [each for each in service[key] if not _capabilities([each]) & _capabilities(flags)]
+
+
+def _capabilities(names: list[str]) -> set[str]:
+    return {name.upper().removeprefix("CAP_") for name in names}
 
 
 def _of_files(context: Context, paths: list[str]) -> dict[str, str]:
@@ -106,6 +112,7 @@ def _of_files(context: Context, paths: list[str]) -> dict[str, str]:
     problems, found, here = Problems(), Environment(context.environ), os.getcwd()
     found.read_files([os.path.join(here, path) for path in paths], problems, here)
     problems.raise_errors()
+    context.warn(problems.warnings, problems.sources)
     return found.from_files
 
 
