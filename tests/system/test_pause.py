@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from e2e.checks import err, exit_code, out, state
+from e2e.checks import containers, err, exit_code, out, state
 from e2e.scenario import Scenario, eventually
 from tests.requires import requires
 
@@ -58,3 +58,21 @@ def test_a_paused_service_can_be_ended(scenario: Tell, command: str, code: int) 
     story.step("restart web", state("web", "running"))
     story.step("pause")
     story.step("down")
+
+
+@requires("cgroup_v2")
+@pytest.mark.parametrize("with_engine", [False, True], ids=["the engine looks", "no engine looks"])
+def test_one_that_is_killed_from_outside_is_started_again_and_runs(scenario: Tell, with_engine: bool) -> None:
+    """On cgroup v2 a SIGKILL reaches what is frozen; the next run is made in the same group."""
+    story = scenario(STACK.replace("    stop_grace_period: 5s", "    stop_grace_period: 5s\n    restart: always"))
+    story.step("up -d --wait")
+    story.step("pause web", state("web", "paused"))
+    (seen,) = [each for each in story.engine.ask("/stacks/shop/containers") if each["service"] == "web"]
+    before = story.logs("web")
+    if with_engine:
+        os.kill(story.engine.status()["pid"], signal.SIGKILL)
+    os.kill(seen["pid"], signal.SIGKILL)
+    story.step("ps", eventually(state("web", "running")))
+    story.step("ps", eventually(lambda *_: "" if len(story.logs("web")) > len(before) else "it does not tick"))
+    story.step("exec web true")
+    story.step("down", containers())

@@ -208,6 +208,8 @@ class Container:
             self._start_follows = False
             await self.update(restarts=self.record.restarts + 1 if by_policy else 0, stopped_by_user=False, error="")
             try:
+                if self._sandbox.held:  # the group of a run that may have ended while it was paused, by whatever hand
+                    await anyio.to_thread.run_sync(self._around.cgroups.thaw, self.record.id)
                 return await self._sandbox.start_program()
             except Orchestr8Error as error:
                 with anyio.CancelScope(shield=True):
@@ -359,7 +361,9 @@ class Container:
                 raise Conflict(f"{self.record.name} is not running")
             if not self.paused:
                 await anyio.to_thread.run_sync(self._around.cgroups.freeze, self.record.id)
-                self.paused = self.running
+                if not self.running:
+                    raise Conflict(f"{self.record.name} ended while it was being paused")
+                self.paused = True
                 self._emit(EventKind.PAUSE)
 
     async def unpause(self) -> None:
@@ -406,8 +410,11 @@ class Container:
             await self._bury(state, boot_id)
             return
         if self.running:  # and did not end meanwhile
-            self.paused = await anyio.to_thread.run_sync(self._around.cgroups.is_frozen, self.record.id)
             self._around.networks.announce(self.record)
+            run = self.run
+            frozen = await anyio.to_thread.run_sync(self._around.cgroups.is_frozen, self.record.id)
+            if self.run is run:  # else that run has ended meanwhile
+                self.paused = frozen
 
     async def _bury(self, state: Mapping[str, Any], boot_id: str) -> None:
         """No shim: the machine was restarted, or the shim was killed while no engine looked."""
