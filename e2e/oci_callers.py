@@ -132,7 +132,7 @@ class Docker(Caller):
                 said = Path(f"{self.folder}/dockerd.log").read_text(encoding="utf-8", errors="replace")
                 assert daemon.poll() is None, said[-2000:]
                 assert time.monotonic() < deadline, said[-2000:]
-                time.sleep(0.05)
+                time.sleep(0.05)  # nothing tells when dockerd answers
             yield
         finally:
             if names := self("ps", "--all", "--quiet").stdout.split():

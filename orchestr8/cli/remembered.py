@@ -116,7 +116,7 @@ def _answer(kept: dict[str, Any]) -> Answer:
     sources = dict(kept["sources"])
     for file in {file for each in warnings for span in each.spans for file in _files(span)} - sources.keys():
         try:
-            sources[file] = read_text(os.path.normpath(os.path.join(kept["cwd"], file)), "O8-107", "stack file")
+            sources[file] = read_text(os.path.normpath(os.path.join(os.getcwd(), file)), "O8-107", "stack file")
         except Orchestr8Error:
             continue  # no file's name, such as `the shell`: then there is no line to show
     return Answer(kept["value"], warnings, sources)
@@ -141,7 +141,6 @@ def _entry(words: str, asked: _Asked, sight: Sight, answer: Answer) -> dict[str,
         "value": answer.value,
         "warnings": warnings,
         "sources": {file: text for file, text in answer.sources.items() if file == ARGUMENTS},
-        "cwd": os.getcwd(),
     }
 
 

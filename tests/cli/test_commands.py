@@ -493,7 +493,11 @@ def test_engine_stop_waits_until_the_process_is_gone(cli: Cli, engine: FakeEngin
             process.kill()
 
         engine.routes["POST /engine/stop"] = stop
-        assert cli("engine", "stop") == (0, "", "engine stopped; 2 containers go on\n")
+        assert cli("engine", "stop") == (
+            0,
+            "",
+            "engine stopped; 2 containers go on, and find no names until the next command starts it\n",
+        )
     assert engine.called("POST /engine/stop").body == {"containers": False}
 
 

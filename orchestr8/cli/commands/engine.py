@@ -86,7 +86,11 @@ def _stop(context: Context, options: Options) -> int:
     finally:
         if watch >= 0:
             os.close(watch)
-    running = "" if options.containers or not state["running"] else f"; {state['running']} containers go on"
+    running = (
+        ""
+        if options.containers or not state["running"]
+        else f"; {state['running']} containers go on, and find no names until the next command starts it"
+    )
     context.err.write(f"engine stopped{running}\n")
     return 0
 
