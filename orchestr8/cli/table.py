@@ -345,6 +345,13 @@ _COMMANDS: Final = (
         ],
     ),
     Command(
+        "doctor",
+        "try what this machine can do, and say what to do about the rest",
+        flags=[Flag("--format", kind="text", choices=("table", "json"), help="json: one object")],
+        detail="It starts no engine and leaves nothing behind; --root says where containers would lie. Exit code 1: something\n"
+        "is missing without which no container runs.",
+    ),
+    Command(
         "oci",
         "an OCI runtime, for podman, containerd and others",
         arguments=[Argument("COMMAND", "words", "rest")],
