@@ -98,7 +98,7 @@ class Engine:
     async def _serve(self, store: Store, backend: EngineBackend, task_status: anyio.abc.TaskStatus[None]) -> None:
         bus = Bus()
         backend.subscribe(bus.publish)
-        reconciler = Reconciler(backend, faults=faults_of(self._environ, backend))
+        reconciler = Reconciler(backend, health=store, faults=faults_of(self._environ, backend))
         reconciler.subscribe(bus.publish)
         departed = Departed()
         async with anyio.create_task_group() as keeping:

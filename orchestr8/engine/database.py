@@ -30,6 +30,9 @@ MIGRATIONS: Final = (
     CREATE TABLE volumes (name TEXT PRIMARY KEY, stack TEXT NOT NULL, data TEXT NOT NULL);
     CREATE TABLE intents (stack TEXT PRIMARY KEY, data TEXT NOT NULL);
     """,
+    """
+    CREATE TABLE health (name TEXT PRIMARY KEY, stack TEXT NOT NULL, data TEXT NOT NULL);
+    """,
 )
 
 

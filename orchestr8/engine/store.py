@@ -8,16 +8,16 @@ import json
 import sqlite3
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import Any, Self, TypeVar
+from typing import Any, Final, Self, TypeVar
 
 from orchestr8.engine.database import Statement, Writer, open_database
 from orchestr8.engine.intents import Intent
 from orchestr8.errors import OperationFailed
 from orchestr8.model.codec import from_json, to_json
 from orchestr8.model.ids import ContainerName, NetworkName, StackName, VolumeName
-from orchestr8.model.records import ContainerRecord, NetworkRecord, VolumeRecord
+from orchestr8.model.records import ContainerRecord, HealthRecord, NetworkRecord, VolumeRecord
 
-Record = ContainerRecord | NetworkRecord | VolumeRecord
+Record = ContainerRecord | NetworkRecord | VolumeRecord | HealthRecord
 T = TypeVar("T")
 
 
@@ -29,6 +29,7 @@ class Store:
         self._containers = _by_name(connection, path, "containers", ContainerRecord)
         self._networks = _by_name(connection, path, "networks", NetworkRecord)
         self._volumes = _by_name(connection, path, "volumes", VolumeRecord)
+        self._health = _by_name(connection, path, "health", HealthRecord)
         self._intents = {each.stack: each for each in _rows(connection, path, "intents", Intent)}
         self._writer = Writer(connection, path)
 
@@ -62,6 +63,10 @@ class Store:
         return MappingProxyType(self._volumes)
 
     @property
+    def health(self) -> Mapping[ContainerName, HealthRecord]:
+        return MappingProxyType(self._health)
+
+    @property
     def intents(self) -> Mapping[StackName, Intent]:
         return MappingProxyType(self._intents)
 
@@ -70,7 +75,7 @@ class Store:
 
         def apply() -> None:
             for record in records:
-                self._rows_of(record)[record.name] = record
+                self._rows[_table(record)][record.name] = record
 
         await self._writer.write([_insert(record) for record in records], apply=apply)
 
@@ -79,9 +84,10 @@ class Store:
 
         def apply() -> None:
             for record in records:
-                self._rows_of(record).pop(record.name, None)
+                for table in _tables(record):
+                    self._rows[table].pop(record.name, None)
 
-        statements = [(f"DELETE FROM {_table(record)} WHERE name = ?", (record.name,)) for record in records]  # noqa: S608 - a name of ours
+        statements = [_delete(table, record) for record in records for table in _tables(record)]
         await self._writer.write(statements, apply=apply)
 
     async def save_intent(self, intent: Intent, *, durable: bool = True) -> None:
@@ -99,14 +105,25 @@ class Store:
 
         await self._writer.write([("DELETE FROM intents WHERE stack = ?", (stack,))], durable=True, apply=apply)
 
-    def _rows_of(self, record: Record) -> dict[Any, Any]:
-        return {"containers": self._containers, "networks": self._networks, "volumes": self._volumes}[_table(record)]
+    @property
+    def _rows(self) -> dict[str, dict[Any, Any]]:
+        return {
+            "containers": self._containers, "networks": self._networks, "volumes": self._volumes, "health": self._health,
+        }  # fmt: skip
+
+
+_TABLES: Final[dict[type, str]] = {
+    ContainerRecord: "containers", NetworkRecord: "networks", VolumeRecord: "volumes", HealthRecord: "health",
+}  # fmt: skip
 
 
 def _table(record: Record) -> str:
-    if isinstance(record, ContainerRecord):
-        return "containers"
-    return "networks" if isinstance(record, NetworkRecord) else "volumes"
+    return _TABLES[type(record)]
+
+
+def _tables(record: Record) -> tuple[str, ...]:
+    """What goes with it: a container's health goes with the container."""
+    return ("containers", "health") if isinstance(record, ContainerRecord) else (_table(record),)
 
 
 def _insert(record: Record) -> Statement:
@@ -115,6 +132,10 @@ def _insert(record: Record) -> Statement:
         return sql, (record.name, record.id, record.stack, _text(record))
     sql = f"INSERT OR REPLACE INTO {_table(record)} (name, stack, data) VALUES (?, ?, ?)"  # noqa: S608 - a name of ours
     return sql, (record.name, record.stack, _text(record))
+
+
+def _delete(table: str, record: Record) -> Statement:
+    return f"DELETE FROM {table} WHERE name = ?", (record.name,)  # noqa: S608 - a name of ours
 
 
 def _text(value: Any) -> str:

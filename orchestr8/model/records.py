@@ -7,8 +7,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from orchestr8.model.backend import ProbeResult
 from orchestr8.model.ids import ContainerId, ContainerName, NetworkName, ServiceName, StackName, VolumeName
-from orchestr8.model.observed import BoundPort
+from orchestr8.model.observed import BoundPort, Health
 from orchestr8.model.specs import ContainerSpec
 
 
@@ -50,6 +51,27 @@ class VolumeRecord:
     stack: StackName
     key: str
     labels: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HealthRecord:
+    """What was known of the health of one run of a container: `id` and `started_at` say of which."""
+
+    name: ContainerName
+    stack: StackName
+    id: ContainerId
+    started_at: float
+    status: Health
+    failing_streak: int
+    results: tuple[ProbeResult, ...] = ()  # the last ones, as of the last change
+
+
+class HealthMemory(Protocol):
+    """Durable as a `Registry`, for whoever asks how containers are; a container's row goes with it."""
+
+    @property
+    def health(self) -> Mapping[ContainerName, HealthRecord]: ...
+    async def save(self, record: HealthRecord, /) -> None: ...
 
 
 class Registry(Protocol):

@@ -1,8 +1,10 @@
 """Health checks by Docker's rules (moby daemon/health.go): when to probe, and what a result means.
 
-A probe runs in the container through the backend. Only containers that have a check and run have a timer here.
+A probe runs in the container through the backend. What changes is given to a memory that outlives this process, so that
+the next one need not take a container that is well for one that starts. Only containers that have a check and run have a timer here.
 """
 
+import logging
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -15,9 +17,12 @@ from orchestr8.errors import Orchestr8Error
 from orchestr8.model.backend import Backend, Paused, ProbeResult
 from orchestr8.model.ids import ContainerName
 from orchestr8.model.observed import Health, ObservedContainer
+from orchestr8.model.records import HealthMemory, HealthRecord
 from orchestr8.model.specs import HealthcheckSpec
 
 KEPT_RESULTS: Final = 5
+log = logging.getLogger(__name__)
+
 NOT_RUN: Final = -1  # exit code of a probe that could not be started, as in Docker
 
 
@@ -50,6 +55,12 @@ class HealthState:
                 self.status = Health.UNHEALTHY
         return self.status is not before
 
+    def restore(self, record: HealthRecord) -> None:
+        """Go on with what another monitor knew of this run."""
+        self.status = record.status
+        self.failing_streak = record.failing_streak
+        self.results.extend(record.results)
+
     def explain(self) -> list[str]:
         """Which check, how often it failed, its last exit code and output: the notes of an error."""
         check = " ".join(self.spec.test)
@@ -78,7 +89,13 @@ class _Watch:
 class HealthMonitor:
     """Probes running containers. `changed` is called on each change of a status."""
 
-    def __init__(self, backend: Backend, changed: Callable[[ObservedContainer, Health], None]) -> None:
+    def __init__(
+        self,
+        backend: Backend,
+        changed: Callable[[ObservedContainer, Health], None],
+        memory: HealthMemory | None = None,
+    ) -> None:
+        self._memory = memory
         self._backend = backend
         self._changed = changed
         self._watches: dict[ContainerName, _Watch] = {}
@@ -102,6 +119,9 @@ class HealthMonitor:
             return
         self.forget(container.name)
         watch = self._watches[container.name] = _Watch(run, HealthState(spec))
+        known = self._memory.health.get(container.name) if self._memory is not None else None
+        if known is not None and (known.id, known.started_at) == run:
+            watch.state.restore(known)
         began = anyio.current_time() - age_s
         tasks.start_soon(self._probe_on, container, watch, began, at_once, name=f"health {container.name}")
 
@@ -139,5 +159,22 @@ class HealthMonitor:
                 except (Orchestr8Error, OSError) as error:
                     # As a failed probe: whether the container still runs is told by its own events.
                     result = ProbeResult(exit_code=NOT_RUN, output=str(error))
-                if state.record(result, age_s):
+                streak = state.failing_streak
+                changed = state.record(result, age_s)
+                if changed:
                     self._changed(container, state.status)
+                # Beyond its retries a streak says nothing new, and an ill container is no reason to write for ever.
+                if changed or (state.failing_streak != streak and state.failing_streak < state.spec.retries):
+                    await self._remember(container, state)
+
+    async def _remember(self, container: ObservedContainer, state: HealthState) -> None:
+        if self._memory is None:
+            return
+        record = HealthRecord(
+            name=container.name, stack=container.stack, id=container.id, started_at=container.started_at,
+            status=state.status, failing_streak=state.failing_streak, results=tuple(state.results),
+        )  # fmt: skip
+        try:
+            await self._memory.save(record)
+        except Orchestr8Error as error:  # the disk is full, say: it is probed and told all the same
+            log.warning("the health of %s is not remembered: %s", container.name, error)

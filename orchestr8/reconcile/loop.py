@@ -19,6 +19,7 @@ from orchestr8.model.backend import Backend
 from orchestr8.model.events import Event, EventKind
 from orchestr8.model.ids import ContainerName, StackName
 from orchestr8.model.observed import ContainerState, Health, ObservedContainer, Snapshot
+from orchestr8.model.records import HealthMemory
 from orchestr8.plan.plan import Plan
 from orchestr8.plan.restart import due_after_engine_start, restart_delay
 from orchestr8.plan.verbs import plan_reconcile
@@ -37,11 +38,18 @@ log = logging.getLogger(__name__)
 class Reconciler:
     """`serve` must run (in the engine's task group) while the others are called."""
 
-    def __init__(self, backend: Backend, *, faults: Faults = NO_FAULTS, now: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self,
+        backend: Backend,
+        *,
+        health: HealthMemory | None = None,
+        faults: Faults = NO_FAULTS,
+        now: Callable[[], float] = time.time,
+    ) -> None:
         self._backend = backend
         self._faults = faults
         self._now = now
-        self._health = HealthMonitor(backend, self._health_changed)
+        self._health = HealthMonitor(backend, self._health_changed, health)
         self._rooms: dict[StackName, Room] = {}
         self._listeners: list[Callable[[Event], None]] = []
         self._open_tasks: anyio.abc.TaskGroup | None = None

@@ -11,9 +11,10 @@ from orchestr8.engine import database
 from orchestr8.engine.intents import Goal, Intent
 from orchestr8.engine.store import Store
 from orchestr8.errors import OperationFailed, Unsupported
+from orchestr8.model.backend import ProbeResult
 from orchestr8.model.ids import ContainerId, ContainerName, NetworkName, ServiceName, StackName, VolumeName
-from orchestr8.model.observed import BoundPort
-from orchestr8.model.records import ContainerRecord, NetworkRecord, VolumeRecord
+from orchestr8.model.observed import BoundPort, Health
+from orchestr8.model.records import ContainerRecord, HealthRecord, NetworkRecord, VolumeRecord
 from orchestr8.model.specs import ContainerSpec, HealthcheckSpec, MountKind, MountSpec
 
 pytestmark = pytest.mark.anyio
@@ -41,6 +42,12 @@ def container(name: str = "shop-web-1", **changes: object) -> ContainerRecord:
 NETWORK = NetworkRecord(name=NetworkName("shop_default"), stack=SHOP, key="default", subnet="10.0.0.0/24", bridge="b1")
 VOLUME = VolumeRecord(name=VolumeName("shop_data"), stack=SHOP, key="data", labels={"x": "y"})
 INTENT = Intent(stack=SHOP, goal=Goal.UP, document={"name": "shop", "services": {}}, stopped=(ServiceName("db"),))
+
+
+HEALTH = HealthRecord(
+    name=ContainerName("shop-web-1"), stack=SHOP, id=container().id, started_at=2.5, status=Health.HEALTHY, failing_streak=1,
+    results=(ProbeResult(exit_code=None, output="ß"),),
+)  # fmt: skip
 
 
 @pytest.fixture
@@ -73,6 +80,17 @@ async def test_a_row_is_replaced_by_name_and_forgotten_twice_without_error(path:
     async with Store.open(path) as store:
         assert dict(store.containers) == {}
         assert dict(store.intents) == {}
+
+
+async def test_health_is_kept_as_long_as_the_container_is(path: str) -> None:
+    async with Store.open(path) as store:
+        await store.save(container(), HEALTH)
+    async with Store.open(path) as store:
+        assert dict(store.health) == {"shop-web-1": HEALTH}
+        await store.forget(container())
+        assert dict(store.health) == {}
+    async with Store.open(path) as store:
+        assert dict(store.health) == {}
 
 
 async def test_the_value_in_memory_changes_when_the_row_is_stored_and_not_before(path: str) -> None:

@@ -4,11 +4,12 @@ import anyio
 import pytest
 
 from orchestr8.backends.memory import MemoryBackend
-from orchestr8.errors import Conflict
+from orchestr8.errors import Conflict, OperationFailed
 from orchestr8.model.backend import ProbeResult
 from orchestr8.model.events import EventKind
-from orchestr8.model.ids import ContainerId
+from orchestr8.model.ids import ContainerId, ContainerName
 from orchestr8.model.observed import ContainerState, Health, ObservedContainer
+from orchestr8.model.records import HealthRecord
 from orchestr8.model.specs import HealthcheckSpec
 from orchestr8.plan.verbs import plan_restart
 from orchestr8.reconcile.health import HealthMonitor, HealthState, probe_argv
@@ -165,6 +166,60 @@ async def test_a_probe_that_cannot_run_is_a_failed_one() -> None:
 async def test_what_was_adopted_is_probed_at_once() -> None:
     backend = Probes([GOOD])
     assert await watch(backend, SPEC, 5, at_once=True) == ["0 healthy"]
+
+
+class Kept:
+    """What an engine remembers, without its file."""
+
+    def __init__(self, *, full: bool = False) -> None:
+        self.health: dict[ContainerName, HealthRecord] = {}
+        self.full = full
+        self.writes = 0
+
+    async def save(self, record: HealthRecord) -> None:
+        if self.full:
+            raise OperationFailed("no space left")
+        self.writes += 1
+        self.health[record.name] = record
+
+
+async def watch_and_keep(backend: Probes, kept: Kept, container: ObservedContainer, seconds: float) -> HealthMonitor:
+    monitor = HealthMonitor(backend, lambda *_: None, kept)
+    async with anyio.create_task_group() as tasks:
+        monitor.watch(container, SPEC, tasks)
+        await anyio.sleep(seconds)
+        tasks.cancel_scope.cancel()
+    return monitor
+
+
+@pytest.mark.anyio
+async def test_what_is_known_of_a_run_is_known_to_the_next_monitor() -> None:
+    kept = Kept()
+    await watch_and_keep(Probes([GOOD, BAD]), kept, running(), 25)
+    monitor = await watch_and_keep(Probes([BAD]), kept, running(), 0)
+    assert monitor.health(running()) is Health.HEALTHY
+    assert monitor.results(name("web")) == [GOOD, BAD]
+    monitor = await watch_and_keep(Probes([BAD]), kept, running(), 15)
+    assert monitor.health(running()) is Health.UNHEALTHY
+    assert monitor.explain(name("web"))[1] == "last result: exit code 1, 2 of 2 tries failed"
+
+
+@pytest.mark.anyio
+async def test_another_run_is_another_matter() -> None:
+    kept = Kept()
+    await watch_and_keep(Probes([GOOD]), kept, running(), 15)
+    again = running(started_at=2.0)
+    assert (await watch_and_keep(Probes([BAD]), kept, again, 0)).health(again) is Health.STARTING
+
+
+@pytest.mark.anyio
+async def test_only_what_changed_is_written_and_a_full_disk_keeps_nobody_from_probing() -> None:
+    kept = Kept()
+    await watch_and_keep(Probes([GOOD]), kept, running(), 100)
+    assert kept.writes == 1
+    backend = Probes([GOOD, BAD])
+    monitor = await watch_and_keep(backend, Kept(full=True), running(), 35)
+    assert (len(backend.asked), monitor.health(running())) == (3, Health.UNHEALTHY)
 
 
 @pytest.mark.anyio

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from e2e.checks import containers, err, exit_code, out, page, state
+from e2e.checks import containers, err, exit_code, health, out, page, state
 from e2e.engine import Engine
 from e2e.residue import processes
 from e2e.scenario import Check, Scenario, eventually
@@ -360,6 +360,34 @@ services:
         assert "the next one goes on with this" in up.communicate(timeout=20)[1]
     Path(story.directory, "flags/healthy").touch()
     story.step("ps -a", eventually(state("last", "running")), state("slow", "running"))
+
+
+def test_health_is_what_it_was_for_the_engine_that_comes_next(scenario: Tell) -> None:
+    story = scenario("""
+services:
+  well:
+    image: rootfs:/
+    command: sleep infinity
+    stop_grace_period: 0s
+    healthcheck: {test: [CMD, test, -e, /flags/well], interval: 1h, start_period: 1h, start_interval: 50ms, retries: 3}
+    volumes: ["./flags:/flags"]
+  ill:
+    image: rootfs:/
+    command: sleep infinity
+    stop_grace_period: 0s
+    healthcheck: {test: [CMD, test, -e, /flags/never], interval: 50ms, retries: 2, timeout: 1h}
+    volumes: ["./flags:/flags"]
+""")
+    flag = Path(story.directory, "flags/well")
+    flag.parent.mkdir()
+    flag.touch()
+    story.step("up -d", eventually(health("well", "healthy")), eventually(health("ill", "unhealthy")))
+    flag.unlink()  # the one probe that an engine makes when it comes fails, which is one of three
+    story.step("engine stop")
+    story.step("ps", health("well", "healthy"), health("ill", "unhealthy"))
+    killed(story)
+    story.step("ps", health("well", "healthy"), health("ill", "unhealthy"))
+    story.step("restart well", health("well", "starting"))
 
 
 def test_an_engine_that_was_just_killed_can_be_told_to_end(scenario: Tell) -> None:
