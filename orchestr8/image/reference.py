@@ -1,16 +1,10 @@
 """The text of `image:`: which transport, and what it names there. Finding it is `image.resolve`'s business."""
 
 import re
-from typing import Final, NamedTuple
+from typing import NamedTuple
 
 from orchestr8.errors import InvalidInput, Unsupported
-
-ROOTFS: Final = "rootfs"
-_PREFIX: Final = f"{ROOTFS}:"
-_HELP: Final = (
-    "`image: rootfs:/` runs on this machine's own files, copy-on-write",
-    "`image: rootfs:/some/directory` runs on a tree made by debootstrap, for example",
-)
+from orchestr8.stack.images import IMAGE_HELPS, ROOTFS
 
 
 class Reference(NamedTuple):
@@ -25,11 +19,11 @@ class Reference(NamedTuple):
 
 def parse_image(text: str) -> Reference:
     """Only `rootfs:` with an absolute path so far; everything else is an error that says so."""
-    if not text.startswith(_PREFIX):
+    if not text.startswith(ROOTFS):
         if not text.strip():
-            raise InvalidInput("an image must be named", code="O8-500", helps=_HELP)
-        raise Unsupported(f"image {text}: only `rootfs:` images are supported yet", code="O8-501", helps=_HELP)
-    path = text.removeprefix(_PREFIX)
+            raise InvalidInput("an image must be named", code="O8-500", helps=IMAGE_HELPS)
+        raise Unsupported(f"image {text}: only `rootfs:` images are supported yet", code="O8-501", helps=IMAGE_HELPS)
+    path = text.removeprefix(ROOTFS)
     if not path.startswith("/") or "\0" in path:
-        raise InvalidInput(f"image {text}: `rootfs:` needs an absolute path", code="O8-500", helps=_HELP)
-    return Reference(ROOTFS, "/" + re.sub(r"/{2,}", "/", path).strip("/"))
+        raise InvalidInput(f"image {text}: `rootfs:` needs an absolute path", code="O8-500", helps=IMAGE_HELPS)
+    return Reference(ROOTFS.rstrip(":"), "/" + re.sub(r"/{2,}", "/", path).strip("/"))

@@ -13,10 +13,13 @@ from collections import Counter
 from itertools import pairwise
 
 from orchestr8.errors import Diagnostic, Edit, InvalidStack
+from orchestr8.stack.contents import read_contents, read_profiles
 from orchestr8.stack.fixes import quote
 from orchestr8.stack.lines import line_starts
 from orchestr8.stack.load import load
+from orchestr8.stack.nodes import Mapping as Block
 from orchestr8.stack.nodes import Scalar, cut
+from orchestr8.stack.preflight import check_images
 from orchestr8.stack.problems import Problems
 from orchestr8.stack.project import locate
 from orchestr8.stack.source import STDIN, instead_of
@@ -28,6 +31,7 @@ if TYPE_CHECKING:
 
     _Extent = tuple[tuple[int, int], tuple[int, int]]  # line and column where an edit begins, and where it ends
 
+    from orchestr8.stack.load import Loaded
     from orchestr8.stack.project import LoadOptions
 
 MAX_SHOWN: Final = 60  # letters of a number to the base of sixty that is written out
@@ -63,19 +67,35 @@ class Mend:
 
 def examine(options: LoadOptions) -> Report:
     """Load, and tell everything. Raises NotFound or InvalidInput where there is no file to tell of."""
+    remarks = Problems()
     try:
         loaded = load(options)
     except InvalidStack as failure:
-        found, sources, document = failure.diagnostics, failure.sources, None
+        found, document = failure.diagnostics, None
+        remarks.sources = dict(failure.sources)
     else:
-        found, sources, document = loaded.warnings, loaded.sources, loaded.document
-    remarks = Problems()
-    remarks.sources = dict(sources)
+        found, document = loaded.warnings, loaded.document
+        remarks.sources = dict(loaded.sources)
+        _look_around(loaded, remarks)
     _look_closer(remarks)
     if options.strict:
         for each in remarks.warnings:
             each.severity = "error"
-    return Report(remarks.ordered([*found, *remarks.warnings]), sources, document)
+    return Report(remarks.ordered([*found, *remarks.errors, *remarks.warnings]), remarks.sources, document)
+
+
+def _look_around(loaded: Loaded, problems: Problems) -> None:
+    """What `up` would find out beyond the stack files: images, and what secrets, configs and seccomp profiles hold."""
+    services = loaded.root.items.get("services")
+    active = loaded.document.get("services", {})
+    if isinstance(services, Block):
+        found = [each for name, each in services.items.items() if name in active and isinstance(each, Block)]
+        check_images(found, problems)
+    for read in (read_contents, read_profiles):
+        try:
+            read(loaded)
+        except InvalidStack as failure:
+            problems.errors += failure.diagnostics
 
 
 def _look_closer(problems: Problems) -> None:

@@ -6,11 +6,14 @@ secret of a build is for whoever builds.
 
 from __future__ import annotations
 
+import os
+
 from orchestr8.errors import Orchestr8Error
 from orchestr8.model.secrecy import MAX_CONTENT
 from orchestr8.stack.nodes import Mapping, Node, Scalar, Sequence
 from orchestr8.stack.problems import Problems
-from orchestr8.stack.source import is_file, read_bytes
+from orchestr8.stack.source import is_file, names_in, read_bytes
+from orchestr8.stack.suggest import closest
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -35,7 +38,9 @@ def read_contents(loaded: Loaded) -> dict[str, bytes]:
         try:
             data = _content(loaded, section, name)
         except Orchestr8Error as error:
-            problems.error(error.code, error.message, _place(loaded, section, name))
+            problems.error(
+                error.code, error.message, _place(loaded, section, name), helps=_helps(loaded, section, name)
+            )
             continue
         if len(data) > MAX_CONTENT:
             problems.error(
@@ -45,6 +50,16 @@ def read_contents(loaded: Loaded) -> dict[str, bytes]:
         found[f"{section}.{name}"] = data
     problems.raise_errors()
     return found
+
+
+def _helps(loaded: Loaded, section: str, name: str) -> list[str]:
+    """What to do about a content that is not to be had."""
+    said = loaded.document[section][name]
+    if "environment" in said:
+        return [f"export {said['environment']}=…, or write it into .env"]
+    directory, file = os.path.split(str(said.get("file", "")))
+    near = closest(file, names_in(directory))
+    return [f"did you mean {os.path.join(directory, near)}?"] if near else ["name a file that can be read by `file:`"]
 
 
 def digests(loaded: Loaded) -> dict[str, str]:
@@ -131,7 +146,6 @@ def _profile_names(loaded: Loaded) -> Iterator[tuple[Node, str]]:
 
 def _profile(loaded: Loaded, path: str) -> Any:
     import json
-    import os
 
     data = read_bytes(os.path.join(loaded.working_dir, os.path.expanduser(path)), "O8-407", "seccomp profile")
     try:

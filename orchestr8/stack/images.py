@@ -1,4 +1,4 @@
-"""The full name of an image of a registry, and that name with a digest: what a pinned document says.
+"""What an image is called: a directory by `rootfs:`, or the full name of one of a registry, perhaps with a digest.
 
 Which digest a name has now is a registry's word, and asking one is not the business of this package.
 """
@@ -9,6 +9,11 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Final
 
+ROOTFS: Final = "rootfs:"  # and the absolute path of a directory
+IMAGE_HELPS: Final = (
+    "`image: rootfs:/` runs on this machine's own files, copy-on-write",
+    "`image: rootfs:/some/directory` runs on a tree made by debootstrap, for example",
+)
 DEFAULT_REGISTRY: Final = "docker.io"
 _LIBRARY: Final = "library"  # where names of one word live there
 

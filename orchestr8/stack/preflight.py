@@ -1,7 +1,10 @@
-"""What this machine's files say of a stack, before anything runs: bind sources that are not there."""
+"""What this machine says of a stack, before anything runs: bind sources and images that are not there."""
 
 import os
+import stat
+from collections.abc import Iterable
 
+from orchestr8.stack.images import IMAGE_HELPS, ROOTFS
 from orchestr8.stack.nodes import Mapping, Scalar, Sequence
 from orchestr8.stack.problems import Problems
 from orchestr8.stack.source import exists, names_in
@@ -32,3 +35,34 @@ def _check(mount: Mapping, problems: Problems) -> None:
         notes.append(f"`{name}` looks like the name of a file")
     helps = [f"did you mean {os.path.join(directory, near)}?"] if near else []
     problems.warn("O8-402", f"bind source does not exist: {path}", source, notes=notes, helps=helps)
+
+
+def check_images(services: Iterable[Mapping], problems: Problems) -> None:
+    """Tell of each image of a kind that the engine has none of, and of directories that are not there.
+
+    For who only asks. Who acts has it from the engine, which sees what this user may not, and needs images for new
+    containers alone.
+    """
+    for service in services:
+        node = service.items.get("image")
+        image = str(node.plain()) if isinstance(node, Scalar) else ""
+        if not node or not image.strip():
+            continue
+        if not image.startswith(ROOTFS):
+            message = f"image {image}: only `rootfs:` images are supported yet"
+            problems.warn("O8-501", f"{message}; `orchestr8 up` will refuse it", node, helps=IMAGE_HELPS)
+        elif _is_missing(path := image.removeprefix(ROOTFS)):
+            directory, name = os.path.split(path.rstrip("/"))
+            near = closest(name, names_in(directory))
+            helps = [f"did you mean {ROOTFS}{os.path.join(directory, near)}?"] if near else []
+            problems.error("O8-502", f"image {image}: there is no directory {path}", node, helps=helps)
+
+
+def _is_missing(path: str) -> bool:
+    """Beyond doubt: what this user may not see, the engine may."""
+    try:
+        return path.startswith("/") and not stat.S_ISDIR(os.stat(path).st_mode)
+    except (FileNotFoundError, NotADirectoryError):
+        return True
+    except (OSError, ValueError):
+        return False

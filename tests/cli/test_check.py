@@ -77,6 +77,42 @@ def test_findings_are_the_answer_and_counted(cli: Cli) -> None:
     )
 
 
+def test_what_up_would_not_find_is_told_at_its_place(cli: Cli, tmp_path: Path) -> None:
+    (tmp_path / "work" / "token.txt").touch()
+    (tmp_path / "trees" / "debian").mkdir(parents=True)
+    Path("stack.yml").write_text(
+        "services:\n"
+        f"  web: {{image: 'rootfs:{tmp_path}/trees/debain', secrets: [t], configs: [c, v]}}\n"
+        "  db: {image: postgres:16, security_opt: ['seccomp=./no.json']}\n"
+        "  off: {image: nginx, profiles: [x]}\n"
+        "  here: {image: 'rootfs:/'}\n"
+        "secrets: {t: {file: ./tokn.txt}}\n"
+        "configs:\n"
+        "  c: {file: ./gone}\n"
+        "  v: {environment: NO_SUCH_VARIABLE}\n"
+    )
+    code, out, _ = cli("--error-format", "concise", "check")
+    assert (code, out.splitlines()) == (1, [
+        f"stack.yml:2:16: error[O8-502] image rootfs:{tmp_path}/trees/debain: there is no directory {tmp_path}/trees/debain",
+        "stack.yml:3:15: warning[O8-501] image postgres:16: only `rootfs:` images are supported yet; `orchestr8 up` will refuse it",
+        f"stack.yml:3:43: error[O8-407] seccomp profile not found: {tmp_path}/work/./no.json",
+        f"stack.yml:6:21: error[O8-406] file of secret `t` not found: {tmp_path}/work/tokn.txt",
+        f"stack.yml:8:13: error[O8-406] file of config `c` not found: {tmp_path}/work/gone",
+        "stack.yml:9:20: error[O8-406] variable NO_SUCH_VARIABLE is not set, and config `v` has its content from it",
+    ])  # fmt: skip
+    _, out, _ = cli("check")
+    assert f"= help: did you mean rootfs:{tmp_path}/trees/debian?" in out
+    assert f"= help: did you mean {tmp_path}/work/token.txt?" in out
+    assert "= help: export NO_SUCH_VARIABLE=…, or write it into .env" in out
+
+
+def test_an_image_that_only_the_engine_may_see_is_not_judged(cli: Cli, tmp_path: Path) -> None:
+    Path("stack.yml").write_text(
+        f"services:\n  web: {{image: 'rootfs:{tmp_path}/{'x' * 300}'}}\n"
+    )  # ENAMETOOLONG, not ENOENT
+    assert cli("check")[0] == 0
+
+
 def test_a_warning_is_no_failure_unless_strict(cli: Cli) -> None:
     Path("stack.yml").write_text("services:\n  web:\n    image: rootfs:/\n    ports:\n      - 22:22\n")
     code, out, _ = cli("--error-format", "concise", "check")
