@@ -166,8 +166,8 @@ def mended(directory: Path, text: str) -> tuple[int, str]:
 
 @pytest.mark.parametrize("number", ["1" + "0" * 6_000 + ":10", "1" + ":10" * 6_000])
 def test_a_number_to_the_base_of_sixty_may_be_long(project_dir: Path, number: str) -> None:
-    assert mended(project_dir, f"services: {{web: {{image: "rootfs:/", labels: {{a: {number}}}}}}}\n") == (
-        1, f'services: {{web: {{image: "rootfs:/", labels: {{a: "{number}"}}}}}}\n',
+    assert mended(project_dir, f"services: {{web: {{image: 'rootfs:/', labels: {{a: {number}}}}}}}\n") == (
+        1, f'services: {{web: {{image: \'rootfs:/\', labels: {{a: "{number}"}}}}}}\n',
     )  # fmt: skip
     (found,) = examine(LoadOptions(environ={}, working_dir=str(project_dir))).diagnostics or [None]
     assert found is not None
