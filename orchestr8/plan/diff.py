@@ -4,14 +4,13 @@ Each with both values and the places that they came from. What may be a secret i
 """
 
 import dataclasses
-import json
 from collections.abc import Iterator
-from types import NoneType
 from typing import Any, Final
 
 from orchestr8.model.observed import ObservedContainer
-from orchestr8.model.secrecy import MASKED, is_secret, without_user_part
+from orchestr8.model.secrecy import MASKED, is_secret
 from orchestr8.model.specs import ContainerSpec, ServiceSpec
+from orchestr8.plan.spelling import spelt
 
 # Names that differ between our specs and the stack file.
 _KEYS: Final = {
@@ -85,7 +84,6 @@ def changed_keys(old: ContainerSpec, new: ContainerSpec) -> list[str]:
 
 
 _MOST_TOLD: Final = 5
-_MOST_LETTERS: Final = 60  # of a value
 _UNTOLD: Final = ("labels", "contents", "configs", "secrets", "security_opt")  # long, or nobody's business
 
 
@@ -114,12 +112,14 @@ def _told(change: _Change, old: _Places, new: _Places) -> str:
     """A change with both values, each with its place; without them, where they must not be seen or say little."""
     sides = ((change.before, old.of(change.key)), (change.after, new.of(change.key)))
     masked = is_secret(change.key.rpartition(".")[2]) or any(place.endswith(MASKED) for _, place in sides)
-    plain = all(isinstance(value, (str, int, float, bool, NoneType)) or _is_words(value) for value, _ in sides)
-    if change.key.partition(".")[0] in _UNTOLD or not plain:
+    words = spelt(change.before, change.after)
+    if change.key.partition(".")[0] in _UNTOLD or words is None:
         places = list(dict.fromkeys(place for value, place in sides if place and value is not None))
         return f"{change.key} changed" + (f" ({' -> '.join(places)})" if places else "")
-    shown = [_side("(masked)" if masked and value is not None else _shown(value), place.removesuffix(MASKED))
-             if value is not None else "" for value, place in sides]  # fmt: skip
+    shown = [
+        _side("(masked)" if masked else text, place.removesuffix(MASKED)) if text else ""
+        for text, (_, place) in zip(words, sides, strict=True)
+    ]
     if not shown[0]:
         return f"{change.key} added: {shown[1]}"
     if not shown[1]:
@@ -129,17 +129,6 @@ def _told(change: _Change, old: _Places, new: _Places) -> str:
 
 def _side(value: str, place: str) -> str:
     return f"{value} ({place})" if place else value
-
-
-def _is_words(value: Any) -> bool:
-    return isinstance(value, tuple) and all(isinstance(each, str) for each in value)
-
-
-def _shown(value: Any) -> str:
-    if isinstance(value, float) and value.is_integer():
-        value = int(value)
-    text = json.dumps(without_user_part(value) if isinstance(value, str) else value, ensure_ascii=False)
-    return text if len(text) <= _MOST_LETTERS else f"{text[: _MOST_LETTERS - 3]}..."
 
 
 def _changes(old: ContainerSpec, new: ContainerSpec) -> list[_Change]:

@@ -525,3 +525,14 @@ def test_engine_logs_of_an_engine_that_does_not_run(cli: Cli, tmp_path: Path) ->
 def test_help_of_a_command_that_does_not_exist(cli: Cli) -> None:
     assert cli("help", "up")[1].startswith("Usage: orchestr8 up [flags] [SERVICE…]\n")
     assert cli("help", "uup")[0] == 2
+
+
+def test_plan_says_what_stays_beside_it(cli: Cli, engine: FakeEngine) -> None:
+    engine.routes["POST /stacks/shop/plan"] = {
+        "steps": [],
+        "text": "nothing to do",
+        "warnings": ["Found orphan containers (a)"],
+    }
+    code, out, err = cli("plan")
+    assert (code, out) == (0, "")
+    assert err == "warning: Found orphan containers (a)\nnothing to do: shop is as it should be\n"

@@ -19,6 +19,7 @@ from orchestr8.model.specs import (
 )
 from orchestr8.plan.diff import changed_keys, why_stale
 
+BIND = MountSpec(kind=MountKind.BIND, source="/a", target="/t")
 OLD = ContainerSpec(
     image="rootfs:/",
     environment=(("A", "1"), ("B", "2")),
@@ -100,7 +101,24 @@ def why(old: dict[str, Any], new: dict[str, Any]) -> str:
         (
             {"ports": (PortSpec(target=80),), "origins": (("ports", "s.yml:5"),)},
             {"ports": (PortSpec(target=81),), "origins": (("ports", "o.yml:5"),)},
-            "ports changed (s.yml:5 -> o.yml:5)",
+            "ports changed: 80 (s.yml:5) -> 81 (o.yml:5)",
+        ),
+        (  # those that stay are no change
+            {"ports": (PortSpec(target=80), PortSpec(target=1, published_first=8001, published_last=8003, protocol="udp"))},
+            {"ports": (PortSpec(target=80), PortSpec(target=1, published_first=9000, published_last=9000, host_ip="::1"))},
+            "ports changed: 8001-8003:1/udp -> [::1]:9000:1",
+        ),
+        ({"ports": ()}, {"ports": (PortSpec(target=80, host_ip="127.0.0.1"),)}, "ports added: 127.0.0.1::80"),
+        ({"mounts": (BIND,)}, {"mounts": (dataclasses.replace(BIND, source="/b", read_only=True),)}, "volumes./t changed: /a -> /b:ro"),
+        ({"mounts": (BIND,)}, {"mounts": (dataclasses.replace(BIND, propagation="rslave"),)}, "volumes./t changed"),
+        ({"restart": RestartPolicy()}, {"restart": RestartPolicy(mode=RestartMode.ON_FAILURE, max_retries=3)}, "restart changed: no -> on-failure:3"),
+        (  # long ones are cut to where they differ
+            {"command": ("sh", "-c", "x" * 90 + "one" + "y" * 90)}, {"command": ("sh", "-c", "x" * 90 + "two" + "y" * 90)},
+            f"command changed: ...{'x' * 20}one{'y' * 31}... -> ...{'x' * 20}two{'y' * 31}...",
+        ),
+        (
+            {"command": ("x" * 90,)}, {"command": ("x" * 90 + " --more",)},
+            f"command changed: ...{'x' * 20}\"] -> ...{'x' * 20} --more\"]",
         ),
         ({"labels": (("k", "v"),)}, {"labels": (("k", "w"),)}, "labels.k changed"),
         (

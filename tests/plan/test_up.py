@@ -217,14 +217,14 @@ def test_a_host_port_moves_after_its_holder_has_stopped() -> None:
         for each, number in {"a": 8080, "b": 9090}.items()
     }
     assert plan_up(after, snapshot_of(before, bound)).render() == (
-        "1. StopContainer shop-b-1 -- ports changed\n"
-        "2. StopContainer shop-a-1 -- ports changed\n"
-        "3. RemoveContainer shop-a-1 after 2 -- ports changed\n"
-        "4. RemoveContainer shop-b-1 after 1 -- ports changed\n"
-        "5. CreateContainer shop-a-1 after 3 -- ports changed\n"
-        "6. StartContainer shop-a-1 after 4, 5 -- ports changed\n"
-        "7. CreateContainer shop-b-1 after 4 -- ports changed\n"
-        "8. StartContainer shop-b-1 after 3, 7 -- ports changed"
+        "1. StopContainer shop-b-1 -- ports changed: 9090:80 -> 8080:80\n"
+        "2. StopContainer shop-a-1 -- ports changed: 8080:80 -> 9090:80\n"
+        "3. RemoveContainer shop-a-1 after 2 -- ports changed: 8080:80 -> 9090:80\n"
+        "4. RemoveContainer shop-b-1 after 1 -- ports changed: 9090:80 -> 8080:80\n"
+        "5. CreateContainer shop-a-1 after 3 -- ports changed: 8080:80 -> 9090:80\n"
+        "6. StartContainer shop-a-1 after 4, 5 -- ports changed: 8080:80 -> 9090:80\n"
+        "7. CreateContainer shop-b-1 after 4 -- ports changed: 9090:80 -> 8080:80\n"
+        "8. StartContainer shop-b-1 after 3, 7 -- ports changed: 9090:80 -> 8080:80"
     )
 
 

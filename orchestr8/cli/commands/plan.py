@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 
 from orchestr8.cli.documents import check_recreate, sent_document, up_options
+from orchestr8.cli.output import YELLOW
 
 TYPE_CHECKING = False  # `typing` costs 4 ms at start
 if TYPE_CHECKING:
@@ -41,6 +42,8 @@ def show_plan(
 ) -> dict[str, Any]:  # fmt: skip
     """Print the steps, each with its reason; that there are none is conversation, not an answer."""
     plan = fetch_plan(context, stack, verb, document, wanted)
+    for warning in plan.get("warnings") or ():  # orphans that stay, say
+        context.err.write(f"{context.err.paint('warning', YELLOW)}: {warning}\n")
     if plan["steps"]:
         context.out.write(plan["text"].rstrip("\n") + "\n")
     else:
