@@ -85,6 +85,8 @@ def environment_list(given: Iterable[str], environ: Mapping[str, str], *, tty: b
     found = {"TERM": environ["TERM"]} if tty and environ.get("TERM") else {}
     for text in given:
         name, equals, value = text.partition("=")
+        if not name or any(letter.isspace() or letter == "\0" for letter in name):
+            raise UsageError(f"-e {text}: `{name}` cannot name a variable", helps=["write -e KEY=VALUE, or -e KEY"])
         if equals:
             found[name] = value
         elif name in environ:

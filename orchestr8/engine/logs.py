@@ -31,6 +31,7 @@ from orchestr8.model.events import Event, EventKind
 from orchestr8.model.ids import ContainerId
 from orchestr8.model.observed import ContainerState, ObservedContainer, lack_of_memory
 from orchestr8.model.specs import LogDriver
+from orchestr8.plan.order import near
 from orchestr8.runtime.logs import LogReader
 from orchestr8.wire.http import Send
 
@@ -50,15 +51,16 @@ class Logs:
         containers = (await self.backend.observe(query.stack)).containers.values()
         if query.container and not any(query.container in (each.name, each.id) for each in containers):
             raise NotFound(f"No such container: {query.container}")
-        present = {each.service for each in containers}
+        present: set[str] = {each.service for each in containers}
+        known = present | self.stacks.services(query.stack)
         if query.index is not None and not any(
             (each.service in query.services or not query.services) and each.number == query.index and not each.oneoff
             for each in containers
         ):
             raise NotFound(f"no container {query.index} of service {', '.join(query.services)}")
         for service in query.services:
-            if service not in present and not self.stacks.knows_service(query.stack, service):
-                raise NotFound(f"no such service: {service}")
+            if service not in known:
+                raise NotFound(f"no such service: {service}", helps=near(service, known))
 
         selected = [each for each in containers if _is_selected(each, query) and not each.oneoff]
         if selected and not query.follow and all(each.log_driver is LogDriver.NONE for each in selected):

@@ -33,7 +33,7 @@ from orchestr8.model.observed import ContainerState, ObservedContainer, Snapshot
 from orchestr8.model.specs import Desired
 from orchestr8.plan.desired import build_desired
 from orchestr8.plan.options import OneOff, Unfinished
-from orchestr8.plan.order import select, service_graph
+from orchestr8.plan.order import near, select, service_graph
 from orchestr8.plan.plan import Plan
 from orchestr8.plan.restart import due_after_engine_start, restart_delay
 from orchestr8.plan.verbs import (
@@ -110,10 +110,10 @@ class Stacks:
         """Is a command for this stack under way?"""
         return self._working[stack] > 0
 
-    def knows_service(self, stack: StackName, service: str) -> bool:
-        """Does the document that the stack was brought up from have it?"""
+    def services(self, stack: StackName) -> set[str]:
+        """Those of the document that the stack was brought up from."""
         intent = self._store.intents.get(stack)
-        return intent is not None and service in ((intent.document or {}).get("services") or {})
+        return set(((intent.document or {}).get("services") or {}) if intent is not None else ())
 
     async def plan(self, order: Order) -> dict[str, Any]:
         order = self._completed(order)
@@ -199,7 +199,7 @@ class Stacks:
         if order.verb == "up" and getattr(order.options, "services", None) is not None:
             select(service_graph(desired, Snapshot()), order.options.services, with_dependencies=False)  # type: ignore[union-attr]
         if order.verb == "run" and order.service not in desired.services:
-            raise NotFound(f"no such service: {order.service}")
+            raise NotFound(f"no such service: {order.service}", helps=near(order.service or "", desired.services))
         return desired
 
     def _plan_maker(self, order: Order, desired: Desired | None) -> PlanMaker:

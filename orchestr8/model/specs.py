@@ -185,6 +185,12 @@ class ContainerSpec:
     # `environment.LOG_LEVEL` -> `stack.yml:12`: for the reasons of plans; another place is no other container
     origins: Pairs = field(default=(), compare=False)
 
+    def place_of(self, *keys: str) -> str:
+        """Where the first of these keys that stands somewhere does: "`command` stands at stack.yml:5"; "" for none."""
+        places = dict(self.origins)
+        key = next((each for each in keys if each in places), "")
+        return f"`{key}` stands at {places[key]}" if key else ""
+
     @property
     def mounted(self) -> tuple[MountSpec, ...]:
         """All mounts, sorted by target; its own hide borrowed ones."""

@@ -8,7 +8,7 @@ words, or say what is wrong with what was asked for.
 
 import collections
 import os
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Final, TypeVar
 
@@ -42,8 +42,11 @@ def _failing(what: str, code: str) -> Iterator[None]:
 
 
 class NetworkManager:
-    def __init__(self, *, instance: str, upstream_resolv: str = "/etc/resolv.conf") -> None:
-        """`instance` is 8 hex digits, `wire.paths.instance_hash(root)`."""
+    def __init__(
+        self, *, instance: str, upstream_resolv: str = "/etc/resolv.conf", name_of: Callable[[ContainerId], str] = str
+    ) -> None:
+        """`instance` is 8 hex digits, `wire.paths.instance_hash(root)`; `name_of`: how a container is called in errors."""
+        self._name_of: Final = name_of
         self.links: Final = LinkNames(instance)
         self._thread: Final = NetworkThread()
         self._firewall: Final = HostFirewall(self.links.table, self.links.bridge_prefix)
@@ -217,7 +220,7 @@ class NetworkManager:
             try:
                 reserved = await self._thread.run(reserve_all)
             except Conflict as conflict:
-                conflict.notes += self._own_holders(ports)
+                conflict.notes = self._own_holders(ports) or conflict.notes  # shims hold them, and say little
                 raise
             try:
                 await self._apply(change)
@@ -232,7 +235,7 @@ class NetworkManager:
         """Which containers of this engine have the ports that could not be had."""
         wanted = {number for each in ports for number in range(each.published_first, _last(each) + 1)}
         return [
-            f"container {owner} publishes {key.host_ip}:{key.port}"
+            f"container {self._name_of(owner)} publishes {key.host_ip}:{key.port}"
             for owner, held in sorted(self._ports.items())
             for key in sorted(held)
             if key.port in wanted

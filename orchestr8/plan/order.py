@@ -99,7 +99,7 @@ def select(graph: Graph, services: Collection[ServiceName] | None, *, with_depen
     todo = sorted(services)
     for name in todo:
         if name not in graph:
-            raise NotFound(f"no such service: {name}", helps=_near(name, graph))
+            raise NotFound(f"no such service: {name}", helps=near(name, graph))
     while todo:
         name = todo.pop()
         if name not in chosen:
@@ -138,8 +138,9 @@ def _names(edges: Iterable[Dependency]) -> list[ServiceName]:
     return [each.service for each in edges]
 
 
-def _near(name: str, names: Iterable[str]) -> list[str]:
+def near(name: str, names: Iterable[str]) -> list[str]:
+    """A help that names what was meant, or none."""
     import difflib  # 5 ms to import, and only wanted for a mistyped name
 
-    near = difflib.get_close_matches(name, list(names), n=1, cutoff=0.75)
-    return [f"did you mean `{near[0]}`?"] if near else []
+    found = difflib.get_close_matches(name, list(names), n=1, cutoff=0.75)
+    return [f"did you mean `{found[0]}`?"] if found else []

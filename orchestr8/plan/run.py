@@ -13,7 +13,7 @@ from orchestr8.model.observed import Snapshot
 from orchestr8.model.specs import ContainerSpec, Desired, RestartPolicy, ServiceSpec
 from orchestr8.plan.containers import Decisions, Rules, decide_service
 from orchestr8.plan.options import OneOff, UpOptions
-from orchestr8.plan.order import containers_by_service, select, service_graph
+from orchestr8.plan.order import containers_by_service, near, select, service_graph
 from orchestr8.plan.plan import Plan
 from orchestr8.plan.steps import create_action
 from orchestr8.plan.up import bring_up, decide_orphans
@@ -25,7 +25,7 @@ def plan_run(desired: Desired, service_name: ServiceName, one_off: OneOff, snaps
     graph = service_graph(desired, snapshot)
     declared = {name: edges for name, edges in graph.items() if name in desired.services}
     if service_name not in declared:
-        raise NotFound(f"no such service: {service_name}")
+        raise NotFound(f"no such service: {service_name}", helps=near(service_name, declared))
     present = containers_by_service(snapshot)
     closure = [] if one_off.no_deps else select(declared, [service_name], with_dependencies=True)
     selected = [name for name in closure if name != service_name]
@@ -53,6 +53,7 @@ def one_off_spec(service_name: ServiceName, spec: ContainerSpec, one_off: OneOff
     own_entrypoint = one_off.entrypoint is not None
     command = one_off.command if one_off.command is not None or own_entrypoint else spec.command
     added = dict(one_off.environment)
+    program = {"entrypoint", "command"} if own_entrypoint or one_off.command is not None else set()
     return dataclasses.replace(
         spec,
         entrypoint=one_off.entrypoint if own_entrypoint else spec.entrypoint,
@@ -70,6 +71,7 @@ def one_off_spec(service_name: ServiceName, spec: ContainerSpec, one_off: OneOff
         ),
         labels=tuple(sorted({**dict(spec.labels), **dict(one_off.labels)}.items())),
         restart=RestartPolicy(),
+        origins=tuple(each for each in spec.origins if each[0] not in program),  # which stand on the command line
     )
 
 

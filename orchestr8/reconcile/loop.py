@@ -8,7 +8,7 @@ import dataclasses
 import functools
 import logging
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 import anyio
 import anyio.abc
@@ -153,9 +153,9 @@ class Reconciler:
             await room.policy_starts_done()
             plan = make_plan(await self.observe(room.stack))
             if check_images:
-                creations = [step.action for step in plan.steps if isinstance(step.action, CreateContainer)]
-                for image in sorted({each.spec.image for each in creations}):
-                    await self._backend.check_image(image)
+                await self._check_images(
+                    [step.action for step in plan.steps if isinstance(step.action, CreateContainer)]
+                )
             execution = room.execution = self._execution(room, plan, report)
             for action in (step.action for step in plan.steps):
                 if isinstance(action, StartContainer) and not action.by_policy:
@@ -171,6 +171,19 @@ class Reconciler:
         finally:
             room.execution = None
         return plan
+
+    async def _check_images(self, creations: Iterable[CreateContainer]) -> None:
+        """Raises what is wrong with the first image by name, with the services that have it, and where."""
+        users: dict[str, dict[str, CreateContainer]] = {}
+        for each in creations:
+            users.setdefault(each.spec.image, {}).setdefault(each.service, each)
+        for image, services in sorted(users.items()):
+            try:
+                await self._backend.check_image(image)
+            except Orchestr8Error as error:
+                places = {service: each.spec.place_of("image") for service, each in sorted(services.items())}
+                error.notes += [f"service {service}{place and f': {place}'}" for service, place in places.items()]
+                raise
 
     def _execution(self, room: Room, plan: Plan, report: Reporter) -> Execution:
         return Execution(plan, self._backend, waits=_Waits(self, room), report=report, faults=self._faults)

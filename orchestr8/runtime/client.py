@@ -27,6 +27,12 @@ _RESTART_DELAY_MAX_S: Final = 10.0
 _STEADY_S: Final = 10.0  # a forkserver that lived this long starts the delays anew
 
 
+_PROGRAM_HELPS: Final = {  # by what a shell would say
+    126: "make it executable, or name what runs it: python3 FILE, sh FILE",
+    127: "give its path as the container sees it; what only a shell knows needs one: sh -c '…'",
+}
+
+
 class Channel:
     """One SEQPACKET socket on the event loop. `on_packet(message, fds)` owns the descriptors; `on_close()` comes once."""
 
@@ -211,8 +217,10 @@ class ShimClient:
         if pending.answer is None:
             raise Unavailable("the process behind this container died", code="O8-903")
         if isinstance(pending.answer, messages.Failed):
-            code = pending.answer.exit_code
-            raise OperationFailed(pending.answer.text, code=f"O8-{500 + code}" if code in {126, 127} else "O8-601")
+            code, text = pending.answer.exit_code, pending.answer.text
+            if code in _PROGRAM_HELPS:
+                raise OperationFailed(text, code=f"O8-{500 + code}", helps=[_PROGRAM_HELPS[code]])
+            raise OperationFailed(text, code="O8-601")
         return pending.answer, pending.fds
 
     async def query(self) -> tuple[messages.Status, list[int]]:

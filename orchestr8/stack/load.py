@@ -28,7 +28,7 @@ from orchestr8.stack.files import Document, Files, TooMuch
 from orchestr8.stack.include import Assembly
 from orchestr8.stack.interpolate import Interpolation
 from orchestr8.stack.limit_checks import check_limits
-from orchestr8.stack.nodes import Mapping, Scalar
+from orchestr8.stack.nodes import Mapping, Node, Scalar
 from orchestr8.stack.normalise import document, normalise, resolve_paths, used_resources
 from orchestr8.stack.order import with_dependencies
 from orchestr8.stack.parse import UNREADABLE
@@ -38,6 +38,7 @@ from orchestr8.stack.profiles import active_profiles, disabled_services
 from orchestr8.stack.project import NAME_RULE, LoadOptions, Project, derived_name, directory_name, locate
 from orchestr8.stack.records import Named, unknown_name
 from orchestr8.stack.rules import SERVICE, STACK
+from orchestr8.stack.source import ARGUMENTS
 from orchestr8.stack.support import SupportLook
 from orchestr8.stack.types import Reading
 from orchestr8.stack.validate import Model, validate
@@ -236,13 +237,20 @@ def _section(root: Mapping, name: str) -> Mapping:
 def _check_services(root: Mapping, options: LoadOptions, run: Reading) -> None:
     """There are services, and those of the command line are among them."""
     services = _section(root, "services")
+    said = {name for name, service in services.items.items() if not (options.over and _only_laid_over(service))}
     if options.acting and not {"services", "include"} & {*root.items, *run.broken}:
         run.problems.error("O8-105", "the stack has no `services`", next(iter(root.keys.values()), root))
     for name in options.services:
-        if name not in services.items and f"services.{name}" not in run.broken:
+        if name not in said and f"services.{name}" not in run.broken:
             run.problems.raise_errors()
-            _, helps = unknown_name("service", name, services.items)
+            _, helps = unknown_name("service", name, sorted(said))
             raise NotFound(f"no such service: {name}", code="O8-203", helps=helps)
+
+
+def _only_laid_over(service: Node) -> bool:
+    """Whether the command line alone speaks of it."""
+    keys = service.keys.values() if isinstance(service, Mapping) else ()
+    return bool(keys) and all(key.file == ARGUMENTS for key in keys)
 
 
 def _disabled(root: Mapping, project: Project, options: LoadOptions) -> dict[str, list[str]]:

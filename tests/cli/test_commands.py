@@ -536,3 +536,17 @@ def test_plan_says_what_stays_beside_it(cli: Cli, engine: FakeEngine) -> None:
     code, out, err = cli("plan")
     assert (code, out) == (0, "")
     assert err == "warning: Found orphan containers (a)\nnothing to do: shop is as it should be\n"
+
+
+@pytest.mark.parametrize("text", ["A B=1", "=1", "", "A "])
+@pytest.mark.parametrize("words", [["run"], ["exec"]], ids=" ".join)
+def test_what_cannot_name_a_variable_is_refused(cli: Cli, engine: FakeEngine, words: list[str], text: str) -> None:
+    engine.routes["GET /stacks/shop/containers"] = [container("web")]
+    code, out, err = cli(*words, "-e", text, "web", "env")
+    assert (code, out) == (2, "")
+    assert f"-e {text}: `{text.partition('=')[0]}` cannot name a variable" in err
+
+
+def test_run_tells_of_an_unknown_service_whatever_its_flags_say_of_it(cli: Cli, engine: FakeEngine) -> None:
+    code, _, err = cli("run", "-v", "/tmp:/x", "wbe", "true")
+    assert (code, err) == (125, "error[O8-203]: no such service: wbe\n  = help: did you mean `web`?\n")

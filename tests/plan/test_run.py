@@ -7,6 +7,7 @@ from orchestr8.model.actions import CreateContainer
 from orchestr8.model.ids import ContainerName, ServiceName
 from orchestr8.model.observed import Snapshot
 from orchestr8.model.specs import Desired, RestartPolicy
+from orchestr8.plan.run import one_off_spec
 from orchestr8.plan.verbs import OneOff, plan_run
 from tests.plan.snapshots import snapshot_of
 from tests.worlds import check, desired, needs, service
@@ -104,3 +105,11 @@ def test_a_one_off_does_not_count_as_the_services_container() -> None:
         Snapshot(containers={**seen.containers, RUN: beside}, networks=seen.networks, specs=seen.specs),
     )
     assert plan.render() == "1. CreateContainer x -- run requested"
+
+
+def test_a_command_of_its_own_stands_nowhere_in_the_files() -> None:
+    spec = dataclasses.replace(
+        SHOP.services[ServiceName("web")].container, origins=(("command", "s.yml:1"), ("image", "s.yml:2"))
+    )
+    assert one_off_spec(ServiceName("web"), spec, OneOff(name=RUN, command=("x",))).origins == (("image", "s.yml:2"),)
+    assert one_off_spec(ServiceName("web"), spec, OneOff(name=RUN)).origins == spec.origins

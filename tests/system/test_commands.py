@@ -4,6 +4,7 @@ import json
 import signal
 import socket
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
@@ -248,3 +249,45 @@ def test_an_engine_that_ends_leaves_the_stack_to_the_next_one(scenario: Tell) ->
     story.step("engine stop", err("2 containers go on"))
     assert story.engine.status()["state"] == "stopped"
     story.step("ps", same_ids(ids), state("web", "running"), log("web", "hello from the page"), nothing_to_do)
+
+
+def test_what_keeps_a_container_from_starting_is_told_with_its_place_and_a_remedy(scenario: Tell) -> None:
+    story = scenario("""
+services:
+  typo:
+    image: rootfs:/
+    command: slep 1
+  gone:
+    image: rootfs:/no/such/tree
+  first:
+    image: rootfs:/
+    command: sleep infinity
+    stop_grace_period: 0s
+    ports: ["127.0.0.1:18090:80"]
+  second:
+    image: rootfs:/
+    command: sleep infinity
+    ports: ["127.0.0.1:18090:80"]
+""")
+    story.step("up -d typo", err("error[O8-627]", "`command` stands at stack.yml:5", "give its path as"), code=1)
+    story.step("up -d gone", err("error[O8-502]", "service gone: `image` stands at stack.yml:7"), code=1)
+    story.step("up -d first")
+    story.step(
+        "up -d second",
+        err("container shop-first-1 publishes 127.0.0.1:18090", "`ports` stands at stack.yml:16"),
+        code=1,
+    )
+    ran = story.step("run first slep", err("error[O8-627]"), code=127)
+    assert "stands at" not in ran.err  # but on the command line
+    story.step("exec first slep", err("error[O8-627]", "give its path as"), code=127)
+    story.step("logs frist", err("error[O8-404]: no such service: frist", "did you mean `first`?"), code=1)
+
+
+def test_a_volume_of_run_may_lie_where_a_path_has_a_colon(scenario: Tell, tmp_path: Path) -> None:
+    story = scenario(STACK)
+    there = tmp_path / "shop" / "a:b"
+    there.mkdir()
+    (there / "word").write_text("found")
+    words = ("run", "--rm", "--no-deps", "-T", "-v", "./:/here:ro", "db", "cat", "/here/word")
+    done = story.engine.run(*words, cwd=str(there))
+    assert (done.out, done.code) == ("found", 0), done.err

@@ -72,7 +72,7 @@ class NativeBackend:
         self._registry = registry
         self._given_forkserver = forkserver
         self._cgroups = CgroupTree.detect(instance)
-        self._manager = NetworkManager(instance=instance)
+        self._manager = NetworkManager(instance=instance, name_of=self._name_of)
         self._networks = Networks(self._manager, registry)
         self._volumes = VolumeStore(root)
         self._contents = ContentStore(root, run_dir)
@@ -291,6 +291,9 @@ class NativeBackend:
             ),
             specs={each.record.name: each.record.spec for each in mine},
         )
+
+    def _name_of(self, container_id: ContainerId) -> str:
+        return next((name for name, each in self._registry.containers.items() if each.id == container_id), container_id)
 
     def _container(self, name: ContainerName) -> Container:
         container = self._containers.get(name)

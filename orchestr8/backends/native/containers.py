@@ -37,6 +37,12 @@ from orchestr8.runtime.client import ShimClient
 from orchestr8.runtime.signals import signal_number
 
 _log: Final = logging.getLogger(__name__)
+_KEYS_AT_FAULT: Final = {  # by the code of what kept a container from starting
+    "O8-401": ("ports",),
+    "O8-502": ("image",),
+    "O8-626": ("entrypoint", "command"),
+    "O8-627": ("entrypoint", "command", "working_dir"),
+}
 
 
 @dataclasses.dataclass(slots=True)
@@ -216,6 +222,8 @@ class Container:
                     await self._sandbox.release()
                     await self.update(error=error.message)
                 error.message = f"cannot start {self.record.name}: {error.message}"
+                if place := self.record.spec.place_of(*_KEYS_AT_FAULT.get(error.code, ())):
+                    error.notes.append(place)
                 raise
 
     async def leave(self, network: NetworkName) -> None:

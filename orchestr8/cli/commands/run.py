@@ -79,16 +79,27 @@ def _laid_over(options: Options) -> str:
         "ports": options.publish,
     }
     keys = [
-        f"{key}: {'!override ' if key == 'ports' else ''}{json.dumps([text.replace('$', '$$') for text in texts], ensure_ascii=False)}"
+        f"{key}: {'!override ' if key == 'ports' else ''}{json.dumps(texts, ensure_ascii=False).replace('$', '$$')}"
         for key, texts in said.items()
         if texts
     ]
     return f"services: {{{json.dumps(options.service)}: {{{', '.join(keys)}}}}}\n" if keys else ""
 
 
-def _from_here(text: str) -> str:
-    """A volume whose source starts where the caller stands, not at the stack's directory."""
-    return os.path.join(os.getcwd(), text) if text.startswith(".") else text
+def _from_here(text: str) -> str | dict[str, Any]:
+    """A volume whose source starts where the caller stands, not at the stack's directory; long where that has a colon."""
+    here = os.getcwd()
+    if not text.startswith("."):
+        return text
+    if ":" not in here:
+        return os.path.join(here, text)
+    from orchestr8.stack.mounts import BadMount, parse_mount
+
+    try:
+        mount = parse_mount(text)
+    except BadMount:
+        return text  # told when it is read
+    return {**mount, "source": os.path.join(here, mount["source"])} if "source" in mount else text
 
 
 def _take_sides(service: dict[str, Any], options: Options) -> None:
