@@ -26,8 +26,15 @@ def list_containers(context: Context, services: Iterable[str] = (), *, stopped: 
 
 
 def running_container(context: Context, service: str, index: int | None) -> dict[str, Any]:
-    """The container in which `exec` runs: the one with that number, or the first that runs."""
-    of_service = [each for each in list_containers(context, [service], stopped=True) if not each["oneoff"]]
+    """The container in which `exec` runs: the one with that number, or the first that runs; a one-off by its own name."""
+    try:
+        of_service = [each for each in list_containers(context, [service], stopped=True) if not each["oneoff"]]
+    except NotFound:
+        of_service = [
+            each for each in list_containers(context, stopped=True) if each["oneoff"] and each["name"] == service
+        ]
+        if not of_service:
+            raise
     running = [each for each in of_service if each["state"] == "running" and index in (None, each["number"])]
     if running:
         return running[0]

@@ -101,6 +101,8 @@ NO_COLOUR: Final = Flag("--no-color", help="log lines without colour")
 NO_PREFIX: Final = Flag("--no-log-prefix", help="log lines without the container's name")
 REMOVE_ORPHANS: Final = Flag("--remove-orphans", help="remove containers of services that the file no longer has")
 
+ONE_OFFS: Final = "Without a name, those of all services. A one-off container of `run` is meant by its own name alone."
+
 _COMMANDS: Final = (
     Command(
         "up",
@@ -126,8 +128,16 @@ _COMMANDS: Final = (
     Command(
         "down",
         "stop and remove the stack's containers and networks",
-        flags=[Flag("-v", "--volumes", help="remove its volumes, too"), REMOVE_ORPHANS, TIMEOUT, DRY_RUN],
-        detail="Without a stack file, -p alone says which stack is meant.",
+        flags=[
+            Flag("-v", "--volumes", help="remove its volumes, too"),
+            Flag(
+                "--remove-orphans", help="also one-offs of `run` that still run, and what another directory brought up"
+            ),
+            TIMEOUT,
+            DRY_RUN,
+        ],
+        detail="Without a stack file, -p alone says which stack is meant. As with compose, a one-off that still runs stays, and\n"
+        "its networks: `orchestr8 stop NAME` ends it alone, --remove-orphans all of them.",
     ),
     Command(
         "ps",
@@ -185,7 +195,7 @@ _COMMANDS: Final = (
         arguments=[Argument("SERVICE", "service", "one"), Argument("COMMAND", "command", "rest")],
         flags=[
             Flag("--rm", help="remove the container at its end"),
-            Flag("-d", "--detach", help="leave it running and print its name"),
+            Flag("-d", "--detach", help="leave it running and print its name, by which stop, exec and attach know it"),
             INTERACTIVE,
             TTY,
             NO_TTY,
@@ -236,16 +246,23 @@ _COMMANDS: Final = (
         detail="The keys are for terminals. Without one, Ctrl-C goes to the program, and the end of input ends nothing.",
     ),
     Command("start", "start containers that exist", arguments=[SERVICES], flags=[DRY_RUN]),
-    Command("stop", "stop containers without removing them", arguments=[SERVICES], flags=[TIMEOUT, DRY_RUN]),
+    Command(
+        "stop",
+        "stop containers without removing them",
+        arguments=[SERVICES],
+        flags=[TIMEOUT, DRY_RUN],
+        detail=ONE_OFFS,
+    ),
     Command("restart", "stop and start containers", arguments=[SERVICES], flags=[TIMEOUT, DRY_RUN]),
     Command(
         "kill",
         "send containers a signal",
         arguments=[SERVICES],
         flags=[Flag("-s", "--signal", kind="text", metavar="SIGNAL", help="instead of SIGKILL")],
+        detail=ONE_OFFS,
     ),
-    Command("pause", "have no process of containers run", arguments=[SERVICES], flags=[DRY_RUN]),
-    Command("unpause", "have paused containers go on", arguments=[SERVICES], flags=[DRY_RUN]),
+    Command("pause", "have no process of containers run", arguments=[SERVICES], flags=[DRY_RUN], detail=ONE_OFFS),
+    Command("unpause", "have paused containers go on", arguments=[SERVICES], flags=[DRY_RUN], detail=ONE_OFFS),
     Command(
         "plan",
         "show what `up` would do, and why",

@@ -105,7 +105,12 @@ def _after_up(before: Intent | None, order: Order, options: UpOptions, desired: 
 def _with_stopped(before: Intent | None, services: Services, desired: Desired | None) -> Intent | None:
     if before is None or before.goal is Goal.DOWN:
         return before
-    named = services if services is not None else tuple(desired.services) if desired is not None else ()
+    known = (before.document or {}).get("services", {})  # a one-off, which may be named too, is no service
+    named = (
+        [each for each in services if each in known]
+        if services is not None
+        else tuple(desired.services) if desired is not None else ()
+    )  # fmt: skip
     return dataclasses.replace(before, stopped=tuple(sorted({*before.stopped, *named})))
 
 

@@ -72,7 +72,9 @@ def _staying(plan: Plan, desired: Desired | None, snapshot: Snapshot, options: D
     elsewhere = [] if desired is None else orphans(desired, snapshot).elsewhere
     if options.services is None:
         if busy:
-            plan.warnings.append(f"{', '.join(busy)} still runs and stays; --remove-orphans stops it too")
+            plan.warnings.append(
+                f"{', '.join(busy)} still runs and stays: `orchestr8 stop NAME` ends one, --remove-orphans all of them"
+            )
         if elsewhere:
             names = ", ".join(each.name for each in elsewhere)
             place = elsewhere[0].labels[labels.WORKING_DIR]

@@ -3,8 +3,8 @@
 from collections.abc import Iterator
 
 from orchestr8.errors import NotFound
-from orchestr8.model.actions import KillContainer, PauseContainer, UnpauseContainer
-from orchestr8.model.ids import ServiceName, StackName
+from orchestr8.model.actions import KillContainer, PauseContainer, StopContainer, UnpauseContainer
+from orchestr8.model.ids import ContainerName, ServiceName, StackName
 from orchestr8.model.observed import ContainerState, ObservedContainer, Snapshot
 from orchestr8.model.specs import Desired, RestartMode
 from orchestr8.plan.containers import Decision, Decisions, Fate, kept, restart_dependents, why_not_running
@@ -35,11 +35,15 @@ def plan_start(desired: Desired | None, snapshot: Snapshot, options: StartOption
 
 
 def plan_stop(desired: Desired | None, snapshot: Snapshot, options: StopOptions = StopOptions()) -> Plan:
-    """Stop in reverse order; also those that wait for their restart policy. One-offs are left alone."""
+    """Stop in reverse order; also those that wait for their restart policy. One-offs are stopped when they are named."""
     plan = Plan()
     graph = service_graph(desired, snapshot)
     present = containers_by_service(snapshot)
-    decisions = {name: kept(present.get(name, ())) for name in select(graph, options.services, with_dependencies=False)}
+    services, one_offs = _named(graph, snapshot, options.services)
+    for each in one_offs:
+        if each.state is ContainerState.RUNNING:
+            plan.add(StopContainer(name=each.name, timeout_s=options.timeout_s, by_user=True), "stop requested")
+    decisions = {name: kept(present.get(name, ())) for name in select(graph, services, with_dependencies=False)}
     for decision in _all(decisions):
         if decision.running or _may_run_again(decision, snapshot):
             decision.fate, decision.reason = Fate.STOP, "stop requested"
@@ -117,8 +121,20 @@ def plan_unpause(desired: Desired | None, snapshot: Snapshot, options: PauseOpti
 
 def _running(desired: Desired | None, snapshot: Snapshot, services: Services) -> Iterator[ObservedContainer]:
     present = containers_by_service(snapshot)
-    for name in select(service_graph(desired, snapshot), services, with_dependencies=False):
+    graph = service_graph(desired, snapshot)
+    services, one_offs = _named(graph, snapshot, services)
+    for name in select(graph, services, with_dependencies=False):
         yield from (each for each in present.get(name, ()) if each.state is ContainerState.RUNNING)
+    yield from (each for each in one_offs if each.state is ContainerState.RUNNING)
+
+
+def _named(graph: Graph, snapshot: Snapshot, names: Services) -> tuple[Services, list[ObservedContainer]]:
+    """What a command line names: services, and one-off containers by their own names."""
+    named = dict.fromkeys(names or ())
+    containers = [snapshot.containers.get(ContainerName(name)) for name in named if name not in graph]
+    one_offs = [each for each in containers if each is not None and each.oneoff]
+    taken = {ServiceName(each.name) for each in one_offs}
+    return None if names is None else tuple(each for each in names if each not in taken), one_offs
 
 
 def _check_present(

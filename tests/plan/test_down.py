@@ -138,7 +138,7 @@ def test_a_running_one_off_stays_with_its_network() -> None:
         "1. StopContainer shop-web-1 -- stack goes down\n2. RemoveContainer shop-web-1 after 1 -- stack goes down"
     )
     assert plan.warnings == [
-        "shop-web-run-1 still runs and stays; --remove-orphans stops it too",
+        "shop-web-run-1 still runs and stays: `orchestr8 stop NAME` ends one, --remove-orphans all of them",
         "network shop_default is still in use by shop-web-run-1 and stays",
     ]
 

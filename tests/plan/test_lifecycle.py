@@ -1,14 +1,19 @@
+import dataclasses
+
 import pytest
 
 from orchestr8.errors import NotFound
 from orchestr8.model.actions import StopContainer
+from orchestr8.model.ids import ContainerName
 from orchestr8.model.observed import ContainerState, Snapshot
 from orchestr8.plan.verbs import (
     KillOptions,
+    PauseOptions,
     RestartOptions,
     StartOptions,
     StopOptions,
     plan_kill,
+    plan_pause,
     plan_restart,
     plan_start,
     plan_stop,
@@ -78,6 +83,29 @@ def test_stop_of_one_service_touches_that_one_only() -> None:
     plan = plan_stop(SHOP, snapshot_of(SHOP), StopOptions(services=names("db"), timeout_s=2))
     (step,) = plan.steps
     assert step.action == StopContainer(name=name("db"), timeout_s=2, by_user=True)
+
+
+def test_a_one_off_is_stopped_and_signalled_by_its_own_name_and_no_other() -> None:
+    seen = snapshot_of(SHOP)
+    run = dataclasses.replace(seen.containers[name("web")], name=ContainerName("my-run"), number=0, oneoff=True)
+    seen = dataclasses.replace(seen, containers={**seen.containers, run.name: run})
+    named = names("my-run")
+    assert plan_stop(SHOP, seen, StopOptions(services=named, timeout_s=3)).steps[0].action == StopContainer(
+        name=run.name, timeout_s=3, by_user=True
+    )
+    assert plan_stop(SHOP, seen, StopOptions(services=named)).render() == "1. StopContainer my-run -- stop requested"
+    assert (
+        plan_kill(SHOP, seen, KillOptions(services=named)).render()
+        == "1. KillContainer my-run SIGKILL -- kill requested"
+    )
+    assert (
+        plan_pause(SHOP, seen, PauseOptions(services=named)).render() == "1. PauseContainer my-run -- pause requested"
+    )
+    assert "my-run" not in plan_stop(SHOP, seen).render() + plan_kill(SHOP, seen).render()
+    ended = dataclasses.replace(seen, containers={run.name: dataclasses.replace(run, state=ContainerState.EXITED)})
+    assert plan_stop(SHOP, ended, StopOptions(services=named)).empty
+    with pytest.raises(NotFound, match="no such service: shop-web-1"):
+        plan_stop(SHOP, seen, StopOptions(services=names("shop-web-1")))
 
 
 def test_stop_of_a_stopped_stack_does_nothing() -> None:

@@ -225,3 +225,17 @@ def test_run_removes_orphans_when_asked_to_and_answers_to_aliases(scenario: Tell
     story.step("ps -a", containers("named", "plain"))
     story.step("run --rm asks getent hosts known", out("known"))
     story.step("down --remove-orphans", containers())
+
+
+def test_a_one_off_is_entered_signalled_and_stopped_by_its_name_and_stays_where_its_stack_goes(scenario: Tell) -> None:
+    story = scenario("services: {web: {image: rootfs:/, command: sleep infinity, stop_grace_period: 0s}}")
+    story.step("up -d")
+    name = story.step("run -d web").out.strip()
+    story.step("run -d --rm --name passing web")
+    story.step(f"exec {name} hostname")
+    story.step(f"pause {name}", state("web", "running", "paused", "running"))
+    story.step(f"unpause {name}")
+    story.step("kill passing", eventually(containers(name, "shop-web-1")))
+    story.step("down", err(f"{name} still runs and stays", "orchestr8 stop NAME"), containers(name))
+    story.step(f"stop {name}", err(f"Container {name}  Stopped"))
+    story.step("down", containers())
