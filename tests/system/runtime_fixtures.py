@@ -230,10 +230,6 @@ class Box:
         except AssertionError as error:
             raise AssertionError(f"{error}; so far: {self.log()!r} {self.log('stderr')!r}") from None
 
-    async def exited(self, run: int = 1) -> messages.Exited:
-        found: messages.Exited = await eventually(lambda: self.exits[run - 1 :], f"the end of run {run}")[0]
-        return found
-
     async def wait(self, run: int = 1) -> int:
         await eventually(lambda: len(self.exits) >= run, f"the end of run {run}; log: {self.log()!r}")
         return int(self.exits[run - 1].exit_code)
