@@ -49,5 +49,5 @@ def render(found: dict[str, Any], count: int) -> str:
         f"inside the engine, {count} containers, ms each\n"
         f"  one by one, medians      {medians}\n"
         f"  side by side, all / n    {each}\n"
-        f"  killed, until it runs    {statistics.median(found['restart']) * 1000:.1f} ms ({spread(found['restart'])})\n"
+        f"  exit to exec again       {statistics.median(found['restart']) * 1000:.1f} ms ({spread(found['restart'])})\n"
     )

@@ -113,7 +113,10 @@ async def one_by_one(backend: NativeBackend, creations: list[CreateContainer]) -
 
 
 async def restarts(backend: NativeBackend, creations: list[CreateContainer]) -> list[float]:
-    """Of each, from SIGKILL to its program until that runs again, without the policy's first delay in between."""
+    """Of each, killed from outside, from its exit to its program's execve, without the policy's first delay in between.
+
+    Both moments are the shim's: it is the parent, and sees them first.
+    """
     died: dict[str, anyio.Event] = {each.name: anyio.Event() for each in creations}
 
     def hear(event: Event) -> None:
@@ -124,14 +127,15 @@ async def restarts(backend: NativeBackend, creations: list[CreateContainer]) -> 
     seconds = []
     for container in creations:
         there = await backend.observe(STACK)
-        begun = time.monotonic()
         os.kill(there.containers[container.name].pid, signal.SIGKILL)  # by nobody who would tell the engine
         await died[container.name].wait()
-        ended = time.monotonic()
+        told = time.time()
         await anyio.sleep(FIRST_DELAY_S)
-        resumed = time.monotonic()
+        resumed = time.time()
+        exited = (await backend.observe(STACK)).containers[container.name].finished_at
         await backend.apply(StartContainer(name=container.name, by_policy=True))
-        seconds.append(ended - begun + time.monotonic() - resumed)
+        runs = (await backend.observe(STACK)).containers[container.name].started_at
+        seconds.append((told - exited) + (runs - resumed))
     return seconds
 
 

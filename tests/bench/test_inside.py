@@ -23,7 +23,7 @@ def test_rounds_are_merged_and_shown_beside_the_peer() -> None:
         "inside the engine, 10 containers, ms each\n"
         "  one by one, medians      create 5.5, create and start 11.0\n"
         "  side by side, all / n    at once 30.0, stop and remove at once 60.0\n"
-        "  killed, until it runs    16.5 ms (12-21)\n"
+        "  exit to exec again       16.5 ms (12-21)\n"
     )
     assert inside.render_beside(found, "crun run", [Sample(0.02), Sample(0.022), Sample(0.04)]) == (
         "  without a network        ours 6 ms (4-7), crun run as a process 22 ms (20-40): 4.0x\n"
