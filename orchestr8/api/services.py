@@ -117,14 +117,25 @@ class ContainerService(Protocol):
         """The exit code of a one-off that was removed at its end, by its id; None: no such thing is known (any more)."""
         ...
 
-    async def wait(self, container: ObservedContainer, condition: str, begun: Callable[[], Awaitable[None]]) -> int:
-        """The exit code, once the condition ("", "not-running", "next-exit" or "removed") holds.
+    def past(self, container: ObservedContainer, run: float) -> int:
+        """The exit code of a run that began at `run` and is not the last one. Raises Conflict when it is not known any more."""
+        ...
+
+    async def wait(
+        self,
+        container: ObservedContainer,
+        condition: str,
+        begun: Callable[[], Awaitable[None]],
+        run: float | None = None,
+    ) -> int:
+        """The exit code, once the condition ("", "not-running", "next-exit" or "removed") holds; or of the run that began
+        at `run`, Unix time, which may be over; see `past`.
 
         `begun` is called as soon as no end can be missed any more.
         """
         ...
 
-    async def attach(self, found: Found, connection: Hijacked, *, stdin: bool) -> None: ...
+    async def attach(self, found: Found, connection: Hijacked, *, stdin: bool, guest: bool) -> None: ...
 
 
 class ExecService(Protocol):

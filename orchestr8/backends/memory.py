@@ -393,9 +393,13 @@ class MemoryBackend:
         program.start()
         return handle
 
-    async def attach(self, container: ContainerName, stream_fd: int, early: bytes = b"", *, stdin: bool) -> None:
+    async def attach(
+        self, container: ContainerName, stream_fd: int, early: bytes = b"", *, stdin: bool, guest: bool = False
+    ) -> None:
         await anyio.lowlevel.checkpoint()
         found = self._find(container)
+        if guest and found.program is None:
+            raise Conflict(f"{container} is not running")
         peer = Peer(stream_fd, tty=found.spec.tty)
         found.peers.append(peer)
         if stdin and found.program is not None:

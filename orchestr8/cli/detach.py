@@ -34,6 +34,11 @@ class DetachKeys:
                 return bytes(passed), True
         return bytes(passed), False
 
+    def rest(self) -> bytes:
+        """What is held back still, once nothing more is typed: it was meant for the program after all."""
+        held, self._seen = self._keys[: self._seen], 0
+        return held
+
 
 def _code(key: str) -> int:
     name = key.removeprefix("ctrl-")

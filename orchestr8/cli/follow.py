@@ -63,12 +63,12 @@ class FollowedLogs:
         await_next_engine(self._next.path, NEXT_ENGINE_S)
 
 
-def exit_code_of(client: Client, end: Response, there: str) -> int:
+def exit_code_of(client: Client, end: Response, there: str, query: dict[str, Any] | None = None) -> int:
     """Of a container's run: `end` is the answer to `wait` at its path; the next engine is asked where this one is killed."""
     try:
         return int(end.value()["StatusCode"])
     except Unavailable:
-        return int(ask_until_answered(client, f"{there}/wait", {}, method="POST")["StatusCode"])
+        return int(ask_until_answered(client, f"{there}/wait", query or {}, method="POST")["StatusCode"])
 
 
 def ask_until_answered(client: Client, path: str, query: dict[str, Any], *, method: str = "GET") -> Any:

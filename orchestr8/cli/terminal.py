@@ -154,6 +154,7 @@ class Pump:
         self.detached = False  # by those keys
         self._pending = b""  # read from the caller, not yet taken by the socket
         self._reading = stdin
+        self._ending = False  # nothing more will be read, and the socket is to be told once all is sent
         self._open = True
 
     def stop(self) -> None:
@@ -208,11 +209,17 @@ class Pump:
             if self.detached:
                 self.stop()
         else:
-            self._reading = False
-            self._stream.half_close()
+            self._reading, self._ending = False, True
+            self._pending = self._keys.rest() if self._keys is not None else b""
+            self._send()
 
     def _send(self) -> None:
         try:
-            self._pending = self._pending[self._stream.send_some(self._pending) :]
+            if self._pending:
+                self._pending = self._pending[self._stream.send_some(self._pending) :]
+            if self._ending and not self._pending:
+                self._ending = False
+                self._stream.half_close()
         except ConnectionError:
-            self._pending, self._reading = b"", False  # the program is gone; what it wrote last is still to be read
+            # The program is gone; what it wrote last is still to be read.
+            self._pending, self._reading, self._ending = b"", False, False

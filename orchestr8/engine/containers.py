@@ -56,6 +56,15 @@ class Containers:
     def departed(self, reference: str) -> int | None:
         return self._departed.code_of(reference)
 
+    def past(self, container: ObservedContainer, run: float) -> int:
+        exit_code = self._departed.code_of_run(container.id, run)
+        if exit_code is None:
+            raise Conflict(
+                f"{container.name} was started again, and how its run before that ended is not known",
+                helps=["orchestr8 logs says what it wrote last"],
+            )
+        return exit_code
+
     async def start(self, name: ContainerName) -> Sequence[str]:
         return await self._backend.apply(StartContainer(name=name))
 
@@ -79,16 +88,23 @@ class Containers:
     async def resize(self, name: ContainerName, rows: int, columns: int) -> None:
         await self._backend.resize(name, rows, columns)
 
-    async def attach(self, found: Found, connection: Hijacked, *, stdin: bool) -> None:
+    async def attach(self, found: Found, connection: Hijacked, *, stdin: bool, guest: bool) -> None:
+        name = found.container.name
         try:
-            await self._backend.attach(found.container.name, connection.fileno(), connection.early, stdin=stdin)
+            await self._backend.attach(name, connection.fileno(), connection.early, stdin=stdin, guest=guest)
         except Exception as failure:  # noqa: BLE001 - the border: the answer has begun, so it is told in the stream
             await connection.send(error_bytes(failure, tty=found.has_terminal))
 
-    async def wait(self, container: ObservedContainer, condition: str, begun: Callable[[], Awaitable[None]]) -> int:
-        """Docker's conditions; without one, the end of the run that is on or that comes next."""
+    async def wait(
+        self,
+        container: ObservedContainer,
+        condition: str,
+        begun: Callable[[], Awaitable[None]],
+        run: float | None = None,
+    ) -> int:
+        """Docker's conditions; without one, the end of the run that is on or that comes next; of the one that began at `run`."""
         with self._bus.subscribe(container.stack) as subscription:
-            exit_code = await self._already(container, condition)
+            exit_code = await self._already(container, condition, run)
             if exit_code is not None and condition != "removed":
                 return exit_code
             await begun()
@@ -107,11 +123,13 @@ class Containers:
                 if condition == "removed" and await self._look(container) is None:
                     return exit_code or 0
 
-    async def _already(self, container: ObservedContainer, condition: str) -> int | None:
+    async def _already(self, container: ObservedContainer, condition: str, run: float | None) -> int | None:
         """The exit code, when there is nothing to wait for."""
         now = await self._look(container)
         if now is None:
             raise NotFound(f"No such container: {container.name}")
+        if run is not None and now.started_at != run:
+            return self.past(now, run)
         if now.state is ContainerState.EXITED and condition != "next-exit":
             return now.exit_code or 0
         if now.state is ContainerState.CREATED and condition == "not-running":

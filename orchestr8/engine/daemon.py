@@ -100,7 +100,7 @@ class Engine:
         backend.subscribe(bus.publish)
         reconciler = Reconciler(backend, health=store, faults=faults_of(self._environ, backend))
         reconciler.subscribe(bus.publish)
-        departed = Departed()
+        departed = Departed(store)
         async with anyio.create_task_group() as keeping:
             keeping.start_soon(self._watcher.run, name="inotify")
             await keeping.start(remove_finished, backend, bus, departed, name="finished one-offs")

@@ -33,6 +33,9 @@ MIGRATIONS: Final = (
     """
     CREATE TABLE health (name TEXT PRIMARY KEY, stack TEXT NOT NULL, data TEXT NOT NULL);
     """,
+    """
+    CREATE TABLE departed (name TEXT PRIMARY KEY, stack TEXT NOT NULL, data TEXT NOT NULL);
+    """,
 )
 
 

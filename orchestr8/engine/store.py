@@ -15,9 +15,9 @@ from orchestr8.engine.intents import Intent
 from orchestr8.errors import OperationFailed
 from orchestr8.model.codec import from_json, to_json
 from orchestr8.model.ids import ContainerName, NetworkName, StackName, VolumeName
-from orchestr8.model.records import ContainerRecord, HealthRecord, NetworkRecord, VolumeRecord
+from orchestr8.model.records import ContainerRecord, DepartedRecord, HealthRecord, NetworkRecord, VolumeRecord
 
-Record = ContainerRecord | NetworkRecord | VolumeRecord | HealthRecord
+Record = ContainerRecord | NetworkRecord | VolumeRecord | HealthRecord | DepartedRecord
 T = TypeVar("T")
 
 
@@ -30,6 +30,7 @@ class Store:
         self._networks = _by_name(connection, path, "networks", NetworkRecord)
         self._volumes = _by_name(connection, path, "volumes", VolumeRecord)
         self._health = _by_name(connection, path, "health", HealthRecord)
+        self._departed = _by_name(connection, path, "departed", DepartedRecord)
         self._intents = {each.stack: each for each in _rows(connection, path, "intents", Intent)}
         self._writer = Writer(connection, path)
 
@@ -65,6 +66,10 @@ class Store:
     @property
     def health(self) -> Mapping[ContainerName, HealthRecord]:
         return MappingProxyType(self._health)
+
+    @property
+    def departed(self) -> Mapping[ContainerName, DepartedRecord]:
+        return MappingProxyType(self._departed)
 
     @property
     def intents(self) -> Mapping[StackName, Intent]:
@@ -109,11 +114,13 @@ class Store:
     def _rows(self) -> dict[str, dict[Any, Any]]:
         return {
             "containers": self._containers, "networks": self._networks, "volumes": self._volumes, "health": self._health,
+            "departed": self._departed,
         }  # fmt: skip
 
 
 _TABLES: Final[dict[type, str]] = {
     ContainerRecord: "containers", NetworkRecord: "networks", VolumeRecord: "volumes", HealthRecord: "health",
+    DepartedRecord: "departed",
 }  # fmt: skip
 
 

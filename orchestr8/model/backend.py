@@ -113,11 +113,14 @@ class Backend(Protocol):
         """A program that an engine before this one has started, or, if it has ended since, its exit code; told once."""
         ...
 
-    async def attach(self, container: ContainerName, stream_fd: int, early: bytes = b"", *, stdin: bool) -> None:
+    async def attach(
+        self, container: ContainerName, stream_fd: int, early: bytes = b"", *, stdin: bool, guest: bool = False
+    ) -> None:
         """Connect a client to the container's own stdio, from now on; before the start, so that no byte is lost.
 
         Stream as for `exec`. But only a one-off runs for its client: of a service's containers, to which others may come, the
-        end of a client's input ends nothing, and a client that is too slow misses output, and is told so.
+        end of a client's input ends nothing, and a client that is too slow misses output, and is told so. A `guest` is one of those wherever it comes, and comes to what runs: else
+        Conflict.
         """
         ...
 

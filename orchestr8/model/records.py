@@ -66,6 +66,17 @@ class HealthRecord:
     results: tuple[ProbeResult, ...] = ()  # the last ones, as of the last change
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DepartedRecord:
+    """How a one-off ended that was removed at its end: whoever waited for it may ask later than that."""
+
+    name: ContainerName
+    stack: StackName
+    id: ContainerId
+    exit_code: int
+    at: float  # Unix time of its end
+
+
 class HealthMemory(Protocol):
     """Durable as a `Registry`, for whoever asks how containers are; a container's row goes with it."""
 

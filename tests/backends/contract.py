@@ -440,6 +440,19 @@ async def test_what_attaches_before_the_start_misses_nothing(bench: Bench) -> No
         assert _joined(await _read_frames(ours)) == {STDOUT: b"hello\n"}
 
 
+async def test_a_guest_comes_to_what_runs(bench: Bench) -> None:
+    await bench.create("cat", stdin_open=True)
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        with pytest.raises(Conflict, match=f"{WEB} is not running"):
+            await bench.backend.attach(WEB, theirs.fileno(), stdin=True, guest=True)
+        await bench.start()
+        await bench.backend.attach(WEB, theirs.fileno(), stdin=True, guest=True)
+        await bench.stop()
+        with pytest.raises(Conflict, match=f"{WEB} is not running"):
+            await bench.backend.attach(WEB, theirs.fileno(), stdin=True, guest=True)
+
+
 async def test_a_services_input_does_not_end_with_that_of_a_client(bench: Bench) -> None:
     await bench.create("cat", stdin_open=True)
     await bench.start()

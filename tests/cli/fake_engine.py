@@ -124,7 +124,7 @@ def container(service: str = "web", number: int = 1, **further: Any) -> dict[str
     return {
         "id": f"{number:012x}", "name": f"shop-{service}-{number}", "stack": "shop", "service": service, "number": number,
         "image": "rootfs:/", "command": ["/bin/sh", "-c", "while true; do sleep 1; done"], "oneoff": False,
-        "state": "running", "exit_code": None, "health": None, "created_at": time.time() - 200, "status": "Up 3 minutes",
+        "state": "running", "exit_code": None, "health": None, "created_at": time.time() - 200, "started_at": 1.5, "status": "Up 3 minutes",
         "ports": [{"host_ip": "0.0.0.0", "published": 8080, "target": 80, "protocol": "tcp"}],
         "labels": {"b": "2", "a": "1"}, "addresses": {"shop_default": ["10.9.0.2"]}, **further,
     }  # fmt: skip

@@ -19,6 +19,12 @@ def test_the_keys_are_not_for_the_program_and_all_else_is() -> None:
     assert fed(DetachKeys(), b"\x10\x10\x11") == [(b"\x10", True)]
 
 
+def test_what_is_held_back_is_the_programs_when_nothing_follows() -> None:
+    keys = DetachKeys()
+    assert fed(keys, b"ls\n\x10") == [(b"ls\n", False)]
+    assert (keys.rest(), keys.rest()) == (b"\x10", b"")
+
+
 @pytest.mark.parametrize(
     ("written", "typed"),
     [("a", b"a"), ("ctrl-@", b"\0"), ("ctrl-\\", b"\x1c"), ("ctrl-A,b,~", b"\x01b~"), ("ctrl-],ctrl-]", b"\x1d\x1d")],

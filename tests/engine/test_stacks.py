@@ -6,7 +6,7 @@ from typing import Any
 import anyio
 import pytest
 
-from orchestr8.errors import InvalidInput, NotFound, OperationFailed
+from orchestr8.errors import Conflict, InvalidInput, NotFound, OperationFailed
 from orchestr8.model.ids import ContainerName
 
 pytestmark = pytest.mark.anyio
@@ -193,6 +193,44 @@ async def test_a_one_off_that_is_to_be_removed_is_removed_without_its_client(
         await eventually(lambda: f"RemoveContainer {done['name']}" in backend.applied)
         left = await engine.ask("GET", "/stacks")  # its network, until `down`
         assert left == [{"name": "shop", "services": 0, "containers": 0, "running": 0}]
+
+
+async def test_how_a_removed_one_off_ended_is_known_to_the_next_engine(
+    start: Any, make_document: Make, backend: Any, eventually: Any
+) -> None:
+    async with start() as engine:
+        options = {"command": ["sh", "-c", "exit 7"], "rm": True}
+        body = {"document": make_document(web=SLEEP), "service": "web", "options": options}
+        done = (await engine.work("/stacks/shop/run", body))[-1]
+        await engine.ask("POST", f"/containers/{done['container']}/start")
+        await eventually(lambda: f"RemoveContainer {done['name']}" in backend.applied)
+    async with start(after_crash=True) as engine:
+        assert await engine.ask("POST", f"/containers/{done['container']}/wait") == {"StatusCode": 7}
+        with pytest.raises(NotFound):
+            await engine.ask("POST", "/containers/0123456789ab/wait")
+
+
+async def test_how_a_run_ended_is_known_after_the_next_one_has_begun(
+    start: Any, make_document: Make, eventually: Any
+) -> None:
+    document = make_document(web={"command": ["sh", "-c", "exit 3"], "restart": "no"})
+    async with start() as engine:
+        await engine.work("/stacks/shop/up", {"document": document})
+
+        async def ended() -> dict[str, Any]:
+            (found,) = await engine.ask("GET", "/stacks/shop/containers", all=1)
+            return found if found["state"] == "exited" else {}
+
+        await eventually(ended)
+        first = await ended()
+    async with start(after_crash=True) as engine:  # saw it end, and then a policy, or a user, starts it again
+        await engine.ask("POST", f"/containers/{first['id']}/start")
+        there = f"/containers/{first['id']}/wait"
+        assert await engine.ask("POST", there, run=repr(first["started_at"])) == {"StatusCode": 3}
+        with pytest.raises(
+            Conflict, match="shop-web-1 was started again, and how its run before that ended is not known"
+        ):
+            await engine.ask("POST", there, run="1.5")
 
 
 async def test_stopping_the_engine_with_containers_brings_all_stacks_down(

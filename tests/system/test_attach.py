@@ -1,8 +1,10 @@
 """`attach`: many may look at a service's program and speak with it, and none of them is what it runs for."""
 
+import os
 import select
 import signal
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
@@ -93,8 +95,9 @@ def test_a_terminal_is_left_by_its_keys_and_goes_on(story: Scenario) -> None:
         assert client.end() == 0
     with Process("attach", "--no-stdin", "term", terminal=(60, 20)) as onlooker:
         with Process("attach", "term", terminal=(60, 20)) as client:
-            client.type(b"echo se''en\n")
+            client.type(b"while sleep 0.05; do echo se''en; done\n")  # whenever the onlooker is there
             onlooker.until("seen")
+            client.type(b"\x03")
             client.type(b"\x10\x11")
             assert client.end() == 0
         onlooker.type(b"\x03")  # to us: nothing else is for the program
@@ -135,3 +138,28 @@ def test_one_who_does_not_read_keeps_nobody(story: Scenario) -> None:
         got, told = sleeper.communicate(timeout=COMMAND_S)
         assert len(got) < len(log)
         assert "are not shown here" in told
+
+
+def test_the_run_that_was_attached_to_is_the_one_that_counts_whatever_a_policy_begins_after_it(
+    scenario: Tell, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The engine is killed, the program ends, and the next engine starts it again before anybody asks."""
+    story = scenario(
+        "services: {again: {image: rootfs:/, command: [bash, -c, 'read -r line; echo here; read -r line; exit 9'], stdin_open: true, restart: always}}"
+    )
+    for name, value in story.engine.environment.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.chdir(story.directory)
+    story.step("up -d")
+    pid = story.engine.status()["pid"]
+    (container,) = story.containers()
+    state_file = Path(story.engine.root, "containers", container["ID"], "state.json")
+    with Process("attach", "again", typing=True) as client:
+        client.type(b"hello\n")
+        client.until("here")
+        os.kill(pid, signal.SIGSTOP)  # so that it hears nothing of the end
+        client.type(b"go\n")
+        story.check(eventually(lambda *_: "" if '"exited"' in state_file.read_text() else "it has not ended"))
+        os.kill(pid, signal.SIGKILL)
+        assert client.end() == 9
+    story.step("ps", eventually(state("again", "running")))

@@ -5,7 +5,7 @@ from typing import Any
 
 from orchestr8.api.router import Route
 from orchestr8.api.services import ContainerService, ExecService
-from orchestr8.api.values import json_body, json_line, json_response, member, texts, whole_number
+from orchestr8.api.values import json_body, json_line, json_response, member, number, texts, whole_number
 from orchestr8.errors import InvalidInput, NotFound
 from orchestr8.model.backend import ExecSpec
 from orchestr8.model.specs import Pairs
@@ -21,7 +21,7 @@ def routes(containers: ContainerService, execs: ExecService) -> list[Route]:
         found = await containers.find(reference)
 
         async def run(connection: Hijacked) -> None:
-            await containers.attach(found, connection, stdin=request.flag("stdin"))
+            await containers.attach(found, connection, stdin=request.flag("stdin"), guest=request.flag("guest"))
 
         return Takeover(run=run, content_type=RAW if found.has_terminal else MULTIPLEXED)
 
@@ -41,9 +41,13 @@ def routes(containers: ContainerService, execs: ExecService) -> list[Route]:
                 raise
             return json_response({"StatusCode": exit_code})
 
+        run = number(request, "run", None)  # the Unix time at which it began
+        if run is not None and run != container.started_at:
+            return json_response({"StatusCode": containers.past(container, run)})
+
         async def write(send: Send) -> None:
             # A client that has the head may start the run: its end will not be missed.
-            exit_code = await containers.wait(container, condition, lambda: send(b""))
+            exit_code = await containers.wait(container, condition, lambda: send(b""), run)
             await send(json_line({"StatusCode": exit_code}))
 
         return Stream(write=write, content_type="application/json", endless=True)

@@ -430,8 +430,10 @@ class NativeBackend:
                 return name, container.former_execs.pop(exec_id)
         return None
 
-    async def attach(self, container: ContainerName, stream_fd: int, early: bytes = b"", *, stdin: bool) -> None:
-        await self._container(container).attach(stream_fd, early, stdin=stdin)
+    async def attach(
+        self, container: ContainerName, stream_fd: int, early: bytes = b"", *, stdin: bool, guest: bool = False
+    ) -> None:
+        await self._container(container).attach(stream_fd, early, stdin=stdin, guest=guest)
 
     async def resize(self, container: ContainerName, rows: int, columns: int) -> None:
         await self._container(container).resize(rows, columns)

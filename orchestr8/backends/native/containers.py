@@ -474,10 +474,10 @@ class Container:
             raise Paused(self.record.name)
         return shim
 
-    async def attach(self, stream_fd: int, early: bytes, *, stdin: bool) -> None:
+    async def attach(self, stream_fd: int, early: bytes, *, stdin: bool, guest: bool) -> None:
         async with self._alone():
-            shim = await self._sandbox.ensure()
-        guest = not self.record.oneoff
+            shim = self._live_shim() if guest else await self._sandbox.ensure()
+        guest = guest or not self.record.oneoff
         await shim.attach(stream_fd, base64.b64encode(early).decode(), stdin=stdin, guest=guest)
 
     async def resize(self, rows: int, columns: int) -> None:

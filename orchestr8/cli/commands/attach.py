@@ -28,9 +28,10 @@ def run(context: Context, options: Options) -> int:
         client.request("POST", f"{there}/kill", query={"signal": number.name})
 
     stdin = not options.no_stdin
+    this_run = {"run": repr(container["started_at"])}  # a policy may begin another one at its end
     with (
-        client.open("POST", f"{there}/wait", query={"condition": "next-exit"}) as end,
-        client.upgrade("POST", f"{there}/attach", query={"stdin": int(stdin)}) as stream,
+        client.open("POST", f"{there}/wait", query=this_run) as end,
+        client.upgrade("POST", f"{there}/attach", query={"stdin": int(stdin), "guest": 1}) as stream,
     ):
         tty = not stream.framed
         if tty:
@@ -40,7 +41,7 @@ def run(context: Context, options: Options) -> int:
             keys=keys if tty else None,
         )  # fmt: skip
         if left is None:
-            return exit_code_of(client, end, there)
+            return exit_code_of(client, end, there, this_run)
     context.err.write(f"detached: {container['name']} goes on\n")
     return 128 + left if left else 0
 
