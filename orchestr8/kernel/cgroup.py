@@ -33,13 +33,11 @@ from orchestr8.kernel import cgroup_files as files
 from orchestr8.kernel.cgroup_counters import Counters
 from orchestr8.kernel.cgroup_limits import limits, uses
 from orchestr8.kernel.device_rules import DEFAULT_DEVICES, from_oci, oci_devices
-from orchestr8.kernel.freezer import Freezer, FreezerV1, FreezerV2
+from orchestr8.kernel.freezer import Freezer, FreezerV1, FreezerV2, freeze, frozen
 
 _SHIMS: Final = "shims"
 _NAME: Final = re.compile(r"[0-9a-zA-Z+_-][0-9a-zA-Z+_.-]*")
-_REMOVE_TRIES: Final = 13  # with doubled pauses, 4 s in all: a slow machine ends processes slowly
 _KILL_TRIES: Final = 10
-_FREEZE_PAUSE_MAX_S: Final = 1.1  # with doubled pauses, 2 s in all
 _REAL_TIME_PERIOD_US: Final = 1_000_000  # the kernel's
 _ALWAYS: Final = {"memory", "cpu", "pids"}  # and devices, which v2 has no controller for
 _ON_DEMAND: Final = {"cpuset", "blkio", "io"}  # io: blkio's name on v2
@@ -206,7 +204,7 @@ class CgroupTree:
             except FileNotFoundError:  # a kernel before 5.14, or the group is gone
                 if not os.path.isdir(leaf):
                     return
-        with self._frozen(container_id):
+        with frozen(self._freezer(container_id)):
             self._kill_each(container_id)
 
     def counters(self, container_id: str) -> Counters:
@@ -397,18 +395,7 @@ class CgroupTree:
 
         Raises OperationFailed where this machine has no freezer, or when a process is stuck in the kernel.
         """
-        freezer = self._freezer(container_id)
-        if freezer is None or not freezer.set(frozen=True):
-            raise OperationFailed(
-                "this machine has no freezer: neither cgroup v2 of Linux 5.2 nor the controller of v1"
-            )
-        pause_s = 0.001
-        while not freezer.rests():
-            if pause_s > _FREEZE_PAUSE_MAX_S:
-                freezer.set(frozen=False)
-                raise OperationFailed("not all processes can be paused now: one is stuck in the kernel")
-            self._sleep(pause_s)
-            pause_s *= 2
+        freeze(self._freezer(container_id), self._sleep)
 
     def thaw(self, container_id: str) -> None:
         """Undo `freeze`; a group that is gone, or that is not frozen, is left as it is."""
@@ -426,36 +413,8 @@ class CgroupTree:
             return FreezerV2(f"{self._unified}/{name}")
         return FreezerV1(f"{self._v1['freezer']}/{name}") if "freezer" in self._v1 else None
 
-    @contextlib.contextmanager
-    def _frozen(self, container_id: str) -> Iterator[None]:
-        """No process of the group runs meanwhile, so that none forks away. Thawed whatever happens."""
-        freezer = self._freezer(container_id)
-        if freezer is None or not freezer.set(frozen=True):
-            yield  # the signals are repeated until nobody is left
-            return
-        try:
-            yield
-        finally:
-            freezer.set(frozen=False)
-
     def _remove_directory(self, directory: str) -> None:
-        """rmdir, children first. The kernel says EBUSY until the last process that exited has left: wait for that."""
-        pause_s = 0.001
-        for attempt in range(_REMOVE_TRIES):
-            try:
-                files.rmdir(directory)
-                return
-            except FileNotFoundError:
-                return
-            except OSError as error:
-                if attempt == _REMOVE_TRIES - 1:
-                    raise OperationFailed(f"cannot remove the cgroup {directory}: {error.strerror}") from error
-            children = files.children(directory)
-            for child in children:
-                self._remove_directory(child)
-            if not children:
-                self._sleep(pause_s)
-                pause_s *= 2
+        files.remove(directory, self._sleep)
 
 
 def _checked(name: str) -> str:

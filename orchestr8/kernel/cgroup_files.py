@@ -6,7 +6,12 @@ Others call these by this module's name, so that tests can put a fake kernel in 
 import contextlib
 import errno
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import Final
+
+from orchestr8.errors import OperationFailed
+
+_REMOVE_TRIES: Final = 13  # with doubled pauses, 4 s in all: a slow machine ends processes slowly
 
 mkdir = os.mkdir
 rmdir = os.rmdir
@@ -16,6 +21,30 @@ def ensure(directory: str) -> None:
     """Make a group, unless it is there already."""
     with contextlib.suppress(FileExistsError):
         mkdir(directory)
+
+
+def remove(directory: str, sleep: Callable[[float], None]) -> None:
+    """rmdir, children first; what is gone already is fine.
+
+    The kernel says EBUSY until the last process that exited has left: that is waited for, by `sleep`, which takes seconds.
+    Raises OperationFailed.
+    """
+    pause_s = 0.001
+    for attempt in range(_REMOVE_TRIES):
+        try:
+            rmdir(directory)
+            return
+        except FileNotFoundError:
+            return
+        except OSError as error:
+            if attempt == _REMOVE_TRIES - 1:
+                raise OperationFailed(f"cannot remove the cgroup {directory}: {error.strerror}") from error
+        below = children(directory)
+        for child in below:
+            remove(child, sleep)
+        if not below:
+            sleep(pause_s)
+            pause_s *= 2
 
 
 def write(path: str, *texts: str) -> None:

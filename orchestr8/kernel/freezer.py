@@ -3,9 +3,14 @@
 Which one a group has, and who is frozen why, is `kernel.cgroup`'s business.
 """
 
-from typing import Protocol
+import contextlib
+from collections.abc import Callable, Iterator
+from typing import Final, Protocol
 
+from orchestr8.errors import OperationFailed
 from orchestr8.kernel import cgroup_files as files
+
+_PAUSE_MAX_S: Final = 1.1  # with doubled pauses, 2 s in all
 
 
 class Freezer(Protocol):
@@ -52,6 +57,34 @@ class FreezerV1:
 
     def rests(self) -> bool:
         return files.read_if_there(self._file).strip() == "FROZEN"
+
+
+def freeze(freezer: Freezer | None, sleep: Callable[[float], None]) -> None:
+    """Returns once all processes of the group rest; `sleep` takes seconds, up to 2 in all.
+
+    Raises OperationFailed where this machine has no freezer, or when a process is stuck in the kernel.
+    """
+    if freezer is None or not freezer.set(frozen=True):
+        raise OperationFailed("this machine has no freezer: neither cgroup v2 of Linux 5.2 nor the controller of v1")
+    pause_s = 0.001
+    while not freezer.rests():
+        if pause_s > _PAUSE_MAX_S:
+            freezer.set(frozen=False)
+            raise OperationFailed("not all processes can be paused now: one is stuck in the kernel")
+        sleep(pause_s)
+        pause_s *= 2
+
+
+@contextlib.contextmanager
+def frozen(freezer: Freezer | None) -> Iterator[None]:
+    """No process of the group runs meanwhile, so that none forks away. Thawed whatever happens; without a freezer they run."""
+    if freezer is None or not freezer.set(frozen=True):
+        yield
+        return
+    try:
+        yield
+    finally:
+        freezer.set(frozen=False)
 
 
 def _written(file: str, text: str) -> bool:
