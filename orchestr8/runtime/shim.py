@@ -1,9 +1,9 @@
 """One per container, forked by the forkserver and never exec'd: the parent of the container's PID 1.
 
 It owns what must outlive the engine: stdio and log, the network namespace, DNS and port sockets, exit codes. It
-listens on a named socket, so that any later engine can adopt it, and it ends when told to (Release), or when its engine
-dies before it has run anything; PID 1 follows its death by the parent-death signal. What should run, and when again,
-is the engine's to say. No request can end it: a container's life hangs on it.
+listens on a named socket, so that any later engine can adopt it (`engines`), and it ends when told to (Release), or when
+its engine dies before it has run anything; PID 1 follows its death by the parent-death signal. What should run, and when
+again, is the engine's to say. No request can end it: a container's life hangs on it.
 
 Nothing is imported after the fork. Idle, it sleeps in one epoll call.
 """
@@ -27,13 +27,14 @@ from orchestr8.kernel import prctl, sockets
 from orchestr8.kernel.namespaces import CloneFlag
 from orchestr8.runtime import messages
 from orchestr8.runtime.cradle import Cradle, make_cradle, suits
+from orchestr8.runtime.engines import Engines
 from orchestr8.runtime.execs import Execs
 from orchestr8.runtime.launch import Ground, Launch
 from orchestr8.runtime.leftovers import kill_all
 from orchestr8.runtime.logwriter import open_log
 from orchestr8.runtime.messages import Message
 from orchestr8.runtime.oomwatch import OomWatch
-from orchestr8.runtime.poller import ENDED, READ, Poller
+from orchestr8.runtime.poller import ENDED, Poller
 from orchestr8.runtime.streams import STDERR, STDOUT, Input, Output, Session
 from orchestr8.runtime.successors import kill
 from orchestr8.runtime.template import Template
@@ -44,7 +45,6 @@ STATE_FILE: Final = "state.json"
 _STATE_SIZE: Final = 2048  # several times what it takes
 LOG_FILE: Final = "log/current.log"
 _QUIET_S: Final = 1.0
-_DEAF_S: Final = 1.0
 
 
 class Shim:
@@ -58,7 +58,6 @@ class Shim:
     ) -> None:
         """`make_ground(cgroup_fd)`: what every run stands on, once an engine has brought that. `cradle`: for the first one."""
         self._bundle = order.bundle
-        self._socket_path = order.socket
         self._order = order
         self._kept: list[int] = []
         self._make_ground = make_ground
@@ -73,7 +72,6 @@ class Shim:
             os.path.join(self._bundle, STATE_FILE), os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600
         )
         self._poller = Poller()
-        self._engines: dict[int, socket.socket] = {}
         self._log = open_log(os.path.join(self._bundle, LOG_FILE), order.log, self._poller)
         self._log.on_trouble = self._log_trouble
         self._launch: Launch | None = None
@@ -86,31 +84,18 @@ class Shim:
         self._init_pidfd = -1
         self._oom = OomWatch(self._poller, "", self._out_of_memory)
         self._oom_before = 0
-        self._execs = Execs(self._poller, order, self._answer, self._tell_all)
         self._released = False
         self._template = template
         self._cradle = cradle
-        self._deaf = False  # for whoever wants to be let in
-        self._deafness_told = False
         self._stirred = False  # by a request since memory was last given back
         if not suits(order):
             self._drop_cradle()
-        self._listener = self._listen()
-        self._welcoming = True
-        self._welcome(control)
+        self._engines = Engines(self._poller, order.socket, order.container, self._hear, self._left_alone)
+        self._answer, self._tell_all = self._engines.answer, self._engines.tell
+        self._execs = Execs(self._poller, order, self._answer, self._tell_all)
+        self._engines.welcome(control)
 
     # --- set-up ---------------------------------------------------------------------------------------------------
-
-    def _listen(self) -> socket.socket:
-        listener = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(self._socket_path)  # of a shim that was killed: the engine asks for a second one only then
-        listener.bind(self._socket_path)
-        self._socket_identity = _identity(self._socket_path)
-        listener.setblocking(False)
-        listener.listen(8)
-        self._poller.watch(listener.fileno(), READ, self._accept)
-        return listener
 
     def run(self) -> None:
         while not (self._released and self._launch is None):
@@ -121,14 +106,8 @@ class Shim:
 
     def step(self) -> None:
         """Sleep until something happens, and do what it asks for. After a quiet while give memory back, once."""
-        if self._deaf:
-            self._poller.wait(_DEAF_S)
-            if self._welcoming:
-                self._poller.watch(self._listener.fileno(), READ, self._accept)
-            self._deaf = False
-            return
         quiet = _QUIET_S if self._stirred and self._template is not None else -1
-        if not self._poller.wait(quiet):
+        if not self._engines.wait(quiet):
             assert self._template is not None
             self._template.share_again()
             self._stirred = False
@@ -140,68 +119,19 @@ class Shim:
         """
         self._drop_cradle()
         sockets.close_all(self._kept)
-        if _identity(self._socket_path) == self._socket_identity:  # not that of a shim that came after
-            os.unlink(self._socket_path)
-        self._refuse()
-        self._listener.close()
+        self._engines.leave()
         self._oom.close()
         self._log.close()
         os.close(self._state_fd)
         for session in list(self._sessions):
             session.finish()
-        for engine in list(self._engines.values()):
-            self._dismiss(engine)
+        self._engines.dismiss_all()
 
-    def _refuse(self) -> None:
-        """Let nobody in any more."""
-        if self._welcoming:
-            self._welcoming = False
-            self._poller.forget(self._listener.fileno())
+    # --- requests -------------------------------------------------------------------------------------------------
 
-    # --- engines --------------------------------------------------------------------------------------------------
-
-    def _accept(self, _events: int) -> None:
-        """An engine that there is no descriptor or memory for waits in the queue: it is tried again in a while."""
-        try:
-            self._welcome(self._listener.accept()[0])
-            self._deafness_told = False
-        except BlockingIOError:
-            return
-        except OSError as error:
-            self._poller.watch(self._listener.fileno(), 0, self._accept)
-            self._deaf = True
-            if not self._deafness_told:
-                self._deafness_told = True
-                with contextlib.suppress(OSError):  # nowhere to tell it
-                    print(
-                        f"shim {self._status.container}: cannot let an engine in: {error}", file=sys.stderr, flush=True
-                    )
-
-    def _welcome(self, engine: socket.socket) -> None:
-        engine.setblocking(False)
-        self._engines[engine.fileno()] = engine
-        self._poller.watch(engine.fileno(), READ, lambda _events: self._receive(engine))
-
-    def _dismiss(self, engine: socket.socket) -> None:
-        if engine.fileno() >= 0:
-            self._poller.forget(engine.fileno())
-            del self._engines[engine.fileno()]
-            engine.close()
-            if not self._engines and self._init_pidfd < 0 and not self._status.runs:
-                self._be_released()  # nobody knows of this shim: what it was made for is begun anew
-
-    def _receive(self, engine: socket.socket) -> None:
+    def _hear(self, engine: socket.socket, packet: bytes, fds: list[int]) -> None:
         """One request. Its handler takes out of `fds` what it keeps."""
         self._stirred = True
-        try:
-            packet, fds = sockets.receive_packet(engine)
-        except BlockingIOError:
-            return
-        except (OSError, OperationFailed):
-            packet, fds = b"", []
-        if not packet:
-            self._dismiss(engine)
-            return
         try:
             message = messages.decode(packet)
             handler = self._HANDLERS.get(type(message))
@@ -211,23 +141,11 @@ class Shim:
         except Exception as error:  # noqa: BLE001 - whatever it is: the engine hears it, and the container goes on
             sys.__excepthook__(*sys.exc_info())
             self._answer(engine, messages.Failed(request=messages.request_of(packet), text=str(error)))
-        finally:
-            sockets.close_all(fds)
 
-    def _answer(self, engine: socket.socket, message: Message, fds: list[int] | None = None) -> None:
-        """Send, or let go of an engine that does not read: it will connect and ask again."""
-        if engine.fileno() < 0:
-            return
-        try:
-            sockets.send_packet(engine, messages.encode(message), fds or [])
-        except OSError:
-            self._dismiss(engine)
-
-    def _tell_all(self, message: Message) -> None:
-        for engine in list(self._engines.values()):
-            self._answer(engine, message)
-
-    # --- requests -------------------------------------------------------------------------------------------------
+    def _left_alone(self) -> None:
+        """Nobody knows of a shim that has run nothing yet: what it was made for is begun anew."""
+        if self._init_pidfd < 0 and not self._status.runs:
+            self._be_released()
 
     def _query(self, engine: socket.socket, message: Message, _fds: list[int]) -> None:
         self._status.request = message.request
@@ -244,7 +162,7 @@ class Shim:
         """A PID 1 that waits for what nobody will bring any more ends, and that is told as the end of its start."""
         self._released = True
         if self._init_pidfd < 0:
-            self._refuse()  # who comes now must not take this shim for one that can be used
+            self._engines.refuse()  # who comes now must not take this shim for one that can be used
             if self._launch is not None:
                 self._launch.give_up()
 
@@ -380,9 +298,8 @@ class Shim:
         self._save()
         for engine, request in self._start_requests:
             self._answer(engine, self._started(request))
-        asked = {engine for engine, _ in self._start_requests}
-        for engine in [each for each in self._engines.values() if each not in asked]:  # came while this was under way
-            self._answer(engine, self._started(0))
+        # To those too that came while this was under way.
+        self._tell_all(self._started(0), but={engine for engine, _ in self._start_requests})
         self._start_requests.clear()
 
     def _start_failed(self, text: str, exit_code: int, _events: int) -> None:
@@ -516,15 +433,6 @@ class Shim:
         messages.Start: _start,
         messages.Exec: _exec,
     }
-
-
-def _identity(path: str) -> tuple[int, int]:
-    """Which file has this name; (0, 0): none."""
-    try:
-        found = os.lstat(path)
-    except FileNotFoundError:
-        return 0, 0
-    return found.st_dev, found.st_ino
 
 
 def _read(path: str) -> str:
