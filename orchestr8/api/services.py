@@ -169,8 +169,11 @@ class LogService(Protocol):
 
 
 class EventService(Protocol):
-    async def write(self, stack: StackName | None, send: Send) -> None:
-        """JSON lines from now on, without end."""
+    async def write(self, stack: StackName | None, send: Send, *, since: float | None, until: float | None) -> None:
+        """JSON lines, an event each, or `{"missed": true}` where the reader was too slow for some.
+
+        From now on, or first those since a moment (Unix time, s) that are remembered; without end, or until a moment.
+        """
         ...
 
 

@@ -472,7 +472,7 @@ class MemoryBackend:
             container=seen.name,
             id=seen.id,
             at=self._now(),
-            attributes=attributes,
+            attributes={"image": seen.image, **attributes},
         )
         for listener in self._listeners:
             asyncio.get_running_loop().call_soon(listener, event)

@@ -103,5 +103,5 @@ def await_next_engine(path: str, within_s: float) -> None:
             time.sleep(0.02)  # nothing tells when somebody listens
     raise Unheard(
         "the engine ended; containers go on without it",
-        helps=["the next command starts it again: orchestr8 logs -f"],
+        helps=["the next command starts it again, this one too"],
     )

@@ -261,6 +261,17 @@ _COMMANDS: Final = (
         flags=[Flag("-s", "--signal", kind="text", metavar="SIGNAL", help="instead of SIGKILL")],
         detail=ONE_OFFS,
     ),
+    Command(
+        "events",
+        "show what happens to containers, as it happens",
+        arguments=[SERVICES],
+        flags=[
+            Flag("--json", help="one object a line, with compose's fields"),
+            Flag("--since", kind="text", metavar="TIME", help="first what happened since then: 10m, a date, Unix time"),
+            Flag("--until", kind="text", metavar="TIME", help="leave at that time"),
+        ],
+        detail="The engine remembers the latest 1024 events of all stacks, for --since, until it ends.",
+    ),
     Command("pause", "have no process of containers run", arguments=[SERVICES], flags=[DRY_RUN], detail=ONE_OFFS),
     Command("unpause", "have paused containers go on", arguments=[SERVICES], flags=[DRY_RUN], detail=ONE_OFFS),
     Command(

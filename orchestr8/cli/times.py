@@ -1,6 +1,8 @@
-"""Times as users write them: `10m`, `1h30m`, a date. Time is passed in."""
+"""Times as users write them: `10m`, `1h30m`, a date."""
 
 from __future__ import annotations
+
+import time
 
 TYPE_CHECKING = False  # `typing` costs 4 ms at start
 if TYPE_CHECKING:
@@ -48,3 +50,15 @@ def parse_moment(text: str, now: float) -> float:
     from datetime import datetime  # 2 ms, and few ask for a date
 
     return datetime.fromisoformat(text).timestamp()
+
+
+def moment_of(flag: str, text: str) -> float:
+    """`parse_moment` of what a flag says. Raises UsageError."""
+    try:
+        return parse_moment(text, time.time())
+    except ValueError:
+        from orchestr8.cli.parser import UsageError  # which needs this module
+
+        raise UsageError(
+            f"{flag} {text} is not a time", helps=["write it as 10m, 1h30m, 2026-01-31T12:00:00Z or Unix time"]
+        ) from None

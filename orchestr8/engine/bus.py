@@ -1,8 +1,10 @@
 """Fan-out inside the engine: what happened to containers, to whoever follows it.
 
-A follower that does not keep up loses its oldest events and is told so; it never makes the engine wait or grow.
+A follower that does not keep up loses its oldest events and is told so; it never makes the engine wait or grow. The latest
+events are remembered for those who ask what has just happened, until the engine ends.
 """
 
+import time
 from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,6 +19,7 @@ from orchestr8.model.ids import StackName
 from orchestr8.wire.http import Send
 
 MAX_WAITING: Final = 10_000
+REMEMBERED: Final = 1024  # several times what dockerd does
 
 
 class Subscription:
@@ -27,6 +30,7 @@ class Subscription:
         self._waiting: deque[Event] = deque(maxlen=MAX_WAITING)
         self._wake = anyio.Event()
         self.lost = False  # events were dropped since the last `next`
+        self.missed = False  # before those that `next` gave last
 
     def offer(self, event: Event) -> None:
         if self._stack in (None, event.stack):
@@ -42,7 +46,7 @@ class Subscription:
         """Wait, then all that has happened; empty when something else changed and a look is worth while."""
         await self._wake.wait()
         self._wake = anyio.Event()
-        self.lost = False
+        self.missed, self.lost = self.lost, False
         events = list(self._waiting)
         self._waiting.clear()
         return events
@@ -53,8 +57,14 @@ class Bus:
 
     def __init__(self) -> None:
         self._subscriptions: list[Subscription] = []
+        self._recent: deque[Event] = deque(maxlen=REMEMBERED)
+
+    def recent(self, stack: StackName | None, since: float) -> list[Event]:
+        """Those of the latest events that happened at `since`, Unix time in s, or after."""
+        return [each for each in self._recent if each.at >= since and stack in (None, each.stack)]
 
     def publish(self, event: Event) -> None:
+        self._recent.append(event)
         for each in self._subscriptions:
             each.offer(event)
 
@@ -80,9 +90,18 @@ class Events:
     def __init__(self, bus: Bus) -> None:
         self._bus = bus
 
-    async def write(self, stack: StackName | None, send: Send) -> None:
+    async def write(self, stack: StackName | None, send: Send, *, since: float | None, until: float | None) -> None:
         with self._bus.subscribe(stack) as subscription:
+            events = self._bus.recent(stack, since) if since is not None else []
             await send(b"")
             while True:
-                for event in await subscription.next():
-                    await send(json_line(to_json(event)))
+                for event in events:
+                    if until is None or event.at <= until:
+                        await send(json_line(to_json(event)))
+                events = []
+                with anyio.move_on_after(None if until is None else max(0.0, until - time.time())) as patience:
+                    events = await subscription.next()
+                if patience.cancelled_caught:
+                    return
+                if subscription.missed:
+                    await send(json_line({"missed": True}))

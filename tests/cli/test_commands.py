@@ -522,6 +522,50 @@ def test_engine_logs_of_an_engine_that_does_not_run(cli: Cli, tmp_path: Path) ->
     assert cli("engine", "logs", "-f")[0] == 1
 
 
+EVENT = {
+    "kind": "die", "stack": "shop", "service": "web", "container": "shop-web-1", "id": "0123456789ab",
+    "at": 1767182400.25, "attributes": {"exitCode": "3", "image": "rootfs:/"},
+}  # fmt: skip
+
+
+def test_events_are_shown_as_compose_shows_them(cli: Cli, engine: FakeEngine) -> None:
+    def happen(call: Call) -> None:
+        call.line(**EVENT)
+        call.line(missed=True)
+        call.line(**{**EVENT, "service": "db"})
+        call.end()
+
+    engine.routes["GET /events"] = happen
+    engine.routes["GET /stacks/shop/containers"] = [container("web")]
+    code, out, err = cli("events", "--json", "--since", "1767182400", "--until", "1767182401", "web")
+    assert code == 0
+    assert json.loads(out) == {
+        "action": "die", "attributes": {"exitCode": "3", "image": "rootfs:/", "name": "shop-web-1"}, "id": "0123456789ab",
+        "service": "web", "time": "2025-12-31T12:00:00.250000Z", "type": "container",
+    }  # fmt: skip
+    assert err == "this was read too slowly: some events are not shown\n"
+    assert engine.called("GET /events").query == {
+        "stack": ["shop"], "since": ["1767182400.000000"], "until": ["1767182401.000000"],
+    }  # fmt: skip
+    code, out, _ = cli("events", "--until", "1767182401")
+    assert [line.split(" ", 2)[2] for line in out.splitlines()] == [
+        "container die 0123456789ab (exitCode=3, image=rootfs:/, name=shop-web-1)"
+    ] * 2
+    assert cli("events", "--since", "yester-day")[0] == 2
+
+
+def test_events_of_an_engine_that_ends_are_over(cli: Cli, engine: FakeEngine) -> None:
+    def end(call: Call) -> None:
+        os.rename(engine.path, f"{engine.path}.gone")
+        engine.path += ".gone"  # where the fixture ends it
+        call.line(**EVENT)
+
+    engine.routes["GET /events"] = end
+    code, out, err = cli("events")
+    assert (code, out.count("die")) == (1, 1)
+    assert "the engine ended; containers go on without it" in err
+
+
 def test_help_of_a_command_that_does_not_exist(cli: Cli) -> None:
     assert cli("help", "up")[1].startswith("Usage: orchestr8 up [flags] [SERVICE…]\n")
     assert cli("help", "uup")[0] == 2

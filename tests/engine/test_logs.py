@@ -1,6 +1,7 @@
 """A stack's logs over the socket: stored and followed."""
 
 import json
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -10,6 +11,7 @@ import pytest
 from orchestr8.errors import Conflict, NotFound
 from orchestr8.model.actions import RemoveContainer, StopContainer
 from orchestr8.model.ids import ContainerName
+from orchestr8.wire.client import Lines
 from orchestr8.wire.frames import Frame
 
 pytestmark = pytest.mark.anyio
@@ -196,8 +198,25 @@ async def test_events_are_followed_as_json_lines(start: Any, make_document: Make
             response.close()
     events = [json.loads(line) for line in data.splitlines()]
     assert [each["kind"] for each in events] == ["create", "start", "die"]
-    assert events[2]["attributes"] == {"exitCode": "1"}
+    assert events[2]["attributes"] == {"exitCode": "1", "image": "rootfs:/"}
     assert events[2]["container"] == "shop-web-1"
+
+
+async def test_the_latest_events_are_told_to_who_asks_for_what_was(start: Any, make_document: Make) -> None:
+    async with start() as engine:
+
+        def told(since: float, until: float) -> list[str]:
+            query = {"stack": "shop", "since": f"{since:.6f}", "until": f"{until:.6f}"}
+            with engine.client.open("GET", "/events", query=query) as response:
+                return [each["kind"] for each in Lines(response)]
+
+        with anyio.fail_after(10):
+            begun = time.time()
+            await up(engine, make_document(web=["sleep", "1000"]))
+            at = time.time()
+            assert await anyio.to_thread.run_sync(told, begun, at) == ["create", "start"]
+            assert await anyio.to_thread.run_sync(told, at, at) == []
+            assert await anyio.to_thread.run_sync(told, begun, begun) == []
 
 
 async def test_the_engines_own_log_is_read_and_followed(start: Any, tmp_path: Any) -> None:

@@ -62,7 +62,10 @@ async def test_a_follower_that_does_not_keep_up_loses_the_oldest_and_is_told() -
             bus.publish(event(SHOP, number))
         assert slow.lost
         assert [each.at for each in await slow.next()][:2] == [5, 6]
-        assert not slow.lost
+        assert (slow.lost, slow.missed) == (False, True)
+        bus.publish(event(SHOP))
+        await slow.next()
+        assert not slow.missed
 
 
 # --- watch --------------------------------------------------------------------------------------------------------

@@ -154,7 +154,7 @@ class Container:
             container=record.name,
             id=record.id,
             at=time.time(),
-            attributes=attributes,
+            attributes={"image": record.spec.image, **attributes},
         )
         self._around.emit(event)
 

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import time
-
 from orchestr8.cli.follow import FollowedLogs
 from orchestr8.cli.logview import LogView
 from orchestr8.cli.loop import Loop
 from orchestr8.cli.parser import UsageError
-from orchestr8.cli.times import parse_moment
+from orchestr8.cli.times import moment_of
 
 TYPE_CHECKING = False  # `typing` costs 4 ms at start
 if TYPE_CHECKING:
@@ -29,11 +27,11 @@ def run(context: Context, options: Options) -> int:
     if options.tail is not None:
         query["tail"] = tail(options.tail)
     if options.since is not None:
-        query["since"] = f"{_moment('--since', options.since):.6f}"
+        query["since"] = f"{moment_of('--since', options.since):.6f}"
     if options.until is not None:
         if options.follow:
             raise UsageError("--until and --follow do not go together")
-        query["until"] = f"{_moment('--until', options.until) + 2e-6:.6f}"  # a line's own time includes that line
+        query["until"] = f"{moment_of('--until', options.until) + 2e-6:.6f}"  # a line's own time includes that line
     timed = options.timestamps or options.format == "json"
     if timed:
         query["timestamps"] = 1
@@ -86,12 +84,3 @@ def tail(text: str) -> str:
     if text != "all" and not (text.isascii() and text.isdigit()):
         raise UsageError(f"--tail {text} is neither a number nor `all`")
     return text
-
-
-def _moment(flag: str, text: str) -> float:
-    try:
-        return parse_moment(text, time.time())
-    except ValueError:
-        raise UsageError(
-            f"{flag} {text} is not a time", helps=["write it as 10m, 1h30m, 2026-01-31T12:00:00Z or Unix time"]
-        ) from None
