@@ -105,6 +105,10 @@ class ContainerService(Protocol):
         """By name, id, or an id's beginning. Raises NotFound, or Conflict when several ids begin so."""
         ...
 
+    async def inspect(self, reference: str) -> dict[str, Any]:
+        """All that is known of one, with Docker's names; found and raising as `find`."""
+        ...
+
     async def start(self, name: ContainerName) -> Sequence[str]:
         """Returns what this machine cannot do as it was asked to, a sentence each."""
         ...

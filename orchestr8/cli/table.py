@@ -262,6 +262,15 @@ _COMMANDS: Final = (
         detail=ONE_OFFS,
     ),
     Command(
+        "inspect",
+        "show all that is known of containers, with Docker's names",
+        arguments=[Argument("CONTAINER", "names")],
+        flags=[
+            Flag("-f", "--format", kind="text", metavar="PATH", help="one value of each: .State.Pid, '{{.State.Pid}}'"),
+        ],
+        detail="CONTAINER is a service, or the name or id of a container; without any, all of the stack are shown.",
+    ),
+    Command(
         "events",
         "show what happens to containers, as it happens",
         arguments=[SERVICES],

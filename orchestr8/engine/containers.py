@@ -5,11 +5,12 @@ import logging
 import re
 import signal
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Final
+from typing import Any, Final
 
 from orchestr8.api.errors import as_error
 from orchestr8.api.services import Found
 from orchestr8.engine.bus import Bus
+from orchestr8.engine.inspect import describe
 from orchestr8.engine.oneoffs import Departed
 from orchestr8.errors import Conflict, InvalidInput, NotFound
 from orchestr8.model.actions import (
@@ -23,7 +24,7 @@ from orchestr8.model.actions import (
 from orchestr8.model.backend import Backend
 from orchestr8.model.events import Event, EventKind
 from orchestr8.model.ids import ContainerName
-from orchestr8.model.observed import ContainerState, ObservedContainer
+from orchestr8.model.observed import ContainerState, ObservedContainer, Snapshot
 from orchestr8.wire.frames import ERROR, encode
 from orchestr8.wire.http import Hijacked
 
@@ -35,8 +36,10 @@ ID_PART: Final = re.compile(r"[0-9a-f]{1,64}")
 class Containers:
     """`api.services.ContainerService`."""
 
-    def __init__(self, backend: Backend, bus: Bus, departed: Departed) -> None:
+    def __init__(self, backend: Backend, bus: Bus, departed: Departed, look: Callable[[], Awaitable[Snapshot]]) -> None:
+        """`look`: what there is, with the health of each container."""
         self._backend = backend
+        self._look_at_all = look
         self._bus = bus
         self._departed = departed
 
@@ -52,6 +55,13 @@ class Containers:
             container = found[0]
         spec = snapshot.specs.get(container.name)
         return Found(container=container, has_terminal=spec is not None and spec.tty)
+
+    async def inspect(self, reference: str) -> dict[str, Any]:
+        name = (await self.find(reference)).container.name
+        snapshot = await self._look_at_all()
+        if name not in snapshot.containers:
+            raise NotFound(f"No such container: {reference}")
+        return describe(snapshot.containers[name], snapshot.specs[name], snapshot.volumes)
 
     def departed(self, reference: str) -> int | None:
         return self._departed.code_of(reference)

@@ -113,7 +113,7 @@ class Engine:
                     services = Services(
                         engine=_Facade(self, store, backend, reconciler),
                         stacks=stacks,
-                        containers=Containers(backend, bus, departed),
+                        containers=Containers(backend, bus, departed, reconciler.observe),
                         execs=Execs(backend, work),
                         logs=Logs(backend, bus, self._watcher, stacks),
                         events=Events(bus),

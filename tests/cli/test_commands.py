@@ -554,6 +554,24 @@ def test_events_are_shown_as_compose_shows_them(cli: Cli, engine: FakeEngine) ->
     assert cli("events", "--since", "yester-day")[0] == 2
 
 
+def test_inspect_shows_documents_or_one_value_of_each(cli: Cli, engine: FakeEngine) -> None:
+    engine.routes["GET /stacks/shop/containers"] = [container("web", id="a1"), container("web", number=2, id="a2")]
+    for number in (1, 2):
+        engine.routes[f"GET /containers/a{number}/json"] = {"Name": f"/shop-web-{number}", "State": {"Pid": number}}
+    engine.routes["GET /containers/b1/json"] = lambda call: call.answer({"message": "No such container: b1"}, 404)
+    code, out, _ = cli("inspect", "web")
+    assert (code, [each["State"]["Pid"] for each in json.loads(out)]) == (0, [1, 2])
+    assert cli("inspect") == (0, out, "")
+    assert cli("inspect", "-f", "{{.State.Pid}}", "web") == (0, "1\n2\n", "")
+    assert cli("inspect", "-f", ".Name", "a2") == (0, "/shop-web-2\n", "")
+    assert cli("inspect", "-f", "{{json .State}}", "a2") == (0, '{"Pid": 2}\n', "")
+    code, out, err = cli("inspect", "-f", ".State.Pdi", "a1")
+    assert (code, out, err.splitlines()[1:]) == (1, "", ["  = help: it has: Pid"])
+    assert cli("inspect", "-f", "{{range .State}}", "a1")[0] == 2
+    code, _, err = cli("inspect", "b1")
+    assert (code, "No such container: b1" in err) == (1, True)
+
+
 def test_events_of_an_engine_that_ends_are_over(cli: Cli, engine: FakeEngine) -> None:
     def end(call: Call) -> None:
         os.rename(engine.path, f"{engine.path}.gone")

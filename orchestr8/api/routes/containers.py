@@ -17,6 +17,9 @@ NO_CONTENT = Response(status=204)
 
 
 def routes(containers: ContainerService, execs: ExecService) -> list[Route]:
+    async def inspect(_: Request, reference: str) -> Answer:
+        return json_response(await containers.inspect(reference))
+
     async def attach(request: Request, reference: str) -> Answer:
         found = await containers.find(reference)
 
@@ -94,6 +97,7 @@ def routes(containers: ContainerService, execs: ExecService) -> list[Route]:
         return json_response({"Id": execs.create(container, spec)}, status=201)
 
     return [
+        Route("GET", "/containers/{reference}/json", inspect),
         Route("POST", "/containers/{reference}/attach", attach),
         Route("POST", "/containers/{reference}/start", start),
         Route("POST", "/containers/{reference}/wait", wait),
