@@ -48,6 +48,7 @@ from orchestr8.model.observed import (
     Snapshot,
     guests,
 )
+from orchestr8.model.signals import signal_number
 from orchestr8.model.specs import ContainerSpec, LogDriver, MountKind, PortSpec
 from orchestr8.wire.frames import STDERR
 
@@ -324,7 +325,7 @@ class MemoryBackend:
         if container.program is None:
             return
         timeout_s = container.spec.stop_timeout_s if action.timeout_s is None else action.timeout_s
-        container.program.signal(signal.Signals[container.spec.stop_signal])
+        container.program.signal(signal_number(container.spec.stop_signal))
         self._pause(action.name, paused=False)
         with anyio.move_on_after(timeout_s):
             await container.gone.wait()
@@ -334,12 +335,14 @@ class MemoryBackend:
 
     def _kill(self, action: KillContainer) -> None:
         container = self._find(action.name)
-        if action.signal in {"SIGKILL", container.spec.stop_signal}:
+        number = signal_number(action.signal)
+        final = number in {signal.SIGKILL, signal_number(container.spec.stop_signal)}
+        if final:
             self._update(container, stopped_by_user=True)
         if container.program is not None:
-            self._tell(container, EventKind.KILL, signal=action.signal)
-            container.program.signal(signal.Signals[action.signal])
-            if action.signal in {"SIGKILL", container.spec.stop_signal}:
+            self._tell(container, EventKind.KILL, signal=str(number))
+            container.program.signal(number)
+            if final:
                 self._pause(action.name, paused=False)
 
     def _pause(self, name: ContainerName, *, paused: bool) -> None:

@@ -3,7 +3,6 @@
 import json
 import logging
 import re
-import signal
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Final
 
@@ -12,7 +11,7 @@ from orchestr8.api.services import Found
 from orchestr8.engine.bus import Bus
 from orchestr8.engine.inspect import describe
 from orchestr8.engine.oneoffs import Departed
-from orchestr8.errors import Conflict, InvalidInput, NotFound
+from orchestr8.errors import Conflict, NotFound
 from orchestr8.model.actions import (
     KillContainer,
     PauseContainer,
@@ -25,6 +24,7 @@ from orchestr8.model.backend import Backend
 from orchestr8.model.events import Event, EventKind
 from orchestr8.model.ids import ContainerName
 from orchestr8.model.observed import ContainerState, ObservedContainer, Snapshot
+from orchestr8.model.signals import signal_name, signal_number
 from orchestr8.wire.frames import ERROR, encode
 from orchestr8.wire.http import Hijacked
 
@@ -79,7 +79,7 @@ class Containers:
         return await self._backend.apply(StartContainer(name=name))
 
     async def kill(self, name: ContainerName, signal: str) -> None:
-        await self._backend.apply(KillContainer(name=name, signal=signal_name(signal)))
+        await self._backend.apply(KillContainer(name=name, signal=signal_name(signal_number(signal))))
 
     async def pause(self, name: ContainerName, *, paused: bool) -> None:
         await self._backend.apply(PauseContainer(name=name) if paused else UnpauseContainer(name=name))
@@ -165,16 +165,6 @@ def _is_id(reference: str, container_id: str) -> bool:
     return container_id.startswith(reference) or (
         len(reference) > len(container_id) and reference.startswith(container_id)
     )
-
-
-def signal_name(text: str) -> str:
-    """The kernel's name of "9", "KILL" or "SIGKILL"."""
-    try:
-        if text.isdecimal():
-            return signal.Signals(int(text)).name
-        return signal.Signals["SIG" + text.upper().removeprefix("SIG")].name
-    except (KeyError, ValueError):
-        raise InvalidInput(f"invalid signal: {text}") from None
 
 
 def error_bytes(failure: BaseException, *, tty: bool = False) -> bytes:

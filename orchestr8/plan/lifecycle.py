@@ -6,6 +6,7 @@ from orchestr8.errors import NotFound
 from orchestr8.model.actions import KillContainer, PauseContainer, StopContainer, UnpauseContainer
 from orchestr8.model.ids import ContainerName, ServiceName, StackName
 from orchestr8.model.observed import ContainerState, ObservedContainer, Snapshot
+from orchestr8.model.signals import signal_number
 from orchestr8.model.specs import Desired, RestartMode
 from orchestr8.plan.containers import Decision, Decisions, Fate, kept, restart_dependents, why_not_running
 from orchestr8.plan.diff import is_stale
@@ -95,7 +96,8 @@ def _warn_of_drift(
 
 
 def plan_kill(desired: Desired | None, snapshot: Snapshot, options: KillOptions = KillOptions()) -> Plan:
-    """One signal to everything that runs, at once."""
+    """One signal to everything that runs, at once. Raises InvalidInput for what is no signal."""
+    signal_number(options.signal)
     plan = Plan()
     for container in _running(desired, snapshot, options.services):
         plan.add(KillContainer(name=container.name, signal=options.signal), "kill requested")

@@ -11,11 +11,9 @@ import pytest
 from orchestr8.api.services import Order
 from orchestr8.engine.addresses import url_of
 from orchestr8.engine.bus import MAX_WAITING, Bus
-from orchestr8.engine.containers import signal_name
 from orchestr8.engine.intents import Doing, Goal, Intent, after_order
 from orchestr8.engine.logmerge import StoredMerge, block_bytes
 from orchestr8.engine.watch import DirectoryWatcher
-from orchestr8.errors import InvalidInput
 from orchestr8.model.codec import from_json, to_json
 from orchestr8.model.events import Event, EventKind
 from orchestr8.model.ids import ContainerId, ContainerName, ServiceName, StackName
@@ -246,15 +244,3 @@ def test_an_address_is_shown_for_what_a_browser_can_open(
     host_ip: str, published: int, target: int, protocol: str, url: str
 ) -> None:
     assert url_of(BoundPort(host_ip=host_ip, published=published, target=target, protocol=protocol)) == url
-
-
-def test_signals_are_known_by_number_and_by_name() -> None:
-    assert [signal_name(each) for each in ("9", "kill", "SIGTERM", "HUP")] == [
-        "SIGKILL",
-        "SIGKILL",
-        "SIGTERM",
-        "SIGHUP",
-    ]
-    for text in ("0", "99", "NOPE", "", "SIG"):
-        with pytest.raises(InvalidInput, match="invalid signal"):
-            signal_name(text)

@@ -33,10 +33,10 @@ from orchestr8.model.ids import ContainerId, ContainerName, NetworkName
 from orchestr8.model.lending import anonymous_volume
 from orchestr8.model.observed import ContainerState, ObservedContainer, lack_of_memory, out_of_memory
 from orchestr8.model.records import ContainerRecord, VolumeRecord
+from orchestr8.model.signals import signal_number
 from orchestr8.model.specs import MountKind, RestartMode
 from orchestr8.runtime import bundle, messages
 from orchestr8.runtime.client import ShimClient
-from orchestr8.runtime.signals import signal_number
 
 _log: Final = logging.getLogger(__name__)
 _KEYS_AT_FAULT: Final = {  # by the code of what kept a container from starting
