@@ -184,7 +184,9 @@ def help_text(command: Command | None) -> str:
         )
     parts = [f"Usage: orchestr8 {command.name}", "[flags]" if command.flags else ""]
     shapes = {"one": "{}", "any": "[{}…]", "rest": "{}…"}
-    parts += [shapes[argument.count].format(argument.metavar) for argument in command.arguments]
+    for argument in command.arguments:
+        shown = shapes[argument.count].format(argument.metavar)
+        parts.append(f"[{shown}]" if argument.optional else shown)
     text = f"{' '.join(part for part in parts if part)}\n\n{command.summary[0].upper()}{command.summary[1:]}.\n"
     if command.detail:
         text += f"{command.detail}\n"

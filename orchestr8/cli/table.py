@@ -39,11 +39,14 @@ class Flag:
 
 
 class Argument:
-    """A positional argument. `count`: one, any, or rest (everything that follows, flags included, belongs to it)."""
+    """A positional argument. `count`: one, any, or rest (everything that follows, flags included, belongs to it; which
+    may be nothing, with `optional`).
+    """
 
-    __slots__ = ("count", "dest", "metavar")
+    __slots__ = ("count", "dest", "metavar", "optional")
 
-    def __init__(self, metavar: str, dest: str, count: str = "any") -> None:
+    def __init__(self, metavar: str, dest: str, count: str = "any", *, optional: bool = False) -> None:
+        self.optional = optional
         self.metavar = metavar
         self.dest = dest
         self.count = count
@@ -192,7 +195,7 @@ _COMMANDS: Final = (
     Command(
         "run",
         "run a one-off container of a service",
-        arguments=[Argument("SERVICE", "service", "one"), Argument("COMMAND", "command", "rest")],
+        arguments=[Argument("SERVICE", "service", "one"), Argument("COMMAND", "command", "rest", optional=True)],
         flags=[
             Flag("--rm", help="remove the container at its end"),
             Flag("-d", "--detach", help="leave it running and print its name, by which stop, exec and attach know it"),
@@ -230,7 +233,8 @@ _COMMANDS: Final = (
             REMOVE_ORPHANS,
             Flag("-q", "--quiet", help="tell no progress"),
         ],
-        detail="Its exit code is the program's; 125: it could not be run, 126: not executable, 127: not found.",
+        detail="Without a COMMAND it runs the service's own. Its exit code is the program's; 125: it could not be run,\n"
+        "126: not executable, 127: not found.",
         failure=125,
     ),
     Command(

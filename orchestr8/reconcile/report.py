@@ -64,7 +64,7 @@ _WORDS: dict[type, tuple[Status, Status]] = {
     UnpauseContainer: (Status.UNPAUSING, Status.UNPAUSED),
 }
 _MET = {
-    Condition.STARTED: Status.STARTED,
+    Condition.STARTED: Status.RUNNING,  # that it was started is told by then
     Condition.HEALTHY: Status.HEALTHY,
     Condition.COMPLETED: Status.COMPLETED,
 }

@@ -107,7 +107,7 @@ class Composer:
         spans = [Span(self.file, line + 1, column + 1, label=problem, via=self.via)]
         if error.context and error.context_mark and error.context_mark.line < line:
             above, at = self._mark(error.context_mark)
-            spans.append(Span(self.file, above + 1, at + 1, label=error.context, primary=False, via=self.via))
+            spans.insert(0, Span(self.file, above + 1, at + 1, label=error.context, primary=False, via=self.via))
         self.problems.error("O8-102", f"this is not YAML: {problem}", spans, helps=helps, fix=fix)
 
     def _place(self, node: Node, event: Any) -> None:

@@ -109,7 +109,7 @@ def locate(options: LoadOptions, problems: Problems, *, need_files: bool = True)
         raise NotFound(
             "no configuration file provided: not found", code="O8-107",
             notes=[f"looked for stack.yml, compose.yaml and their like in {directory or cwd} and every directory above"],
-            helps=["name one with -f FILE"],
+            helps=["name one with -f FILE", "orchestr8 init writes a first one, from what lies here"],
         )  # fmt: skip
     directory = directory or _directory_of(files) or cwd
     if use_dotenv and not explicit:

@@ -131,7 +131,8 @@ def _full(diagnostic: Diagnostic, files: Mapping[str, list[str]], paint: _Paint)
     if first:
         lines.append(f"{gutter}{paint(_BLUE, '-->')} {_place(first)}")
         shown_file = first.file
-        for span in [first, *(each for each in diagnostic.spans if each is not first)]:
+        in_turn = diagnostic.spans[0].file == first.file  # whoever found it says in which order it reads best
+        for span in diagnostic.spans if in_turn else [first, *(each for each in diagnostic.spans if each is not first)]:
             if span.file != shown_file:
                 lines.append(f"{gutter}{paint(_BLUE, ':::')} {_place(span)}")
                 shown_file = span.file

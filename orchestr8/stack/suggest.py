@@ -98,7 +98,14 @@ def _swapped(word: str) -> list[str]:
     return [word[:at] + word[at + 1] + word[at] + word[at + 2 :] for at in range(len(word) - 1)]
 
 
+def _whole(word: str, candidates: list[str]) -> str:
+    """The one candidate that has `word` as a whole word of its own: `healthy` is `service_healthy`."""
+    found = [each for each in candidates[:MAX_CANDIDATES] if word.lower() in each.lower().split("_")]
+    return found[0] if len(found) == 1 else ""
+
+
 def did_you_mean(word: str, candidates: Iterable[str]) -> list[str]:
     """A `help` line, or none."""
-    found = closest(word, candidates)
+    candidates = list(candidates)
+    found = closest(word, candidates) or _whole(word, candidates)
     return [f"did you mean `{found}`?"] if found else []

@@ -160,7 +160,11 @@ def _networks(model: Model, service: Mapping, where: str) -> None:
     for name, key in joined.keys.items() if isinstance(joined, Mapping) else ():
         if name != "default" and name not in model.networks.items and not model.may_exist("networks", name):
             message, helps = unknown_name("network", name, {*model.networks.items, "default"})
-            model.problems.error("O8-203", message, key, helps=[*helps, f"or define it: networks: {{{name}: }}"])
+            model.problems.error("O8-203", message, key, helps=_or(helps, f"define it: networks: {{{name}: }}"))
+
+
+def _or(helps: list[str], another: str) -> list[str]:
+    return [*helps, f"or {another}" if helps else another]
 
 
 def _grants(model: Model, service: Mapping) -> None:
@@ -182,7 +186,7 @@ def _defined(model: Model, noun: str, name: str, at: Node) -> None:
     if name in known.items or model.may_exist(f"{noun}s", name):
         return
     message, helps = unknown_name(noun, name, known.items)
-    model.problems.error("O8-203", message, at, helps=[*helps, f"or define it at the top of the file, under {noun}s:"])
+    model.problems.error("O8-203", message, at, helps=_or(helps, f"define it at the top of the file, under {noun}s:"))
 
 
 def _build(model: Model, service: Mapping, where: str) -> None:
@@ -234,7 +238,7 @@ def _volumes(model: Model, service: Mapping) -> None:
         name = str(source.plain()) if source else ""
         if source and name and name not in model.volumes.items and not model.may_exist("volumes", name):
             message, helps = unknown_name("volume", name, model.volumes.items)
-            helps.append(f"or define it: volumes: {{{name}: }}")
+            helps = _or(helps, f"define it: volumes: {{{name}: }}")
             helps.append(f"or, for a directory beside the stack file, write ./{name}")
             model.problems.error("O8-203", message, source, helps=helps)
 

@@ -255,3 +255,36 @@ def test_a_file_of_somebody_else_is_told_of_and_not_mended(cli: Cli, tmp_path: P
     assert f"{theirs}:4:5" in out
     assert "comand" in theirs.read_text()
     assert Path("own/part.yml").read_text() == "services:\n  part:\n    image: rootfs:/\n    command: a\n"
+
+
+def test_a_file_that_is_not_yaml_is_shown_from_top_to_bottom(cli: Cli) -> None:
+    Path("stack.yml").write_text("services:\n  web:\n    command: [a, b\n    user: x\n")
+    _, out, _ = cli("check")
+    assert out == (
+        "error[O8-102]: this is not YAML: did not find expected ',' or ']'\n"
+        " --> stack.yml:4:9\n"
+        "3 |     command: [a, b\n"
+        "  |              - while parsing a flow sequence\n"
+        "4 |     user: x\n"
+        "  |         ^ did not find expected ',' or ']'\n"
+        "\n"
+        "1 error in stack.yml\n"
+    )
+
+
+def test_the_first_help_begins_with_what_to_do(cli: Cli) -> None:
+    Path("stack.yml").write_text("services: {web: {image: 'rootfs:/', volumes: ['dta:/x'], secrets: [s]}}\n")
+    _, out, _ = cli("check")
+    assert "= help: define it: volumes: {dta: }\n" in out
+    assert "= help: or, for a directory beside the stack file, write ./dta\n" in out
+    assert "= help: define it at the top of the file, under secrets:\n" in out
+    Path("stack.yml").write_text("services: {web: {image: 'rootfs:/', volumes: ['dta:/x']}}\nvolumes: {data: }\n")
+    _, out, _ = cli("check")
+    assert "= help: did you mean `data`?\n" in out
+    assert "= help: or define it: volumes: {dta: }\n" in out
+
+
+def test_where_there_is_no_stack_file_one_is_offered(cli: Cli) -> None:
+    _, _, err = cli("check")
+    assert "= help: name one with -f FILE\n" in err
+    assert "= help: orchestr8 init writes a first one, from what lies here\n" in err

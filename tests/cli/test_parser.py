@@ -96,3 +96,8 @@ def test_the_help_names_every_command_and_global_flag() -> None:
 def test_no_flag_of_a_command_shares_its_destination_with_another(command) -> None:
     names = [flag.dest for flag in (*command.flags, *GLOBAL_FLAGS)] + [each.dest for each in command.arguments]
     assert len(names) == len(set(names))
+
+
+def test_an_argument_that_may_be_left_out_is_shown_so() -> None:
+    assert help_text(COMMANDS["run"]).startswith("Usage: orchestr8 run [flags] SERVICE [COMMAND…]\n")
+    assert help_text(COMMANDS["exec"]).startswith("Usage: orchestr8 exec [flags] SERVICE COMMAND…\n")

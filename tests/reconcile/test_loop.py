@@ -71,7 +71,7 @@ async def test_a_program_that_goes_on_for_a_moment_is_taken_for_running() -> Non
     async with rig() as it:
         began = virtual_now()
         await it.up(desired(web=service()), wait=True)
-        assert it.lines("shop-web-1")[-2:] == ["Waiting", "Started"]
+        assert it.lines("shop-web-1")[-2:] == ["Waiting", "Running"]
         assert round(virtual_now() - began, 3) == 0.5
         await it.up(desired(web=service()), wait=True)  # it has run for long enough
         assert round(virtual_now() - began, 3) == 0.5
@@ -209,7 +209,7 @@ async def test_wait_succeeds_for_a_job_that_ends_well() -> None:
     async with rig() as it:
         await it.up(shop, wait=True)
         assert anyio.current_time() == 5.0
-        assert it.lines("shop-job-1")[-2:] == ["Waiting", "Started"]
+        assert it.lines("shop-job-1")[-2:] == ["Waiting", "Running"]
 
 
 async def test_wait_has_a_time_out() -> None:

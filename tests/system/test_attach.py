@@ -77,7 +77,7 @@ def test_a_terminal_is_left_by_its_keys_and_goes_on(story: Scenario) -> None:
         client.type(b"stty size; VALUE=kept; echo fi''rst\n")
         client.until("20 70")
         client.until("first")
-        client.type(b"echo g''o; sleep 1000\n")
+        client.type(b"sh -c \"echo g''o; exec sleep 1000\"\n")  # which is in the foreground once it says so
         client.until("go\r\n")
         client.output = b""
         client.type(b"\x03")  # to the program, not to us

@@ -50,6 +50,7 @@ error[O8-305]: `services.web.depends_on.db.condition` must be one of service_sta
  --> stack.yml:4:34
 4 |     depends_on: {db: {condition: healthy}}
   |                                  ^^^^^^^
+  = help: did you mean `service_healthy`?
 """  # fmt: skip
 
 
