@@ -266,6 +266,14 @@ _COMMANDS: Final = (
         detail=ONE_OFFS,
     ),
     Command(
+        "wait",
+        "wait until containers have ended",
+        arguments=[SERVICES],
+        flags=[Flag("--down-project", help="once the first has ended, stop and remove the stack as `down` does")],
+        detail="It exits with the code of the container that ended last, or first with --down-project. What has ended already\n"
+        f"counts, too. {ONE_OFFS}",
+    ),
+    Command(
         "inspect",
         "show all that is known of containers, with Docker's names",
         arguments=[Argument("CONTAINER", "names")],

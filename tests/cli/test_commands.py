@@ -6,6 +6,7 @@
 import json
 import os
 import subprocess
+import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -552,6 +553,55 @@ def test_events_are_shown_as_compose_shows_them(cli: Cli, engine: FakeEngine) ->
         "container die 0123456789ab (exitCode=3, image=rootfs:/, name=shop-web-1)"
     ] * 2
     assert cli("events", "--since", "yester-day")[0] == 2
+
+
+def test_wait_tells_each_end_and_exits_with_the_last_code(cli: Cli, engine: FakeEngine) -> None:
+    ended = container("db", id="d1", state="exited", exit_code=4, finished_at=1.0)
+    engine.routes["GET /stacks/shop/containers"] = [
+        container("web", id="a1"),
+        container("web", number=2, id="a2"),
+        ended,
+    ]
+    first_told = threading.Event()
+
+    def end(call: Call) -> None:
+        call.answer({"StatusCode": 3})
+        first_told.set()
+
+    def end_later(call: Call) -> None:
+        first_told.wait(10)
+        call.answer({"StatusCode": 7})
+
+    engine.routes["POST /containers/a1/wait"] = end
+    engine.routes["POST /containers/a2/wait"] = end_later
+    assert cli("wait", "web") == (
+        7, "shop-web-1 exited with status code 3\nshop-web-2 exited with status code 7\n", "",
+    )  # fmt: skip
+    assert cli("wait", "db") == (4, "shop-db-1 exited with status code 4\n", "")
+    assert cli("wait")[0] == 7
+    code, _, err = cli("wait", "wbe")
+    assert (code, "no such service: wbe" in err) == (1, True)
+
+
+def test_wait_takes_the_stack_down_once_the_first_has_ended(cli: Cli, engine: FakeEngine) -> None:
+    engine.routes["GET /stacks/shop/containers"] = [container("web", id="a1"), container("web", number=2, id="a2")]
+    over = threading.Event()
+
+    def down(call: Call) -> None:
+        call.line(type="done")
+        call.end()
+        over.set()
+
+    def never_end(call: Call) -> None:
+        call.connection.sendall(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
+        over.wait(10)
+
+    engine.routes["POST /containers/a1/wait"] = never_end
+    engine.routes["POST /containers/a2/wait"] = {"StatusCode": 5}
+    engine.routes["POST /stacks/shop/down"] = down
+    code, out, _ = cli("wait", "--down-project")
+    assert (code, out) == (5, "shop-web-2 exited with status code 5\n")
+    assert engine.called("POST /stacks/shop/down").body["options"]["volumes"] is False
 
 
 def test_inspect_shows_documents_or_one_value_of_each(cli: Cli, engine: FakeEngine) -> None:
