@@ -63,6 +63,9 @@ class LogQuery:
     since: float | None = None  # Unix time
     until: float | None = None  # of what is stored; the moment itself included
     timestamps: bool = False
+    places: tuple[tuple[str, str, int, int], ...] = ()  # ids of containers, and the places from which each is read on
+    ended: frozenset[str] = frozenset()  # those of them the end of whose run was told
+    tell_places: bool = False  # announce them: who follows can go on with another engine without a gap
 
 
 class EngineService(Protocol):

@@ -2,7 +2,7 @@
 
 The engine ends the stream when nothing of the selection runs any more. An engine that is killed ends it too; the
 forkserver starts another within a second, and what was written meanwhile is stored, so following goes on from the
-moment at which the last lines came. An engine that was told to end is not started again for this.
+places up to which lines came (`resumption`). An engine that was told to end is not started again for this.
 """
 
 from __future__ import annotations
@@ -34,22 +34,30 @@ class FollowedLogs:
         self, context: Context, stack: str, query: dict[str, Any], make_view: Callable[[Stream], LogView]
     ) -> None:
         self._path = f"/stacks/{stack}"
-        self._query = {**query, "follow": 1, "until": "exit"}
+        self._query = {**query, "follow": 1, "until": "exit", "places": 1}
         self._make_view = make_view
         self._next = Client(context.client.path, self._await_engine)
         self.view = self._open(context.client)
 
     def _open(self, client: Client) -> LogView:
-        return self._make_view(client.upgrade("GET", f"{self._path}/logs", query=self._query))
+        view = self._make_view(client.upgrade("GET", f"{self._path}/logs", query=self._query))
+        view.is_followed = True
+        return view
 
     def go_on(self) -> bool:
         """Raises Unheard when the engine has ended for good."""
         self.view.stream.close()
-        if not self.something_runs():
+        before = self.view.resumption
+        # An engine that was killed has not said that the log is over, though what it had not sent yet may be all there is.
+        if before.over or (not before.begun and not self.something_runs()):
             return False
-        self._query.pop("tail", None)
-        self._query["since"] = f"{self.view.last_at:.6f}"
+        if before.listed:  # what has no place is new, and read from its beginning
+            self._query.pop("tail", None)
+            self._query.pop("since", None)
+        self._query["place"] = before.places
+        self._query["ended"] = sorted(before.ended)
         self.view = self._open(self._next)
+        self.view.resumption.follow_on(before)
         return True
 
     def something_runs(self) -> bool:

@@ -7,9 +7,9 @@ lines. A million lines pass here, so a frame's lines get their prefix by one `re
 from __future__ import annotations
 
 import json
-import time
 
 from orchestr8.cli.output import RESET
+from orchestr8.cli.resumption import Resumption
 from orchestr8.errors import error_from_json
 from orchestr8.wire.body import cut_off
 from orchestr8.wire.frames import ANNOUNCEMENT, ERROR, FrameReader
@@ -27,9 +27,7 @@ _COLOURS: Final = tuple(f"\x1b[{code}m" for code in (36, 33, 32, 35, 34, "36;1",
 
 
 class LogView:
-    """Reads a log stream and writes what it holds. `ended` is set when the engine has nothing more to send; `last_at` is
-    the Unix time at which something came last: whatever is written later has not been shown.
-    """
+    """Reads a log stream and writes what it holds. `ended` is set when the engine has nothing more to send."""
 
     def __init__(
         self, stream: Stream, write: Callable[[bytes], None], *, colour: bool, prefix: bool, pick: Pick | None = None
@@ -37,12 +35,13 @@ class LogView:
         """`pick`: of lines of a log, those that are to be shown."""
         self.stream = stream
         self.ended = False
-        self.last_at = time.time()
+        self.is_followed = False  # another engine's stream takes up what is cut off
         self._write = write
         self._colour = colour
         self._prefix = prefix
         self._pick = pick
         self._reader = FrameReader()
+        self.resumption = Resumption()
         self._names: dict[int, str] = {}
         self._prefixes: dict[int, bytes] = {}
         self._unfinished: int | None = None  # the source whose last line, shown without a prefix, has no newline yet
@@ -59,18 +58,21 @@ class LogView:
         data = self.stream.receive()
         if not data:
             self.ended = True
-            if self._reader.pending:
+            if self._reader.pending and not self.is_followed:
                 raise cut_off()
             return
-        self.last_at = time.time()
         pieces: list[bytes] = []
         for kind, payload, source in self._reader.feed(data):
             if kind == ANNOUNCEMENT:
-                self._announced(json.loads(payload), pieces)
+                news = json.loads(payload)
+                self.resumption.announced(news)
+                self._announced(news, pieces)
             elif kind == ERROR:
                 raise error_from_json(500, json.loads(payload))
-            elif payload and (lines := self._pick(payload) if self._pick else payload):
-                self._said(kind, source, lines, pieces)
+            elif payload:
+                fresh = self.resumption.fresh(kind, source, payload)
+                if fresh and (lines := self._pick(fresh) if self._pick else fresh):
+                    self._said(kind, source, lines, pieces)
         if pieces:
             self._write(b"".join(pieces))
 

@@ -32,7 +32,7 @@ from orchestr8.model.ids import ContainerId
 from orchestr8.model.observed import ContainerState, ObservedContainer, lack_of_memory
 from orchestr8.model.specs import LogDriver
 from orchestr8.plan.order import near
-from orchestr8.runtime.logs import LogReader
+from orchestr8.runtime.logs import LogReader, Place
 from orchestr8.wire.http import Send
 
 BLOCKS_IN_A_ROW: Final = 4  # of one source, before the others have their turn
@@ -74,6 +74,8 @@ class Logs:
                 await client.write_stored()
                 if query.follow:
                     await client.follow(subscription)
+                    if query.tell_places:  # a stream that ends without this was cut off
+                        await send(announcement(b'{"over":true}', 0))
             except* Orchestr8Error as failures:  # the answer has begun, so it is told in the stream
                 await send(error_bytes(failures))
             finally:
@@ -118,6 +120,8 @@ class _Client:
                 await self._add(
                     each.container, tail=query.tail, since=query.since, coalesce=coalesce, beside=len(containers)
                 )
+        if query.tell_places:  # who comes to another engine now knows which containers are new
+            await self._send(announcement(b'{"listed":true}', 0))
         merge = StoredMerge(
             {source.number: source.reader for source in self._sources.values()},
             timestamps=query.timestamps,
@@ -126,7 +130,11 @@ class _Client:
         while piece := await anyio.to_thread.run_sync(merge.next_frames):
             await self._send(piece)
         for source in self._sources.values():
+            await self._tell_place(source)
+        for source in self._sources.values():
             if not query.follow or source.container.state is not ContainerState.RUNNING:
+                if query.follow and self._ended_unheard(source.container):
+                    continue  # `follow` tells of it
                 if query.until is None:
                     await self._send_rest(source)
                 source.over = True
@@ -148,23 +156,50 @@ class _Client:
     ) -> None:
         """Make a container a source, and say so."""
         path = self._logs.backend.log_path(container.name)
+        place = self._place_of(container)
+        if place is not None:
+            tail = since = None
 
         def open_reader() -> LogReader:
-            return LogReader(path, tail=tail, since=since, coalesce=coalesce, block_bytes=block_bytes(beside))
+            size = block_bytes(beside)
+            return LogReader(path, tail=tail, since=since, place=place, coalesce=coalesce, block_bytes=size)
 
         number = len(self._sources)
         reader = await anyio.to_thread.run_sync(open_reader)
         source = self._sources[container.id] = _Source(number, container, reader)
         if self._query.follow:
             self._watch(source, path)
+        has_ended = container.state is ContainerState.EXITED
         news = {
             "source": number,
             "name": short_name(container),
             "container": container.name,
+            **({"id": container.id} if self._query.tell_places else {}),
+            **({"ended": True} if self._query.tell_places and place is None and has_ended else {}),
             "service": container.service,
             **({"kept": False} if container.log_driver is LogDriver.NONE else {}),
         }
         await self._send(announcement(json.dumps(news).encode(), number))
+        await self._tell_place(source)
+
+    def _place_of(self, container: ObservedContainer) -> Place | None:
+        """Up to where an engine before this one has sent its log to this client."""
+        return next((Place(*each[1:]) for each in self._query.places if each[0] == container.id), None)
+
+    def _ended_unheard(self, container: ObservedContainer) -> bool:
+        """Has its run ended while no engine told this client, which followed it?"""
+        return (
+            container.state is ContainerState.EXITED
+            and container.id not in self._query.ended
+            and self._place_of(container) is not None
+        )
+
+    async def _tell_place(self, source: _Source) -> None:
+        """From where another engine would have to go on, unless that cannot be said just now."""
+        place = source.reader.place if self._query.tell_places else None
+        if place is not None:
+            told = {"source": source.number, "place": f"{place.head} {place.offset} {place.skip_lines}"}
+            await self._send(announcement(json.dumps(told).encode(), source.number))
 
     # --- the followed part ------------------------------------------------------------------------------------
 
@@ -220,6 +255,7 @@ class _Client:
         batches = await anyio.to_thread.run_sync(source.reader.read)
         if batches:
             await self._send(frames(source.number, batches, timestamps=self._query.timestamps))
+            await self._tell_place(source)
         return batches is not None
 
     async def _send_rest(self, source: _Source) -> None:
@@ -266,6 +302,9 @@ class _Client:
         if container.started_at > source.container.started_at:
             source.over = False
             self._mark(container.id)
+            if self._query.tell_places:
+                news = {"source": source.number, "ended": False}
+                await self._send(announcement(json.dumps(news).encode(), source.number))
         source.container = container
 
     async def _announce_end(self, source: _Source, now: Listed | None, told: Mapping[str, str]) -> None:

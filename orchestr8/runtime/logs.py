@@ -64,6 +64,17 @@ def time_text(at: float) -> bytes:
     return f"{time.strftime('%Y-%m-%dT%H:%M:%S', time.gmtime(seconds))}.{microseconds:06d}000Z".encode()
 
 
+class Place(NamedTuple):
+    """A place in a log that outlives rotation, compression and engines."""
+
+    head: str  # the time of the file's first record, which no other file begins with
+    offset: int  # in that file's text
+    skip_lines: int = 0  # as many that come next are not of what was asked for
+
+
+_BEGIN: Final = Place("", 0)
+
+
 class LogParser:
     """Records to batches. `coalesce`: neighbours of one stream become one batch, with the time of the first."""
 
@@ -84,6 +95,10 @@ class LogParser:
             else:  # not one of our shim's lines: shown as it is rather than lost
                 self._add(self._last_at + b" stdout F ", b"\n".join(lines) + b"\n", out)
         return out
+
+    @property
+    def holds_parts(self) -> bool:
+        return any(self._pending.values())
 
     def finish(self) -> list[Batch]:
         """What has no newline at the log's end, as it is."""
@@ -183,8 +198,9 @@ def _highest(path: str) -> int:
 class LogReader:
     """One container's log from a chosen point to what was its end when it was opened, and on from there.
 
-    `since`: Unix time; `tail`: the last so many lines. Reading goes on in the newer file after a rotation, and the
-    files that are to be read are held open, so that none is lost to a rotation meanwhile.
+    `since`: Unix time; `tail`: the last so many lines; `place`: what another reader had as its `place`. Reading goes on
+    in the newer file after a rotation, and the files that are to be read are held open, so that none is lost to a
+    rotation meanwhile.
     """
 
     def __init__(
@@ -193,6 +209,7 @@ class LogReader:
         *,
         since: float | None = None,
         tail: int | None = None,
+        place: Place | None = None,
         coalesce: bool = False,
         block_bytes: int = BLOCK_BYTES,
     ) -> None:
@@ -206,11 +223,24 @@ class LogReader:
         self._place = 0
         self._files = _open_all(path)
         self._stored_bytes = sum(file.size for file in self._files)
+        if place is not None:
+            found, self._skip_lines = _seek_place(self._files, place)
+            self._begin_at(found)
         if since is not None:
             self._begin_at(_seek_time(self._files, time_text(since)))
         if tail is not None:
-            place, self._skip_lines = _seek_tail(self._files, self._offset, tail)
-            self._begin_at(place)
+            found, self._skip_lines = _seek_tail(self._files, self._offset, tail)
+            self._begin_at(found)
+
+    @property
+    def place(self) -> Place | None:
+        """Up to where everything was given out; None where that is not so, as within a line that has no end yet."""
+        if self._parser.holds_parts or self._place != len(self._records):
+            return None
+        head = self._files[0].pread(TIME_BYTES, 0) if self._files else b""
+        if not head:
+            return _BEGIN
+        return Place(head.decode(errors="replace"), self._offset - len(self._torn), self._skip_lines)
 
     def next_time(self) -> bytes | None:
         """The time of the stored part's next record; None at its end."""
@@ -372,6 +402,15 @@ def _lines_backward(files: list[_File], first_offset: int) -> Iterator[tuple[int
             lines.pop()  # what follows the last newline: nothing, or a record under way
             if lines:
                 yield index, begin + newline + 1, lines
+
+
+def _seek_place(files: list[_File], place: Place) -> tuple[tuple[int, int], int]:
+    """(file, offset) of `place`, and lines to leave out; the beginning of what there is when its file is gone."""
+    head = place.head.encode()
+    for index, file in enumerate(files):
+        if file.pread(TIME_BYTES, 0) == head:
+            return (index, place.offset), place.skip_lines
+    return (0, 0), 0
 
 
 def _seek_tail(files: list[_File], first_offset: int, wanted: int) -> tuple[tuple[int, int], int]:

@@ -45,25 +45,66 @@ def test_logs_are_merged_under_aligned_names(cli: Cli, engine: FakeEngine) -> No
         "",
     )
     assert engine.calls[0].query == {
-        "service": ["web", "db"], "follow": ["1"], "until": ["exit"], "tail": ["5"], "timestamps": ["1"],
+        "service": ["web", "db"], "follow": ["1"], "until": ["exit"], "tail": ["5"], "timestamps": ["1"], "places": ["1"],
     }  # fmt: skip
 
 
 def test_logs_are_followed_from_one_engine_to_the_next(cli: Cli, engine: FakeEngine) -> None:
-    """The first stream ends while a container runs, which only an engine's death can make it do."""
-    said = iter([b"before\n", b"meanwhile\n"])
-    running = iter([[{"name": "shop-web-1"}], []])
-    engine.routes |= {
-        "GET /stacks/shop/logs": lambda call: call.upgrade().sendall(encode(1, next(said))),
-        "GET /stacks/shop/containers": lambda call: call.answer(next(running)),
-    }
-    begun = time.time()
-    assert cli("logs", "-f", "-n", "5", "--no-log-prefix", "web") == (0, "before\nmeanwhile\n", "")
-    first, asked, again, _ = engine.calls
-    assert first.query == {"service": ["web"], "follow": ["1"], "until": ["exit"], "tail": ["5"]}
-    assert asked.query == {"service": ["web"]}
-    assert again.query.keys() == {"service", "follow", "until", "since"}
-    assert begun <= float(again.query["since"][0]) <= time.time()
+    """The first stream is cut off within a frame, the second within the container's end, which the third tells."""
+    source = encode(0, b'{"source":0,"name":"web-1","id":"A"}')
+    place, listed = encode(0, b'{"source":0,"place":" 0 5"}'), encode(0, b'{"listed":true}')
+    end, over = encode(0, b'{"source":0,"exited":3}'), encode(0, b'{"over":true}')
+    said = iter([
+        source + place + listed + encode(1, b"before\n") + encode(1, b"meanwhile\n")[:-2],
+        source + encode(1, b"before\nmeanwhile\n") + end[:9],
+        source + encode(1, b"before\nmeanwhile\n") + end + over,
+    ])  # fmt: skip
+    engine.routes["GET /stacks/shop/logs"] = lambda call: call.upgrade().sendall(next(said))
+    assert cli("logs", "-f", "-n", "5", "--no-log-prefix", "web") == (
+        0,
+        "before\nmeanwhile\nweb-1 exited with code 3\n",
+        "",
+    )
+    first, again, last = engine.calls
+    assert first.query == {
+        "service": ["web"], "follow": ["1"], "until": ["exit"], "tail": ["5"], "places": ["1"],
+    }  # fmt: skip
+    assert again.query == last.query
+    assert again.query == {
+        "service": ["web"], "follow": ["1"], "until": ["exit"], "places": ["1"], "place": ["A  0 5"],
+    }  # fmt: skip
+
+
+def test_a_log_cut_off_before_all_was_announced_is_asked_for_as_at_first(cli: Cli, engine: FakeEngine) -> None:
+    source = encode(0, b'{"source":0,"name":"web-1","id":"A","ended":true}')
+    said = iter([source + encode(0, b'{"source":0,"place":"T 9 5"}'), encode(0, b'{"over":true}')])
+    engine.routes["GET /stacks/shop/logs"] = lambda call: call.upgrade().sendall(next(said))
+    assert cli("logs", "-f", "-n", "5") == (0, "", "")
+    assert [call.query.get("tail") for call in engine.calls] == [["5"], ["5"]]
+    assert engine.calls[1].query["place"] == ["A T 9 5"]
+    assert engine.calls[1].query["ended"] == ["A"]
+
+
+def test_no_byte_is_shown_twice_or_never_from_one_engine_to_the_next(cli: Cli, engine: FakeEngine) -> None:
+    """The second engine dies before it has come to what the first one had sent."""
+
+    def news(**told: object) -> bytes:
+        return encode(0, json.dumps(told).encode(), int(str(told["source"])))
+
+    def source(number: int, name: str) -> bytes:
+        return news(source=number, name=name, id=name.upper(), container=name, service=name)
+
+    said = iter([
+        source(0, "a") + news(source=0, place=" 0 0") + encode(1, b"1\n2\n", 0) + news(source=0, place="T 80 0")
+        + encode(1, b"3\n4\n5\n", 0) + encode(2, b"e\n", 0) + source(1, "b") + encode(1, b"x\n", 1),
+        source(0, "b") + encode(1, b"y\n", 0) + source(1, "a") + encode(1, b"3\n", 1) + news(source=1, place="T 120 0"),
+        source(0, "a") + encode(2, b"e\nf\n", 0) + encode(1, b"4\n5\n6\n", 0)
+        + news(source=0, over=True),
+    ])  # fmt: skip
+    engine.routes["GET /stacks/shop/logs"] = lambda call: call.upgrade().sendall(next(said))
+    assert cli("logs", "-f", "--no-log-prefix")[:2] == (0, "1\n2\n3\n4\n5\ne\nx\ny\nf\n6\n")
+    asked = [call.query.get("place") for call in engine.calls if call.name.endswith("/logs")]
+    assert asked == [None, ["A T 80 0"], ["A T 120 0"]]
 
 
 def test_an_engine_that_ended_in_order_is_not_started_again_for_who_follows(cli: Cli, engine: FakeEngine) -> None:

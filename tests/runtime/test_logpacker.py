@@ -217,3 +217,30 @@ def test_nothing_is_looked_for_where_there_is_one_file(path: str, poller: Poller
     packer.look()
     packer.close()
     assert names(path) == []
+
+
+def test_a_place_outlives_rotation_and_compression(path: str, poller: Poller) -> None:
+    writer = writer_of(path, poller)
+    reader = LogReader(path)
+    begin = reader.place
+    assert begin is not None
+    text = fill(writer, 0, 6)
+    assert rest(reader) == text
+    place = reader.place
+    assert place is not None
+    writer.write(b"stdout", b"no end")
+    assert reader.read() == []
+    assert reader.place is None, "within a line"
+    writer.write(b"stdout", b"\n")
+    reader.close()
+    text += b"no end\n" + fill(writer, 7, 12)
+    until_packed(poller, path, "log", "log.1.gz", "log.2.gz")
+    for seen, rest_of in ((begin, text), (place, text[6 * 210 :])):
+        reader = LogReader(path, place=seen)
+        assert rest(reader) == rest_of
+        reader.close()
+    fill(writer, 12, 30)
+    reader = LogReader(path, place=place)
+    assert rest(reader).startswith(b"000"), "its file is gone: what there is from the oldest on"
+    reader.close()
+    writer.close()

@@ -1,6 +1,7 @@
 """What containers write, read back: stored, followed, cut, across restarts, replicas and rotation."""
 
 import itertools
+import os
 import re
 import signal
 import subprocess
@@ -167,3 +168,42 @@ services:
     ]
     assert list(Path(story.engine.root).glob("containers/*/log/*")) != []
     story.step("down")
+
+
+def test_every_line_is_followed_through_rotation_compression_and_the_engines_death(scenario: Tell) -> None:
+    """The engine is killed again and again while a container writes as fast as it can, and the follower lags, in the end
+    when the container's run is over: each line is seen once, and the end.
+    """
+    count = 400_000
+    story = scenario(f"""
+services:
+  web:
+    image: "rootfs:/"
+    stop_grace_period: 0s
+    logging: {{driver: json-file, options: {{max-size: 1m, max-file: 100, compress: "true"}}}}
+    volumes: ["./flags:/flags"]
+    command:
+      - sh
+      - -c
+      - |
+        until_there() {{ until test -e /flags/$$1; do sleep 0.02; done; }}
+        echo 0; until_there go; seq -f %.0f 1000001 {1_000_000 + count}; echo err >&2; exit 3
+""")
+    story.step("up -d")
+    folder = Path(story.engine.root, "containers", story.engine.ask("/stacks/shop/containers", all=1)[0]["id"], "log")
+    with story.engine.start("logs", "-f", "--no-log-prefix", cwd=story.directory) as follower:
+        lines = lines_of(follower)
+        assert next(lines) == "0"
+        Path(story.directory, "flags/go").touch()
+        for number in range(1, count + 1):
+            assert next(lines) == str(1_000_000 + number)
+            if number in (1000, 200_000, count - 1000):
+                # Asked of the engine after the one that was killed, for the lines that the follower has suffice for a while.
+                story.step("ps -a", *([eventually(state("web", "exited"))] if number > 200_000 else []))
+                os.kill(story.engine.status()["pid"], signal.SIGKILL)
+        assert next(lines) == "err"
+        assert next(lines) == "web-1 exited with code 3"
+        assert list(lines) == []
+    assert len(list(folder.iterdir())) > 10
+    stored = story.step("logs --no-log-prefix").out.splitlines()
+    assert stored == ["0", *(str(1_000_000 + number) for number in range(1, count + 1)), "err"]

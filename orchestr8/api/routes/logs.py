@@ -4,6 +4,7 @@ from orchestr8.api.router import Route
 from orchestr8.api.routes.stacks import stack_name
 from orchestr8.api.services import LogQuery, LogService
 from orchestr8.api.values import number, whole_number
+from orchestr8.errors import InvalidInput
 from orchestr8.model.ids import ServiceName
 from orchestr8.wire.http import Answer, Hijacked, Request, Takeover
 
@@ -34,4 +35,16 @@ def log_query(request: Request, stack: str) -> LogQuery:
         since=number(request, "since", None),
         until=None if until == "exit" else number(request, "until", None),
         timestamps=request.flag("timestamps"),
+        places=tuple(map(_place, request.query.get("place", ()))),
+        ended=frozenset(request.query.get("ended", ())),
+        tell_places=request.flag("places"),
     )
+
+
+def _place(text: str) -> tuple[str, str, int, int]:
+    """`ID HEAD OFFSET SKIP`, as it was announced."""
+    words = text.split(" ")
+    if len(words) != 4 or not all(word.isascii() and word.isdecimal() and len(word) < 20 for word in words[2:]):
+        raise InvalidInput(f"{text!r} is not a place in a log")
+    container_id, head, offset, skip_lines = words
+    return container_id, head, int(offset), int(skip_lines)
