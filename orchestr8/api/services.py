@@ -108,6 +108,10 @@ class ContainerService(Protocol):
         """By name, id, or an id's beginning. Raises NotFound, or Conflict when several ids begin so."""
         ...
 
+    async def top(self, reference: str) -> dict[str, Any]:
+        """Docker's `{"Titles": […], "Processes": [[…], …]}` of one that runs; found and raising as `find`."""
+        ...
+
     async def inspect(self, reference: str) -> dict[str, Any]:
         """All that is known of one, with Docker's names; found and raising as `find`."""
         ...

@@ -48,6 +48,7 @@ from orchestr8.model.observed import (
     Snapshot,
     guests,
 )
+from orchestr8.model.processes import Process
 from orchestr8.model.signals import signal_number
 from orchestr8.model.specs import ContainerSpec, LogDriver, MountKind, PortSpec
 from orchestr8.wire.frames import STDERR
@@ -413,6 +414,13 @@ class MemoryBackend:
     async def resize(self, container: ContainerName, rows: int, columns: int) -> None:  # noqa: ARG002 - no terminal here
         await anyio.lowlevel.checkpoint()
         self._find(container)
+
+    async def processes(self, container: ContainerName) -> list[Process]:
+        await anyio.lowlevel.checkpoint()
+        found = self._find(container)
+        if found.program is None:
+            raise Conflict(f"{container} is not running")
+        return [Process(pid=found.seen.pid, parent=1, uid=0, command=" ".join(found.seen.command))]
 
     def _written(self, container: _Container, stream: int, data: bytes) -> None:
         for peer in container.peers:

@@ -266,6 +266,12 @@ _COMMANDS: Final = (
         detail=ONE_OFFS,
     ),
     Command(
+        "top",
+        "show the processes of containers",
+        arguments=[SERVICES],
+        detail="With the numbers and names of users that this machine has for them.",
+    ),
+    Command(
         "wait",
         "wait until containers have ended",
         arguments=[SERVICES],

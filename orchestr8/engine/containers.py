@@ -3,6 +3,7 @@
 import json
 import logging
 import re
+import time
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Final
 
@@ -11,6 +12,7 @@ from orchestr8.api.services import Found
 from orchestr8.engine.bus import Bus
 from orchestr8.engine.inspect import describe
 from orchestr8.engine.oneoffs import Departed
+from orchestr8.engine.processes import TITLES, rows
 from orchestr8.errors import Conflict, NotFound
 from orchestr8.model.actions import (
     KillContainer,
@@ -62,6 +64,11 @@ class Containers:
         if name not in snapshot.containers:
             raise NotFound(f"No such container: {reference}")
         return describe(snapshot.containers[name], snapshot.specs[name], snapshot.volumes)
+
+    async def top(self, reference: str) -> dict[str, Any]:
+        found = await self._backend.processes((await self.find(reference)).container.name)
+        uptime_s = time.clock_gettime(time.CLOCK_BOOTTIME)
+        return {"Titles": list(TITLES), "Processes": rows(found, now=time.time(), uptime_s=uptime_s)}
 
     def departed(self, reference: str) -> int | None:
         return self._departed.code_of(reference)

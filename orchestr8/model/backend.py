@@ -13,6 +13,7 @@ from orchestr8.model.actions import Action
 from orchestr8.model.events import Event
 from orchestr8.model.ids import ContainerName, StackName
 from orchestr8.model.observed import Snapshot
+from orchestr8.model.processes import Process
 from orchestr8.model.specs import Pairs
 
 
@@ -126,6 +127,10 @@ class Backend(Protocol):
 
     async def resize(self, container: ContainerName, rows: int, columns: int) -> None:
         """Set the size of the container's terminal."""
+        ...
+
+    async def processes(self, container: ContainerName) -> list[Process]:
+        """Those of a running container, what `exec` has started included. Conflict when it does not run."""
         ...
 
     def log_path(self, container: ContainerName) -> str:

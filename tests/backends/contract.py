@@ -570,3 +570,16 @@ def _joined(frames: list[tuple[int, bytes]]) -> dict[int, bytes]:
     for stream, payload in frames:
         joined[stream] = joined.get(stream, b"") + payload
     return joined
+
+
+async def test_what_runs_has_processes_and_what_does_not_has_none_to_show(bench: Bench) -> None:
+    await bench.create()
+    with pytest.raises(Conflict, match="is not running"):
+        await bench.backend.processes(WEB)
+    await bench.start()
+    found = await bench.backend.processes(WEB)
+    seen = await bench.see()
+    assert seen.pid in {each.pid for each in found}
+    assert " ".join(seen.command) in {each.command for each in found}
+    with pytest.raises(NotFound):
+        await bench.backend.processes(ContainerName("nobody"))

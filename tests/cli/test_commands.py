@@ -555,6 +555,24 @@ def test_events_are_shown_as_compose_shows_them(cli: Cli, engine: FakeEngine) ->
     assert cli("events", "--since", "yester-day")[0] == 2
 
 
+def test_top_is_a_table_of_all_containers_without_what_terminals_obey(cli: Cli, engine: FakeEngine) -> None:
+    engine.routes["GET /stacks/shop/containers"] = [
+        container("web", id="a1"), container("db", id="a2", state="exited"), container("run", number=0, id="a3", oneoff=True),
+    ]  # fmt: skip
+    for number in (1, 3):
+        engine.routes[f"GET /containers/a{number}/top"] = {
+            "Titles": ["UID", "PID", "CMD"],
+            "Processes": [["root", str(number), "a\x1b[31m b"]],
+        }
+    code, out, _ = cli("top")
+    assert code == 0
+    assert [line.split() for line in out.splitlines()] == [
+        ["SERVICE", "#", "UID", "PID", "CMD"],
+        ["run", "shop-run-0", "root", "3", "a", "[31m", "b"],
+        ["web", "1", "root", "1", "a", "[31m", "b"],
+    ]
+
+
 def test_wait_tells_each_end_and_exits_with_the_last_code(cli: Cli, engine: FakeEngine) -> None:
     ended = container("db", id="d1", state="exited", exit_code=4, finished_at=1.0)
     engine.routes["GET /stacks/shop/containers"] = [

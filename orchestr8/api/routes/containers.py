@@ -20,6 +20,9 @@ def routes(containers: ContainerService, execs: ExecService) -> list[Route]:
     async def inspect(_: Request, reference: str) -> Answer:
         return json_response(await containers.inspect(reference))
 
+    async def top(_: Request, reference: str) -> Answer:
+        return json_response(await containers.top(reference))
+
     async def attach(request: Request, reference: str) -> Answer:
         found = await containers.find(reference)
 
@@ -98,6 +101,7 @@ def routes(containers: ContainerService, execs: ExecService) -> list[Route]:
 
     return [
         Route("GET", "/containers/{reference}/json", inspect),
+        Route("GET", "/containers/{reference}/top", top),
         Route("POST", "/containers/{reference}/attach", attach),
         Route("POST", "/containers/{reference}/start", start),
         Route("POST", "/containers/{reference}/wait", wait),

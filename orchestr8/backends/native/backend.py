@@ -27,7 +27,7 @@ from orchestr8.backends.native.networks import Networks
 from orchestr8.errors import Conflict, NotFound, OperationFailed, Orchestr8Error, Unavailable
 from orchestr8.image.reference import parse_image
 from orchestr8.image.resolve import resolve
-from orchestr8.kernel import seccomp
+from orchestr8.kernel import processes, seccomp
 from orchestr8.kernel.cgroup import CgroupTree
 from orchestr8.kernel.rlimit import limit_descriptors, raise_descriptors
 from orchestr8.model import actions
@@ -37,6 +37,7 @@ from orchestr8.model.events import Event, EventKind
 from orchestr8.model.ids import ContainerId, ContainerName, NetworkName, StackName, VolumeName
 from orchestr8.model.lending import with_loans
 from orchestr8.model.observed import ObservedNetwork, ObservedVolume, Snapshot, guests
+from orchestr8.model.processes import Process
 from orchestr8.model.records import Registry, VolumeRecord
 from orchestr8.network.manager import NetworkManager
 from orchestr8.runtime.client import ForkserverClient, read_state
@@ -437,6 +438,14 @@ class NativeBackend:
 
     async def resize(self, container: ContainerName, rows: int, columns: int) -> None:
         await self._container(container).resize(rows, columns)
+
+    async def processes(self, container: ContainerName) -> list[Process]:
+        found = self._container(container)
+        if not found.running:
+            raise Conflict(f"{container} is not running")
+        pids = await anyio.to_thread.run_sync(self._cgroups.pids, found.record.id)
+        read = await anyio.to_thread.run_sync(lambda: [processes.read(pid) for pid in pids])
+        return [each for each in read if each is not None]
 
     async def probe(self, container: ContainerName, argv: tuple[str, ...], timeout_s: float) -> ProbeResult:
         return await probes.probe(self._container(container), argv, timeout_s)
