@@ -207,3 +207,30 @@ services:
     assert len(list(folder.iterdir())) > 10
     stored = story.step("logs --no-log-prefix").out.splitlines()
     assert stored == ["0", *(str(1_000_000 + number) for number in range(1, count + 1)), "err"]
+
+
+def test_what_is_written_at_full_speed_is_followed_over_the_engines_death(scenario: Tell) -> None:
+    """400 MB, as fast as the container is let; the limits keep all of it, so each line is accounted for."""
+    count, width = 400_000, 1000
+    story = scenario(f"""
+services:
+  web:
+    image: "rootfs:/"
+    stop_grace_period: 0s
+    logging: {{driver: local, options: {{max-size: 20m, max-file: 30, compress: "false"}}}}
+    volumes: ["./flags:/flags"]
+    command: [sh, -c, "echo 0; until test -e /flags/go; do sleep 0.02; done; seq -f '%0{width - 1}.0f' {count}"]
+""")
+    story.step("up -d")
+    folder = Path(story.engine.root, "containers", story.engine.ask("/stacks/shop/containers", all=1)[0]["id"], "log")
+    with story.engine.start("logs", "-f", "--no-log-prefix", cwd=story.directory) as follower:
+        lines = lines_of(follower)
+        assert next(lines) == "0"
+        engine = story.engine.status()["pid"]
+        Path(story.directory, "flags/go").touch()
+        for number in range(1, count + 1):
+            assert next(lines) == f"{number:0{width - 1}}"
+            if number == count // 4:
+                os.kill(engine, signal.SIGKILL)
+        assert list(lines) == ["web-1 exited with code 0"]
+    assert len(list(folder.iterdir())) == -(-count * (width + 46) // (20 * 2**20)), "it was rotated"
