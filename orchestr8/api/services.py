@@ -2,10 +2,11 @@
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final, Protocol
+from typing import Any, Final, NamedTuple, Protocol
 
 from orchestr8.api.progress import Progress
 from orchestr8.model.backend import Content, ExecSpec
+from orchestr8.model.figures import Figures
 from orchestr8.model.ids import ContainerName, ServiceName, StackName
 from orchestr8.model.observed import ObservedContainer
 from orchestr8.plan.options import (
@@ -85,9 +86,18 @@ class Listed:
     restarting: bool  # it ended, and its policy is going to start it again
 
 
+class Measured(NamedTuple):
+    container: ObservedContainer
+    figures: Figures | None  # None: it does not run
+
+
 class StackService(Protocol):
     async def all(self) -> list[dict[str, Any]]: ...
     async def containers(self, stack: StackName, *, services: tuple[str, ...], stopped: bool) -> list[Listed]: ...
+    async def figures(self, stack: StackName, *, services: tuple[str, ...], stopped: bool) -> list[Measured]:
+        """What each uses, read now; those that do not run only with `stopped`."""
+        ...
+
     async def plan(self, order: Order) -> dict[str, Any]:
         """The steps that `work` would take now, as `plan.Plan.to_json`."""
         ...

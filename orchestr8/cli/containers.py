@@ -15,14 +15,24 @@ if TYPE_CHECKING:
 
 def list_containers(context: Context, services: Iterable[str] = (), *, stopped: bool) -> list[dict[str, Any]]:
     """Containers of these services, or of all, by name. Raises NotFound for a service that the stack does not have."""
+    found = ask_for_services(context, "containers", services, stopped=stopped)
+    return sorted(found, key=lambda each: (each["service"], each["number"], each["name"]))
+
+
+def ask_for_services(
+    context: Context, what: str, services: Iterable[str] = (), *, stopped: bool
+) -> list[dict[str, Any]]:  # fmt: skip
+    """A list that the engine has for containers of these services, or of all. Raises NotFound for a service that the
+    stack does not have.
+    """
     query: dict[str, Any] = {"all": 1} if stopped else {}
     if services := list(services):
         query["service"] = services
     stack = context.stack
-    found: list[dict[str, Any]] = context.client.request("GET", f"/stacks/{stack}/containers", query=query)
+    found: list[dict[str, Any]] = context.client.request("GET", f"/stacks/{stack}/{what}", query=query)
     for missing in set(services) - {each["service"] for each in found}:
         _check_service(context, stack, missing)
-    return sorted(found, key=lambda each: (each["service"], each["number"], each["name"]))
+    return found
 
 
 def running_container(context: Context, service: str, index: int | None) -> dict[str, Any]:

@@ -280,6 +280,18 @@ _COMMANDS: Final = (
         f"counts, too. {ONE_OFFS}",
     ),
     Command(
+        "stats",
+        "show what containers use: processors, memory, network, block devices",
+        arguments=[SERVICES],
+        flags=[
+            Flag("-a", "--all", help="those that do not run, too"),
+            Flag("--format", kind="text", choices=("table", "json"), help="json: one object a line"),
+            Flag("--no-stream", help="once, instead of again each second"),
+        ],
+        detail="CPU %: of one processor. Memory is told without file pages that the kernel would give up first. THROTTLED: in how\n"
+        "many of its periods a limit of processors held it back; OOM: how many processes were killed for lack of memory.",
+    ),
+    Command(
         "inspect",
         "show all that is known of containers, with Docker's names",
         arguments=[Argument("CONTAINER", "names")],

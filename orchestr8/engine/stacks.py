@@ -20,7 +20,7 @@ import anyio.abc
 
 from orchestr8.api.errors import as_error, status_of
 from orchestr8.api.progress import Progress
-from orchestr8.api.services import Listed, Order
+from orchestr8.api.services import Listed, Measured, Order
 from orchestr8.engine.addresses import published_addresses
 from orchestr8.engine.bus import Bus
 from orchestr8.engine.intents import Doing, Goal, Intent, after_order, down_options
@@ -105,6 +105,12 @@ class Stacks:
         ]
         shown = (each for each in found if stopped or each.restarting or each.container.state is ContainerState.RUNNING)
         return sorted(shown, key=lambda each: (each.container.service, each.container.number, each.container.name))
+
+    async def figures(self, stack: StackName, *, services: tuple[str, ...], stopped: bool) -> list[Measured]:
+        listed = [each.container for each in await self.containers(stack, services=services, stopped=stopped)]
+        found = await self._backend.figures([each.name for each in listed])
+        measured = (Measured(each, found.get(each.name)) for each in listed)
+        return [each for each in measured if stopped or each.figures is not None]
 
     def is_working(self, stack: StackName) -> bool:
         """Is a command for this stack under way?"""

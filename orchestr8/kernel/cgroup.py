@@ -209,7 +209,9 @@ class CgroupTree:
 
     def counters(self, container_id: str) -> Counters:
         """What the kernel has counted since the group was made; zeros when it is gone."""
-        return cgroup_counters.count(self._directories(container_id))
+        group, v1 = self._group(container_id), {**self._v1, **self._v1_on_demand}
+        leaf = f"{self._unified}/{group}" if self._unified else ""
+        return cgroup_counters.count(leaf, {name: f"{mount}/{group}" for name, mount in v1.items()})
 
     def oom_file(self, container_id: str) -> str:
         """The file whose line `oom_kill N` counts those kills; "" where memory is not accounted."""

@@ -58,8 +58,15 @@ def write(path: str, *texts: str) -> None:
 
 
 def read(path: str) -> str:
-    with open(path, encoding="utf-8") as file:
-        return file.read()
+    """All of it. By bare descriptors, since whoever asks for figures reads hundreds of these."""
+    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        data = b""
+        while piece := os.read(fd, 65536):
+            data += piece
+    finally:
+        os.close(fd)
+    return data.decode()
 
 
 def read_if_there(path: str) -> str:
@@ -84,6 +91,8 @@ def fields(text: str) -> dict[str, int]:
 
 def children(directory: str) -> list[str]:
     try:
+        if os.stat(directory).st_nlink == 2:  # nothing but itself and its name: the common case, told without a listing
+            return []
         with os.scandir(directory) as entries:
             return [entry.path for entry in entries if entry.is_dir(follow_symlinks=False)]
     except FileNotFoundError:

@@ -11,6 +11,7 @@ from typing import NamedTuple, Protocol
 from orchestr8.errors import Conflict
 from orchestr8.model.actions import Action
 from orchestr8.model.events import Event
+from orchestr8.model.figures import Figures
 from orchestr8.model.ids import ContainerName, StackName
 from orchestr8.model.observed import Snapshot
 from orchestr8.model.processes import Process
@@ -131,6 +132,10 @@ class Backend(Protocol):
 
     async def processes(self, container: ContainerName) -> list[Process]:
         """Those of a running container, what `exec` has started included. Conflict when it does not run."""
+        ...
+
+    async def figures(self, containers: Collection[ContainerName]) -> Mapping[ContainerName, Figures]:
+        """What those of them that run use, read now. Nothing is counted, and nothing wakes up, while nobody asks."""
         ...
 
     def log_path(self, container: ContainerName) -> str:

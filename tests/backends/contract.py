@@ -25,6 +25,7 @@ from orchestr8.model.actions import (
 from orchestr8.model.backend import Backend, Content, ExecSpec, Paused
 from orchestr8.model.events import EventKind
 from orchestr8.model.ids import ContainerName, StackName
+from orchestr8.model.limits import ResourceSpec
 from orchestr8.model.observed import ContainerState
 from orchestr8.model.specs import (
     AttachmentSpec,
@@ -224,6 +225,27 @@ async def test_events_tell_a_containers_life(bench: Bench) -> None:
         EventKind.DESTROY,
     ]
     assert {(each.stack, each.service, each.container) for each in bench.events} == {(STACK, "web", WEB)}
+
+
+async def test_what_runs_has_figures_and_nothing_else_has(bench: Bench) -> None:
+    other = ContainerName("contract-web-2")
+    await bench.network()
+    await bench.create(networks=(AttachmentSpec(network=FRONT),), resources=ResourceSpec(memory_max_bytes=64 << 20))
+    await bench.create(name=other)
+    asked = [WEB, other, ContainerName("nobody")]
+    assert await bench.backend.figures(asked) == {}
+    await bench.start()
+    first = (await bench.backend.figures(asked))[WEB]
+    assert first.pids >= 1
+    assert 0 < first.memory_bytes <= first.memory_max_bytes == 64 << 20
+    assert list(first.traffic) == ["eth0"]
+    await bench.backend.apply(PauseContainer(name=WEB))
+    second = (await bench.backend.figures(asked))[WEB]
+    assert second.at_ns > first.at_ns
+    assert second.pids == first.pids
+    await bench.backend.apply(UnpauseContainer(name=WEB))
+    await bench.stop()
+    assert await bench.backend.figures(asked) == {}
 
 
 # --- networks, ports, volumes -------------------------------------------------------------------------------------

@@ -42,7 +42,8 @@ OURS = {
         "cli.loop",
         "cli.terminal",
     ),
-    *("cli.commands", "cli.commands.ps", "cli.commands.logs", "cli.commands.exec", "cli.commands.version"),
+    *("cli.commands", "cli.commands.ps", "cli.commands.logs", "cli.commands.exec", "cli.commands.stats"),
+    "cli.commands.version",
     *("stack", "stack.project", "stack.environment", "stack.dotenv", "stack.interpolate", "stack.nodes"),
     *("stack.problems", "stack.scalars", "stack.source", "stack.suggest"),
 }
@@ -90,6 +91,7 @@ def reading(engine: FakeEngine) -> None:
     engine.routes |= {
         "GET /stacks/shop/containers": [found],
         "GET /stacks/shop/logs": logs,
+        "GET /stacks/shop/stats": [],
         "POST /containers/abc/exec": {"Id": "e1"},
         "POST /exec/e1/start": lambda call: call.upgrade(),
         "GET /exec/e1/json": {"ExitCode": 0},
@@ -102,7 +104,15 @@ def reading(engine: FakeEngine) -> None:
 @pytest.mark.parametrize("before", [[], ["-p", "shop"]], ids=["name from the file", "name from a flag"])
 @pytest.mark.parametrize(
     "words",
-    [["ps"], ["ps", "--format", "json"], ["logs"], ["logs", "-f", "web"], ["exec", "web", "true"], ["version"]],
+    [
+        ["ps"],
+        ["ps", "--format", "json"],
+        ["logs"],
+        ["logs", "-f", "web"],
+        ["exec", "web", "true"],
+        ["version"],
+        ["stats", "--no-stream"],
+    ],
     ids=" ".join,
 )
 def test_commands_that_read_import_only_what_they_need(words: list[str], before: list[str]) -> None:

@@ -93,6 +93,23 @@ async def test_containers_are_listed_with_dockers_status(start: Any, make_docume
         assert await engine.ask("GET", "/stacks") == [{"name": "shop", "services": 3, "containers": 3, "running": 1}]
 
 
+async def test_figures_have_dockers_names_and_those_that_do_not_run_have_none(start: Any, make_document: Make) -> None:
+    async with start() as engine:
+        document = make_document(web={"command": SLEEP, "mem_limit": str(64 << 20)}, job=["false"])
+        await engine.work("/stacks/shop/up", {"document": document})
+        (web,) = await engine.ask("GET", "/stacks/shop/stats")
+        assert (web["name"], web["service"], web["number"]) == ("shop-web-1", "web", 1)
+        assert web["memory_stats"] == {
+            "usage": 1 << 20, "limit": 64 << 20, "failcnt": 0, "oom_kills": 0, "stats": {"inactive_file": 0},
+        }  # fmt: skip
+        assert web["pids_stats"] == {"current": 1, "refused": 0}
+        assert web["cpu_stats"]["system_cpu_usage"] > 0
+        assert await engine.ask("GET", "/stacks/shop/stats", service="job") == []
+        (job,) = await engine.ask("GET", "/stacks/shop/stats", service="job", all=1)
+        assert (job["name"], "memory_stats" in job) == ("shop-job-1", False)
+        assert await engine.ask("GET", "/stacks/other/stats") == []
+
+
 async def test_stop_and_start_need_no_document(start: Any, make_document: Make, backend: Any) -> None:
     async with start() as engine:
         await engine.work("/stacks/shop/up", {"document": make_document(web=SLEEP, db=SLEEP)})

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from orchestr8.errors import InvalidInput, OperationFailed
-from orchestr8.kernel import cgroup_files
+from orchestr8.kernel import cgroup_counters, cgroup_files
 from orchestr8.kernel.cgroup import CgroupTree
 from orchestr8.kernel.cgroup_counters import Counters
 from orchestr8.kernel.device_rules import DEFAULT_DEVICES, EVERY_DEVICE, DeviceRule, oci_devices
@@ -382,3 +382,17 @@ def test_the_counters_of_both_versions_are_told_alike(hybrid: FakeKernel, wide: 
          cpu__stat="usage_usec 50\nnr_periods 20\nnr_throttled 5\nthrottled_usec 7\n")  # fmt: skip
     assert new.counters(ID) == expected
     assert old.counters("ffff") == Counters()
+
+
+def test_block_io_is_added_up_over_devices_where_a_group_accounts_for_it(tmp_path: Path) -> None:
+    old, new, without = (tmp_path / name for name in ("old", "new", "without"))
+    for each in (old, new, without):
+        each.mkdir()
+    text = "8:0 Read 70\n8:0 Write 8\n8:0 Total 78\n8:16 Read 7\nTotal 85\n"
+    (old / "blkio.throttle.io_service_bytes_recursive").write_text(text)
+    (new / "io.stat").write_text(
+        "8:0 rbytes=70 wbytes=8 rios=3 wios=1 dbytes=0 dios=0\n8:16 rbytes=7 wbytes=0 rios=1\n"
+    )
+    assert cgroup_counters.count("", {"blkio": str(old)}).block_io_bytes == (77, 8)
+    assert cgroup_counters.count(str(new), {}).block_io_bytes == (77, 8)
+    assert cgroup_counters.count(str(without), {}).block_io_bytes is None

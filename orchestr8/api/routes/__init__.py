@@ -1,7 +1,7 @@
 """The routes of the HTTP interface, one module per resource."""
 
 from orchestr8.api.router import Route
-from orchestr8.api.routes import containers, events, execs, logs, stacks, system
+from orchestr8.api.routes import containers, events, execs, logs, stacks, stats, system
 from orchestr8.api.services import Services
 
 
@@ -9,6 +9,7 @@ def all_routes(services: Services) -> list[Route]:
     return [
         *system.routes(services.engine),
         *stacks.routes(services.stacks),
+        *stats.routes(services.stacks),
         *containers.routes(services.containers, services.execs),
         *execs.routes(services.execs),
         *logs.routes(services.logs),

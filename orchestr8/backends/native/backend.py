@@ -18,7 +18,7 @@ from typing import Final
 import anyio
 import anyio.abc
 
-from orchestr8.backends.native import probes
+from orchestr8.backends.native import figures, probes
 from orchestr8.backends.native.containers import Container, new_record
 from orchestr8.backends.native.idranges import allot, subordinate
 from orchestr8.backends.native.joining import find_sharer
@@ -34,6 +34,7 @@ from orchestr8.model import actions
 from orchestr8.model.actions import Action
 from orchestr8.model.backend import Content, ExecHandle, ExecSpec, ProbeResult
 from orchestr8.model.events import Event, EventKind
+from orchestr8.model.figures import Figures
 from orchestr8.model.ids import ContainerId, ContainerName, NetworkName, StackName, VolumeName
 from orchestr8.model.lending import with_loans
 from orchestr8.model.observed import ObservedNetwork, ObservedVolume, Snapshot, guests
@@ -292,6 +293,11 @@ class NativeBackend:
             ),
             specs={each.record.name: each.record.spec for each in mine},
         )
+
+    async def figures(self, containers: Collection[ContainerName]) -> Mapping[ContainerName, Figures]:
+        found = [each for name in containers if (each := self._containers.get(name)) is not None and each.running]
+        subjects = [figures.subject(each.record, each.run.pid) for each in found]
+        return await anyio.to_thread.run_sync(figures.read_all, self._cgroups, subjects)
 
     def _name_of(self, container_id: ContainerId) -> str:
         return next((name for name, each in self._registry.containers.items() if each.id == container_id), container_id)
