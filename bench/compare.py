@@ -21,6 +21,7 @@ VERBS: Final[Mapping[str, str]] = {
     "exec": "exec s0 true",
     "run": "run --rm s0 true",
     "restart": "restart s0",
+    "stats": "stats --no-stream",
 }
 
 

@@ -26,7 +26,10 @@ def merged(rounds: Sequence[dict[str, Any]]) -> dict[str, Any]:
     at_once = ("at once", "stop and remove at once")
     return {
         "one by one": {name: [value for each in rounds for value in each["one by one"][name]] for name in steps},
-        **{name: [value for each in rounds for value in each[name]] for name in ("restart", "without a network")},
+        **{
+            name: [value for each in rounds for value in each[name]]
+            for name in ("restart", "without a network", "figures")
+        },
         **{name: statistics.median(each[name] for each in rounds) for name in at_once},
     }
 
@@ -50,4 +53,5 @@ def render(found: dict[str, Any], count: int) -> str:
         f"  one by one, medians      {medians}\n"
         f"  side by side, all / n    {each}\n"
         f"  exit to exec again       {statistics.median(found['restart']) * 1000:.1f} ms ({spread(found['restart'])})\n"
+        f"  figures of all           {statistics.median(found['figures']) * 1000:.1f} ms ({spread(found['figures'])})\n"
     )

@@ -34,6 +34,7 @@ from orchestr8.wire.paths import instance_hash
 
 STACK = StackName("inside")
 NETWORK = NetworkName("inside_default")
+READINGS = 10
 
 
 def creation(number: int, rootfs: str, networks: tuple[AttachmentSpec, ...] = ()) -> CreateContainer:
@@ -69,6 +70,7 @@ async def measure(root: str, run_dir: str, rootfs: str, count: int) -> dict[str,
             found["restart"] = await restarts(backend, creations)
             found["stop and remove at once"] = await all_at_once(backend, creations, end)
             found["at once"] = await all_at_once(backend, creations, begin)
+            found["figures"] = [await reading(backend, creations) for _ in range(READINGS)]
             await all_at_once(backend, creations, end)
             found["without a network"] = (await one_by_one(backend, alone))["create and start"]
         finally:
@@ -76,6 +78,15 @@ async def measure(root: str, run_dir: str, rootfs: str, count: int) -> dict[str,
             await backend.close(remove=True)
             os.close(log_fd)
     return found
+
+
+async def reading(backend: NativeBackend, creations: list[CreateContainer]) -> float:
+    """What `stats` asks an engine for: the figures of all that run."""
+    begun = time.monotonic()
+    found = await backend.figures([each.name for each in creations])
+    seconds = time.monotonic() - begun
+    assert len(found) == len(creations)
+    return seconds
 
 
 async def begin(backend: NativeBackend, container: CreateContainer) -> None:

@@ -22,6 +22,7 @@ _STACK_VERBS: Final[Mapping[str, Words]] = {
     "exec": lambda _: ["exec", "-T", "s0", "true"],
     "run": lambda _: ["run", "--rm", "-T", "s0", "true"],
     "restart": lambda _: ["restart", "s0"],
+    "stats": lambda _: ["stats", "--no-stream"],
     "config": lambda _: ["config", "-q"],
     "cat": lambda _: ["exec", "-T", "s0", "cat"],
     "again": lambda _: ["up", "-d", "--force-recreate", "s1"],
@@ -31,6 +32,7 @@ _STACK_VERBS: Final[Mapping[str, Words]] = {
 _OUR_VERBS: Final[Mapping[str, Words]] = {**_STACK_VERBS, "check": lambda _: ["check"]}
 _DOCKER_VERBS: Final[Mapping[str, Words]] = {
     "ps": lambda _: ["ps"],
+    "stats": lambda _: ["stats", "--no-stream"],
     "exec": lambda stack: ["exec", f"{stack.name}-s0-1", "true"],
     "cat": lambda stack: ["exec", "-i", f"{stack.name}-s0-1", "cat"],
     "logs": lambda stack: ["logs", f"{stack.name}-s1-1"],

@@ -84,7 +84,7 @@ def fields(text: str) -> dict[str, int]:
     found = {}
     for line in text.splitlines():
         name, _, value = line.rpartition(" ")
-        with contextlib.suppress(ValueError):
+        if value.isdecimal():
             found[name] = int(value)
     return found
 
