@@ -56,6 +56,7 @@ LESSONS: Final = (
             Edit("runtime/init.py",
                  "program.keep_only(sync.fileno(), birth.reaper_fd, *shared, birth.user_namespace)",
                  'os.open("/", os.O_PATH)'),
+            Edit("runtime/cradle.py", "program.keep_only(sync.fileno(), reaper_fd)", 'os.open("/", os.O_PATH)'),
             Edit("runtime/exec.py", "program.keep_only(sync.fileno(), init_pidfd if container.id_count else -1)",
                  "pass"),
         ),
@@ -76,7 +77,7 @@ LESSONS: Final = (
     Lesson(
         "CVE-2016-9962", "the same at a start, in a pid namespace that is shared",
         (f"{LOOKING}test_one_that_shares_the_pid_namespace_is_not_there_before_it_is_confined",),
-        (Edit("runtime/init.py", "        prctl.set_dumpable(False)", "        prctl.set_dumpable(True)"),),
+        (Edit("runtime/init.py", "    prctl.set_dumpable(False)  # while", "    prctl.set_dumpable(True)  # while"),),
     ),
     Lesson(
         "CVE-2016-9962", "a tracer among the container's programs sees the host through an exec",
@@ -93,17 +94,17 @@ LESSONS: Final = (
         (f"{LOOKING}test_one_that_shares_the_pid_namespace_is_not_there_before_it_is_confined",),
         (
             Edit("runtime/init.py", "            birth.successor.take_over()\n", ""),
-            Edit("runtime/init.py", "        program.new_session_keyring()\n",
+            Edit("runtime/init.py", "        ready = setup.make_ready(order, shared",
                  '        if "pid" in birth.joined:\n            birth.successor.take_over()\n'
-                 "        program.new_session_keyring()\n"),
+                 "        ready = setup.make_ready(order, shared"),
         ),
     ),
     Lesson(
         "CVE-2020-15257", "control sockets are abstract, so that the host's network namespace is enough to reach them",
         (f"{ESCAPES}test_the_shims_own_pipes_are_not_reachable_and_no_socket_is_abstract",),
-        (Edit("runtime/shim.py", "        listener.setblocking(False)\n",
+        (Edit("runtime/engines.py", "        self._listener.setblocking(False)\n",
               "        self._other = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)\n"
-              '        self._other.bind(f"\\0{self._socket_path}")\n        listener.setblocking(False)\n'),),
+              '        self._other.bind(f"\\0{path}")\n        self._listener.setblocking(False)\n'),),
     ),
     Lesson(
         "CVE-2021-30465, CVE-2024-45310", "the target of a mount is resolved on the host, while it is swapped for a link",
