@@ -23,7 +23,7 @@ from orchestr8.runtime import messages
 from orchestr8.runtime.client import ForkserverClient
 from orchestr8.runtime.sealed import start_forkserver
 from tests.requires import requires
-from tests.system.runtime_fixtures import Runtime, alive, children_of, eventually, needs_busybox, status_of
+from tests.system.runtime_fixtures import DEADLINE_S, Runtime, alive, children_of, eventually, needs_busybox, status_of
 
 pytestmark = [pytest.mark.system, pytest.mark.anyio, requires("root", "overlayfs"), needs_busybox]
 
@@ -502,7 +502,7 @@ async def test_the_next_shim_waits_for_its_container_and_ends_with_the_forkserve
 
 
 async def test_pid_1_is_born_in_the_cradle_of_its_shim_which_is_gone_then(runtime: Runtime) -> None:
-    await eventually(lambda: spare(runtime) and children_of(spare(runtime)), "a shim with a cradle")
+    await until_cradle(runtime)
     shim = spare(runtime)
     (cradle,) = children_of(shim)
     box = await runtime.run("sh", "-c", "cat /proc/1/comm; readlink /proc/self/fd/1; exec sleep 1000")
@@ -517,7 +517,7 @@ async def test_pid_1_is_born_in_the_cradle_of_its_shim_which_is_gone_then(runtim
 
 @pytest.mark.parametrize("when", ["before its order", "after its order"])
 async def test_without_its_cradle_a_shim_forks_pid_1(runtime: Runtime, when: str) -> None:
-    await eventually(lambda: spare(runtime) and children_of(spare(runtime)), "a shim with a cradle")
+    await until_cradle(runtime)
     (cradle,) = children_of(spare(runtime))
     if when == "before its order":
         os.kill(cradle, signal.SIGKILL)
@@ -551,6 +551,11 @@ async def test_what_will_run_again_has_a_cradle_ready(runtime: Runtime) -> None:
     shim = box.shim_pid
     box.shim.release()
     await eventually(lambda: not alive(shim) and not alive(unused), "that both are gone")
+
+
+async def until_cradle(runtime: Runtime) -> None:
+    """Of the next shim. An emulated machine takes its time over the forkserver, too, which nothing has waited for yet."""
+    await eventually(lambda: spare(runtime) and children_of(spare(runtime)), "a shim with a cradle", 3 * DEADLINE_S)
 
 
 def spare(runtime: Runtime) -> int:
