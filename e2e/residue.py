@@ -39,6 +39,13 @@ def processes(root: str, instance: str) -> list[int]:
     return found
 
 
+def waiting(pid: int) -> bool:
+    """Is it one that waits for the next start, a shim or a cradle? Such come and go in quiet moments."""
+    with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+        return b" (next)" in _read(f"/proc/{pid}/cmdline")
+    return False
+
+
 def _is_of(pid: int, root: bytes, group: bytes) -> bool:
     words = _read(f"/proc/{pid}/cmdline").split(b"\0")
     if not any(words):

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from e2e.engine import Engine, Result
-from e2e.residue import cgroups, mounts, processes
+from e2e.residue import cgroups, mounts, processes, waiting
 from e2e.scenario import Scenario
 from orchestr8.errors import Orchestr8Error
 
@@ -209,7 +209,7 @@ class CrashLab:
             "nft": sorted(line.strip() for line in nft.splitlines()),
             "cgroups": sorted(cgroups(instance)),
             "mounts": sorted(mounts(root, instance)),
-            "processes": [str(len(processes(root, instance)))],
+            "processes": [str(len([pid for pid in processes(root, instance) if not waiting(pid)]))],
             "shims": sorted(os.listdir(f"{self.engine.run_dir}/shims")),
             **{name: _listed(f"{root}/{name}") for name in ("containers", "volumes", "trash")},
             "stacks": sorted(each["name"] for each in self.engine.ask("/stacks")),

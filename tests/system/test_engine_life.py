@@ -16,7 +16,7 @@ import pytest
 
 from e2e.checks import containers, err, exit_code, health, out, page, state
 from e2e.engine import Engine
-from e2e.residue import processes
+from e2e.residue import processes, waiting
 from e2e.scenario import Check, Scenario, eventually
 from tests.requires import requires
 
@@ -242,12 +242,9 @@ def test_a_command_right_after_a_crash_leaves_one_engine_and_one_forkserver(scen
 
 def counted(story: Any) -> tuple[int, int]:
     """Processes of the engine and its containers; and of those which wait for the next start, that come and go."""
-    found = [Path(f"/proc/{pid}/cmdline") for pid in processes(story.engine.root, story.engine.instance)]
-    waiting = 0
-    for each in found:
-        with contextlib.suppress(FileNotFoundError, ProcessLookupError):
-            waiting += b"(next)" in each.read_bytes()
-    return len(found) - waiting, waiting
+    found = processes(story.engine.root, story.engine.instance)
+    coming = sum(map(waiting, found))
+    return len(found) - coming, coming
 
 
 def _until(holds: Callable[[], bool]) -> None:

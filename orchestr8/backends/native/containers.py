@@ -7,7 +7,6 @@ about when a container runs; neither does this module.
 
 import base64
 import dataclasses
-import functools
 import logging
 import os
 import signal
@@ -233,17 +232,23 @@ class Container:
 
     async def _run(self, restarts: int) -> tuple[str, ...]:
         """Start the program and have that in the record; a restart, which changes a count alone, does not wait for that."""
-        record = functools.partial(self.update, restarts=restarts, stopped_by_user=False, error="")
         if not restarts or self.record.stopped_by_user or self.record.error:
-            await record()
+            await self.update(restarts=restarts, stopped_by_user=False, error="")
             return await self._sandbox.start_program()
+        async with self._updating:  # who looks sees it at once
+            self.record = dataclasses.replace(self.record, restarts=restarts)
         lacks: tuple[str, ...] = ()
 
         async def start() -> None:
             nonlocal lacks
             lacks = await self._sandbox.start_program()
 
-        await together(start, record)
+        async def save() -> None:
+            async with self._updating:
+                with anyio.CancelScope(shield=True):
+                    await self._around.registry.save(self.record)
+
+        await together(start, save)
         return lacks
 
     async def leave(self, network: NetworkName) -> None:
