@@ -13,6 +13,7 @@ import subprocess
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from http.client import HTTPException
 from typing import Any, Final
 
 from e2e.engine import Engine, Result
@@ -264,7 +265,11 @@ def _listed(directory: str) -> list[str]:
 def _quietly(holds: Callable[[], object]) -> object:
     try:
         return holds()
-    except (OSError, Orchestr8Error):  # no engine answers at this moment
+    except (
+        OSError,
+        HTTPException,
+        Orchestr8Error,
+    ):  # no engine answers at this moment, or a program is just being killed
         return None
 
 
