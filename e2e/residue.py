@@ -40,7 +40,7 @@ def processes(root: str, instance: str) -> list[int]:
 
 
 def waiting(pid: int) -> bool:
-    """Is it one that waits for the next start, a shim or a cradle? Such come and go in quiet moments."""
+    """Is it the shim of the next start? That comes and goes in quiet moments."""
     with contextlib.suppress(FileNotFoundError, ProcessLookupError):
         return b" (next)" in _read(f"/proc/{pid}/cmdline")
     return False

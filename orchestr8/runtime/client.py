@@ -11,7 +11,7 @@ import logging
 import os
 import socket
 import subprocess
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, Protocol
 
 import anyio
@@ -247,11 +247,6 @@ class ShimClient:
         assert isinstance(answer, messages.Started)
         return answer
 
-    def prepare(self) -> None:
-        """Its program will be started again before long. One that cannot get ready is none the worse for it."""
-        with contextlib.suppress(Unavailable):
-            self._channel.send(messages.Prepare())
-
     async def signal(self, number: int, exec_id: str = "") -> None:
         await self._request(messages.Signal(signal=number, exec=exec_id))
 
@@ -308,7 +303,6 @@ class ForkserverClient:
         self._channel: Channel | None = None
         self._process: subprocess.Popen[bytes] | None = None
         self._died = anyio.Event()
-        self._waited_for = 0  # starts
         self.pid = 0
 
     def adopt(self, sock: socket.socket, pid: int) -> None:
@@ -367,18 +361,6 @@ class ForkserverClient:
                 await self.start()
             except (OSError, Orchestr8Error) as error:
                 _log.warning("cannot start a forkserver: %s", error)
-
-    @contextlib.asynccontextmanager
-    async def hurry(self) -> AsyncIterator[None]:
-        """Somebody waits for a start: what the next one needs is forked when nobody does any more."""
-        self._waited_for += 1
-        try:
-            yield
-        finally:
-            self._waited_for -= 1
-            if not self._waited_for and self._channel is not None:
-                with contextlib.suppress(Unavailable):  # it is dying, or has enough to do: its own clock will tell it
-                    self._channel.send(messages.Replenish())
 
     async def spawn(self, order: messages.Spawn, control_fd: int) -> None:
         """Have a shim forked, which talks on the socket behind `control_fd`.

@@ -6,7 +6,6 @@ engine, with its environment, stays in a memfd that only the child which becomes
 `runtime.sealed`; what it forks lives on without it.
 """
 
-import contextlib
 import gc
 import json
 import os
@@ -19,7 +18,6 @@ from typing import Final, NoReturn
 
 from orchestr8.kernel import cgroup_enter, prctl, signals, sockets
 from orchestr8.runtime import init, messages, reaper, rehearsal, shim
-from orchestr8.runtime.cradle import Cradle, make_cradle
 from orchestr8.runtime.template import Template, make_template
 
 _RESTART_DELAY_S: Final = 0.1
@@ -27,7 +25,6 @@ _RESTART_DELAY_MAX_S: Final = 10.0
 _FD_MAX: Final = os.sysconf("SC_OPEN_MAX")
 _QUIET_S: Final = 1.0
 _BREATH_S: Final = 0.01  # after a spawn, which wants the processors for itself first
-_CALM_S: Final = 0.1  # by then a start is over, whether or not an engine is left to say so
 _STEADY_S: Final = 10.0  # an engine that lived this long starts the delays anew
 
 
@@ -39,7 +36,6 @@ class Forkserver:
         self._forked = False  # since memory was last given back
         self._configured = False
         self._spare: socket.socket | None = None
-        self._spare_complete = False  # it has been told to fork a cradle
         self._reaper_fd = reaper.open_image()
         self._engine_launch_fd = -1
         self._engine_cgroup_files: list[list[str]] = []
@@ -65,20 +61,12 @@ class Forkserver:
                     return
                 if isinstance(message, messages.Configure):
                     self._configure(message, fds)
-                elif isinstance(message, messages.Replenish):
-                    if self._spare is None:
-                        self._fork_spare()
-                    self._complete_spare()
             sockets.close_all(fds)
 
     def _settle(self) -> None:
-        """Use a quiet time: fork the shim of the next container, and let that fork a cradle; later give memory back, which
-        the next shims then share too.
-        """
+        """Use a quiet time: fork the shim of the next container; later give memory back, which the next shims then share too."""
         if self._spare is None and self._configured and self._quiet_for(_BREATH_S):
             self._fork_spare()
-        if self._spare is not None and not self._spare_complete and self._quiet_for(_CALM_S):
-            self._complete_spare()
         if self.template is not None and self._forked and self._quiet_for(_QUIET_S):
             self.template.share_again()
             self._forked = False
@@ -117,14 +105,6 @@ class Forkserver:
             if not self._fork(b"", [theirs.fileno()]):
                 self._spare.close()
                 self._spare = None
-        self._spare_complete = False
-
-    def _complete_spare(self) -> None:
-        """Its cradle comes later than itself: while many starts follow each other that would only be more work."""
-        if self._spare is not None and not self._spare_complete:
-            self._spare_complete = True
-            with contextlib.suppress(OSError):  # somebody has killed it, as its order will see
-                sockets.send_packet(self._spare, messages.encode(messages.Replenish()))
 
     def _fork(self, packet: bytes, fds: list[int]) -> bool:
         """A shim for `packet`, with its descriptors; or one that waits for that on the only descriptor."""
@@ -141,10 +121,9 @@ class Forkserver:
             for low, high in zip(kept, [*kept[1:], _FD_MAX], strict=True):
                 os.closerange(low + 1, high)
             self._engine.detach()
-            cradle = None
             if not packet:
-                packet, fds, cradle = _await_order(fds[0], self._reaper_fd, self._title)
-            shim.main(packet, fds, self._reaper_fd, self._title, self.template, cradle)
+                packet, fds = _await_order(fds[0], self._title)
+            shim.main(packet, fds, self._reaper_fd, self._title, self.template)
         except BaseException:  # noqa: BLE001 - the last frame of this process: its log is the only listener
             code = 1
             sys.__excepthook__(*sys.exc_info())
@@ -172,23 +151,15 @@ class Forkserver:
         self._engine = ours
 
 
-def _await_order(fd: int, reaper_fd: int, title: prctl.ArgumentArea) -> tuple[bytes, list[int], Cradle | None]:
-    """What a spare shim is to do, and, where there was time for it, a child that knows it too; it ends with its forkserver."""
-    signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # it waits for its children by itself
+def _await_order(fd: int, title: prctl.ArgumentArea) -> tuple[bytes, list[int]]:
+    """What a spare shim is to do; it ends with its forkserver."""
     title.write(title.prepared("orchestr8-shim (next)"))
     prctl.set_name(b"orchestr8-shim")
-    cradle = None
     with socket.socket(fileno=fd) as forkserver:
         packet, fds = sockets.receive_packet(forkserver)
-        if packet and not messages.is_spawn(packet):
-            cradle = make_cradle(reaper_fd, title)
-            packet, fds = sockets.receive_packet(forkserver)
     if not packet:
         os._exit(0)
-    if cradle is not None:
-        with contextlib.suppress(OSError):  # somebody has killed it, as whoever wants to use it will see
-            cradle.order(packet)
-    return packet, fds, cradle
+    return packet, fds
 
 
 def _execute_engine(launch_fd: int, cgroup_files: list[list[str]], theirs: socket.socket) -> NoReturn:

@@ -50,58 +50,38 @@ def run(birth: Birth) -> NoReturn:
     order, sync = birth.order, birth.sync
     code = 128
     try:
-        prepare(order, birth.title)
+        prctl.set_dumpable(False)  # while the host can still be named, nobody but root may look in here
         prctl.set_parent_death_signal(signal.SIGKILL)
-        take_stdio(birth.stdio)
+        birth.title.write(birth.title.prepared("orchestr8-init"))
+        prctl.set_name(b"orchestr8-init")
+        for number, fd in enumerate(birth.stdio):
+            os.dup2(fd, number, inheritable=True)
+        # Whatever the engine has; `launch` makes PID 1 a less likely victim later.
+        setup.write_oom_score(order.oom_score)
         shared = sharing.join(birth.joined)
         program.keep_only(sync.fileno(), birth.reaper_fd, *shared, birth.user_namespace)
-        ready = setup.make_ready(order, shared, birth.user_namespace)
-        enter_groups(order)
-        built = setup.build(order, ready, sync)
+        cgroup_enter.enter(order.cgroup_files)
+        if not order.host_cgroup:
+            unshare(CloneFlag.NEWCGROUP)
+        program.new_session_keyring()
+        built = setup.build(order, sync, shared, birth.user_namespace)
         if "pid" in birth.joined:
             birth.successor.take_over()
             prctl.set_parent_death_signal(signal.SIGKILL)
-        code = live(order, built, sync, birth.reaper_fd)
+        os.setsid()
+        if not order.namespaces & CloneFlag.NEWPID:
+            prctl.set_child_subreaper()  # as in a namespace of its own, what loses its parent is reaped in here
+        setup.say_ready(built, sync)
+        program.reset_dispositions()
+        if order.reaper:
+            code = _supervise(order, built, sync, birth.reaper_fd)
+        else:  # the program is an init itself, and wants to be PID 1
+            setup.execute(order, built, sync)
     except BaseException as error:  # noqa: BLE001 - the shim must hear of it, whatever it was: nobody else can
         code = getattr(error, "exit_code", 128)
         setup.report(sync, error, code)
     finally:
         os._exit(code)
-
-
-def prepare(order: Spawn, title: prctl.ArgumentArea) -> None:
-    """What a process that becomes PID 1 has of its own, whether or not it is in the new namespaces yet."""
-    prctl.set_dumpable(False)  # while the host can still be named, nobody but root may look in here
-    title.write(title.prepared("orchestr8-init"))
-    prctl.set_name(b"orchestr8-init")
-    # Whatever the engine has; `launch` makes PID 1 a less likely victim later.
-    setup.write_oom_score(order.oom_score)
-    program.new_session_keyring()
-
-
-def take_stdio(stdio: list[int]) -> None:
-    """Make these descriptors 0, 1 and 2; none of them is one of those."""
-    for number, fd in enumerate(stdio):
-        os.dup2(fd, number, inheritable=True)
-
-
-def enter_groups(order: Spawn) -> None:
-    """Into the container's cgroups of v1, where they are, and out of sight of what is above them."""
-    cgroup_enter.enter(order.cgroup_files)
-    if not order.host_cgroup:
-        unshare(CloneFlag.NEWCGROUP)
-
-
-def live(order: Spawn, built: setup.Built, sync: socket.socket, reaper_fd: int) -> int:
-    """From the walls to the program's end, whose exit code is returned unless this has become something else by then."""
-    os.setsid()
-    if not order.namespaces & CloneFlag.NEWPID:
-        prctl.set_child_subreaper()  # as in a namespace of its own, what loses its parent is reaped in here
-    setup.say_ready(built, sync)
-    program.reset_dispositions()
-    if not order.reaper:
-        setup.execute(order, built, sync)  # the program is an init itself, and wants to be PID 1
-    return _supervise(order, built, sync, reaper_fd)
 
 
 def _supervise(order: Spawn, built: setup.Built, sync: socket.socket, reaper_fd: int) -> int:

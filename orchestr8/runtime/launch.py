@@ -25,7 +25,6 @@ from orchestr8.kernel import prctl, sockets
 from orchestr8.kernel.clone import Successor, clone
 from orchestr8.kernel.namespaces import CloneFlag
 from orchestr8.runtime import init, program, setup
-from orchestr8.runtime.cradle import Cradle
 from orchestr8.runtime.messages import Spawn
 from orchestr8.runtime.poller import READ, Poller
 from orchestr8.runtime.successors import follow
@@ -111,7 +110,6 @@ class Launch:
         on_end: Callable[[tuple[str, int] | None], None],
         size: tuple[int, int] | None = None,
         joined: Mapping[str, int] | None = None,
-        cradle: Cradle | None = None,
     ) -> None:
         self._poller = poller
         self._on_end = on_end
@@ -122,17 +120,13 @@ class Launch:
         self._ready = False
         self._name = ""  # of the program
         self._given_up = False
-        self._successor = cradle.successor if cradle else Successor()
+        self._successor = Successor()
         self.null = -1  # the container's /dev/null, for what is executed in it later; the owner closes it
         self.stdio = Stdio(terminal=order.terminal, stdin=order.stdin, null=0)
         try:
-            if cradle:
-                self.pid, self.pidfd, self._sync, _ = cradle
-                cradle.bear(ground.cgroup_fd, self.stdio.child)
-            else:
-                self._sync, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-                with theirs:
-                    self.pid, self.pidfd = self._clone(order, ground, theirs, joined or {})
+            self._sync, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+            with theirs:
+                self.pid, self.pidfd = self._clone(order, ground, theirs, joined or {})
         except OSError:
             self.stdio.close()  # a socket closes itself
             raise
@@ -157,15 +151,13 @@ class Launch:
         return pid, pidfd
 
     def _follow(self) -> None:
-        """In another's pid namespace, and out of a cradle, PID 1 is not the process that was cloned first."""
+        """In a pid namespace of another's PID 1 is one of its processes, and not the one that was cloned: see `init`."""
         self.pid, self.pidfd = follow(self._poller, self._successor, self.pid, self.pidfd)
 
     def give_up(self) -> None:
         """End PID 1, though it may wait for something; that is told as the end of its start."""
         self._given_up = True
         self._follow()
-        with contextlib.suppress(OSError):  # who was born this moment, and nobody knows yet, waits for nothing more
-            self._sync.shutdown(socket.SHUT_WR)
         with contextlib.suppress(ProcessLookupError):
             signal.pidfd_send_signal(self.pidfd, signal.SIGKILL)
 

@@ -73,10 +73,6 @@ class Spawn(Message):
     }  # fmt: skip
 
 
-class Replenish(Message):
-    """Nobody waits for a start just now: a good time to fork what the next one will need. Passed on to the next shim."""
-
-
 class Shutdown(Message):
     """The engine ends on purpose: end too, and do not start it again."""
 
@@ -98,12 +94,6 @@ class Equip(Message):
 
     Descriptors: the network namespace, then those that the shim merely keeps.
     """
-
-    fields: ClassVar = {"request": 0}
-
-
-class Prepare(Message):
-    """A further Start will come: what of it can be done before is to be done. No answer."""
 
     fields: ClassVar = {"request": 0}
 
@@ -232,22 +222,7 @@ class Execs(Message):
 _KINDS: Final[dict[str, type[Message]]] = {
     kind.__name__: kind
     for kind in (
-        *(
-            Configure,
-            Spawn,
-            Replenish,
-            Shutdown,
-            Place,
-            Equip,
-            Prepare,
-            Start,
-            Signal,
-            Exec,
-            Attach,
-            Resize,
-            Query,
-            Release,
-        ),
+        *(Configure, Spawn, Shutdown, Place, Equip, Start, Signal, Exec, Attach, Resize, Query, Release),
         *(Done, Failed, Started, ExecStarted, Status, Exited, OutOfMemory, LogTrouble, ExecExited, Execs),
     )
 }

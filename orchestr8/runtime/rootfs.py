@@ -33,7 +33,6 @@ NUMBERED: Final = (
 )
 JOINED_SHM: Final = "joined-shm"  # type of a mount: the shared memory of who shares its IPC namespace
 
-_OF_NO_NAMESPACE: Final = ("tmpfs", "devpts")
 _NO_EFFECT: Final = {"bind", "rbind", "private", "rprivate", "defaults"}
 _KERNEL_OWNED: Final = {"/proc", "/sys", "/dev"}  # their targets are real directories, never symlinks
 _DEVICES: Final = {"null": (1, 3), "zero": (1, 5), "full": (1, 7), "random": (1, 8), "urandom": (1, 9), "tty": (5, 0)}
@@ -51,10 +50,7 @@ _TIOCSPTLCK: Final = 0x40045431
 
 
 class Rootfs:
-    """The steps in order: `make_file_systems`, `mount_all`, `open_terminal` when there is one, `protect`, `pivot`.
-
-    The first may be left out, and taken outside of the container's namespaces.
-    """
+    """The steps in order: `mount_all`, `open_terminal` when there is one, `protect`, `pivot`."""
 
     def __init__(self, bundle: str, config: dict[str, Any], shared: Shared = NOTHING, ids: Ids = HOST) -> None:
         """`shared`: mounts to use where the document says JOINED_SHM, and for its /proc."""
@@ -65,24 +61,9 @@ class Rootfs:
         self._numbered = json.loads(self._annotations.get(NUMBERED, "[]"))
         self._path = os.path.join(bundle, config["root"]["path"])
         self._root_fd = -1
-        self._made: dict[int, int] = {}  # which of the document's mounts → a detached mount that is it
         self._proc_device = -1
         self._dev_fd = -1
         self._pts_fd = -1
-
-    def make_file_systems(self) -> None:
-        """Those of the document's mounts that are fresh and show nothing of any namespace. The sources of binds are not for
-        now: what has their paths when the program starts may be something else.
-        """
-        for number, entry in enumerate(self._config.get("mounts", ())):
-            if entry.get("type") in _OF_NO_NAMESPACE:
-                self._made[number] = self._new_filesystem(entry, entry["type"])
-
-    def _new_filesystem(self, entry: dict[str, Any], kind: str) -> int:
-        attributes, data = split_options(entry.get("options", ()))
-        return mounts.new_filesystem(
-            kind, self._ids.options(kind, data), attributes, source=entry.get("source") or kind
-        )
 
     def mount_all(self, join_network: Callable[[], None]) -> None:
         """Cut the namespace off from the host's propagation, mount the root and everything that the document lists.
@@ -92,7 +73,6 @@ class Rootfs:
         """
         entries = self._config.get("mounts", ())
         sources = open_sources(entries, self._annotations)
-        opened = [self._made.get(number, source) for number, source in enumerate(sources)]
         try:
             mounts.set_propagation("/", MountFlag.REC | MountFlag.PRIVATE)
             self._ids.make_files()
@@ -102,11 +82,11 @@ class Rootfs:
                 if entry.get("type") == "sysfs" and not joined:
                     join_network()
                     joined = True
-                self._mount(entry, opened.pop(0))
+                self._mount(entry, sources.pop(0))
             if not joined:
                 join_network()
         finally:
-            close_sources(opened)
+            close_sources(sources)
         self._make_devices()
 
     def _mount_root(self) -> None:
@@ -128,12 +108,13 @@ class Rootfs:
         finally:
             os.close(tree)
 
-    def _mount(self, entry: dict[str, Any], opened: int = -1) -> None:
-        """`opened`: the detached mount that it is already, a bind always; it is closed."""
+    def _mount(self, entry: dict[str, Any], source: int = -1) -> None:
+        """`source`: the detached mount that a bind's source has been opened as; it is closed."""
         destination = "/" + os.path.normpath(entry["destination"]).lstrip("/")  # POSIX lets normpath keep "//proc"
+        attributes, data = split_options(entry.get("options", ()))
         kind = entry.get("type", "bind")
         if kind == "cgroup":
-            self._mount_cgroups(destination, split_options(entry.get("options", ()))[0])
+            self._mount_cgroups(destination, attributes)
             return
         if kind == JOINED_SHM:
             if self._shared.memory < 0:
@@ -141,13 +122,14 @@ class Rootfs:
             tree = self._shared.memory
         elif kind == "proc" and self._shared.processes >= 0:
             tree = self._shared.processes
-            mounts.set_attributes(tree, on=split_options(entry.get("options", ()))[0])
+            mounts.set_attributes(tree, on=attributes)
         elif kind == "bind":
-            tree = opened
+            tree = source
             if entry["destination"] not in self._numbered:
                 self._ids.show(tree, entry["source"], recursive="bind" not in entry.get("options", ()))
         else:
-            tree = opened if opened >= 0 else self._new_filesystem(entry, kind)
+            name = entry.get("source") or kind
+            tree = mounts.new_filesystem(kind, self._ids.options(kind, data), attributes, source=name)
         try:
             self._attach(tree, destination, directory=is_directory(tree))
         finally:

@@ -28,29 +28,14 @@ class Built(NamedTuple):
     null: int  # the container's /dev/null
 
 
-class Ready(NamedTuple):
-    """What of a container can be there before its PID 1 is."""
-
-    config: dict[str, Any]  # OCI's document
-    walls: bytes
-    ids: Ids
-    rootfs: Rootfs
-
-
-def make_ready(order: Spawn, shared: Shared = NOTHING, user_namespace: int = -1) -> Ready:
-    """Read all that the container is made from, and make what belongs to no namespace."""
+def build(order: Spawn, sync: socket.socket, shared: Shared = NOTHING, user_namespace: int = -1) -> Built:
+    """Everything up to the walls, those included: the caller has the program's rights afterwards, and its stdio."""
     with open(os.path.join(order.bundle, "config.json"), "rb") as document:
         config = json.load(document)
-    walls = program.pack_walls(config["process"], program.read_filter(order.seccomp))
-    ids = ids_of(config, user_namespace)
-    return Ready(config, walls, ids, Rootfs(order.bundle, config, shared, ids))
-
-
-def build(order: Spawn, ready: Ready, sync: socket.socket) -> Built:
-    """Everything up to the walls, those included: the caller has the program's rights afterwards, and its stdio."""
-    config, walls, ids, rootfs = ready
     process = config["process"]
-    stdio, null = _build(order, config, sync, rootfs)
+    walls = program.pack_walls(process, program.read_filter(order.seccomp))
+    ids = ids_of(config, user_namespace)
+    stdio, null = _build(order, config, sync, shared, ids)
     for number, fd in enumerate(stdio):
         os.dup2(fd, number, inheritable=True)
     rlimit.make_room(program.limits_of(process))
@@ -96,11 +81,14 @@ def report(sync: socket.socket, error: BaseException, exit_code: int = 128) -> N
         return  # the shim is gone, and with it everybody who could want to know
 
 
-def _build(order: Spawn, config: dict[str, Any], sync: socket.socket, rootfs: Rootfs) -> tuple[list[int], int]:
+def _build(
+    order: Spawn, config: dict[str, Any], sync: socket.socket, shared: Shared, ids: Ids
+) -> tuple[list[int], int]:
     """The file system, the terminal, the host name, the walls around kernel files.
 
     Returned: descriptors that take the places of 0, 1 and 2, as far as there are any, and the container's /dev/null.
     """
+    rootfs = Rootfs(order.bundle, config, shared, ids)
     rootfs.mount_all(functools.partial(_join_network, sync))
     null = rootfs.open_null()
     stdio = [] if order.stdin else [null]

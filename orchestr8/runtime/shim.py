@@ -19,14 +19,13 @@ import socket
 import stat
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Final
 
 from orchestr8.errors import OperationFailed
 from orchestr8.kernel import prctl, sockets
 from orchestr8.kernel.namespaces import CloneFlag
 from orchestr8.runtime import messages
-from orchestr8.runtime.cradle import Cradle, make_cradle, suits
 from orchestr8.runtime.engines import Engines
 from orchestr8.runtime.execs import Execs
 from orchestr8.runtime.launch import Ground, Launch
@@ -54,9 +53,8 @@ class Shim:
         control: socket.socket,
         make_ground: Callable[[int], Ground],
         template: Template | None = None,
-        cradle: Cradle | None = None,
     ) -> None:
-        """`make_ground(cgroup_fd)`: what every run stands on, once an engine has brought that. `cradle`: for the first one."""
+        """`make_ground(cgroup_fd)`: what every run stands on, once an engine has brought that."""
         self._bundle = order.bundle
         self._order = order
         self._kept: list[int] = []
@@ -86,10 +84,7 @@ class Shim:
         self._oom_before = 0
         self._released = False
         self._template = template
-        self._cradle = cradle
         self._stirred = False  # by a request since memory was last given back
-        if not suits(order):
-            self._drop_cradle()
         self._engines = Engines(self._poller, order.socket, order.container, self._hear, self._left_alone)
         self._answer, self._tell_all = self._engines.answer, self._engines.tell
         self._execs = Execs(self._poller, order, self._answer, self._tell_all)
@@ -117,7 +112,6 @@ class Shim:
 
         Ports first: an engine that waits to be let in hears of this shim's end when the listener is closed.
         """
-        self._drop_cradle()
         sockets.close_all(self._kept)
         self._engines.leave()
         self._oom.close()
@@ -233,15 +227,6 @@ class Shim:
         if self._launch is not None:
             self._launch.give_network(self._kept[0])
 
-    def _prepare(self, _engine: socket.socket, _message: Message, _fds: list[int]) -> None:
-        """For one more Start, out of a cradle; a shim that cannot have one does without."""
-        if self._ground is None or self._launch is not None or self._cradle is not None or not suits(self._order):
-            return
-        self._cradle = make_cradle(self._ground.reaper_fd, self._ground.title)
-        if self._cradle is not None:
-            with contextlib.suppress(OSError):  # somebody has killed it, as the start will see
-                self._cradle.order(messages.encode(self._order))
-
     def _start(self, engine: socket.socket, message: Message, fds: list[int]) -> None:
         if self._ground is None:
             raise OperationFailed("a shim cannot start anything before it has a cgroup", code="O8-902")
@@ -254,29 +239,12 @@ class Shim:
         self._start_requests.append((engine, message.request))
         self._oom_before = self._oom.kills()
         try:
-            self._launch = self._begin(dict(zip(message.joined, fds, strict=True)), self._ground)
+            joined = dict(zip(message.joined, fds, strict=True))
+            self._launch = Launch(self._poller, self._order, self._ground, self._launched, self._size, joined)
             if self._kept:
                 self._launch.give_network(self._kept[0])
         except OSError as error:
             self._fail_start(str(error), 128)
-
-    def _begin(self, joined: Mapping[str, int], ground: Ground) -> Launch:
-        """Out of the cradle, where there is one that suits and lives; its PID 1 enters no namespace of others."""
-        given = self._poller, self._order, ground, self._launched, self._size, joined
-        if joined:
-            self._drop_cradle()
-        cradle, self._cradle = self._cradle, None
-        if cradle is not None:
-            try:
-                return Launch(*given, cradle)
-            except OSError:  # it is gone
-                cradle.close(self._poller)
-        return Launch(*given)
-
-    def _drop_cradle(self) -> None:
-        if self._cradle is not None:
-            self._cradle.close(self._poller)
-            self._cradle = None
 
     def _started(self, request: int) -> messages.Started:
         return messages.Started(request=request, pid=self._status.pid, started_at=self._status.started_at)
@@ -429,7 +397,6 @@ class Shim:
         messages.Attach: _attach,
         messages.Place: _place,
         messages.Equip: _equip,
-        messages.Prepare: _prepare,
         messages.Start: _start,
         messages.Exec: _exec,
     }
@@ -444,18 +411,11 @@ def _read(path: str) -> str:
         os.close(fd)
 
 
-def main(
-    packet: bytes,
-    fds: list[int],
-    reaper_fd: int,
-    title: prctl.ArgumentArea,
-    template: Template | None,
-    cradle: Cradle | None = None,
-) -> None:
+def main(packet: bytes, fds: list[int], reaper_fd: int, title: prctl.ArgumentArea, template: Template | None) -> None:
     """The life of a shim, in the child that the forkserver has just forked.
 
     `packet`: a Spawn, with its descriptor; `reaper_fd`: what PID 1 turns into, or -1; `template`: what the
-    forkserver's heap was; `cradle`: a child of this process that has got the packet too.
+    forkserver's heap was.
     """
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     gc.enable()  # the forkserver's heap is frozen; what a client or an exec leaves here has cycles
@@ -466,4 +426,4 @@ def main(
     prctl.set_name(b"orchestr8-shim")
     (control_fd,) = fds
     control = socket.socket(fileno=control_fd)
-    Shim(order, control, lambda cgroup: Ground(cgroup, reaper_fd, title), template, cradle).run()
+    Shim(order, control, lambda cgroup: Ground(cgroup, reaper_fd, title), template).run()

@@ -56,7 +56,6 @@ LESSONS: Final = (
             Edit("runtime/init.py",
                  "program.keep_only(sync.fileno(), birth.reaper_fd, *shared, birth.user_namespace)",
                  'os.open("/", os.O_PATH)'),
-            Edit("runtime/cradle.py", "program.keep_only(sync.fileno(), reaper_fd)", 'os.open("/", os.O_PATH)'),
             Edit("runtime/exec.py", "program.keep_only(sync.fileno(), init_pidfd if container.id_count else -1)",
                  "pass"),
         ),
@@ -77,7 +76,7 @@ LESSONS: Final = (
     Lesson(
         "CVE-2016-9962", "the same at a start, in a pid namespace that is shared",
         (f"{LOOKING}test_one_that_shares_the_pid_namespace_is_not_there_before_it_is_confined",),
-        (Edit("runtime/init.py", "    prctl.set_dumpable(False)  # while", "    prctl.set_dumpable(True)  # while"),),
+        (Edit("runtime/init.py", "        prctl.set_dumpable(False)", "        prctl.set_dumpable(True)"),),
     ),
     Lesson(
         "CVE-2016-9962", "a tracer among the container's programs sees the host through an exec",
@@ -94,9 +93,9 @@ LESSONS: Final = (
         (f"{LOOKING}test_one_that_shares_the_pid_namespace_is_not_there_before_it_is_confined",),
         (
             Edit("runtime/init.py", "            birth.successor.take_over()\n", ""),
-            Edit("runtime/init.py", "        ready = setup.make_ready(order, shared",
+            Edit("runtime/init.py", "        program.new_session_keyring()\n",
                  '        if "pid" in birth.joined:\n            birth.successor.take_over()\n'
-                 "        ready = setup.make_ready(order, shared"),
+                 "        program.new_session_keyring()\n"),
         ),
     ),
     Lesson(

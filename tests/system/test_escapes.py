@@ -22,14 +22,14 @@ import anyio.lowlevel
 import pytest
 
 from orchestr8.errors import InvalidInput, OperationFailed
-from orchestr8.kernel import mount
+from orchestr8.kernel import mount, seccomp, seccomp_profile
 from orchestr8.kernel.libc import libc
 from orchestr8.kernel.namespaces import CloneFlag, unshare
 from orchestr8.model.specs import MountKind, MountSpec
 from orchestr8.runtime.rootfs import Rootfs
 from orchestr8.runtime.users import resolve_user
 from tests.requires import requires
-from tests.system.runtime_fixtures import Runtime, needs_busybox
+from tests.system.runtime_fixtures import Runtime, children_of, eventually, needs_busybox
 
 pytestmark = [pytest.mark.system, pytest.mark.anyio, requires("root", "overlayfs"), needs_busybox]
 
@@ -39,6 +39,8 @@ RACE_CAP_S = 8.0
 FEW = 20  # starts in any case, however slow the machine is
 _AT_FDCWD = -100
 _RENAME_EXCHANGE = 2
+_KCMP = {"x86_64": 312, "aarch64": 272}[os.uname().machine]
+_KCMP_VM = 1  # <linux/kcmp.h>
 
 
 def fingerprint(path: str) -> tuple[bytes, int, int]:
@@ -48,6 +50,30 @@ def fingerprint(path: str) -> tuple[bytes, int, int]:
 
 def tree_of(folder: Path) -> list[str]:
     return sorted(str(path.relative_to(folder)) for path in folder.rglob("*"))
+
+
+# --- the runtime's own memory ------------------------------------------------------------------------------------------
+
+
+async def test_a_pid_1_that_cannot_become_the_reaper_shares_its_memory_with_nobody(runtime: Runtime) -> None:
+    """It stays Python then, and its program may write it (/proc/1/mem): no process of the host's may go on in that."""
+    document = {"defaultAction": "SCMP_ACT_ALLOW", "syscalls": [{"names": ["execveat"], "action": "SCMP_ACT_ERRNO"}]}
+    profile = seccomp_profile.parse(document, (), os.uname().machine, (5, 10))
+    Path(runtime.seccomp_path).write_bytes(seccomp.compile_profile(profile))
+    await eventually(lambda: len(children_of(runtime.forkserver.pid)) == 1, "the next shim, with all that it may have")
+    box = await runtime.run("sh", "-c", "echo here; exec sleep 1000")
+    await box.until_log("here")
+    assert Path(f"/proc/{box.pid}/exe").readlink().name.startswith("memfd:orchestr8-python"), (
+        "it has become nothing else"
+    )
+    others = {int(each) for each in os.listdir("/proc") if each.isdigit()} - {box.pid}
+    assert [pid for pid in others if same_memory(box.pid, pid)] == []
+    assert same_memory(box.pid, box.pid)
+
+
+def same_memory(one: int, other: int) -> bool:
+    """kcmp(2), KCMP_VM; False when one of them has ended."""
+    return bool(libc.syscall(_KCMP, one, other, _KCMP_VM, 0, 0) == 0)
 
 
 # --- CVE-2019-5736: the runtime's own program, reached through /proc/PID/exe -------------------------------------------

@@ -23,7 +23,7 @@ from orchestr8.runtime import messages
 from orchestr8.runtime.client import ForkserverClient
 from orchestr8.runtime.sealed import start_forkserver
 from tests.requires import requires
-from tests.system.runtime_fixtures import DEADLINE_S, Runtime, alive, children_of, eventually, needs_busybox, status_of
+from tests.system.runtime_fixtures import Runtime, alive, children_of, eventually, needs_busybox, status_of
 
 pytestmark = [pytest.mark.system, pytest.mark.anyio, requires("root", "overlayfs"), needs_busybox]
 
@@ -41,10 +41,6 @@ def seals_of_executable(pid: int) -> int:
 
 def descriptors(pid: int) -> dict[int, str]:
     return {int(fd): os.readlink(f"/proc/{pid}/fd/{fd}") for fd in os.listdir(f"/proc/{pid}/fd")}
-
-
-def sockets_of(pid: int) -> int:
-    return len([path for path in descriptors(pid).values() if path.startswith("socket:")])
 
 
 def writable_memory(pid: int) -> Iterator[bytes]:
@@ -190,9 +186,7 @@ async def test_each_process_holds_only_the_descriptors_that_it_needs(runtime: Ru
     assert (
         len([path for path in forkserver.values() if path.startswith("socket:")]) == 2
     )  # its engine's, the next shim's
-    (cradle,) = await eventually(lambda: children_of(spare(runtime)), "its cradle")
-    await eventually(lambda: sockets_of(spare(runtime)) == 2, "the forkserver's and the cradle's, of the next shim")
-    await eventually(lambda: sockets_of(cradle) == 1, "the shim's, of the cradle")
+    assert len([path for path in descriptors(spare(runtime)).values() if path.startswith("socket:")]) == 1
     assert [path for path in forkserver.values() if "orchestr8-python" in path] == []
     shim = descriptors(box.shim_pid)
     assert [path for path in shim.values() if path == f"{box.bundle}/log/current.log"] != []
@@ -499,63 +493,6 @@ async def test_the_next_shim_waits_for_its_container_and_ends_with_the_forkserve
     os.kill(runtime.forkserver.pid, signal.SIGKILL)
     await eventually(lambda: not alive(third), "its end")
     assert (await box.status()).state == (await other.status()).state == "running"
-
-
-async def test_pid_1_is_born_in_the_cradle_of_its_shim_which_is_gone_then(runtime: Runtime) -> None:
-    await until_cradle(runtime)
-    shim = spare(runtime)
-    (cradle,) = children_of(shim)
-    box = await runtime.run("sh", "-c", "cat /proc/1/comm; readlink /proc/self/fd/1; exec sleep 1000")
-    assert box.shim_pid == shim
-    assert box.pid != cradle
-    await eventually(lambda: children_of(shim) == [box.pid], "the end of the cradle")
-    await box.until_log("pipe:")
-    assert status_of(box.pid)["NSpid"].split() == [str(box.pid), "1"]
-    for kind in ("mnt", "pid", "ipc", "uts", "net", "cgroup"):
-        assert os.readlink(f"/proc/{box.pid}/ns/{kind}") != os.readlink(f"/proc/self/ns/{kind}"), kind
-
-
-@pytest.mark.parametrize("when", ["before its order", "after its order"])
-async def test_without_its_cradle_a_shim_forks_pid_1(runtime: Runtime, when: str) -> None:
-    await until_cradle(runtime)
-    (cradle,) = children_of(spare(runtime))
-    if when == "before its order":
-        os.kill(cradle, signal.SIGKILL)
-        await eventually(lambda: not alive(cradle), "its end")
-        box = await runtime.run("sh", "-c", "echo here; exec sleep 1000")
-    else:
-        box = await runtime.create("sh", "-c", "echo here; exec sleep 1000")
-        await eventually(lambda: status_of(cradle)["Name"] == "orchestr8-init", "the order")
-        os.kill(cradle, signal.SIGKILL)
-        await eventually(lambda: not alive(cradle), "its end")
-        await box.start()
-    await box.until_log("here")
-    assert children_of(box.shim_pid) == [box.pid]
-
-
-async def test_what_will_run_again_has_a_cradle_ready(runtime: Runtime) -> None:
-    box = await runtime.run("sleep", "1000")
-    await box.kill()
-    await box.wait()
-    assert children_of(box.shim_pid) == []
-    box.shim.prepare()
-    box.shim.prepare()
-    (cradle,) = await eventually(lambda: children_of(box.shim_pid), "a cradle")
-    await box.start()
-    assert box.pid != cradle
-    await eventually(lambda: children_of(box.shim_pid) == [box.pid], "the end of the cradle")
-    await box.kill()
-    await box.wait(run=2)
-    box.shim.prepare()
-    (unused,) = await eventually(lambda: children_of(box.shim_pid), "a cradle")
-    shim = box.shim_pid
-    box.shim.release()
-    await eventually(lambda: not alive(shim) and not alive(unused), "that both are gone")
-
-
-async def until_cradle(runtime: Runtime) -> None:
-    """Of the next shim. An emulated machine takes its time over the forkserver, too, which nothing has waited for yet."""
-    await eventually(lambda: spare(runtime) and children_of(spare(runtime)), "a shim with a cradle", 3 * DEADLINE_S)
 
 
 def spare(runtime: Runtime) -> int:

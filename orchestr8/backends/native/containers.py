@@ -17,7 +17,6 @@ from typing import Any, Final
 
 import anyio
 
-from orchestr8.backends.native.launching import together
 from orchestr8.backends.native.making import (
     Surroundings,
     command_line,
@@ -76,7 +75,6 @@ class Container:
         self.command = command
         self.run = RunState()
         self._lock = anyio.Lock()
-        self._updating = anyio.Lock()
         self._sandbox = Sandbox(around, self)
         self.paused = False
         self._exited = anyio.Event()
@@ -137,12 +135,10 @@ class Container:
 
     async def update(self, **changes: Any) -> None:
         """Change the record, when there is something to change."""
-        async with self._updating:
-            changed = dataclasses.replace(self.record, **changes)
-            if changed != self.record:
-                with anyio.CancelScope(shield=True):  # the row is written whether or not anybody still waits for it
-                    await self._around.registry.save(changed)
-                self.record = changed
+        changed = dataclasses.replace(self.record, **changes)
+        if changed != self.record:
+            await self._around.registry.save(changed)
+            self.record = changed
 
     def _emit(self, kind: EventKind, **attributes: str) -> None:
         record = self.record
@@ -216,11 +212,11 @@ class Container:
                 return ()
             self._start_kind = EventKind.RESTART if by_policy else EventKind.START
             self._start_follows = False
+            await self.update(restarts=self.record.restarts + 1 if by_policy else 0, stopped_by_user=False, error="")
             try:
-                # The group of a run that may have ended while it was paused, by whatever hand.
-                if self._sandbox.held and self._around.cgroups.is_frozen(self.record.id):
+                if self._sandbox.held:  # the group of a run that may have ended while it was paused, by whatever hand
                     await anyio.to_thread.run_sync(self._around.cgroups.thaw, self.record.id)
-                return await self._run(restarts=self.record.restarts + 1 if by_policy else 0)
+                return await self._sandbox.start_program()
             except Orchestr8Error as error:
                 with anyio.CancelScope(shield=True):
                     await self._sandbox.release()
@@ -229,27 +225,6 @@ class Container:
                 if place := self.record.spec.place_of(*_KEYS_AT_FAULT.get(error.code, ())):
                     error.notes.append(place)
                 raise
-
-    async def _run(self, restarts: int) -> tuple[str, ...]:
-        """Start the program and have that in the record; a restart, which changes a count alone, does not wait for that."""
-        if not restarts or self.record.stopped_by_user or self.record.error:
-            await self.update(restarts=restarts, stopped_by_user=False, error="")
-            return await self._sandbox.start_program()
-        async with self._updating:  # who looks sees it at once
-            self.record = dataclasses.replace(self.record, restarts=restarts)
-        lacks: tuple[str, ...] = ()
-
-        async def start() -> None:
-            nonlocal lacks
-            lacks = await self._sandbox.start_program()
-
-        async def save() -> None:
-            async with self._updating:
-                with anyio.CancelScope(shield=True):
-                    await self._around.registry.save(self.record)
-
-        await together(start, save)
-        return lacks
 
     async def leave(self, network: NetworkName) -> None:
         """The network goes away, unless the container runs by now."""
@@ -281,8 +256,6 @@ class Container:
 
     def on_exit(self, exited: messages.Exited) -> None:
         self._record_exit(exited.exit_code, oom_killed=exited.oom_killed, finished_at=exited.finished_at)
-        if not self.idle and self._sandbox.shim is not None:
-            self._sandbox.shim.prepare()
 
     def _record_exit(self, exit_code: int, *, oom_killed: bool, finished_at: float) -> None:
         """The run has ended, whoever says so."""

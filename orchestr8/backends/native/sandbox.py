@@ -71,7 +71,7 @@ class Sandbox:
     async def _make(self, undo: AsyncExitStack) -> ShimClient:
         """The process that holds what a run has, and its cgroup; `undo` is emptied when all is well.
 
-        The process comes last: two processors are few, and what it does is not waited for before it has its cgroup.
+        The process comes first: it gets ready while the cgroup is made.
         """
         around = self._around
         await self._complete_addresses()
@@ -80,10 +80,10 @@ class Sandbox:
         resources = document["linux"]["resources"]
         if record.spec.files:
             await anyio.to_thread.run_sync(grant_files, around, record)
-        place = await anyio.to_thread.run_sync(around.cgroups.create, record.id, resources)
-        undo.callback(around.cgroups.remove, record.id)
         shim = await self._spawn(document)
         undo.callback(shim.close)  # one that never ran anything ends with its connection
+        place = await anyio.to_thread.run_sync(around.cgroups.create, record.id, resources)
+        undo.callback(around.cgroups.remove, record.id)
         held = document["process"]["capabilities"]["bounding"]
         self._lacks = (*place.warnings, *not_allowed(record.spec, held))
         for lack in self._lacks:
@@ -143,40 +143,29 @@ class Sandbox:
         record = self._owner.record
         find = functools.partial(self._around.find, record)
         with joining.opened(bundle.joined(record.spec), find) as joined:
-            async with self._layer(record), self._around.forkserver.hurry():
+            async with self._layer(record):
                 try:
-                    await self._start(joined)
+                    await self._start_in(await self.ensure(), joined)
                 except Unavailable:
                     await self.release()
-                    await self._start(joined)
+                    await self._start_in(await self.ensure(), joined)
         lacks, self._lacks = self._lacks, ()  # told once: a restart finds the sandbox as it was
         return lacks
 
-    async def _start(self, joined: Mapping[str, int]) -> None:
-        """The shim gets ready and PID 1 builds its file system, while the network is made."""
-        if self._equipped and self.shim is not None and self.shim.open:
-            await self.shim.start(joined)
+    async def _start_in(self, shim: ShimClient, joined: Mapping[str, int]) -> None:
+        """PID 1 builds its file system while the network is made."""
+        if self._equipped:
+            await shim.start(joined)
             return
-        if self.shim is None or not self.shim.open:
-            if self.held:
-                await self.release()
-            await self._complete_addresses()
-        there = anyio.Event()
         try:
-            await together(functools.partial(self._start_in, there, joined), functools.partial(self._equip, there))
+            await together(functools.partial(shim.start, joined), functools.partial(self._equip, shim))
         except BaseException:
             if not self._equipped:  # a shim that waits for a network is good for nothing else
                 with anyio.CancelScope(shield=True):
                     await self.release()
             raise
 
-    async def _start_in(self, there: anyio.Event, joined: Mapping[str, int]) -> None:
-        """`there`: set as soon as there is a shim."""
-        shim = await self.ensure()
-        there.set()
-        await shim.start(joined)
-
-    async def _equip(self, there: anyio.Event) -> None:
+    async def _equip(self, shim: ShimClient) -> None:
         """Network namespace and ports, kept by the shim. What is made and not handed over `release` takes away."""
         networks, record = self._around.networks, self._owner.record
         namespace = await networks.open_namespace(record)
@@ -185,10 +174,7 @@ class Sandbox:
             published = await networks.publish(record)
             kept += published.fds
             await self._owner.update(ports=published.ports)
-            await there.wait()
-            if self.shim is None:
-                return  # it is gone again, which whoever waits for its start hears
-            self.shim.equip(namespace.netns, kept)
+            shim.equip(namespace.netns, kept)
             self._equipped = True
         finally:
             sockets.close_all([namespace.netns, *kept])

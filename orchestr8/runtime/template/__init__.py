@@ -13,8 +13,7 @@ import os
 import sys
 from typing import Any, Final, NamedTuple
 
-from orchestr8.kernel.code import PAGE, load, unload
-from orchestr8.kernel.libc import check
+from orchestr8.kernel.libc import check, libc
 from orchestr8.kernel.memfd import seal_data
 
 _CODE: Final = {
@@ -24,11 +23,12 @@ _CODE: Final = {
         "39f8750b5f4883c718ebcf5f31c0c35f5f4885c0750748c7c0fbffffffc3"
     ),
 }
+_PAGE: Final = os.sysconf("SC_PAGE_SIZE")
 _LEAST: Final = 1 << 20  # bytes; what is smaller may be the C library's own: thread state, a chunk that grows by mremap
 _PRESENT: Final = 1 << 63  # values: Documentation/admin-guide/mm/pagemap.rst
 _OF_FILE: Final = 1 << 61
-_PROT_READ: Final = 1  # values: <linux/mman.h>
-_MAP_SHARED: Final = 1
+_PROT_READ, _PROT_WRITE, _PROT_EXEC = 1, 2, 4  # values: <linux/mman.h>
+_MAP_SHARED, _MAP_PRIVATE, _MAP_ANONYMOUS = 1, 2, 0x20
 _MADV_DONTNEED: Final = 4
 
 # PyDLL: the interpreter's lock lies in a page that may be given back, so it must not be let go of around the call.
@@ -79,11 +79,11 @@ class Template:
 
 def _share_region(pagemap: int, start: int, size: int, original: int) -> None:
     compare, give_back = _memcmp, _madvise  # counted before the first comparison, and so not changed after it
-    entries = memoryview(os.pread(pagemap, size // PAGE * 8, start // PAGE * 8)).cast("Q")
+    entries = memoryview(os.pread(pagemap, size // _PAGE * 8, start // _PAGE * 8)).cast("Q")
     for number, entry in enumerate(entries):
         if entry & _PRESENT and not entry & _OF_FILE:
-            page = number * PAGE
-            if compare(start + page, original + page, PAGE) == 0 and give_back(start + page, PAGE, _MADV_DONTNEED):
+            page = number * _PAGE
+            if compare(start + page, original + page, _PAGE) == 0 and give_back(start + page, _PAGE, _MADV_DONTNEED):
                 check(-1, "madvise")
 
 
@@ -130,11 +130,14 @@ def _regions() -> tuple[Region, ...]:
 
 def _run(code: bytes, regions: tuple[Region, ...], fd: int) -> int:
     """Call the machine code: 0, or a negative errno."""
-    place = load(code)
+    place = _mmap(0, _PAGE, _PROT_READ | _PROT_WRITE, _MAP_PRIVATE | _MAP_ANONYMOUS, -1, 0)
+    check(-1 if place == -1 else 0, "mmap", "a page for code")
     table = array.array("q", [number for region in regions for number in region])
     table_address, _ = table.buffer_info()
     try:
+        ctypes.memmove(place, code, len(code))
+        check(libc.mprotect(ctypes.c_size_t(place), _PAGE, _PROT_READ | _PROT_EXEC), "mprotect", "a page of code")
         move = ctypes.PYFUNCTYPE(ctypes.c_long, ctypes.c_size_t, ctypes.c_long, ctypes.c_int)(place)
         return int(move(table_address, len(regions), fd))
     finally:
-        unload(place)
+        libc.munmap(ctypes.c_size_t(place), _PAGE)
