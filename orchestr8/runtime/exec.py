@@ -24,7 +24,7 @@ from orchestr8.runtime.messages import Exec, Spawn
 from orchestr8.runtime.poller import READ, Poller
 from orchestr8.runtime.rootfs import open_pty
 from orchestr8.runtime.setup import report, write_oom_score
-from orchestr8.runtime.successors import follow
+from orchestr8.runtime.successors import Ends, follow, has_ended
 from orchestr8.runtime.terminal import set_size
 from orchestr8.runtime.userns import Ids, become_root
 from orchestr8.runtime.users import read_file, resolve_user
@@ -45,6 +45,7 @@ class ExecProcess:
     def __init__(
         self,
         poller: Poller,
+        ends: Ends,
         order: Exec,
         container: Spawn,
         init_pidfd: int,
@@ -52,14 +53,20 @@ class ExecProcess:
         on_end: Callable[[tuple[str, int] | None], None],
     ) -> None:
         self._poller = poller
+        self._ends = ends
         self._on_end = on_end
         self._error: tuple[str, int] | None = None
         self._successor = Successor()
         self.stdio = Stdio(terminal=order.tty, stdin=order.stdin, null=null)
         try:
             self._sync, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-            with theirs:
-                self.pid, self.pidfd = self._clone(order, container, init_pidfd, theirs)
+            ends.listen(self._look)
+            try:
+                with theirs:
+                    self.pid, self.pidfd = self._clone(order, container, init_pidfd, theirs)
+            except OSError:
+                ends.ignore(self._look)
+                raise
         except OSError:
             self.stdio.close()  # a socket closes itself
             raise
@@ -84,6 +91,22 @@ class ExecProcess:
             return pid, pidfd
 
     def _receive(self, _events: int) -> None:
+        if not self._hear():  # closed by execve, or by the end of a child that has said why
+            self._finish()
+
+    def _look(self) -> None:
+        """Who is succeeded may be stopped before its end, with the container that is frozen, when its successor has ended.
+
+        That one must be waited for by then: PID 1's end waits for it (pid_namespaces(7)).
+        """
+        if has_ended(self._successor):
+            self._sync.setblocking(False)
+            while self._hear():
+                pass
+            self._finish()
+
+    def _hear(self) -> bool:
+        """One packet. False: there is none any more."""
         try:
             packet, fds = sockets.receive_packet(self._sync)
             try:
@@ -93,12 +116,17 @@ class ExecProcess:
                         self.stdio.take_terminal(fds)
                     else:
                         self._error = (said["text"], said["exit_code"])
-                    return
+                    return True
             finally:
                 sockets.close_all(fds)  # what was not taken
+        except BlockingIOError:
+            return False
         except DISTURBED as error:
             self._error = self._error or (f"lost contact with the new process: {error}", 128)
-        # Closed by execve, or by the end of a child that has said why.
+        return False
+
+    def _finish(self) -> None:
+        self._ends.ignore(self._look)
         self._poller.forget(self._sync.fileno())
         self._sync.close()
         self.pid, self.pidfd = follow(self._poller, self._successor, self.pid, self.pidfd)

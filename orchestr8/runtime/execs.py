@@ -15,7 +15,7 @@ from orchestr8.runtime.exec import ExecProcess
 from orchestr8.runtime.messages import Message
 from orchestr8.runtime.poller import ENDED, Poller
 from orchestr8.runtime.streams import STDERR, STDOUT, Input, Output, Session
-from orchestr8.runtime.successors import bury, kill
+from orchestr8.runtime.successors import Ends, bury, kill
 
 _KEPT: Final = 100  # exit codes that are remembered
 
@@ -31,6 +31,7 @@ class Execs:
         tell_all: Callable[[Message], None],
     ) -> None:
         self.poller = poller
+        self.ends = Ends(poller)
         self.container = container
         self.answer = answer
         self._tell_all = tell_all
@@ -88,7 +89,7 @@ class RunningExec:
         self._input: Input | None = None
         self._session: Session | None = None
         self.master = -1
-        self._process = ExecProcess(execs.poller, order, execs.container, init_pidfd, null, self._launched)
+        self._process = ExecProcess(execs.poller, execs.ends, order, execs.container, init_pidfd, null, self._launched)
 
     @property
     def pid(self) -> int:

@@ -1,14 +1,50 @@
 """Children of the shim that end: one that had another born in its place (`kernel.clone.Successor`), from then on that is
-meant; and those that are only to be waited for.
+meant; and those that are only to be waited for. `Ends` tells when to look.
 """
 
 import contextlib
 import functools
 import os
 import signal
+from collections.abc import Callable
+from typing import Final
 
 from orchestr8.kernel.clone import Successor
-from orchestr8.runtime.poller import ENDED, Poller
+from orchestr8.kernel.signals import signalfd
+from orchestr8.runtime.poller import ENDED, READ, Poller
+
+_SIGNALS_SIZE: Final = 4096
+
+
+class Ends:
+    """Tells of SIGCHLD, which the forkserver has blocked for all shims, as long as somebody wants to hear of it.
+
+    For ends that no pidfd tells of yet, since nobody knows the process.
+    """
+
+    def __init__(self, poller: Poller) -> None:
+        self._poller = poller
+        self._fd = -1
+        self._listeners: list[Callable[[], None]] = []
+
+    def listen(self, listener: Callable[[], None]) -> None:
+        """Call it after the end of each child that ends from now on."""
+        if self._fd < 0:
+            self._fd = signalfd(signal.SIGCHLD)
+            self._poller.watch(self._fd, READ, self._tell)
+        self._listeners.append(listener)
+
+    def ignore(self, listener: Callable[[], None]) -> None:
+        self._listeners.remove(listener)
+        if not self._listeners:
+            self._poller.forget(self._fd)
+            os.close(self._fd)
+            self._fd = -1
+
+    def _tell(self, _events: int) -> None:
+        os.read(self._fd, _SIGNALS_SIZE)
+        for listener in list(self._listeners):
+            listener()
 
 
 def follow(poller: Poller, successor: Successor, pid: int, pidfd: int) -> tuple[int, int]:
@@ -18,6 +54,13 @@ def follow(poller: Poller, successor: Successor, pid: int, pidfd: int) -> tuple[
     following = os.pidfd_open(successor.pid)  # a child of this process, which has not waited for it yet
     bury(poller, pidfd)
     return successor.pid, following
+
+
+def has_ended(successor: Successor) -> bool:
+    """Is there one that nobody follows yet, and that has ended?"""
+    return bool(successor.pid) and (
+        os.waitid(os.P_PID, successor.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
+    )
 
 
 def kill(pidfd: int) -> None:

@@ -10,9 +10,14 @@ import pytest
 from orchestr8.errors import OperationFailed
 from orchestr8.kernel import capabilities
 from orchestr8.kernel.capabilities import DEFAULT, mask
+from orchestr8.kernel.clone import clone
 from orchestr8.kernel.libc import libc
 from orchestr8.model.limits import ResourceSpec
-from orchestr8.runtime.exec import init_leaf
+from orchestr8.runtime import messages
+from orchestr8.runtime.exec import ExecProcess, init_leaf
+from orchestr8.runtime.messages import Spawn
+from orchestr8.runtime.poller import Poller
+from orchestr8.runtime.successors import Ends
 from tests.requires import requires
 from tests.system.runtime_fixtures import Runtime, alive, eventually, needs_busybox, status_of
 
@@ -275,3 +280,55 @@ async def test_it_joins_pid_1_once_the_container_has_groups_of_its_own(runtime: 
     (leaf / "cgroup.subtree_control").write_text(f"+{controllers[0]}")
     running = await box.exec("sleep", "1000")
     assert str(running.pid) in (inner / "cgroup.procs").read_text().split()
+
+
+async def test_one_that_is_stopped_on_its_way_in_does_not_hold_up_the_containers_end(runtime: Runtime) -> None:
+    """A frozen container may hold the process that has just been succeeded, and a SIGKILL reaches PID 1 all the same."""
+    box = await runtime.run("sleep", "1000")
+    reader, writer = os.pipe()
+    init_pidfd = os.pidfd_open(box.pid)
+    pid, pidfd = clone()
+    if pid == 0:
+        try:
+            _execute_by_one_that_stops(box.order, init_pidfd, writer)
+        finally:
+            os._exit(99)
+    os.close(writer)
+    os.close(init_pidfd)
+    with open(reader, "rb") as said:
+        assert await anyio.to_thread.run_sync(said.readline) == b"runs\n"
+        await box.kill()
+        assert await box.wait() == 137
+        assert said.read() == b"ended\nNone 137\n"
+    assert os.waitid(os.P_PIDFD, pidfd, os.WEXITED) is not None
+    os.close(pidfd)
+
+
+def _execute_by_one_that_stops(container: Spawn, init_pidfd: int, writer: int) -> None:
+    """As a shim, whose child stops instead of ending when it has been succeeded."""
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGCHLD})
+    end, shim = os._exit, os.getpid()
+
+    def stop_first(code: int) -> None:
+        if code == 0 and os.getppid() == shim:
+            os.kill(os.getpid(), signal.SIGSTOP)
+        end(code)
+
+    os._exit = stop_first  # type: ignore[assignment]
+    poller, outcome = Poller(), []
+    null = os.open(os.devnull, os.O_RDWR)
+    order = messages.Exec(argv=["sleep", "1000"], stdin=False)
+    process = ExecProcess(poller, Ends(poller), order, container, init_pidfd, null, outcome.append)
+    first, first_pidfd = process.pid, process.pidfd
+    os.waitid(os.P_PIDFD, first_pidfd, os.WSTOPPED | os.WNOWAIT)
+    os.write(writer, b"runs\n")
+    while not outcome:
+        poller.wait()
+    assert process.pid != first
+    os.write(writer, b"ended\n")
+    ended = os.waitid(os.P_PIDFD, process.pidfd, os.WEXITED)
+    assert ended is not None
+    os.write(writer, b"%s %d\n" % (str(outcome[0]).encode(), 128 + ended.si_status))
+    os.kill(first, signal.SIGKILL)
+    os.waitid(os.P_PID, first, os.WEXITED)
+    end(0)
