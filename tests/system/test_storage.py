@@ -1,6 +1,7 @@
 """What a container keeps, shares and may not write: its own layer, binds, named and anonymous volumes, tmpfs."""
 
 import os
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
@@ -8,6 +9,7 @@ import pytest
 
 from e2e.checks import containers, err, file, log, out, state
 from e2e.scenario import Scenario, eventually
+from orchestr8.storage import limited
 from tests.requires import requires
 
 pytestmark = [pytest.mark.system, requires("root", "overlayfs", "program:nft")]
@@ -178,3 +180,27 @@ def test_a_volume_of_another_stack_is_shared_when_it_is_called_external(scenario
     other.step("down -v")
     assert os.listdir(f"{story.engine.root}/volumes") == ["common"], "an external volume is not this stack's to remove"
     story.step("down -v")
+
+
+@requires("program:mkfs.ext4", "program:losetup", "program:unshare")
+def test_a_limited_layer_that_somebody_still_holds_is_one_file_system(tmp_path: Path) -> None:
+    """Whoever gets a mount namespace while a layer is mounted has it for longer: two file systems would destroy the file."""
+    folder = str(tmp_path)
+    limited.make(folder, 16 << 20)
+    limited.mount(folder)
+    holder = subprocess.Popen(["unshare", "--mount", "sh", "-c", "echo; exec sleep 1000"], stdout=subprocess.PIPE)
+    try:
+        assert holder.stdout is not None
+        holder.stdout.readline()
+        device = os.stat(f"{folder}/layer").st_dev
+        limited.unmount(folder)
+        limited.mount(folder)
+        assert os.stat(f"{folder}/layer").st_dev == device
+        Path(f"{folder}/layer/second").write_text("seen by both")
+        assert Path(f"/proc/{holder.pid}/root{folder}/layer/second").read_text() == "seen by both"
+    finally:
+        limited.unmount(folder)
+        holder.kill()
+        holder.communicate()
+    listed = subprocess.run(["losetup", "-a"], capture_output=True, text=True, check=True).stdout
+    assert folder not in listed
