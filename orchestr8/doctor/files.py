@@ -96,7 +96,7 @@ def _mapped(folder: str) -> str:
     namespace = make_namespace(*_IDS)
     place = f"{folder}/mapped/place"
     os.mkdir(place)
-    data = mapped_overlay(_options(paths).data(), place, Ids(*_IDS, namespace))
+    data = mapped_overlay(_options(paths).data(), place, Ids.from_base(*_IDS, namespace))
     mount.mount("overlay", paths["merged"], "overlay", data)
     return "containers may have users of their own (`userns_mode: private`)"
 

@@ -13,22 +13,24 @@ Either side that fails says why, and then ends. What it needs is imported by the
 
 import contextlib
 import fcntl
+import functools
 import json
 import os
 import socket
 import struct
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, Final, NamedTuple, NoReturn
 
 from orchestr8.kernel import cgroup_enter, prctl, rlimit, sockets
 from orchestr8.kernel.namespaces import CloneFlag, set_domain_name, setns, unshare
 from orchestr8.oci import hooks
-from orchestr8.oci.document import NAMESPACES, Document, born, has
+from orchestr8.oci.document import NAMESPACES, Document, fresh, has
 from orchestr8.oci.root import Root
+from orchestr8.oci.userns import Users
 from orchestr8.runtime import program, setup
 from orchestr8.runtime.rootfs import CGROUP_MOUNTS
 from orchestr8.runtime.terminal import set_size
-from orchestr8.runtime.userns import HOST
+from orchestr8.runtime.userns import Ids
 from orchestr8.runtime.users import read_file, resolve_user
 
 MOUNTED: Final = {"mounted": True}
@@ -49,6 +51,7 @@ class Birth(NamedTuple):
     fifo: int
     console: int
     joined: dict[str, int]
+    users: Users
     tasks: tuple[str, ...]
     filter: bytes
     preserved: int  # so many descriptors from 3 on are the program's
@@ -86,15 +89,14 @@ def _build(birth: Birth) -> dict[str, Any]:
     prctl.set_name(b"orchestr8-init")
     if process.get("oomScoreAdj") is not None:
         setup.write_oom_score(process["oomScoreAdj"])
-    kept = (birth.sync.fileno(), birth.fifo, birth.console, *birth.joined.values())
+    kept = (birth.sync.fileno(), birth.fifo, birth.console, *birth.joined.values(), *birth.users.descriptors())
     program.keep_only(*range(3, 3 + birth.preserved), *kept)
     cgroup_enter.enter(birth.tasks)
     _enter_namespaces(birth)
-    if birth.keyring:
-        program.new_session_keyring()
-    rootfs = Root("", document)
+    rootfs = Root(document, birth.users)
     with _own_groups_alone(document):
         rootfs.mount_all(lambda: None)
+    birth.users.close_maps()
     _ask_for_hooks(birth)
     null = rootfs.open_null()
     stdio = _terminal(birth, rootfs) if process["terminal"] else null_instead(null)
@@ -109,7 +111,7 @@ def _build(birth: Birth) -> dict[str, Any]:
         os.dup2(fd, number, inheritable=True)
     for fd in {null, *stdio.values()}:
         os.close(fd)
-    confine(process, birth.filter)
+    confine(process, birth.filter, birth.users.ids, functools.partial(_enter_users, birth))
     os.setsid()
     if process["terminal"]:
         program.take_terminal(0)
@@ -118,13 +120,22 @@ def _build(birth: Birth) -> dict[str, Any]:
 
 
 def _enter_namespaces(birth: Birth) -> None:
-    for kind, fd in birth.joined.items():
+    for kind, fd in {**birth.joined, **birth.users.namespaces}.items():
         setns(fd, NAMESPACES[kind])
         os.close(fd)
     if has(birth.document, "cgroup") and "cgroup" not in birth.joined:
         unshare(CloneFlag.NEWCGROUP)
-    if born(birth.document) & CloneFlag.NEWNET:
+    if "network" in fresh(birth.document):
         _raise_loopback()
+
+
+def _enter_users(birth: Birth) -> None:
+    """The last of its namespaces; its cgroup's once more, so that this one is its root's to mount."""
+    birth.users.ids.enter()
+    if birth.users.ids.fd >= 0 and "cgroup" in fresh(birth.document):
+        unshare(CloneFlag.NEWCGROUP)
+    if birth.keyring:
+        program.new_session_keyring()
 
 
 @contextlib.contextmanager
@@ -188,14 +199,18 @@ def null_instead(null: int) -> dict[int, int]:
     return found
 
 
-def confine(process: dict[str, Any], seccomp_program: bytes) -> None:
-    """In the container: home, limits, working directory, and every wall. The program's rights are left."""
+def confine(process: dict[str, Any], seccomp_program: bytes, ids: Ids, enter_users: Callable[[], None]) -> None:
+    """In the container: home, limits, working directory, and every wall. The program's rights are left.
+
+    `enter_users`: called once nothing more needs the host's.
+    """
     limits = program.limits_of(process)
     rlimit.make_room(limits)
     if not any(text.startswith("HOME=") for text in process["env"]):
         home = resolve_user(str(process["user"]["uid"]), read_file("/etc/passwd"), b"").home
         process["env"].append(f"HOME={home}")
-    program.give_stdio(HOST, process["user"])
+    program.give_stdio(ids, process["user"])
+    enter_users()
     program.make_working_directory(process["cwd"])
     entered = program.try_working_directory(process["cwd"])
     program.raise_walls(program.pack_walls(process, seccomp_program))

@@ -17,7 +17,7 @@ from orchestr8.kernel import sockets
 from orchestr8.kernel.cgroup import CgroupPlace
 from orchestr8.kernel.clone import clone
 from orchestr8.kernel.namespaces import CloneFlag, setns
-from orchestr8.oci import birth, document, groups, hooks, state
+from orchestr8.oci import birth, document, groups, hooks, state, userns
 from orchestr8.oci.state import Container, Record
 from orchestr8.runtime.launch import open_cgroup
 from orchestr8.runtime.program import ProgramError
@@ -54,8 +54,7 @@ def create(container: Container, order: Order) -> int:
         filter_ = seccomp_program(found)
         if filter_:
             container.write("seccomp.bpf", filter_)
-        container.write("config.json", json.dumps(found).encode())
-        os.mkfifo(container.fifo, 0o600)
+        os.mkfifo(container.unborn, 0o600)
         container.save(_record(container.id, found, order, place))
         pid = _beget(container, found, order, place, filter_, undo)
         if order.pid_file:
@@ -102,19 +101,21 @@ def _beget(
     with contextlib.ExitStack() as opened:
         opened.enter_context(ours)
         opened.enter_context(theirs)
-        fifo = os.open(container.fifo, os.O_RDWR | os.O_CLOEXEC)
+        fifo = os.open(container.unborn, os.O_RDWR | os.O_CLOEXEC)
         opened.callback(os.close, fifo)
         joined = {kind: _open_namespace(kind, path) for kind, path in document.joined(found)}
         for fd in joined.values():
             opened.callback(os.close, fd)
+        users = opened.enter_context(userns.opened(found, joined.pop("user", -1)))
+        container.write("config.json", json.dumps(found).encode())
         leaf = open_cgroup(place.leaf)
         if leaf >= 0:
             opened.callback(os.close, leaf)
         inside = {kind: fd for kind, fd in joined.items() if kind != "pid"}
-        given = container.report("creating"), theirs, fifo, order.console, inside, place.tasks, filter_
+        given = container.report("creating"), theirs, fifo, order.console, inside, users, place.tasks, filter_
         begun = birth.Birth(found, *given, order.preserved, order.keyring)
         with _children_in(joined.get("pid", -1)):
-            pid, pidfd = clone(document.born(found), cgroup_fd=leaf)
+            pid, pidfd = clone(_born(found, users), cgroup_fd=leaf)
             if pid == 0:
                 birth.run(begun)  # and never leaves the blocks around this, which undo things
         opened.callback(os.close, pidfd)
@@ -127,7 +128,17 @@ def _beget(
             hooks.run(kind, found["hooks"][kind], report)
         sockets.send_packet(ours, birth.GO)
         _hear(ours, birth.READY)
+        os.rename(container.unborn, container.fifo)
     return pid
+
+
+def _born(found: document.Document, users: userns.Users) -> CloneFlag:
+    """What PID 1 is cloned into: not its cgroup's, which it has to be in first, nor those of a user namespace."""
+    flags = CloneFlag(0)
+    for kind in document.fresh(found):
+        if kind not in {"cgroup", "user", *users.namespaces}:
+            flags |= document.NAMESPACES[kind]
+    return flags
 
 
 def _open_namespace(kind: str, path: str) -> int:

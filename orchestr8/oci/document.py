@@ -25,15 +25,18 @@ NAMESPACES: Final = {
     "uts": CloneFlag.NEWUTS,
     "time": CloneFlag.NEWTIME,
     "cgroup": CloneFlag.NEWCGROUP,
+    "user": CloneFlag.NEWUSER,
 }
 HOOKS: Final = ("prestart", "createRuntime", "createContainer", "startContainer", "poststart", "poststop")
 COPY_UP: Final = "orchestr8-copy-up"  # key of a mount: a tmpfs that begins with what lies below it
+ID_MAP: Final = "orchestr8-id-map"  # of a mount: "idmap" or "ridmap", with whatever is mounted below; "": neither
 _TMPCOPYUP: Final = "tmpcopyup"
 _OWN: Final = "org.orchestr8."  # annotations by which our engine tells our runtime more: not for a stranger to write
 _BINDS: Final = {"bind", "rbind"}
 _CGROUPS: Final = {"cgroup", "cgroup2"}
 _PROPAGATIONS: Final = {"", "private", "rprivate", "slave", "rslave"}
-_REFUSED_OPTIONS: Final = {"copy-symlink", "idmap", "ridmap", "nosymfollow", "rnosymfollow"}
+_REFUSED_OPTIONS: Final = {"copy-symlink", "nosymfollow", "rnosymfollow"}
+_ID_MAPS: Final = ("ridmap", "idmap")
 # Of file systems; a bind says it to its source. The root is cut off from the host's mounts, and they with it.
 _SAID_ALREADY: Final = {"rprivate", "private", "rslave", "slave", "async", "relatime", "norelatime", "diratime", "loud"}
 _REFUSED: Final = {
@@ -149,30 +152,42 @@ def resources(found: Document) -> Document:
 
 def _mount(entry: Document, bundle: str) -> Document:
     options = list(entry.get("options") or ())
-    refused = _REFUSED_OPTIONS.intersection(options)
-    if refused or entry.get("uidMappings") or entry.get("gidMappings"):
-        what = f"option {min(refused)}" if refused else "ids of its own"
-        raise Unsupported(f"mount {entry['destination']}: {what} is not supported")
+    refused = [each for each in options if each in _REFUSED_OPTIONS or each.startswith(("idmap=", "ridmap="))]
+    if refused:
+        raise Unsupported(f"mount {entry['destination']}: option {refused[0]} is not supported")
+    mapped = next((each for each in _ID_MAPS if each in options), "")
+    if bool(entry.get("uidMappings")) != bool(entry.get("gidMappings")):
+        raise InvalidInput(f"mount {entry['destination']}: uidMappings and gidMappings go together")
+    if entry.get("uidMappings"):
+        _check_mappings(entry, f"mount {entry['destination']}: ")
+        mapped = mapped or "idmap"
     kind = entry.get("type") or ""
     if kind in {"bind", "rbind", "none", ""} or _BINDS.intersection(options):
         kind = "bind"
         entry["source"] = os.path.join(bundle, entry["source"])
     else:
         options = [each for each in options if each not in _SAID_ALREADY]
+    if mapped and kind != "bind":
+        raise Unsupported(f"mount {entry['destination']}: ids are mapped of what is bound only")
     copies = _TMPCOPYUP in options
     if copies and kind != "tmpfs":
         raise Unsupported(f"mount {entry['destination']}: option {_TMPCOPYUP} is for a tmpfs")
-    kept = [each for each in options if each != _TMPCOPYUP]
-    return {**entry, "type": "cgroup" if kind in _CGROUPS else kind, "options": kept, COPY_UP: copies}
+    kept = [each for each in options if each != _TMPCOPYUP and each not in _ID_MAPS]
+    kind = "cgroup" if kind in _CGROUPS else kind
+    return {**entry, "type": kind, "options": kept, COPY_UP: copies, ID_MAP: mapped}
 
 
-def born(document: Document) -> CloneFlag:
-    """The namespaces that are made for it, but for that of its cgroup."""
-    flags = CloneFlag(0)
-    for each in document["linux"]["namespaces"]:
-        if not each.get("path") and each["type"] != "cgroup":
-            flags |= NAMESPACES[each["type"]]
-    return flags
+def _check_mappings(part: Mapping[str, Any], where: str) -> None:
+    for key in ("uidMappings", "gidMappings"):
+        for each in part[key]:
+            numbers = [each["containerID"], each["hostID"], each["size"]]
+            if not all(type(number) is int and 0 <= number < 1 << 32 for number in numbers) or not each["size"]:
+                raise InvalidInput(f"{where}{key}: {json.dumps(each)} are no ids")
+
+
+def fresh(document: Document) -> list[str]:
+    """Kinds of the namespaces that are made for it."""
+    return [each["type"] for each in document["linux"]["namespaces"] if not each.get("path")]
 
 
 def joined(document: Document) -> Iterator[tuple[str, str]]:
@@ -188,14 +203,13 @@ def has(document: Document, kind: str) -> bool:
 def _check_namespaces(found: Document) -> None:
     kinds = [each["type"] for each in found["linux"]["namespaces"]]
     for kind in kinds:
-        if kind == "user":
-            raise Unsupported("user namespaces are not supported by this command line")
         if kind not in NAMESPACES:
             raise InvalidInput(f"linux.namespaces: there is no {kind}")
         if kinds.count(kind) > 1:
             raise InvalidInput(f"linux.namespaces: {kind} is there twice")
     if "mount" not in kinds or any(kind == "mount" for kind, _ in joined(found)):
         raise Unsupported("a container needs a mount namespace of its own")
+    _check_users(found["linux"], kinds, dict(joined(found)))
     for key in ("hostname", "domainname"):
         if found.get(key) and "uts" not in kinds:
             raise InvalidInput(f"{key} would be the machine's: there is no uts namespace")
@@ -207,6 +221,19 @@ def _check_namespaces(found: Document) -> None:
         if name in {"kernel.domainname", "kernel.hostname"} and wall("uts"):
             continue
         raise InvalidInput(f"linux.sysctl {name} would be set for the whole machine")
+
+
+def _check_users(linux: Document, kinds: list[str], there: Mapping[str, str]) -> None:
+    if "user" not in kinds:
+        if linux.get("uidMappings") or linux.get("gidMappings"):
+            raise InvalidInput("linux.uidMappings and gidMappings are for a user namespace, and there is none")
+        return
+    if "user" in there:
+        return  # whatever it maps
+    for key in ("uidMappings", "gidMappings"):
+        if not any(each["containerID"] == 0 for each in linux.get(key) or ()):
+            raise InvalidInput(f"linux.{key} must have a user namespace's 0: its root builds the container")
+    _check_mappings(linux, "linux.")
 
 
 def _check_devices(linux: Document) -> None:

@@ -6,6 +6,7 @@ pid namespace, who becomes the program: no program of the container sees one tha
 
 import contextlib
 import errno
+import functools
 import json
 import os
 import socket
@@ -21,6 +22,7 @@ from orchestr8.oci.birth import confine, give_master, null_instead
 from orchestr8.oci.state import Container, replace
 from orchestr8.runtime import program, setup
 from orchestr8.runtime.rootfs import open_pty
+from orchestr8.runtime.userns import Ids, ids_of
 
 _KINDS: Final = CloneFlag.NEWNS | CloneFlag.NEWNET | CloneFlag.NEWIPC | CloneFlag.NEWUTS | CloneFlag.NEWCGROUP
 _NO_PROCESSES: Final = {errno.EBUSY, errno.EOPNOTSUPP}  # it has made groups below its own (cgroups(7))
@@ -124,10 +126,12 @@ def _become(child: _Child) -> NoReturn:
     cgroup_enter.enter(child.tasks)
     _join(child)
     os.chdir("/")
-    program.new_session_keyring()
     for number, fd in _stdio(order).items():
         os.dup2(fd, number, inheritable=True)
-    confine(process, child.filter)
+    ids = ids_of(child.config, child.init if document.has(child.config, "user") else -1)
+    confine(process, child.filter, ids, functools.partial(_enter_users, ids))
+    if ids.fd < 0:
+        os.close(child.init)
     _take_over(child.successor)
     os.setsid()
     if process["terminal"]:
@@ -147,7 +151,11 @@ def _join(child: _Child) -> None:
         if error.errno == errno.ESRCH:
             raise OperationFailed("cannot exec in a stopped container") from error
         raise
-    os.close(child.init)
+
+
+def _enter_users(ids: Ids) -> None:
+    ids.join()
+    program.new_session_keyring()
 
 
 def _take_over(successor: Successor) -> None:

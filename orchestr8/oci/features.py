@@ -16,7 +16,20 @@ def features() -> dict[str, Any]:
         "ociVersionMin": "1.0.0",
         "ociVersionMax": "1.2.0",
         "hooks": list(HOOKS),
-        "mountOptions": sorted({*ATTRIBUTES, *OPPOSITES, *PROPAGATION, *recursive, "bind", "rbind", "defaults"}),
+        "mountOptions": sorted(
+            {
+                *ATTRIBUTES,
+                *OPPOSITES,
+                *PROPAGATION,
+                *recursive,
+                "bind",
+                "rbind",
+                "defaults",
+                "idmap",
+                "ridmap",
+                "tmpcopyup",
+            }
+        ),
         "linux": {
             "namespaces": sorted(NAMESPACES),
             "capabilities": list(NAMES),
@@ -30,7 +43,7 @@ def features() -> dict[str, Any]:
             "apparmor": {"enabled": False},
             "selinux": {"enabled": False},
             "intelRdt": {"enabled": False},
-            "mountExtensions": {"idmap": {"enabled": False}},
+            "mountExtensions": {"idmap": {"enabled": True}},
         },
         "annotations": {},
     }

@@ -6,7 +6,7 @@ taken for it.
     <root>/<id>/state.json     Record
                /config.json    the settled document
                /seccomp.bpf    the compiled filter, for what is executed later
-               /start          a fifo, while PID 1 waits in it for `start`
+               /start          a fifo, while PID 1 waits in it for `start`; until that is built: /unborn
                /lock
 """
 
@@ -87,6 +87,11 @@ class Container:
         return f"{self.folder}/start"
 
     @property
+    def unborn(self) -> str:
+        """The fifo before PID 1 is ready. Who executed something in there by then would find the host's files."""
+        return f"{self.folder}/unborn"
+
+    @property
     def filter(self) -> str:
         """Path of the compiled filter, "" for none."""
         path = f"{self.folder}/seccomp.bpf"
@@ -128,6 +133,8 @@ class Container:
         if pidfd < 0:
             return "stopped" if self.record.pid else "creating"
         os.close(pidfd)
+        if os.path.exists(self.unborn):
+            return "creating"
         if os.path.exists(self.fifo):
             return "created"
         return "paused" if self.group().frozen() else "running"

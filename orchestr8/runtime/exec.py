@@ -26,7 +26,7 @@ from orchestr8.runtime.rootfs import open_pty
 from orchestr8.runtime.setup import report, write_oom_score
 from orchestr8.runtime.successors import Ends, follow, has_ended
 from orchestr8.runtime.terminal import set_size
-from orchestr8.runtime.userns import Ids, become_root
+from orchestr8.runtime.userns import Ids
 from orchestr8.runtime.users import read_file, resolve_user
 
 # A container that has made cgroups below its own, as an engine or systemd inside of it does, has no processes in there
@@ -215,10 +215,9 @@ def _take_over(successor: Successor) -> None:
 
 def _enter_user_namespace(container: Spawn, init_pidfd: int, user: dict[str, Any]) -> None:
     """After the stdio is given away, which is the host's to do; the other namespaces, which it owns, are joined."""
-    program.give_stdio(Ids(container.id_base, container.id_count, init_pidfd), user)
-    setns(init_pidfd, CloneFlag.NEWUSER)
-    os.close(init_pidfd)
-    become_root()
+    ids = Ids.from_base(container.id_base, container.id_count, init_pidfd)
+    program.give_stdio(ids, user)
+    ids.join()
 
 
 def _open_terminal(sync: socket.socket, order: Exec) -> None:

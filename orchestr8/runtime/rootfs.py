@@ -93,7 +93,7 @@ class Rootfs:
         overlay = self._annotations.get(OVERLAY)
         if overlay is None:
             tree = mounts.open_tree(self._path, recursive=True)
-            self._ids.show(tree, self._path, recursive=True)
+            self._show_root_ids(tree)
         else:
             if self._ids.fd >= 0:
                 overlay = mapped_overlay(overlay, self._path, self._ids)
@@ -125,8 +125,7 @@ class Rootfs:
             mounts.set_attributes(tree, on=attributes)
         elif kind == "bind":
             tree = source
-            if entry["destination"] not in self._numbered:
-                self._ids.show(tree, entry["source"], recursive="bind" not in entry.get("options", ()))
+            self._show_ids(tree, entry)
         else:
             name = entry.get("source") or kind
             tree = mounts.new_filesystem(kind, self._ids.options(kind, data), attributes, source=name)
@@ -134,6 +133,15 @@ class Rootfs:
             self._attach(tree, destination, directory=is_directory(tree))
         finally:
             self._keep(kind, destination, tree)
+
+    def _show_root_ids(self, tree: int) -> None:
+        """Give a root that is no overlay the container's ids, as its files have them on disk."""
+        self._ids.show(tree, self._path, recursive=True)
+
+    def _show_ids(self, tree: int, entry: dict[str, Any]) -> None:
+        """The same for what is bound."""
+        if entry["destination"] not in self._numbered:
+            self._ids.show(tree, entry["source"], recursive="bind" not in entry.get("options", ()))
 
     def _keep(self, kind: str, destination: str, tree: int) -> None:
         """Hold on to the mounts that later steps write into; close the others."""
@@ -249,7 +257,7 @@ class Rootfs:
                 with contextlib.suppress(FileExistsError):
                     number = os.makedev(device["major"], device["minor"])
                     os.mknod(name, kind | device.get("fileMode", 0o666), number, dir_fd=parent)
-                    owner = (self._ids.outside(device.get(key, 0)) for key in ("uid", "gid"))
+                    owner = self._ids.uid(device.get("uid", 0)), self._ids.gid(device.get("gid", 0))
                     os.chown(name, *owner, dir_fd=parent, follow_symlinks=False)
             finally:
                 os.close(parent)
@@ -306,19 +314,20 @@ class Rootfs:
     def set_parameters(self) -> None:
         """Write the document's sysctls, while /proc/sys can be written."""
         for name, value in self._config.get("linux", {}).get("sysctl", {}).items():
-            path = f"/proc/sys/{sysctl_path(name)}"
-            try:
-                fd = open_in_root(self._root_fd, path, os.O_WRONLY | os.O_NOFOLLOW)
-            except OSError as error:
-                raise OperationFailed(
-                    f"this kernel has no parameter {name}: {error.strerror}", code="O8-615"
-                ) from error
-            try:
-                os.write(fd, value.encode())
-            except OSError as error:
-                raise OperationFailed(f"cannot set {name} to {value!r}: {error.strerror}", code="O8-615") from error
-            finally:
-                os.close(fd)
+            self._set_parameter(name, value)
+
+    def _set_parameter(self, name: str, value: str) -> None:
+        path = f"/proc/sys/{sysctl_path(name)}"
+        try:
+            fd = open_in_root(self._root_fd, path, os.O_WRONLY | os.O_NOFOLLOW)
+        except OSError as error:
+            raise OperationFailed(f"this kernel has no parameter {name}: {error.strerror}", code="O8-615") from error
+        try:
+            os.write(fd, value.encode())
+        except OSError as error:
+            raise OperationFailed(f"cannot set {name} to {value!r}: {error.strerror}", code="O8-615") from error
+        finally:
+            os.close(fd)
 
     def protect(self) -> None:
         """Read-only paths, then masked paths, then the root itself."""

@@ -9,10 +9,13 @@ What belongs to a namespace besides the mounts (network, host name, queues) stay
 the container's root has its capabilities over its own files, processes and mounts.
 """
 
+import contextlib
 import errno
 import os
 import re
-from typing import Any, Final, NamedTuple
+import socket
+from collections.abc import Iterable, Iterator
+from typing import Any, Final, NamedTuple, NoReturn, Self
 
 from orchestr8.errors import OperationFailed
 from orchestr8.kernel import capabilities
@@ -22,8 +25,8 @@ from orchestr8.kernel.libc import SyscallError, set_file_ids
 from orchestr8.kernel.mount import MountAttr
 from orchestr8.kernel.namespaces import CloneFlag, setns, unshare
 
-_ID_OPTIONS: Final = ("uid", "gid")
-_ELSEWHERE: Final = "have it on ext4, xfs or btrfs, or leave out `userns_mode: private`"
+_LEAVE_OUT: Final = "; leave that out (`bind: {recursive: disabled}`)"
+_ELSEWHERE: Final = "; have it on ext4, xfs or btrfs, or leave out `userns_mode: private`"
 
 
 class _Mounted(NamedTuple):
@@ -44,36 +47,55 @@ def _mounted() -> list[_Mounted]:
     return found
 
 
-class Ids(NamedTuple):
-    """The container's ids, and the namespace that maps them; `fd` -1: no such namespace, ids are the host's."""
+class IdRange(NamedTuple):
+    """A line of uid_map (user_namespaces(7)): so many ids, from where on inside, and from where on outside."""
 
-    base: int = 0
-    size: int = 0
+    inside: int
+    outside: int
+    size: int
+
+
+class Ids(NamedTuple):
+    """The container's ids, and the namespace that maps them; `fd` -1: no such namespace. Without ranges they are the host's."""
+
+    uids: tuple[IdRange, ...] = ()
+    gids: tuple[IdRange, ...] = ()
     fd: int = -1
 
-    def outside(self, number: int) -> int:
-        """The host's number for a user or group of the container; one without a mapping is nobody's."""
-        return number if not self.size else self.base + number if number < self.size else _OVERFLOW
+    @classmethod
+    def from_base(cls, base: int, size: int, fd: int = -1) -> Self:
+        """Users and groups from 0 on are those from `base` on outside."""
+        ranges = (IdRange(0, base, size),)
+        return cls(ranges, ranges, fd)
+
+    def uid(self, number: int) -> int:
+        """The host's number for a user of the container; one without a mapping is nobody's."""
+        return _outside(self.uids, number)
+
+    def gid(self, number: int) -> int:
+        return _outside(self.gids, number)
 
     def options(self, kind: str, data: list[tuple[str, str | None]]) -> list[tuple[str, str | None]]:
         """Parameters of a fresh file system, with the container's users and groups in them as the host numbers them."""
         if self.fd < 0 or kind not in {"tmpfs", "devpts"}:
             return data
-        return [(key, str(self.outside(int(value or 0))) if key in _ID_OPTIONS else value) for key, value in data]
+        number = {"uid": self.uid, "gid": self.gid}
+        return [(key, str(number[key](int(value or 0))) if key in number else value) for key, value in data]
 
-    def show(self, tree: int, source: str, *, recursive: bool) -> None:
+    def show(self, tree: int, source: str, *, recursive: bool, remedy: str = _ELSEWHERE) -> None:
         """Map the ids of a detached mount. Raises OperationFailed for a file system that cannot."""
         if self.fd < 0:
             return
         try:
             mounts.set_id_map(tree, self.fd, recursive=recursive)
         except SyscallError as error:
+            why = self._why_not(tree, source, remedy)
             raise OperationFailed(
-                f"{source} cannot be shown with a container's own ids: {self._why_not(tree, source) or error.strerror}",
+                f"{source} cannot be shown with a container's own ids: {why or error.strerror}",
                 code="O8-603",
             ) from error
 
-    def _why_not(self, tree: int, source: str) -> str:
+    def _why_not(self, tree: int, source: str, remedy: str) -> str:
         """What of a tree has no id-mapped mounts, and what helps; "" when that is not what is wrong.
 
         One line has it all: it is what a shim passes on of an error.
@@ -83,14 +105,11 @@ class Ids(NamedTuple):
             status = os.fstat(tree)
             device = f"{os.major(status.st_dev)}:{os.minor(status.st_dev)}"
             kind = next((each.kind for each in mounted if each.device == device), "unknown")
-            return f"its file system ({kind}) has no id-mapped mounts; {_ELSEWHERE}"
+            return f"its file system ({kind}) has no id-mapped mounts{remedy}"
         top = os.path.join(os.path.realpath(source), "")
         for each in {mount.point: mount for mount in mounted}.values():  # of those at one place, the one that is seen
             if each.point.startswith(top) and not self._can_show_path(each.point):
-                return (
-                    f"{each.point} below it ({each.kind}) has no id-mapped mounts; leave that out "
-                    f"(`bind: {{recursive: disabled}}`), or {_ELSEWHERE}"
-                )
+                return f"{each.point} below it ({each.kind}) has no id-mapped mounts{remedy and _LEAVE_OUT}{remedy}"
         return ""
 
     def _can_show(self, tree: int) -> bool:
@@ -118,26 +137,52 @@ class Ids(NamedTuple):
         if self.fd < 0:
             return
         held = capabilities.read()
-        set_file_ids(self.base, self.base)  # which takes the effective rights over files away (capabilities(7))
+        set_file_ids(self.uid(0), self.gid(0))  # which takes the effective rights over files away (capabilities(7))
         capabilities.apply(held)
+
+    @contextlib.contextmanager
+    def acting_as_root(self) -> Iterator[None]:
+        """Meanwhile this process is the container's root by its effective ids, and keeps the host's rights."""
+        held = capabilities.read()
+        os.setresgid(-1, self.gid(0), -1)
+        os.setresuid(-1, self.uid(0), -1)
+        try:
+            capabilities.apply(held)  # the effective ones went with the user
+            yield
+        finally:
+            os.setresuid(-1, 0, -1)
+            os.setresgid(-1, 0, -1)
+            self.make_files()
 
     def own(self, fd: int, uid: int, gid: int) -> None:
         """Give a descriptor's file to a user of the container, while that is the host's to do; -1: its group stays."""
         if self.fd >= 0:
-            os.fchown(fd, self.outside(uid), gid if gid < 0 else self.outside(gid))
+            os.fchown(fd, self.uid(uid), gid if gid < 0 else self.gid(gid))
 
     def enter(self) -> None:
         """Become root of the namespace, with the mounts as its own: what was mounted until now can no more be unmounted."""
+        if self.fd >= 0:
+            self.join()
+            unshare(CloneFlag.NEWNS)
+
+    def join(self) -> None:
+        """Become root of the namespace, whose mounts this process has joined. `fd` is closed; it may be a pidfd."""
         if self.fd < 0:
             return
         setns(self.fd, CloneFlag.NEWUSER)
         become_root()
-        unshare(CloneFlag.NEWNS)
         os.close(self.fd)
 
 
 _OVERFLOW: Final = 65534  # /proc/sys/kernel/overflowuid
 HOST: Final = Ids()
+
+
+def _outside(ranges: tuple[IdRange, ...], number: int) -> int:
+    if not ranges:
+        return number
+    found = (each.outside + number - each.inside for each in ranges if 0 <= number - each.inside < each.size)
+    return next(found, _OVERFLOW)
 
 
 def become_root() -> None:
@@ -148,28 +193,54 @@ def become_root() -> None:
 
 
 def make_namespace(base: int, count: int) -> int:
-    """A user namespace in which ids from 0 on are those from `base` on outside. Close-on-exec.
-
-    It needs a process for the moment in which it is made (user_namespaces(7)).
-    """
-    reader, writer = os.pipe()
-    pid, pidfd = clone(CloneFlag.NEWUSER)
-    if pid == 0:
-        try:
-            os.close(writer)
-            os.read(reader, 1)  # until the maker has what it wants, or is gone
-        finally:
-            os._exit(0)
-    try:
-        os.close(reader)
-        for name in ("uid_map", "gid_map"):
-            with open(f"/proc/{pid}/{name}", "wb", buffering=0) as file:
-                file.write(b"0 %d %d" % (base, count))
+    """A user namespace in which ids from 0 on are those from `base` on outside. Close-on-exec."""
+    with holder(Ids.from_base(base, count)) as pid:
         return os.open(f"/proc/{pid}/ns/user", os.O_RDONLY | os.O_CLOEXEC)
+
+
+@contextlib.contextmanager
+def holder(ids: Ids, kinds: CloneFlag = CloneFlag(0)) -> Iterator[int]:
+    """Meanwhile there is a process in a user namespace with these ids, a new one unless `ids.fd` is one, and in fresh
+    namespaces of these kinds that belong to it: its number. A user namespace cannot be made without (user_namespaces(7)).
+    """
+    ours, theirs = socket.socketpair()
+    pid, pidfd = clone(CloneFlag(0) if ids.fd >= 0 else CloneFlag.NEWUSER)
+    if pid == 0:
+        ours.close()
+        _hold(ids.fd, kinds, theirs)
+    try:
+        theirs.close()
+        if ids.fd < 0:
+            for name, ranges in (("uid_map", ids.uids), ("gid_map", ids.gids)):
+                with open(f"/proc/{pid}/{name}", "wb", buffering=0) as file:
+                    file.write(b"".join(b"%d %d %d\n" % each for each in ranges))
+        ours.send(b"mapped")
+        if said := ours.recv(_ERROR_BYTES).decode().removeprefix(_HELD):
+            raise OperationFailed(f"cannot make namespaces in a user namespace: {said}")
+        yield pid
     finally:
-        os.close(writer)
+        ours.close()
         os.waitid(os.P_PIDFD, pidfd, os.WEXITED)
         os.close(pidfd)
+
+
+_HELD: Final = "held"
+_ERROR_BYTES: Final = 200
+
+
+def _hold(user: int, kinds: CloneFlag, maker: socket.socket) -> NoReturn:
+    try:
+        if user >= 0:
+            setns(user, CloneFlag.NEWUSER)
+        if maker.recv(_ERROR_BYTES):  # b"": the maker is gone, or could not map
+            if kinds:
+                unshare(kinds)
+            maker.send(_HELD.encode())
+            maker.recv(1)  # until the maker has what it wants, or is gone
+    except OSError as error:
+        maker.send(str(error).encode()[:_ERROR_BYTES])
+    finally:
+        os._exit(0)
 
 
 def mapped_overlay(data: str, place: str, ids: Ids) -> str:
@@ -248,6 +319,12 @@ def _plain(text: str) -> str:
 
 
 def ids_of(config: dict[str, Any], fd: int) -> Ids:
-    """What the document's `linux.uidMappings` say, with the namespace that was made after them."""
-    mappings = config.get("linux", {}).get("uidMappings") or []
-    return Ids(mappings[0]["hostID"], mappings[0]["size"], fd) if mappings and fd >= 0 else HOST
+    """What the document's `linux.uidMappings` and `gidMappings` say, with the namespace that was made after them."""
+    linux = config.get("linux", {})
+    uids, gids = (ranges_of(linux.get(f"{kind}Mappings") or ()) for kind in ("uid", "gid"))
+    return Ids(uids, gids, fd) if uids and fd >= 0 else HOST
+
+
+def ranges_of(mappings: Iterable[dict[str, int]]) -> tuple[IdRange, ...]:
+    """OCI's words for them (config-linux.md, "User namespace mappings")."""
+    return tuple(IdRange(each["containerID"], each["hostID"], each["size"]) for each in mappings)

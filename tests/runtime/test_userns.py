@@ -6,12 +6,12 @@ from hypothesis import strategies as st
 from orchestr8.runtime.userns import HOST, Ids, ids_of, split_overlay
 from orchestr8.storage.overlay import OverlayMount
 
-OWN = Ids(100_000, 65_536, fd=9)
+OWN = Ids.from_base(100_000, 65_536, fd=9)
 
 
 def test_ids_outside() -> None:
-    assert [OWN.outside(number) for number in (0, 5, 65_535, 65_536)] == [100_000, 100_005, 165_535, 65_534]
-    assert HOST.outside(5) == 5
+    assert [OWN.uid(number) for number in (0, 5, 65_535, 65_536)] == [100_000, 100_005, 165_535, 65_534]
+    assert HOST.gid(5) == 5
 
 
 def test_users_and_groups_in_options_are_the_containers() -> None:
@@ -22,8 +22,8 @@ def test_users_and_groups_in_options_are_the_containers() -> None:
 
 
 def test_a_document_without_mappings_has_the_hosts_ids() -> None:
-    mapping = {"uidMappings": [{"containerID": 0, "hostID": 7, "size": 2}]}
-    assert ids_of({"linux": mapping}, 4) == Ids(7, 2, 4)
+    mapping = [{"containerID": 0, "hostID": 7, "size": 2}]
+    assert ids_of({"linux": {"uidMappings": mapping, "gidMappings": mapping}}, 4) == Ids.from_base(7, 2, 4)
     assert ids_of({"linux": {}}, 4) == HOST
 
 

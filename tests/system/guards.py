@@ -285,12 +285,17 @@ LESSONS: Final = (
     Lesson(
         "-", "what was mounted for it can be unmounted by root of a user namespace",
         ("system/test_userns.py::test_its_root_has_no_rights_over_the_machine",),
-        (Edit("runtime/userns.py", "        become_root()\n        unshare(CloneFlag.NEWNS)\n", "        become_root()\n"),),
+        (Edit("runtime/userns.py", "            self.join()\n            unshare(CloneFlag.NEWNS)\n", "            self.join()\n"),),
     ),
     Lesson(
         "-", "files that it makes belong to nobody whom the host knows",
         ("system/test_userns.py::test_files_keep_the_ids_that_they_have_in_image_volume_and_bind",),
         (Edit("runtime/userns.py", "            mounts.set_id_map(tree, self.fd, recursive=recursive)", "            pass"),),
+    ),
+    Lesson(
+        "-", "what is executed in a container that is not built yet finds the host's files",
+        ("system/test_oci_command.py::test_nothing_is_executed_in_a_container_that_is_not_built_yet",),
+        (Edit("oci/state.py", '        if os.path.exists(self.unborn):\n            return "creating"\n', '        if os.path.exists(self.unborn):\n            return "created"\n'),),
     ),
 )  # fmt: skip
 

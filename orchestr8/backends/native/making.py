@@ -148,8 +148,8 @@ def grant_files(around: Surroundings, record: ContainerRecord) -> list[str]:
     """
     files = record.spec.files
     if record.id_base:
-        ids = Ids(record.id_base, idranges.COUNT)
-        files = tuple(dataclasses.replace(each, uid=ids.outside(each.uid), gid=ids.outside(each.gid)) for each in files)
+        ids = Ids.from_base(record.id_base, idranges.COUNT)
+        files = tuple(dataclasses.replace(each, uid=ids.uid(each.uid), gid=ids.gid(each.gid)) for each in files)
     return around.contents.grant(record.stack, record.id, files, dict(record.spec.contents))
 
 
