@@ -355,6 +355,20 @@ machine takes it away, and a container that needs it cannot start until `orchest
 Containers get a copy of the interpreter that they cannot change. This interpreter runs from no such copy: use the
 distribution's python3.
 """),
+    "O8-640": ("a file cannot be copied", """\
+Something on the way between a container's files and the caller's is not as it must be: a directory where a file is to
+be or the other way round, no room, no right, a path that is not there, or one that changes all the time because a
+program in the container keeps replacing it. The message names the file. What was copied before stays.
+"""),
+    "O8-641": ("what was sent is no tar archive", """\
+`cp -` and the engine's HTTP interface take tar archives: POSIX's and GNU's, as they are or compressed by gzip, bzip2 or
+xz. This one is something else, is cut off or damaged, or has names that lead out of it (`..`). What came before that
+place was unpacked.
+"""),
+    "O8-642": ("a container's files are read-only there", """\
+The service says `read_only: true`, or the place lies in a volume or bind mount that says so. Copy to a place that can
+be written, a volume without `read_only` for one, or do without these words.
+"""),
     "O8-700": ("a network does not exist", """\
 A container is to join a network that is gone, or was never made. Bring the stack up again.
 """),

@@ -1,0 +1,332 @@
+"""A tree of files as a tar stream: from directory descriptors into whatever takes bytes.
+
+The tree is hostile and may change meanwhile: each step is by descriptor, no symlink is followed, and what is opened to be
+read is a regular file. That a device's node, swapped in at the last moment, is not opened either is the caller's part,
+who gives trees that are mounted `nodev`; a fifo is opened without waiting, seen, and not read. A file that shrinks while
+it is read is filled up with zeros, one that grows is cut: the archive stays one.
+
+The format is `tarformat`'s; the way back is `extract`'s. Used by the engine for containers, and by `cp` for the caller's
+own files.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+
+from orchestr8.errors import OperationFailed
+from orchestr8.kernel.mount import filesystem_type
+from orchestr8.storage import tarformat
+from orchestr8.storage.tarformat import BLOCK, Entry, encode
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from typing import Final
+
+    Sink = Callable[[bytes], object]
+
+PIECE_BYTES: Final = 1 << 20  # what is handed on at once
+SPARSE_BYTES: Final = 1 << 16  # from this size on a file is looked at for holes
+CARRIED: Final = ("user.", "security.capability")  # extended attributes; others belong to the place a file is at
+_LEFT: Final = "user.overlay."  # of rootless layers: how a file lies, not what it is
+DEPTH_MAX: Final = 400  # a descriptor a level; PATH_MAX allows 2048, real trees stay below 30
+_TRIES: Final = 8  # of one name whose kind changes between the look and the opening
+_OPEN_FILE: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
+_OPEN_DIRECTORY: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+_REPLACED: Final = {errno.ELOOP, errno.ENOTDIR, errno.ENXIO, errno.EISDIR, errno.ENODEV}
+_SET_ID: Final = stat.S_ISUID | stat.S_ISGID
+_KINDS: Final = {
+    stat.S_IFLNK: tarformat.SYMLINK, stat.S_IFCHR: tarformat.CHARACTER, stat.S_IFBLK: tarformat.DEVICE,
+    stat.S_IFIFO: tarformat.FIFO,
+}  # fmt: skip
+# Views of the kernel, not files: a walk that comes to one shows its empty place. Numbers: <linux/magic.h>.
+KERNEL_OWNED: Final = {
+    0x9FA0,  # proc
+    0x62656572,  # sysfs
+    0x27E0EB,  # cgroup
+    0x63677270,  # cgroup2
+    0x1CD1,  # devpts
+    0x19800202,  # mqueue
+    0x64626720,  # debugfs
+    0x74726163,  # tracefs
+    0x73636673,  # securityfs
+    0xCAFE4A11,  # bpf
+    0xF97CFF8C,  # selinuxfs
+    0x6165676C,  # pstore
+    0xDE5E81E4,  # efivarfs
+    0x62656570,  # configfs
+    0x65735543,  # fusectl
+    0x42494E4D,  # binfmt_misc
+}
+
+
+class ArchiveWriter:
+    """One archive, written to `sink` in pieces of a MiB or so; `finish` ends it.
+
+    `owner`: whose everything is in the archive, instead of who has it; rights that belong to an owner (set-id bits, file
+    capabilities) of another one are left out then.
+    """
+
+    def __init__(self, sink: Sink, *, owner: tuple[int, int] | None = None) -> None:
+        self._sink = sink
+        self._owner = owner
+        self._pieces: list[bytes] = []
+        self._waiting = 0
+        self._linked: dict[tuple[int, int], bytes] = {}  # files with several names → their first one in here
+
+    def finish(self) -> None:
+        """The end mark, and all that has not been handed on."""
+        self._put(tarformat.END)
+        self._flush()
+
+    def add(self, dir_fd: int, name: str, arc_name: bytes) -> None:
+        """What `name` in the directory is, and all below it, as `arc_name`. Raises FileNotFoundError when nothing is there."""
+        fd = self._one(dir_fd, name, arc_name)
+        if fd >= 0:
+            self._below(fd, arc_name)
+
+    def add_directory(self, fd: int, arc_name: bytes) -> None:
+        """The directory behind a descriptor that can be read, and all below it. An `arc_name` of b"." is no part of names."""
+        fd = os.dup(fd)
+        try:
+            self._put_directory(fd, os.fstat(fd), arc_name)
+        except BaseException:
+            os.close(fd)
+            raise
+        self._below(fd, arc_name)
+
+    def add_entry(self, entry: Entry, data: bytes = b"") -> None:
+        """One that is no file of a tree; `data`: as long as the entry says."""
+        self._put(encode(entry) + data + tarformat.padding(len(data)))
+
+    def _below(self, fd: int, arc_name: bytes) -> None:
+        """What is in the directory behind `fd`, which is closed, and below it. Not by recursion: Python's stack is small."""
+        levels = [(fd, b"" if arc_name == b"." else arc_name.rstrip(b"/") + b"/", iter(_listed(fd)))]
+        try:
+            while levels:
+                fd, prefix, names = levels[-1]
+                for name, file in names:
+                    arc_name = prefix + name.encode(errors="surrogateescape")
+                    try:
+                        if file and self._file(fd, name, arc_name):
+                            continue
+                        below = self._one(fd, name, arc_name)
+                    except FileNotFoundError:  # it was deleted after it was listed
+                        continue
+                    if below >= 0:
+                        levels.append((below, arc_name + b"/", iter(())))
+                        if len(levels) > DEPTH_MAX:
+                            where = _shown(arc_name[:80])
+                            raise OperationFailed(f"directories nest deeper than {DEPTH_MAX}: {where}…", code="O8-640")
+                        if not self._is_kernels(below, fd):
+                            levels[-1] = (below, arc_name + b"/", iter(_listed(below)))
+                        break
+                else:
+                    levels.pop()
+                    os.close(fd)
+        finally:
+            for fd, _, _ in levels:
+                os.close(fd)
+
+    @staticmethod
+    def _is_kernels(fd: int, above: int) -> bool:
+        return os.fstat(fd).st_dev != os.fstat(above).st_dev and filesystem_type(fd) in KERNEL_OWNED
+
+    def _one(self, dir_fd: int, name: str, arc_name: bytes) -> int:
+        """The entry alone; of a directory a descriptor of it, else -1."""
+        for _ in range(_TRIES):
+            status = os.stat(name, dir_fd=dir_fd, follow_symlinks=False)
+            kind = stat.S_IFMT(status.st_mode)
+            if kind == stat.S_IFDIR:
+                fd = self._sub_directory(dir_fd, name, arc_name)
+                if fd >= 0:
+                    return fd
+            elif kind == stat.S_IFREG:
+                if self._file(dir_fd, name, arc_name):
+                    return -1
+            elif self._special(dir_fd, name, arc_name, status, kind):
+                return -1
+        raise OperationFailed(f"{_shown(arc_name)} changes its kind all the time: it cannot be copied", code="O8-640")
+
+    def _sub_directory(self, dir_fd: int, name: str, arc_name: bytes) -> int:
+        """-1: it is none any more."""
+        try:
+            fd = os.open(name, _OPEN_DIRECTORY, dir_fd=dir_fd)
+        except OSError as error:
+            if error.errno in _REPLACED:
+                return -1
+            raise
+        try:
+            self._put_directory(fd, os.fstat(fd), arc_name)
+        except BaseException:
+            os.close(fd)
+            raise
+        return fd
+
+    def _put_directory(self, fd: int, status: os.stat_result, arc_name: bytes) -> None:
+        name = arc_name if arc_name.endswith(b"/") else arc_name + b"/"
+        self._put(encode(self._entry(name, tarformat.DIRECTORY, status, xattrs=self._xattrs(fd, status))))
+
+    def _special(self, dir_fd: int, name: str, arc_name: bytes, status: os.stat_result, kind: int) -> bool:
+        """A symlink, fifo or device. A socket is nothing outside of its process."""
+        if kind == stat.S_IFSOCK:
+            return True
+        link = b""
+        if kind == stat.S_IFLNK:
+            try:
+                link = os.readlink(name, dir_fd=dir_fd).encode(errors="surrogateescape")
+            except OSError as error:
+                if error.errno == errno.EINVAL:  # no link any more
+                    return False
+                raise
+        if status.st_nlink > 1 and self._put_link(arc_name, status):
+            return True
+        entry = self._entry(arc_name, _KINDS[kind], status)
+        if link:
+            entry = entry._replace(link=link)
+        elif kind != stat.S_IFIFO:
+            entry = entry._replace(major=os.major(status.st_rdev), minor=os.minor(status.st_rdev))
+        self._put(encode(entry))
+        return True
+
+    def _put_link(self, arc_name: bytes, status: os.stat_result) -> bool:
+        """Whether it is one more name of what is in the archive already."""
+        identity = (status.st_dev, status.st_ino)
+        first = self._linked.setdefault(identity, arc_name)
+        if first is arc_name:
+            return False
+        self._put(encode(self._entry(arc_name, tarformat.HARD_LINK, status)._replace(link=first)))
+        return True
+
+    def _file(self, dir_fd: int, name: str, arc_name: bytes) -> bool:
+        """A regular file; False when it is none (any more)."""
+        try:
+            fd = os.open(name, _OPEN_FILE, dir_fd=dir_fd)
+        except OSError as error:
+            if error.errno in _REPLACED or (error.errno == errno.EACCES and not _is_file(dir_fd, name)):
+                return False  # EACCES: a device's node on a mount that has none
+            raise
+        try:
+            return self.add_file(fd, arc_name)
+        finally:
+            os.close(fd)
+
+    def add_file(self, fd: int, arc_name: bytes) -> bool:
+        """The file behind a descriptor that can be read; False when it is no regular one."""
+        status = os.fstat(fd)
+        if not stat.S_ISREG(status.st_mode):
+            return False
+        if status.st_nlink > 1 and self._put_link(arc_name, status):
+            return True
+        size = status.st_size
+        if size >= SPARSE_BYTES and status.st_blocks * BLOCK < size:
+            return self._sparse(fd, arc_name, status)
+        self._put(encode(self._entry(arc_name, tarformat.FILE, status, size, self._xattrs(fd, status))))
+        if size:
+            self._data(fd, size)
+            self._put(bytes(-size % BLOCK))
+        return True
+
+    def _data(self, fd: int, size: int) -> None:
+        """`size` bytes from where the descriptor is, with zeros for what is missing."""
+        while size:
+            data = os.read(fd, min(size, PIECE_BYTES))
+            if not data:
+                while size:
+                    self._put(bytes(min(size, PIECE_BYTES)))
+                    size -= min(size, PIECE_BYTES)
+                return
+            self._put(data)
+            size -= len(data)
+
+    def _sparse(self, fd: int, arc_name: bytes, status: os.stat_result) -> bool:
+        extents = list(_extents(fd, status.st_size))
+        if not extents or sum(extents[-1]) < status.st_size:
+            extents.append((status.st_size, 0))  # GNU's mark of where a file ends that ends with a hole
+        head = tarformat.sparse_map(extents)
+        size = len(head) + sum(length for _, length in extents)
+        base = b"GNUSparseFile.0/" + arc_name.rpartition(b"/")[2]
+        entry = self._entry(arc_name, tarformat.FILE, status, size, self._xattrs(fd, status))
+        self._put(encode(entry._replace(sparse_size=status.st_size), shown_as=base) + head)
+        for offset, length in extents:
+            os.lseek(fd, offset, os.SEEK_SET)
+            self._data(fd, length)
+        self._put(tarformat.padding(size))
+        return True
+
+    def _entry(
+        self, name: bytes, kind: bytes, status: os.stat_result, size: int = 0, xattrs: dict[str, bytes] | None = None
+    ) -> Entry:
+        mode, uid, gid = status.st_mode & 0o7777, status.st_uid, status.st_gid
+        if self._owner is not None:
+            if (uid, gid) != self._owner and kind != tarformat.DIRECTORY:
+                mode &= ~_SET_ID
+            uid, gid = self._owner
+        return Entry(name, kind, mode, uid, gid, size, status.st_mtime_ns, xattrs=xattrs or _NONE)
+
+    def _xattrs(self, fd: int, status: os.stat_result) -> dict[str, bytes] | None:
+        try:
+            names = os.listxattr(fd)
+        except OSError as error:
+            if error.errno == errno.EOPNOTSUPP:  # a file system without any
+                return None
+            raise
+        if not names:
+            return None
+        given_away = self._owner is not None and self._owner != (status.st_uid, status.st_gid)
+        found = {}
+        for name in names:
+            if name.startswith(CARRIED) and not name.startswith(_LEFT) and not (given_away and name[0] == "s"):
+                try:
+                    found[name] = os.getxattr(fd, name)
+                except OSError as error:
+                    if error.errno != errno.ENODATA:  # removed meanwhile
+                        raise
+        return found
+
+    def _put(self, data: bytes) -> None:
+        self._pieces.append(data)
+        self._waiting += len(data)
+        if self._waiting >= PIECE_BYTES:
+            self._flush()
+
+    def _flush(self) -> None:
+        whole = b"".join(self._pieces)
+        self._pieces.clear()
+        self._waiting = 0
+        if whole:
+            self._sink(whole)
+
+
+_NONE: Final[dict[str, bytes]] = {}
+
+
+def _listed(fd: int) -> list[tuple[str, bool]]:
+    """Names in a directory, in order, and which of them are said to be regular files."""
+    with os.scandir(fd) as listing:
+        return sorted((each.name, each.is_file(follow_symlinks=False)) for each in listing)
+
+
+def _extents(fd: int, size: int) -> Iterator[tuple[int, int]]:
+    """(offset, length) of what is no hole (lseek(2), SEEK_DATA)."""
+    end = 0
+    while end < size:
+        try:
+            start = os.lseek(fd, end, os.SEEK_DATA)
+            end = os.lseek(fd, start, os.SEEK_HOLE)
+        except OSError as error:
+            if error.errno == errno.ENXIO:  # nothing but a hole from there on
+                return
+            raise
+        if start < size:
+            yield start, min(end, size) - start
+
+
+def _is_file(dir_fd: int, name: str) -> bool:
+    return stat.S_ISREG(os.stat(name, dir_fd=dir_fd, follow_symlinks=False).st_mode)
+
+
+def _shown(name: bytes) -> str:
+    return name.decode(errors="replace")

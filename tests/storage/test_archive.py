@@ -1,0 +1,432 @@
+"""Trees to archives and back, as any user; owners and devices are left to the system's tests."""
+
+import bz2
+import gzip
+import io
+import lzma
+import os
+import shutil
+import socket
+import stat
+import subprocess
+import tarfile
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from orchestr8.errors import InvalidInput, OperationFailed, Orchestr8Error, Unsupported
+from orchestr8.kernel.openat2 import Resolve
+from orchestr8.storage import tarformat
+from orchestr8.storage.archive import ArchiveWriter
+from orchestr8.storage.extract import Extractor
+from orchestr8.storage.tarformat import Entry
+from tests.requires import requires
+
+
+def source_of(data: bytes, step: int = 700) -> Callable[[], bytes]:
+    stream = io.BytesIO(data)
+    return lambda: stream.read(step)
+
+
+def packed(path: Path, arc_name: bytes = b"tree", owner: tuple[int, int] | None = None) -> bytes:
+    pieces: list[bytes] = []
+    writer = ArchiveWriter(pieces.append, owner=owner)
+    folder = os.open(path.parent, os.O_PATH)
+    writer.add(folder, path.name, arc_name)
+    writer.finish()
+    os.close(folder)
+    return b"".join(pieces)
+
+
+def unpack(data: bytes, path: Path, *, own: bool = False, step: int = 700, **how: object) -> list[str]:
+    path.mkdir(exist_ok=True)
+    told: list[str] = []
+    root = os.open(path, os.O_PATH | os.O_DIRECTORY)
+    try:
+        Extractor(root, own=own, told=told.append, **how).run(source_of(data, step))  # type: ignore[arg-type]
+    finally:
+        os.close(root)
+    return told
+
+
+def made(*entries: tuple[Entry, bytes]) -> bytes:
+    pieces: list[bytes] = []
+    writer = ArchiveWriter(pieces.append)
+    for entry, data in entries:
+        writer.add_entry(entry._replace(size=len(data)), data)
+    writer.finish()
+    return b"".join(pieces)
+
+
+def refused(data: bytes, path: Path, **how: object) -> Orchestr8Error:
+    with pytest.raises(Orchestr8Error) as raised:
+        unpack(data, path, **how)  # type: ignore[arg-type]
+    return raised.value
+
+
+def looks(path: Path) -> dict[str, tuple[object, ...]]:
+    """Everything that a copy must have, by path."""
+    found: dict[str, tuple[object, ...]] = {}
+    for each in sorted([path, *path.rglob("*")]):
+        status = each.lstat()
+        kind = stat.S_IFMT(status.st_mode)
+        what: object = ""
+        if kind == stat.S_IFREG:
+            what = each.read_bytes()
+        elif kind == stat.S_IFLNK:
+            what = os.readlink(each)
+        found[str(each.relative_to(path))] = (kind, stat.S_IMODE(status.st_mode), status.st_mtime_ns, what)
+    return found
+
+
+@pytest.fixture
+def tree(tmp_path: Path) -> Path:
+    path = tmp_path / "tree"
+    (path / "sub/deeper").mkdir(parents=True)
+    (path / "empty").mkdir()
+    (path / "nothing").touch()
+    (path / "sub/binary").write_bytes(bytes(range(256)) * 5)
+    (path / "sub/block").write_bytes(b"x" * 512)
+    (path / "sub/deeper" / ("long" * 40)).write_bytes(b"1")
+    (path / "sub/name with\nnewline").write_bytes(b"2")
+    os.close(os.open(os.fsencode(path) + b"/bad\xffname", os.O_CREAT | os.O_WRONLY))
+    (path / "link").symlink_to("../nowhere/" + "far" * 50)
+    os.mkfifo(path / "fifo", 0o600)
+    (path / "sub/binary").chmod(0o751)
+    os.utime(path / "sub/binary", ns=(0, 1_234_567_890_123_456_789))
+    os.utime(path / "link", ns=(0, 77_000_000_001), follow_symlinks=False)
+    (path / "sub").chmod(0o700)
+    os.utime(path / "sub", ns=(0, 99))
+    return path
+
+
+@pytest.mark.parametrize("step", [1, 511, 512, 4000, 1 << 20])
+def test_a_tree_comes_out_as_it_went_in(tree: Path, tmp_path: Path, step: int) -> None:
+    assert unpack(packed(tree), tmp_path / "there", step=step) == []
+    assert looks(tmp_path / "there/tree") == looks(tree)
+
+
+def test_tarfile_unpacks_the_same(tree: Path, tmp_path: Path) -> None:
+    with tarfile.open(fileobj=io.BytesIO(packed(tree))) as archive:
+        archive.extraction_filter = lambda member, _: member  # of Python 3.12 and later: as it is
+        archive.extractall(tmp_path / "there")
+    theirs, ours = looks(tmp_path / "there/tree"), looks(tree)
+    assert {name: (kind, mode, what) for name, (kind, mode, _, what) in theirs.items()} == {
+        name: (kind, mode, what) for name, (kind, mode, _, what) in ours.items()
+    }
+
+
+@requires("program:tar")
+def test_gnu_tar_unpacks_the_same_times_included(tree: Path, tmp_path: Path) -> None:
+    (tmp_path / "there").mkdir()
+    subprocess.run(["tar", "-xpf", "-", "-C", tmp_path / "there"], input=packed(tree), check=True)
+    assert looks(tmp_path / "there/tree") == looks(tree)
+
+
+@requires("program:tar")
+@pytest.mark.parametrize("how", ["gnu", "posix", "ustar"])
+def test_what_gnu_tar_packs_is_unpacked(tree: Path, tmp_path: Path, how: str) -> None:
+    if how == "ustar":  # which cannot have them
+        (tree / "link").unlink()
+        shutil.rmtree(tree / "sub/deeper")
+    done = subprocess.run(
+        ["tar", f"--format={how}", "-cf", "-", "-C", tree.parent, "tree"], capture_output=True, check=True
+    )
+    unpack(done.stdout, tmp_path / "there")
+    ours = looks(tree)
+    if how != "posix":  # whole seconds
+        ours = {name: (kind, mode, time // 10**9 * 10**9, what) for name, (kind, mode, time, what) in ours.items()}  # type: ignore[operator]
+    assert looks(tmp_path / "there/tree") == ours
+
+
+@pytest.mark.parametrize("compress", [gzip.compress, bz2.compress, lzma.compress])
+@pytest.mark.parametrize("step", [1, 5, 9000])
+def test_compressed_archives_are_unpacked(tmp_path: Path, compress: Callable[[bytes], bytes], step: int) -> None:
+    data = made((Entry(b"a"), b"1" * 3000), (Entry(b"b"), os.urandom(2000)))
+    unpack(compress(data[:1000]) + compress(data[1000:]), tmp_path / "there", step=step)
+    assert (tmp_path / "there/a").read_bytes() == b"1" * 3000
+    error = refused(compress(data)[:-30], tmp_path / "cut")
+    assert (error.message, error.code) == ("the archive ends in the middle", "O8-641")
+
+
+def test_zstd_says_what_to_do(tmp_path: Path) -> None:
+    error = refused(b"\x28\xb5\x2f\xfd" + bytes(100), tmp_path / "there")
+    assert isinstance(error, Unsupported)
+    assert error.helps == ["decompress it: zstd -dc FILE"]
+
+
+def test_hard_links_stay_links(tmp_path: Path) -> None:
+    path = tmp_path / "tree"
+    path.mkdir()
+    (path / "a").write_bytes(b"once")
+    os.link(path / "a", path / "b")
+    data = packed(path)
+    assert data.count(b"once") == 1
+    unpack(data, tmp_path / "there", rename=(b"tree", b"other"))
+    assert (tmp_path / "there/other/a").stat().st_ino == (tmp_path / "there/other/b").stat().st_ino
+
+
+def test_a_socket_is_left_out(tmp_path: Path) -> None:
+    path = tmp_path / "tree"
+    path.mkdir()
+    with socket.socket(socket.AF_UNIX) as sock:
+        sock.bind(str(path / "s"))
+        unpack(packed(path), tmp_path / "there")
+    assert list((tmp_path / "there/tree").iterdir()) == []
+
+
+def sparse(path: Path, size: int, *written: tuple[int, bytes]) -> Path:
+    with path.open("wb") as file:
+        for offset, data in written:
+            file.seek(offset)
+            file.write(data)
+        file.truncate(size)
+    return path
+
+
+HUGE = 1 << 40  # a copy that does not see holes would not end
+
+
+@pytest.mark.parametrize(
+    "written",
+    [(), ((0, b"begin"),), ((HUGE - 3, b"end"),), ((1 << 30, b"amid" * 5000), (1 << 35, b"late"))],
+    ids=["nothing", "begin", "end", "amid"],
+)
+def test_holes_of_a_file_stay_holes(tmp_path: Path, written: tuple[tuple[int, bytes], ...]) -> None:
+    path = sparse(tmp_path / "tree", HUGE, *written)
+    if path.stat().st_blocks > 4096:
+        pytest.skip("this file system has no sparse files")
+    data = packed(path)
+    assert len(data) < 1 << 20
+    for step in (300, 1 << 20):
+        unpack(data, tmp_path / "there", step=step)
+        copy = tmp_path / "there/tree"
+        assert (copy.stat().st_size, copy.stat().st_blocks <= 4096) == (HUGE, True)
+        with copy.open("rb") as file:
+            for offset, expected in written:
+                file.seek(offset)
+                assert file.read(len(expected)) == expected
+
+
+@requires("program:tar")
+def test_gnu_tar_and_we_agree_on_holes(tmp_path: Path) -> None:
+    path = sparse(tmp_path / "tree", 50_000_000, (1_000_000, b"x" * 9000), (40_000_000, b"y"))
+    theirs = ["tar", "-S", "--format=posix", "--sparse-version=1.0", "-cf", "-", "-C", tmp_path, "tree"]
+    unpack(subprocess.run(theirs, capture_output=True, check=True).stdout, tmp_path / "there")
+    assert (tmp_path / "there/tree").read_bytes() == path.read_bytes()
+    (tmp_path / "back").mkdir()
+    subprocess.run(["tar", "-xf", "-", "-C", tmp_path / "back"], input=packed(path), check=True)
+    assert (tmp_path / "back/tree").read_bytes() == path.read_bytes()
+
+
+@requires("program:tar")
+def test_gnu_tars_older_sparse_formats_are_refused_with_the_remedy(tmp_path: Path) -> None:
+    sparse(tmp_path / "tree", 50_000_000, (1_000_000, b"x"))
+    for how in ("--format=gnu", "--sparse-version=0.1"):
+        args = ["tar", "-S", "--format=posix", how, "-cf", "-", "-C", tmp_path, "tree"]
+        error = refused(subprocess.run(args, capture_output=True, check=True).stdout, tmp_path / "there")
+        assert "tar --format=posix" in error.helps[0]
+
+
+def test_a_file_that_shrinks_is_filled_up_and_one_that_grows_is_cut(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "tree"
+    path.mkdir()
+    (path / "shrinks").write_bytes(b"s" * 3000)
+    (path / "grows").write_bytes(b"g" * 3000)
+    real = os.fstat
+
+    def then_changes(fd: int) -> os.stat_result:
+        status = real(fd)
+        for name, size in (("shrinks", 1000), ("grows", 5000)):
+            if (path / name).stat().st_ino == status.st_ino:
+                os.truncate(path / name, size)
+        return status
+
+    monkeypatch.setattr(os, "fstat", then_changes)
+    data = packed(path)
+    monkeypatch.undo()
+    unpack(data, tmp_path / "there")
+    assert (tmp_path / "there/tree/shrinks").read_bytes() == b"s" * 1000 + bytes(2000)
+    assert (tmp_path / "there/tree/grows").read_bytes() == b"g" * 3000
+
+
+def test_what_is_deleted_while_it_is_listed_is_left_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "tree"
+    path.mkdir()
+    (path / "a").touch()
+    (path / "b").touch()
+    real = os.open
+
+    def then_gone(name: str, *arguments: object, **keywords: object) -> int:
+        if name == "a":
+            (path / "b").unlink(missing_ok=True)
+        return real(name, *arguments, **keywords)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(os, "open", then_gone)
+    data = packed(path)
+    monkeypatch.undo()
+    unpack(data, tmp_path / "there")
+    assert [each.name for each in (tmp_path / "there/tree").iterdir()] == ["a"]
+
+
+def test_an_owner_may_be_given_and_takes_rights_of_another_one_away(tmp_path: Path) -> None:
+    path = tmp_path / "tree"
+    path.touch()
+    path.chmod(0o6755)
+    with tarfile.open(fileobj=io.BytesIO(packed(path, owner=(12345, 6)))) as archive:
+        (member,) = archive.getmembers()
+    assert (member.uid, member.gid, member.mode) == (12345, 6, 0o755)
+    with tarfile.open(fileobj=io.BytesIO(packed(path, owner=(os.geteuid(), path.stat().st_gid)))) as archive:
+        (member,) = archive.getmembers()
+    assert member.mode == 0o6755
+
+
+def test_extended_attributes_come_along(tmp_path: Path) -> None:
+    path = tmp_path / "tree"
+    path.touch()
+    try:
+        os.setxattr(path, "user.note", b"\0binary\n")
+    except OSError:
+        pytest.skip("this file system has no extended attributes for users")
+    unpack(packed(path), tmp_path / "there")
+    assert os.getxattr(tmp_path / "there/tree", "user.note") == b"\0binary\n"
+
+
+def test_set_id_bits_are_an_owners(tmp_path: Path) -> None:
+    data = made((Entry(b"d/", tarformat.DIRECTORY, 0o2755), b""), (Entry(b"d/program", mode=0o6755), b""))
+    unpack(data, tmp_path / "there")
+    assert stat.S_IMODE((tmp_path / "there/d/program").stat().st_mode) == 0o755
+    assert stat.S_IMODE((tmp_path / "there/d").stat().st_mode) == 0o755
+
+
+def test_a_device_is_not_made_for_who_does_not_ask(tmp_path: Path) -> None:
+    told = unpack(made((Entry(b"disk", tarformat.DEVICE, major=8), b"")), tmp_path / "there")
+    assert told == ["disk is a device, and was left out; -a makes it"]
+    assert list((tmp_path / "there").iterdir()) == []
+
+
+# --- hostile archives -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", [b"../out", b"a/../../out", b"/../out", b".."])
+def test_no_name_leads_out(tmp_path: Path, name: bytes) -> None:
+    error = refused(made((Entry(name), b"evil")), tmp_path / "there")
+    assert isinstance(error, InvalidInput)
+    assert error.message.endswith("leads out of it")
+    assert not (tmp_path / "out").exists()
+
+
+def test_an_absolute_name_lies_below(tmp_path: Path) -> None:
+    unpack(made((Entry(b"/etc/x"), b"1")), tmp_path / "there")
+    assert (tmp_path / "there/etc/x").read_bytes() == b"1"
+
+
+@pytest.mark.parametrize("resolve", [Resolve.BENEATH | Resolve.NO_SYMLINKS, Resolve.BENEATH])
+@pytest.mark.parametrize("to", ["/", "..", "../there/../.."])
+def test_no_symlink_of_the_archive_leads_out(tmp_path: Path, to: str, resolve: Resolve) -> None:
+    out = tmp_path / "outside"
+    out.mkdir()
+    entry = Entry(b"l", tarformat.SYMLINK, link=to.encode())
+    error = refused(
+        made((entry, b""), (Entry(b"l" + os.fsencode(tmp_path) + b"/outside/x"), b"evil")),
+        tmp_path / "there",
+        resolve=resolve,
+    )
+    assert isinstance(error, OperationFailed)
+    assert list(out.iterdir()) == []
+    error = refused(made((Entry(b"l/outside/x"), b"evil")), tmp_path / "there", resolve=resolve)
+    assert isinstance(error, OperationFailed)
+    assert list(out.iterdir()) == []
+
+
+def test_no_hard_link_leads_out(tmp_path: Path) -> None:
+    (tmp_path / "secret").write_bytes(b"s")
+    for target in (b"../secret", b"l/secret"):
+        link = Entry(b"l", tarformat.SYMLINK, link=b"..")
+        error = refused(made((link, b""), (Entry(b"h", tarformat.HARD_LINK, link=target), b"")), tmp_path / "there")
+        assert error.code in {"O8-640", "O8-641"}
+    assert (tmp_path / "secret").stat().st_nlink == 1
+
+
+def test_a_file_takes_a_links_place_and_not_its_targets(tmp_path: Path) -> None:
+    (tmp_path / "there").mkdir()
+    (tmp_path / "kept").write_bytes(b"kept")
+    (tmp_path / "there/x").symlink_to(tmp_path / "kept")
+    os.link(tmp_path / "kept", tmp_path / "there/y")
+    unpack(made((Entry(b"x"), b"new"), (Entry(b"y"), b"new")), tmp_path / "there")
+    assert (tmp_path / "kept").read_bytes() == b"kept"
+    assert (tmp_path / "there/x").read_bytes() == b"new"
+    assert not (tmp_path / "there/x").is_symlink()
+
+
+def test_a_fifo_is_replaced_and_never_opened(tmp_path: Path) -> None:
+    (tmp_path / "there").mkdir()
+    os.mkfifo(tmp_path / "there/x")  # to open it for writing would wait for ever
+    unpack(made((Entry(b"x"), b"new")), tmp_path / "there")
+    assert (tmp_path / "there/x").read_bytes() == b"new"
+
+
+def test_directories_are_merged_and_no_kind_takes_the_others_place(tmp_path: Path) -> None:
+    there = tmp_path / "there"
+    (there / "d").mkdir(parents=True)
+    (there / "d/old").touch()
+    (there / "f").touch()
+    unpack(made((Entry(b"d/", tarformat.DIRECTORY, 0o750), b""), (Entry(b"d/new"), b"")), there)
+    assert sorted(each.name for each in (there / "d").iterdir()) == ["new", "old"]
+    assert stat.S_IMODE((there / "d").stat().st_mode) == 0o750
+    error = refused(made((Entry(b"d"), b"")), there)
+    assert error.message == 'cannot overwrite directory "d" with non-directory'
+    error = refused(made((Entry(b"f/", tarformat.DIRECTORY), b"")), there)
+    assert error.message == 'cannot overwrite non-directory "f" with directory'
+
+
+def test_parents_that_are_missing_are_made(tmp_path: Path) -> None:
+    unpack(made((Entry(b"a/b/c"), b"1")), tmp_path / "there")
+    assert (tmp_path / "there/a/b/c").read_bytes() == b"1"
+
+
+def test_symlinks_of_parents_may_be_followed_below(tmp_path: Path) -> None:
+    there = tmp_path / "there"
+    (there / "usr/lib").mkdir(parents=True)
+    (there / "lib").symlink_to("usr/lib")
+    unpack(made((Entry(b"lib/x"), b"1")), there, resolve=Resolve.BENEATH)
+    assert (there / "usr/lib/x").read_bytes() == b"1"
+
+
+def test_depth_has_a_limit(tmp_path: Path) -> None:
+    error = refused(made((Entry(b"d/" * 500 + b"x"), b"")), tmp_path / "there")
+    assert error.message.endswith("lies deeper than 400 directories")
+    deep = tmp_path / "tree"
+    deep.mkdir()
+    at = os.open(deep, os.O_PATH)
+    for _ in range(405):
+        os.mkdir("d", dir_fd=at)
+        below = os.open("d", os.O_PATH, dir_fd=at)
+        os.close(at)
+        at = below
+    os.close(at)
+    with pytest.raises(OperationFailed, match="nest deeper than 400"):
+        packed(deep)
+
+
+@pytest.mark.parametrize("left", [100, 600, 1100, 1500])
+def test_an_archive_that_is_cut_is_told(tmp_path: Path, left: int) -> None:
+    data = made((Entry(b"a"), b"1" * 600), (Entry(b"b"), b""))
+    assert refused(data[:left], tmp_path / "there").message == "the archive ends in the middle"
+
+
+def test_a_sparse_map_that_lies_is_refused(tmp_path: Path) -> None:
+    for text in (b"1\n4096\n512\n", b"x\n", b"99999999\n", b"1\n0\n", b"2\n0\n512\n"):
+        data = tarformat.padding(0) + text.ljust(512, b"\0") + b"d" * 512
+        entry = Entry(b"s", size=len(data), sparse_size=1000)
+        error = refused(tarformat.encode(entry) + data + tarformat.END, tmp_path / "there")
+        assert error.code == "O8-641", text
+
+
+def test_many_directories_take_few_descriptors(tmp_path: Path) -> None:
+    data = made(*((Entry(b"d%d/x" % number), b"") for number in range(300)))
+    unpack(data, tmp_path / "there")
+    assert len(list((tmp_path / "there").iterdir())) == 300
