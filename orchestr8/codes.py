@@ -369,6 +369,14 @@ place was unpacked.
 The service says `read_only: true`, or the place lies in a volume or bind mount that says so. Copy to a place that can
 be written, a volume without `read_only` for one, or do without these words.
 """),
+    "O8-650": ("what a container has in its files cannot be read", """\
+`diff`, `export` and `commit` read a container's own layer. It nests directories deeper than anybody can name, or a
+directory was moved while it was read (pause the container meanwhile), or the kernel stores layers in a way of its own,
+with `redirect_dir` or `metacopy` of overlayfs on by default. The message says which. The last two can be turned off for
+containers that are made later:
+
+    echo N > /sys/module/overlay/parameters/redirect_dir
+"""),
     "O8-700": ("a network does not exist", """\
 A container is to join a network that is gone, or was never made. Bring the stack up again.
 """),

@@ -6,6 +6,7 @@ from typing import Any, Final, NamedTuple, Protocol
 
 from orchestr8.api.progress import Progress
 from orchestr8.model.backend import Content, ExecSpec
+from orchestr8.model.changes import FileChange
 from orchestr8.model.figures import Figures
 from orchestr8.model.ids import ContainerName, ServiceName, StackName
 from orchestr8.model.observed import ObservedContainer
@@ -159,6 +160,12 @@ class ContainerService(Protocol):
     async def attach(self, found: Found, connection: Hijacked, *, stdin: bool, guest: bool) -> None: ...
 
 
+class LayerService(Protocol):
+    async def changes(self, name: ContainerName, tell: Callable[[Sequence[FileChange]], Awaitable[None]]) -> None:
+        """See `model.backend.Backend.changes`."""
+        ...
+
+
 class ExecService(Protocol):
     def create(self, container: ObservedContainer, spec: ExecSpec) -> str:
         """The id of a program that `start` will run. Raises Conflict when the container does not run."""
@@ -204,5 +211,6 @@ class Services:
     stacks: StackService
     containers: ContainerService
     execs: ExecService
+    layers: LayerService
     logs: LogService
     events: EventService

@@ -12,7 +12,7 @@ import itertools
 import os
 import signal
 import time
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import anyio
@@ -36,6 +36,7 @@ from orchestr8.model.actions import (
     WaitFor,
 )
 from orchestr8.model.backend import Content, ExecHandle, ExecSpec, Paused, ProbeResult
+from orchestr8.model.changes import FileChange
 from orchestr8.model.events import Event, EventKind
 from orchestr8.model.figures import Figures, Traffic
 from orchestr8.model.ids import ContainerId, ContainerName, NetworkName, StackName, VolumeName
@@ -79,7 +80,8 @@ class MemoryBackend:
     """`root`: where log files go; "" writes none.
 
     For tests: `applied` lists what was done, `failures` maps an Action's text to the error it is to fail with, `probes`
-    a container to what its health checks say, in turn (the last one stays), `missing_images` are not to be had.
+    a container to what its health checks say, in turn (the last one stays), `missing_images` are not to be had, `changed`
+    maps a container to what its programs are to have changed.
     """
 
     def __init__(self, root: str = "", *, now: Callable[[], float] = time.time) -> None:
@@ -97,6 +99,7 @@ class MemoryBackend:
         self.lacks: dict[str, tuple[str, ...]] = {}  # action → what this machine cannot do as it was asked to
         self.missing_images: set[str] = set()
         self.probes: dict[ContainerName, list[ProbeResult]] = {}
+        self.changed: dict[ContainerName, list[FileChange]] = {}
 
     # --- looking ----------------------------------------------------------------------------------------------
 
@@ -441,6 +444,12 @@ class MemoryBackend:
         if found.program is None:
             raise Conflict(f"{container} is not running")
         return [Process(pid=found.seen.pid, parent=1, uid=0, command=" ".join(found.seen.command))]
+
+    async def changes(
+        self, container: ContainerName, tell: Callable[[Sequence[FileChange]], Awaitable[None]]
+    ) -> None:  # fmt: skip
+        self._find(container)
+        await tell(self.changed.get(container, []))
 
     def _written(self, container: _Container, stream: int, data: bytes) -> None:
         for peer in container.peers:

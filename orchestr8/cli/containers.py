@@ -37,14 +37,7 @@ def ask_for_services(
 
 def running_container(context: Context, service: str, index: int | None) -> dict[str, Any]:
     """The container in which `exec` runs: the one with that number, or the first that runs; a one-off by its own name."""
-    try:
-        of_service = [each for each in list_containers(context, [service], stopped=True) if not each["oneoff"]]
-    except NotFound:
-        of_service = [
-            each for each in list_containers(context, stopped=True) if each["oneoff"] and each["name"] == service
-        ]
-        if not of_service:
-            raise
+    of_service = _of_service(context, service)
     running = [each for each in of_service if each["state"] == "running" and index in (None, each["number"])]
     if running:
         return running[0]
@@ -54,6 +47,32 @@ def running_container(context: Context, service: str, index: int | None) -> dict
         notes=[f"{each['name']}: {each['status']}" for each in of_service],
         helps=[f"start it: orchestr8 up -d {service}"],
     )
+
+
+def one_container(context: Context, service: str, index: int | None) -> dict[str, Any]:
+    """The container with that number, or the first, whether it runs or not; a one-off by its own name."""
+    of_service = _of_service(context, service)
+    for each in of_service:
+        if index in (None, each["number"]):
+            return each
+    which = f" #{index}" if index is not None else ""
+    raise NotFound(
+        f'service "{service}" has no container{which}',
+        notes=[f"{each['name']}: {each['status']}" for each in of_service],
+        helps=[] if of_service else [f"create it: orchestr8 up -d {service}"],
+    )
+
+
+def _of_service(context: Context, service: str) -> list[dict[str, Any]]:
+    try:
+        return [each for each in list_containers(context, [service], stopped=True) if not each["oneoff"]]
+    except NotFound:
+        one_offs = [
+            each for each in list_containers(context, stopped=True) if each["oneoff"] and each["name"] == service
+        ]
+        if not one_offs:
+            raise
+        return one_offs
 
 
 def _check_service(context: Context, stack: str, service: str) -> None:

@@ -102,6 +102,7 @@ NO_TTY: Final = Flag("-T", "--no-tty", help="no terminal, even if this is one")
 INTERACTIVE: Final = Flag("-i", "--interactive", help="pass input on; so it is without -i too")
 NO_COLOUR: Final = Flag("--no-color", help="log lines without colour")
 NO_PREFIX: Final = Flag("--no-log-prefix", help="log lines without the container's name")
+INDEX: Final = Flag("--index", kind="number", metavar="N", help="which container of the service")
 REMOVE_ORPHANS: Final = Flag("--remove-orphans", help="remove containers of services that the file no longer has")
 
 ONE_OFFS: Final = "Without a name, those of all services. A one-off container of `run` is meant by its own name alone."
@@ -187,7 +188,7 @@ _COMMANDS: Final = (
             WORKDIR,
             Flag("-d", "--detach", help="leave it running; nobody reads what it writes"),
             Flag("--privileged", help="with every capability that the engine has"),
-            Flag("--index", kind="number", metavar="N", help="which container of the service"),
+            INDEX,
         ],
         detail="Its exit code is the program's; 125: it could not be run, 126: not executable, 127: not found.",
         failure=125,
@@ -243,7 +244,7 @@ _COMMANDS: Final = (
         arguments=[Argument("SERVICE", "service", "one")],
         flags=[
             Flag("--detach-keys", kind="text", metavar="KEYS", help="that leave it running; ctrl-p,ctrl-q unless said"),
-            Flag("--index", kind="number", metavar="N", help="which container of the service"),
+            INDEX,
             Flag("--no-stdin", help="pass no input on"),
             Flag("--sig-proxy", kind="text", metavar="BOOL", help="pass signals on, which it does unless `false`"),
         ],
@@ -299,6 +300,16 @@ _COMMANDS: Final = (
             Flag("-f", "--format", kind="text", metavar="PATH", help="one value of each: .State.Pid, '{{.State.Pid}}'"),
         ],
         detail="CONTAINER is a service, or the name or id of a container; without any, all of the stack are shown.",
+    ),
+    Command(
+        "diff",
+        "show what a container has changed of its image's files",
+        arguments=[Argument("SERVICE", "service", "one")],
+        flags=[
+            INDEX,
+            Flag("--format", kind="text", choices=("text", "json"), help="json: one object a line"),
+        ],
+        detail="A: added, C: changed, D: deleted, as docker has it. The container need not run; what is mounted in it is not told.",
     ),
     Command(
         "events",

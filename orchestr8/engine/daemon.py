@@ -25,6 +25,7 @@ from orchestr8.engine.bus import Bus, Events
 from orchestr8.engine.containers import Containers
 from orchestr8.engine.enginelog import write_log
 from orchestr8.engine.execs import Execs
+from orchestr8.engine.layers import Layers
 from orchestr8.engine.logs import Logs
 from orchestr8.engine.oneoffs import Departed, remove_finished
 from orchestr8.engine.paths import EnginePaths, leave, listen, stop_listening
@@ -115,6 +116,7 @@ class Engine:
                         stacks=stacks,
                         containers=Containers(backend, bus, departed, reconciler.observe),
                         execs=Execs(backend, work),
+                        layers=Layers(backend),
                         logs=Logs(backend, bus, self._watcher, stacks),
                         events=Events(bus),
                     )

@@ -4,12 +4,13 @@ Two implementations: `backends.native` (this machine) and `backends.memory` (a v
 contract tests, `tests/backends/contract.py`.
 """
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
 from orchestr8.errors import Conflict
 from orchestr8.model.actions import Action
+from orchestr8.model.changes import FileChange
 from orchestr8.model.events import Event
 from orchestr8.model.figures import Figures
 from orchestr8.model.ids import ContainerName, StackName
@@ -136,6 +137,14 @@ class Backend(Protocol):
 
     async def figures(self, containers: Collection[ContainerName]) -> Mapping[ContainerName, Figures]:
         """What those of them that run use, read now. Nothing is counted, and nothing wakes up, while nobody asks."""
+        ...
+
+    async def changes(
+        self, container: ContainerName, tell: Callable[[Sequence[FileChange]], Awaitable[None]]
+    ) -> None:  # fmt: skip
+        """Tell, some at a time, what differs from the image, whether the container runs or not: each directory before what
+        is in it. What is mounted is no part of it. A program that runs may change things meanwhile.
+        """
         ...
 
     def log_path(self, container: ContainerName) -> str:

@@ -11,6 +11,7 @@ file system was mounted, and rarely there.
 import contextlib
 import os
 import subprocess
+import threading
 from collections.abc import Iterator
 from typing import Final
 
@@ -19,6 +20,8 @@ from orchestr8.kernel import loop
 from orchestr8.kernel import mount as mounts
 
 _MAKE: Final = ("mkfs.ext4", "-q", "-F", "-m", "0", "-E", "nodiscard,lazy_itable_init=1,root_owner=0:0")
+
+_attaching: Final = threading.Lock()
 
 
 def make(folder: str, size_bytes: int) -> None:
@@ -74,17 +77,33 @@ def unmount(folder: str) -> None:
         mounts.unmount(f"{folder}/layer", mounts.MNT_DETACH)
 
 
+@contextlib.contextmanager
+def shown(folder: str) -> Iterator[int]:
+    """The file system as a detached mount to read from, whether a program runs in it or not."""
+    tree = _tree(f"{folder}/layer.img")
+    try:
+        yield tree
+    finally:
+        os.close(tree)
+
+
 def _mount(image: str, target: str) -> None:
-    file_fd = os.open(image, os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC)
-    try:
-        device_fd, device = loop.attach(file_fd)
-    finally:
-        os.close(file_fd)
-    try:
-        tree = mounts.new_filesystem("ext4", [("discard", None)], mounts.MountAttr.NODEV, device)
-    finally:
-        os.close(device_fd)
+    tree = _tree(image)
     try:
         mounts.attach(tree, target)
     finally:
         os.close(tree)
+
+
+def _tree(image: str) -> int:
+    """A detached mount; the same file system for all who ask while one of them has it."""
+    with _attaching:  # two devices for one file would destroy what is in it
+        file_fd = os.open(image, os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC)
+        try:
+            device_fd, device = loop.attach(file_fd)
+        finally:
+            os.close(file_fd)
+        try:
+            return mounts.new_filesystem("ext4", [("discard", None)], mounts.MountAttr.NODEV, device)
+        finally:
+            os.close(device_fd)

@@ -4,16 +4,20 @@
 
 Covers of an image are written into the fresh layer as an empty file or an opaque directory, which overlayfs shows in
 place of what lies below: no mount at each start, nothing to unmount, and still the container's own to write to.
-After that the layer belongs to the container and is never opened again: it is hostile.
+After that the layer belongs to the container, and is hostile: `layers.Tree` alone reads what is in it.
 """
 
+import contextlib
+import errno
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Final
 
-from orchestr8.errors import InvalidInput, OperationFailed
+from orchestr8.errors import InvalidInput, NotFound, OperationFailed
+from orchestr8.kernel.mount import open_tree, set_attributes
 from orchestr8.storage import limited
 from orchestr8.storage.covers import Cover, CoverKind
+from orchestr8.storage.layers import READ_ALONE
 from orchestr8.storage.metadata import copy_metadata
 from orchestr8.storage.overlay import OverlayMount
 from orchestr8.storage.remove import remove_tree
@@ -66,6 +70,26 @@ class SnapshotStore:
         """What to mount as the container's root."""
         folder = self._folder(container_id) + place
         return OverlayMount(lowerdirs=tuple(lowerdirs), upperdir=f"{folder}/upper", workdir=f"{folder}/work")
+
+    @contextlib.contextmanager
+    def layer(self, container_id: str, *, limited_size: bool) -> Iterator[int]:
+        """The container's own layer, to be read: a descriptor of its directory. Raises NotFound where there is none."""
+        folder = self._folder(container_id)
+        with contextlib.ExitStack() as stack:
+            try:
+                if limited_size:
+                    mount = stack.enter_context(limited.shown(folder))
+                    fd = os.open("upper", os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=mount)
+                else:
+                    fd = open_tree(f"{folder}/upper")
+            except OSError as error:
+                if error.errno != errno.ENOENT:
+                    raise
+                raise NotFound(f"the container {container_id} has no layer: it is being made, or removed") from error
+            stack.callback(os.close, fd)
+            if not limited_size:
+                set_attributes(fd, on=READ_ALONE)
+            yield fd
 
     def remove(self, container_id: str) -> None:
         """Take the container's whole folder away; it is deleted by the next `Trash.empty`. Gone already is fine."""

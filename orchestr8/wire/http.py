@@ -73,6 +73,7 @@ class Stream:
     content_type: str = "application/x-ndjson"
     status: int = 200
     endless: bool = False  # goes on until the client leaves: nothing to wait for when the server closes
+    refuse: Callable[[Exception], Response] | None = None  # the answer instead, when `write` fails before it sends
 
 
 class Connection:
@@ -255,9 +256,15 @@ class HttpServer:
             if data:  # an empty chunk would end the body
                 await _send_event(connection, protocol, h11.Data(data=data))
 
-        finished = await self._while_connected(
-            connection, lambda: answer.write(send), keep=protocol.receive_data, endless=answer.endless
-        )
+        try:
+            finished = await self._while_connected(
+                connection, lambda: answer.write(send), keep=protocol.receive_data, endless=answer.endless
+            )
+        except Exception as failure:
+            if answer.refuse is None or protocol.our_state is not h11.SEND_RESPONSE:
+                raise
+            await _send_response(connection, protocol, answer.refuse(failure), head=False)
+            return
         if not finished:
             raise ConnectionAbortedError
         await send(b"")

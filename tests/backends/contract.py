@@ -7,6 +7,7 @@ programs include sh, sleep, echo, cat, true and false. Nothing here depends on h
 """
 
 import socket
+from collections.abc import Sequence
 
 import anyio
 import pytest
@@ -23,6 +24,7 @@ from orchestr8.model.actions import (
     UnpauseContainer,
 )
 from orchestr8.model.backend import Backend, Content, ExecSpec, Paused
+from orchestr8.model.changes import FileChange
 from orchestr8.model.events import EventKind
 from orchestr8.model.ids import ContainerName, StackName
 from orchestr8.model.limits import ResourceSpec
@@ -592,6 +594,23 @@ def _joined(frames: list[tuple[int, bytes]]) -> dict[int, bytes]:
     for stream, payload in frames:
         joined[stream] = joined.get(stream, b"") + payload
     return joined
+
+
+async def test_who_has_done_nothing_has_changed_nothing(bench: Bench) -> None:
+    """What the runtime itself has made in the container's layer is none of its doing."""
+    told: list[FileChange] = []
+
+    async def tell(found: Sequence[FileChange]) -> None:
+        told.extend(found)
+
+    await bench.create("true")
+    await bench.backend.changes(WEB, tell)
+    await bench.start()
+    await bench.until_exited()
+    await bench.backend.changes(WEB, tell)
+    assert told == []
+    with pytest.raises(NotFound):
+        await bench.backend.changes(ContainerName("nobody"), tell)
 
 
 async def test_what_runs_has_processes_and_what_does_not_has_none_to_show(bench: Bench) -> None:

@@ -183,6 +183,21 @@ async def test_a_stream_is_cancelled_when_its_client_goes(tmp_path: Path) -> Non
             await cancelled.wait()
 
 
+async def test_a_stream_that_fails_before_it_begins_can_be_an_answer(tmp_path: Path) -> None:
+    async def handler(_: Request) -> Answer:
+        async def write(_: Send) -> None:
+            raise ValueError("broken")
+
+        return Stream(write=write, refuse=lambda failure: Response(status=404, body=repr(failure).encode()))
+
+    async with serving(tmp_path, handler) as (_, path), connected(path) as peer:
+        for _ in range(2):
+            await peer.send(b"GET / HTTP/1.1\r\nHost: e\r\n\r\n")
+            head, body = await answer(peer)
+            assert head.startswith("HTTP/1.1 404 ")
+            assert b"ValueError('broken')" in body
+
+
 async def test_a_stream_that_fails_is_cut_and_not_ended(tmp_path: Path) -> None:
     async def handler(_: Request) -> Answer:
         async def write(send: Send) -> None:

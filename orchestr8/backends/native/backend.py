@@ -12,7 +12,7 @@ import re
 import shutil
 import socket
 import subprocess
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from typing import Final
 
 import anyio
@@ -22,6 +22,7 @@ from orchestr8.backends.native import figures, probes
 from orchestr8.backends.native.containers import Container, new_record
 from orchestr8.backends.native.idranges import allot, subordinate
 from orchestr8.backends.native.joining import find_sharer
+from orchestr8.backends.native.layers import LayerReader
 from orchestr8.backends.native.making import Surroundings, last_state
 from orchestr8.backends.native.networks import Networks
 from orchestr8.errors import Conflict, NotFound, OperationFailed, Orchestr8Error, Unavailable
@@ -33,6 +34,7 @@ from orchestr8.kernel.rlimit import limit_descriptors, raise_descriptors
 from orchestr8.model import actions
 from orchestr8.model.actions import Action
 from orchestr8.model.backend import Content, ExecHandle, ExecSpec, ProbeResult
+from orchestr8.model.changes import FileChange
 from orchestr8.model.events import Event, EventKind
 from orchestr8.model.figures import Figures
 from orchestr8.model.ids import ContainerId, ContainerName, NetworkName, StackName, VolumeName
@@ -113,6 +115,7 @@ class NativeBackend:
                 (each.observed() for each in self._containers.values()), record, whose
             ),
         )
+        self._layers = LayerReader(self._around)
 
     # --- life -----------------------------------------------------------------------------------------------------
 
@@ -452,6 +455,11 @@ class NativeBackend:
         pids = await anyio.to_thread.run_sync(self._cgroups.pids, found.record.id)
         read = await anyio.to_thread.run_sync(lambda: [processes.read(pid) for pid in pids])
         return [each for each in read if each is not None]
+
+    async def changes(
+        self, container: ContainerName, tell: Callable[[Sequence[FileChange]], Awaitable[None]]
+    ) -> None:  # fmt: skip
+        await self._layers.changes(self._container(container), tell)
 
     async def probe(self, container: ContainerName, argv: tuple[str, ...], timeout_s: float) -> ProbeResult:
         return await probes.probe(self._container(container), argv, timeout_s)

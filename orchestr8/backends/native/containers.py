@@ -189,6 +189,16 @@ class Container:
             await self._complete()
             return await anyio.to_thread.run_sync(bundle.read, self.bundle)
 
+    async def layout(self) -> dict[str, Any]:
+        """The bundle's document, for who reads what is on disk."""
+        await self.create()
+        return await anyio.to_thread.run_sync(bundle.read, self.bundle)
+
+    def check_there(self) -> None:
+        """For who has read of it without a lock: NotFound when what was read may have been taken away meanwhile."""
+        if self._removed:
+            raise NotFound(f"{self.record.name} was removed while it was read")
+
     def _anonymous_volumes(self) -> list[VolumeRecord]:
         """One for each volume mount without a name, called after container and place: so a container that is made anew
         finds them again.

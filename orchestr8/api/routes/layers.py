@@ -1,0 +1,37 @@
+"""/containers/{id or name}: what is in a container's file system, as Docker's routes of the same names."""
+
+import json
+from collections.abc import Sequence
+from typing import Final
+
+from orchestr8.api.errors import error_response
+from orchestr8.api.router import Route
+from orchestr8.api.services import ContainerService, LayerService
+from orchestr8.model.changes import ChangeKind, FileChange
+from orchestr8.wire.http import Answer, Request, Send, Stream
+
+_NUMBERS: Final = {ChangeKind.CHANGED: 0, ChangeKind.ADDED: 1, ChangeKind.DELETED: 2}  # Docker's
+
+
+def routes(containers: ContainerService, layers: LayerService) -> list[Route]:
+    async def changes(_: Request, reference: str) -> Answer:
+        name = (await containers.find(reference)).container.name
+
+        async def write(send: Send) -> None:
+            """A list, sent as it is found: it may be long."""
+            mark = "["
+
+            async def tell(found: Sequence[FileChange]) -> None:
+                nonlocal mark
+                text = ""
+                for change in found:
+                    text += mark + json.dumps({"Path": change.path, "Kind": _NUMBERS[change.kind]})
+                    mark = ",\n"
+                await send(text.encode())
+
+            await layers.changes(name, tell)
+            await send(b"[]\n" if mark == "[" else b"]\n")
+
+        return Stream(write=write, content_type="application/json", refuse=error_response)
+
+    return [Route("GET", "/containers/{reference}/changes", changes)]

@@ -1,0 +1,86 @@
+"""What of a container's file system is its own, and all of it, for who asks: found by its bundle, read by `storage.layers`.
+
+In threads, which are few and not those of the engine's other work: who asks may read slowly. No lock is held meanwhile, so a
+program may run on and change what is read, and the container may be removed, which is told.
+"""
+
+import contextlib
+import itertools
+from collections.abc import Awaitable, Callable, Generator, Iterator, Sequence
+from typing import Any, Final, NamedTuple
+
+import anyio
+import anyio.from_thread
+
+from orchestr8.backends.native.containers import Container
+from orchestr8.backends.native.making import Surroundings
+from orchestr8.image.reference import parse_image
+from orchestr8.image.resolve import resolve
+from orchestr8.model.changes import FileChange
+from orchestr8.model.records import ContainerRecord
+from orchestr8.runtime.rootfs import OVERLAY
+from orchestr8.runtime.userns import split_overlay
+from orchestr8.storage.changes import Comparison
+from orchestr8.storage.layers import Tree, opened
+
+_READERS: Final = 4  # at once; others wait
+_BATCH: Final = 1000
+
+
+class Layers(NamedTuple):
+    """A container's layers, as three trees at their roots."""
+
+    upper: Tree  # its own layer alone
+    base: Tree  # what lies below that
+    merged: Tree
+    own: frozenset[str]  # places on which the runtime mounts, for itself
+
+
+@contextlib.contextmanager
+def opened_layers(around: Surroundings, record: ContainerRecord, document: dict[str, Any]) -> Iterator[Layers]:
+    """`document`: the bundle's, which says what was mounted when it was made. Covers are those of today."""
+    lower = split_overlay(document["annotations"][OVERLAY]).lowerdirs
+    covers = resolve(parse_image(record.spec.image), around.root).covers
+    with contextlib.ExitStack() as stack:
+        layer = stack.enter_context(
+            around.snapshots.layer(record.id, limited_size=bool(record.spec.storage_bytes))
+        )  # fmt: skip
+        merged = stack.enter_context(opened([layer, *lower], covers, covered=1))
+        theirs = {each.target for each in record.spec.mounted} | {each.target for each in record.spec.files}
+        ours = [each["destination"] for each in document["mounts"] if each["destination"] not in theirs]
+        yield Layers(
+            upper=stack.enter_context(opened([layer])),
+            base=stack.enter_context(opened(lower, covers)),
+            merged=merged,
+            own=frozenset(merged.real_path(path) for path in ours),
+        )
+
+
+def _changes(
+    around: Surroundings, record: ContainerRecord, document: dict[str, Any]
+) -> Generator[FileChange, None, None]:
+    with opened_layers(around, record, document) as layers:
+        for change in Comparison(layers.upper, layers.base, layers.own).run():
+            yield FileChange(change.kind, change.path)
+
+
+class LayerReader:
+    """Of all containers of one engine."""
+
+    def __init__(self, around: Surroundings) -> None:
+        self._around: Final = around
+        self._threads: Final = anyio.CapacityLimiter(_READERS)
+
+    async def changes(self, container: Container, tell: Callable[[Sequence[FileChange]], Awaitable[None]]) -> None:
+        document = await container.layout()
+
+        async def pass_on(batch: Sequence[FileChange]) -> None:
+            await tell(batch)
+
+        def read() -> None:
+            with contextlib.closing(_changes(self._around, container.record, document)) as found:
+                while batch := list(itertools.islice(found, _BATCH)):
+                    anyio.from_thread.run(pass_on, batch)
+
+        await anyio.to_thread.run_sync(read, limiter=self._threads)
+        container.check_there()

@@ -1,0 +1,343 @@
+"""What a container has changed, told of real layers: whiteouts, covers, mounts, hostile names, deep trees, races."""
+
+import json
+import os
+import shutil
+import subprocess
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from e2e.checks import log, out, state
+from e2e.scenario import Scenario, eventually
+from orchestr8.errors import OperationFailed
+from orchestr8.storage.changes import Comparison
+from orchestr8.storage.covers import Cover, CoverKind
+from orchestr8.storage.layers import Tree, opened
+from tests.requires import requires
+from tests.system.runtime_fixtures import BUSYBOX, needs_busybox
+
+pytestmark = [pytest.mark.system, requires("root", "overlayfs", "program:nft"), needs_busybox]
+
+Tell = Callable[..., Scenario]
+# What docker 28.5.2 says of the same deeds in a container of the same image (`docker diff`, sorted), but for two names that it
+# prints as they are: a line break, and a byte that is no UTF-8.
+DEEDS = r"""
+echo new > /new
+mkdir -p /fresh/deeper && echo x > /fresh/deeper/x
+mkfifo /fresh/fifo; ln -s nowhere /fresh/link; mknod /fresh/null c 1 3
+touch /base/touched; chmod 600 /base/chmodded; chown 5:6 /base/chowned; echo 55 > /base/rewritten
+rm /base/file
+rm -r /base/full && mkdir /base/full && echo f2 > /base/full/f && echo h > /base/full/h
+rm -r /base/gone
+rm -r /base/kind && echo nowfile > /base/kind
+mv /base/renamed /base/moved
+ln /base/linked /base/linked2
+rm /base/tolink && ln -s file /base/tolink
+rm /base/todir && mkdir /base/todir && echo in > /base/todir/in
+cp -p /base/same /base/same.new && mv /base/same.new /base/same
+chmod 700 /base/dir/sub
+echo b2 > /base/dir/b
+printf x > "/fresh/new
+line"
+printf x > "/fresh/$(printf "bad\377name")"
+printf x > "/fresh/back\slash"
+printf x > /vol/deep/file; echo t > /scratch/t/file
+echo hi >> /etc/hosts
+echo did all
+exec sleep 1000
+"""
+DOCKER = r"""
+C /base
+C /base/chmodded
+C /base/chowned
+C /base/dir
+C /base/dir/b
+C /base/dir/sub
+D /base/file
+C /base/full
+C /base/full/f
+D /base/full/g
+A /base/full/h
+D /base/gone
+C /base/kind
+A /base/linked2
+A /base/moved
+A /base/moved/r
+D /base/renamed
+C /base/rewritten
+C /base/todir
+A /base/todir/in
+C /base/tolink
+C /base/touched
+A /fresh
+A /fresh/back\slash
+A /fresh/bad\xffname
+A /fresh/deeper
+A /fresh/deeper/x
+A /fresh/fifo
+A /fresh/link
+A /fresh/new\nline
+A /fresh/null
+A /mnt
+A /mnt/bound
+A /mnt/bound/file
+A /new
+A /scratch
+A /scratch/t
+A /vol
+A /vol/deep
+""".lstrip()
+STACK = """
+services:
+  web:
+    image: rootfs:{tree}
+    entrypoint: [sh, -c, '. /base/deeds']
+    stop_grace_period: 0s
+    volumes: [vol:/vol/deep, /etc/hostname:/mnt/bound/file:ro]
+    tmpfs: [/scratch/t]
+{more}
+volumes: {{vol: {{}}}}
+"""
+
+
+@pytest.fixture
+def tree(tmp_path: Path) -> Path:
+    """An image with busybox, and files for things to be done to."""
+    top = tmp_path / "tree"
+    base = top / "base"
+    for name in ("bin", "etc", "tmp", "base/dir/sub", "base/full", "base/gone", "base/kind", "base/renamed"):
+        (top / name).mkdir(parents=True)
+    shutil.copy(BUSYBOX, top / "bin/busybox")
+    programs = subprocess.run([BUSYBOX, "--list"], capture_output=True, text=True, check=True).stdout.split()
+    for name in programs:
+        if name != "busybox":
+            (top / "bin" / name).symlink_to("busybox")
+    for name in ("dir/a", "dir/b", "dir/sub/s", "full/f", "full/g", "gone/x", "kind/k", "renamed/r", "file"):
+        (base / name).write_text(f"{name}\n")
+    for name in ("touched", "chmodded", "chowned", "rewritten", "linked", "tolink", "todir", "same"):
+        (base / name).write_text(f"{name}\n")
+    (base / "link").symlink_to("file")
+    os.mkfifo(base / "fifo")
+    (base / "deeds").write_text(DEEDS)
+    return top
+
+
+@pytest.mark.parametrize("more", ["", "    storage_opt: {size: 64m}", "    userns_mode: private"])
+def test_diff_tells_what_docker_tells(scenario: Tell, tree: Path, more: str) -> None:
+    story = scenario(STACK.format(tree=tree, more=more))
+    story.step("up -d", eventually(log("web", "did all")))
+    expected = DOCKER.replace("A /fresh/null\n", "") if "userns" in more else DOCKER  # whose root may make no device
+    assert story.step("diff web").out == expected
+    story.step("stop", state("web", "exited"))
+    assert story.step("diff web").out == expected, "when it does not run, too"
+    lines = [json.loads(line) for line in story.step("diff --format json --index 1 web").out.splitlines()]
+    assert {"Path": "/fresh/bad\udcffname", "Kind": "A"} in lines
+    assert len(lines) == expected.count("\n")
+    story.step("start", eventually(log("web", "did all")))
+    story.step("down -v")
+
+
+def test_the_machines_own_tree_has_changed_in_nothing_but_what_was_done(scenario: Tell) -> None:
+    """Its covers are empty places in the container's layer, and none of its doing."""
+    deeds = "echo x > /root/x; echo y > /home/y; mkdir /opt/z; echo root > /etc/shadow; echo t > /tmp/t; echo did all"
+    story = scenario(f"""
+services:
+  idle: {{image: "rootfs:/", command: sleep 1000, stop_grace_period: 0s}}
+  busy: {{image: "rootfs:/", command: ["sh", "-c", "{deeds}; exec sleep 1000"], stop_grace_period: 0s}}
+""")
+    story.step("up -d", eventually(log("busy", "did all")))
+    assert story.step("diff idle").out == ""
+    assert story.step("diff busy").out == (
+        "C /etc\nC /etc/shadow\nC /home\nA /home/y\nC /opt\nA /opt/z\nC /root\nA /root/x\n"
+    )
+    story.step("diff nobody", code=1)
+    story.step("diff --index 2 idle", code=1)
+    story.step("down")
+
+
+def test_a_deep_tree_and_one_that_is_changed_meanwhile_are_told(scenario: Tell, tree: Path) -> None:
+    deep = "cd /tmp; for i in $$(seq 1000); do mkdir d && cd d; done; touch end"
+    busy = "cd /; while :; do mkdir -p /r/a/b/c; touch /r/a/b/c/f; mv /r/a /r/z; rm -rf /r/z; done"
+    story = scenario(f"""
+services:
+  web:
+    image: rootfs:{tree}
+    command: ["sh", "-c", "{deep}; echo did all; {busy}"]
+    stop_grace_period: 0s
+""")
+    story.step("up -d", eventually(log("web", "did all")))
+    for _ in range(20):
+        found = story.step("diff web", out("C /tmp\n")).out.splitlines()
+        assert max(line.count("/d") for line in found) == 1000
+        assert "A /tmp" + "/d" * 1000 + "/end" in found
+        assert all(line.startswith(("A /r", "A /tmp/d", "C /tmp")) for line in found)
+    story.step("down")
+
+
+# --- the merge alone -----------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def mounted(tmp_path: Path) -> Iterator[tuple[Path, Path, Path]]:
+    """(lower, upper, merged): an overlay to write in."""
+    lower, upper, merged = (tmp_path / name for name in ("lower", "upper", "merged"))
+    for each in (lower, upper, merged, tmp_path / "work"):
+        each.mkdir()
+    (lower / "d/sub").mkdir(parents=True)
+    for name in ("d/a", "d/b", "d/sub/c", "file", "gone"):
+        (lower / name).write_text(name)
+    options = f"lowerdir={lower},upperdir={upper},workdir={tmp_path / 'work'}"
+    subprocess.run(["mount", "-t", "overlay", "-o", options, "overlay", merged], check=True)
+    yield lower, upper, merged
+    subprocess.run(["umount", merged], check=True)
+
+
+def listed(tree: Tree) -> dict[str, str]:
+    """Everything below, with what it holds."""
+    found: dict[str, str] = {}
+    todo = [(tree.names(), "")]
+    while todo:
+        names, _ = todo[-1]
+        if not names:
+            todo.pop()
+            if todo:
+                tree.leave()
+            continue
+        name = names.pop()
+        entry = tree.look(name)
+        if entry is None:
+            continue
+        if entry.is_directory:
+            found[tree.path(name)] = oct(entry.mode)
+            assert tree.enter(name, entry)
+            todo.append((tree.names(), name))
+        else:
+            fd = tree.open(name, entry)
+            assert fd is not None
+            with open(fd, "rb") as file:
+                found[tree.path(name)] = file.read().decode()
+    return found
+
+
+def seen(top: Path) -> dict[str, str]:
+    found = {}
+    for path in top.rglob("*"):
+        name = f"/{path.relative_to(top)}"
+        found[name] = oct(path.stat().st_mode) if path.is_dir() else path.read_text()
+    return found
+
+
+def test_the_merge_is_what_the_kernel_shows(mounted: tuple[Path, Path, Path]) -> None:
+    lower, upper, merged = mounted
+    (merged / "gone").unlink()
+    shutil.rmtree(merged / "d/sub")
+    (merged / "d/sub").mkdir()
+    (merged / "d/sub/new").write_text("n")
+    (merged / "d/a").write_text("changed")
+    (merged / "file").unlink()
+    (merged / "file").mkdir()
+    (merged / "file/in").write_text("i")
+    with opened([str(upper), str(lower)]) as tree:
+        assert listed(tree) == seen(merged)
+
+
+def test_covers_hide_what_is_below_and_not_what_is_above(mounted: tuple[Path, Path, Path]) -> None:
+    lower, upper, merged = mounted
+    (merged / "d/mine").write_text("m")
+    covers = [Cover("/d/sub", CoverKind.DIRECTORY, 0o700), Cover("/file", CoverKind.FILE, 0o400)]
+    with opened([str(upper), str(lower)], covers, covered=1) as tree:
+        wanted = {**seen(merged), "/d/sub": "0o40700", "/file": ""}
+        del wanted["/d/sub/c"]
+        assert listed(tree) == wanted
+
+
+def test_what_is_mounted_in_a_layer_is_not_seen(tmp_path: Path) -> None:
+    (tmp_path / "layer/place").mkdir(parents=True)
+    subprocess.run(["mount", "-t", "tmpfs", "tmpfs", tmp_path / "layer/place"], check=True)
+    try:
+        (tmp_path / "layer/place/secret").write_text("s")
+        with opened([str(tmp_path / "layer")]) as tree:
+            assert listed(tree) == {"/place": "0o40755"}
+    finally:
+        subprocess.run(["umount", tmp_path / "layer/place"], check=True)
+
+
+def test_a_directory_that_moves_while_it_is_far_below_is_told(tmp_path: Path) -> None:
+    """Its `..` is another one by then: nothing of that is read."""
+    deep = tmp_path / "layer" / "/".join(["d"] * 80)
+    deep.mkdir(parents=True)
+    with opened([str(tmp_path / "layer")]) as tree:
+        for _ in range(80):
+            entry = tree.look("d")
+            assert entry is not None
+            assert tree.enter("d", entry)
+        (tmp_path / "elsewhere").mkdir()
+        deep.rename(tmp_path / "elsewhere/d")
+        with pytest.raises(OperationFailed, match="was moved while it was read"):
+            tree.leave()
+
+
+def test_a_layer_with_redirects_is_refused_by_name(tmp_path: Path) -> None:
+    (tmp_path / "upper/d").mkdir(parents=True)
+    (tmp_path / "lower").mkdir()
+    os.setxattr(tmp_path / "upper/d", "trusted.overlay.redirect", b"/old")
+    told = pytest.raises(OperationFailed, match=r"/d is stored in a way that cannot be read yet.*redirect_dir")
+    with opened([str(tmp_path / "upper")]) as upper, opened([str(tmp_path / "lower")]) as lower, told:
+        list(Comparison(upper, lower).run())
+
+
+def test_links_lead_nowhere_but_inside(tmp_path: Path) -> None:
+    (tmp_path / "layer/etc").mkdir(parents=True)
+    (tmp_path / "layer/etc/resolv.conf").symlink_to("../../../run/./x/../y/resolv.conf")
+    (tmp_path / "layer/var").symlink_to("/etc")
+    (tmp_path / "layer/loop").symlink_to("loop")
+    with opened([str(tmp_path / "layer")]) as tree:
+        assert tree.real_path("/etc/resolv.conf") == "/run/x/../y/resolv.conf"
+        assert tree.real_path("/var/hosts") == "/etc/hosts"
+        assert tree.real_path("/loop") == "/loop"
+        assert tree.depth == 0
+
+
+def test_fifos_and_devices_are_not_opened(tmp_path: Path) -> None:
+    """Nobody writes to this fifo: an open that waited would wait for ever; one that races with a swap is not that file."""
+    layer = tmp_path / "layer"
+    layer.mkdir()
+    (layer / "file").write_text("f")
+    with opened([str(layer)]) as tree:
+        entry = tree.look("file")
+        assert entry is not None
+        (layer / "file").unlink()
+        os.mkfifo(layer / "file")
+        assert tree.open("file", entry) is None
+        (layer / "file").unlink()
+        (layer / "file").symlink_to("/etc/passwd")
+        assert tree.open("file", entry) is None
+
+
+def test_swaps_never_lead_out_of_a_layer(tmp_path: Path) -> None:
+    """A directory that is a symlink to the host's every other moment."""
+    layer = tmp_path / "layer"
+    (layer / "x").mkdir(parents=True)
+    (layer / "x/inside").touch()
+    os.symlink("/etc", layer / "y")
+    ends = threading.Event()
+
+    def swap() -> None:
+        while not ends.is_set():
+            for one, other in (("x", "t"), ("y", "x"), ("t", "y")):
+                os.rename(layer / one, layer / other)
+
+    swapper = threading.Thread(target=swap)
+    swapper.start()
+    try:
+        (tmp_path / "empty").mkdir()
+        with opened([str(layer)]) as tree, opened([str(tmp_path / "empty")]) as base:
+            for _ in range(300):
+                for change in Comparison(tree, base).run():
+                    assert change.path in {f"/{name}{rest}" for name in "xyt" for rest in ("", "/inside")}
+    finally:
+        ends.set()
+        swapper.join()
