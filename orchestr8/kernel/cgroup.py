@@ -31,7 +31,7 @@ from orchestr8.errors import Conflict, InvalidInput, OperationFailed
 from orchestr8.kernel import cgroup_apply, cgroup_counters, cgroup_mounts, cgroup_parents
 from orchestr8.kernel import cgroup_files as files
 from orchestr8.kernel.cgroup_counters import Counters
-from orchestr8.kernel.cgroup_limits import limits, uses
+from orchestr8.kernel.cgroup_limits import Limit, limits, uses
 from orchestr8.kernel.device_rules import DEFAULT_DEVICES, from_oci, oci_devices
 from orchestr8.kernel.freezer import Freezer, FreezerV1, FreezerV2, freeze, frozen
 
@@ -168,8 +168,7 @@ class CgroupTree:
         place = self.planned(container_id, resources)
         made: list[str] = []
         try:
-            if self._unified and uses(resources, v2=True) & self._v2_on_demand:
-                self._delegate(self._over(container_id), self._v2 | self._v2_on_demand)
+            self._delegate_for(container_id, resources)
             for mount in self._mounts_for(resources):
                 self._make(mount, place.group)
                 made.append(f"{mount}/{place.group}")
@@ -180,6 +179,13 @@ class CgroupTree:
                     files.rmdir(directory)
             raise
         return place._replace(warnings=tuple(warnings))
+
+    def update(self, container_id: str, resources: Mapping[str, Any]) -> list[str]:
+        """Limits of a group that is in use; a sentence for each one that this machine cannot enforce."""
+        group = self._group(container_id)
+        self._delegate_for(container_id, resources)
+        self._share(group, resources)
+        return list(cgroup_apply.change_limits(self._limits_in(group, resources)))
 
     def planned(self, container_id: str, resources: Mapping[str, Any]) -> CgroupPlace:
         """Where `create` will make the group."""
@@ -315,6 +321,10 @@ class CgroupTree:
             tasks=tuple(f"{mount}/{group}/tasks" for mount in self._mounts_for(resources) if mount != self._unified),
         )
 
+    def _delegate_for(self, name: str, resources: Mapping[str, Any]) -> None:
+        if self._unified and uses(resources, v2=True) & self._v2_on_demand:
+            self._delegate(self._over(name), self._v2 | self._v2_on_demand)
+
     def _delegate(self, over: str, controllers: set[str]) -> None:
         """Make a v2 group that is to have children with these controllers, and those above it."""
         directory = self._unified
@@ -353,16 +363,21 @@ class CgroupTree:
     def _set_limits(self, group: str, resources: Mapping[str, Any]) -> Iterator[str]:
         """Write the limits; a sentence for each one that this machine cannot enforce."""
         self._share(group, resources)
+        for directory, limit in self._limits_in(group, resources):
+            yield from cgroup_apply.set_limit(directory, limit)
+        if "memory" in self._v2 and (resources.get("memory") or {}).get("reservation"):
+            cgroup_parents.share_protection(f"{self._unified}/{os.path.dirname(group)}")
+
+    def _limits_in(self, group: str, resources: Mapping[str, Any]) -> Iterator[tuple[str, Limit]]:
+        """Each limit with the group's directory that it is set in, "" for one that no controller is mounted for."""
         v1_mounts = {**self._v1, **self._v1_on_demand}
         for v1, v2 in zip(limits(resources, v2=False), limits(resources, v2=True), strict=True):
             if v1.controller in v1_mounts:
-                yield from cgroup_apply.set_limit(f"{v1_mounts[v1.controller]}/{group}", v1)
+                yield f"{v1_mounts[v1.controller]}/{group}", v1
             elif v2.controller in self._v2 | self._v2_on_demand:
-                yield from cgroup_apply.set_limit(f"{self._unified}/{group}", v2)
+                yield f"{self._unified}/{group}", v2
             else:
-                yield cgroup_apply.not_in_force(v1, f"no {v1.controller} controller is mounted")
-        if "memory" in self._v2 and (resources.get("memory") or {}).get("reservation"):
-            cgroup_parents.share_protection(f"{self._unified}/{os.path.dirname(group)}")
+                yield "", v1
 
     def _share(self, group: str, resources: Mapping[str, Any]) -> None:
         """What the groups above must have before this one can."""

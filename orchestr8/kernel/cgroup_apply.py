@@ -6,7 +6,7 @@ A value that it refuses is an error: somebody asked for what cannot be.
 
 import errno
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
 
 from orchestr8.errors import OperationFailed
@@ -28,7 +28,10 @@ _WHY_MISSING: Final = {
 
 
 def set_limit(directory: str, limit: Limit) -> Iterator[str]:
-    """Write a limit; the sentence for one that is not in force."""
+    """Write a limit; the sentence for one that is not in force. `directory` "": no controller is mounted for it."""
+    if not directory:
+        yield not_in_force(limit, f"no {limit.controller} controller is mounted")
+        return
     if not limit.files:
         yield not_in_force(limit, "cgroup v2 has no such limit")
     for file in limit.files:
@@ -48,6 +51,21 @@ def set_limit(directory: str, limit: Limit) -> Iterator[str]:
                 ) from error
             yield not_in_force(limit, why)
             return
+
+
+def change_limits(wanted: Iterable[tuple[str, Limit]]) -> Iterator[str]:
+    """Write limits of a group that has others: some can only be reached once another one is changed (memory and swap
+    of v1, period and quota), whichever way they move. So what is refused is tried again after the rest.
+    """
+    refused: list[tuple[str, Limit]] = []
+    for directory, limit in wanted:
+        for each in [limit._replace(files=(file,)) for file in limit.files] or [limit]:
+            try:
+                yield from set_limit(directory, each)
+            except OperationFailed:
+                refused.append((directory, each))
+    for directory, limit in refused:
+        yield from set_limit(directory, limit)
 
 
 def not_in_force(limit: Limit, why: str) -> str:

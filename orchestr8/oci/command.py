@@ -19,6 +19,7 @@ from orchestr8.errors import Conflict, InvalidInput, NotFound, OperationFailed, 
 from orchestr8.oci import create, document, enter, state
 from orchestr8.oci.relay import Relay
 from orchestr8.oci.state import Container
+from orchestr8.oci.update import FLAGS, update, wanted
 
 ROOT: Final = "/run/orchestr8-oci"
 _FAILED: Final = 1
@@ -137,6 +138,10 @@ def _parser(prog: str) -> _Parser:
     each.add_argument("--force", "-f", action="store_true", help="end it first; none is fine, too")
     command("pause", "stop all processes of a container")
     command("resume", "let them go on")
+    each = command("update", "change limits of a container")
+    each.add_argument("--resources", "-r", default="", metavar="FILE", help="OCI's resources object; -: stdin")
+    for flag in FLAGS:
+        each.add_argument(flag, default="")
     each = command("ps", "list a container's processes")
     each.add_argument("--format", "-f", choices=("table", "json"), default="table")
     each.add_argument("words", nargs="*", help=argparse.SUPPRESS)
@@ -285,6 +290,12 @@ def _pause(call: _Call, options: Options) -> int:
     return 0
 
 
+def _update(call: _Call, options: Options) -> int:
+    for warning in update(call.container(), wanted(options)):
+        call.warn(warning)
+    return 0
+
+
 def _ps(call: _Call, options: Options) -> int:
     pids = call.container().group().pids()
     if options.format == "json":
@@ -367,5 +378,5 @@ def _print_json(value: object) -> None:
 
 _VERBS: Final[dict[str, _Verb]] = {
     "create": _create, "run": _run, "start": _start, "state": _state, "kill": _kill, "delete": _delete,
-    "pause": _pause, "resume": _pause, "ps": _ps, "list": _list, "features": _features, "exec": _exec,
+    "pause": _pause, "resume": _pause, "update": _update, "ps": _ps, "list": _list, "features": _features, "exec": _exec,
 }  # fmt: skip

@@ -75,8 +75,8 @@ def _settled(found: Document, bundle: str) -> Document:
     found["linux"] = linux
     if found.get("vm") or found.get("windows") or found.get("solaris"):
         raise Unsupported("only Linux containers are supported")
-    _refuse(linux, "linux")
-    _refuse(linux.get("resources") or {}, "resources")
+    refuse(linux, "linux")
+    refuse(linux.get("resources") or {}, "resources")
     if ((linux.get("resources") or {}).get("network") or {}).get("classID"):
         raise Unsupported("linux.resources.network is not supported")
     if (linux.get("rootfsPropagation") or "") not in _PROPAGATIONS:
@@ -103,7 +103,8 @@ def _settled(found: Document, bundle: str) -> Document:
     return found
 
 
-def _refuse(part: Mapping[str, Any], name: str) -> None:
+def refuse(part: Mapping[str, Any], name: str) -> None:
+    """What this part of a document must not ask for."""
     for key in _REFUSED[name]:
         if part.get(key):
             raise Unsupported(f"{name}.{key} is not supported")
@@ -111,7 +112,7 @@ def _refuse(part: Mapping[str, Any], name: str) -> None:
 
 def process(found: Document) -> Document:
     """OCI's `process`, with what may be left out. Capabilities are those that this process itself can give."""
-    _refuse(found, "process")
+    refuse(found, "process")
     if not found.get("args"):
         raise InvalidInput("process.args must not be empty")
     if not str(found["cwd"]).startswith("/"):

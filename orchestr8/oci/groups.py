@@ -45,6 +45,10 @@ class Group:
     def views(self, resources: dict[str, Any]) -> list[tuple[str, str, str]]:
         return self._tree.views(resources)
 
+    def update(self, resources: dict[str, Any]) -> list[str]:
+        """Set these limits anew; a sentence for each that this machine cannot set."""
+        return self._tree.update(self._name, resources)
+
     def pids(self) -> list[int]:
         return self._tree.pids(self._name)
 
