@@ -11,6 +11,7 @@ memory.py      what idle containers and daemons occupy
 idle.py        who wakes up while nothing happens
 inside.py      create and start without the CLI, by the backend itself (inside_driver.py)
 runtimes.py    crun, given the bundles that ours makes there
+oci.py         the OCI command line beside runc and crun
 leaks.py       what is there after many cycles that was not there before
 figures.py     medians, ratios and the table
 

@@ -11,7 +11,7 @@ import time
 from collections.abc import Sequence
 from typing import Any, Final
 
-from bench import compare, config, idle, inside, leaks, memory, runtimes, talk
+from bench import compare, config, idle, inside, leaks, memory, oci, runtimes, talk
 from bench.compare import Contest
 from bench.engine import OwnEngine, PeerProcesses
 from bench.errors import Unmeasurable
@@ -25,9 +25,9 @@ from e2e.oci_peers import Peer
 
 SHAPES: Final = ("fan1", "fan10", "fan30", "fan100", "chain10")
 MEMORY_SHAPES: Final = ("fan10", "fan30")
-PARTS: Final = ("lifecycles", "cold", "verbs", "memory", "idle", "inside", "config", "talk", "leaks")
+PARTS: Final = ("lifecycles", "cold", "verbs", "memory", "idle", "inside", "oci", "config", "talk", "leaks")
 DEFAULT_PARTS: Final = PARTS[:-1]
-WITHOUT_ENGINE: Final = {"inside", "config"}  # of its own, or none at all
+WITHOUT_ENGINE: Final = {"inside", "oci", "config"}  # of its own, or none at all
 FAILED: Final = 1
 
 
@@ -61,7 +61,13 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
     add("--shapes", type=_shapes, default=SHAPES, help=f"stacks of `lifecycles` ({','.join(SHAPES)})")
     add("--peer", default="docker compose", metavar="COMMAND", help="how docker compose is called; '' for none")
     add("--peer-docker", default="docker", metavar="COMMAND", help="how docker is called")
-    add("--peer-runtime", default="crun", metavar="COMMAND", help="how crun is called, beside `inside`; '' for none")
+    add(
+        "--peer-runtime",
+        default="crun",
+        metavar="COMMAND",
+        help="how crun is called, for `inside` and `oci`; '' for none",
+    )
+    add("--peer-runc", default="runc", metavar="COMMAND", help="how runc is called, for `oci`; '' for none")
     add("--peer-image", default="busybox", metavar="IMAGE", help="the peer's image (busybox)")
     add("--program", metavar="PATH", help="an installed orchestr8, instead of building and installing a wheel")
     add("--containers", type=int, default=10, help="how many containers `inside` makes (10)")
@@ -111,6 +117,8 @@ class Bench:
                 leaked = self._measure(engine)
         if "inside" in options.parts:
             self._inside()
+        if "oci" in options.parts:
+            self._oci()
         if "config" in options.parts:
             self._config()
         if options.json:
@@ -185,6 +193,22 @@ class Bench:
             table += inside.render_beside(result, "crun run", theirs)
             result["crun run"] = [each._asdict() for each in theirs]
         self._show("inside", table, result)
+
+    def _oci(self) -> None:
+        options, figures, runtimes = self._options, Figures(), [oci.ours(self._program)]
+        for name, command in (("runc", options.peer_runc), ("crun", options.peer_runtime)):
+            if self._works(command, "--version"):
+                runtimes.append(oci.peer(name, command))
+        self._tell("containers by the OCI command line")
+        oci.compare(
+            runtimes,
+            f"{self._directory}/busybox",
+            self._directory,
+            self._environment(),
+            lambda each: compare.turns(each, options.rounds, self._go_on, self._tell),
+            figures,
+        )
+        self._show("oci", figures.render(), figures.to_json())
 
     def _config(self) -> None:
         options, figures, programs = self._options, Figures(), [ours(self._program, self._environment())]

@@ -8,7 +8,7 @@ import math
 from collections.abc import Iterator, Mapping
 from typing import Any, Final, NamedTuple
 
-from orchestr8.model.limits import size_text
+from orchestr8.model.sizes import size_text
 
 PERIOD_US: Final = 100_000  # CFS bandwidth period: the kernel's default
 _MAX: Final = "max"

@@ -51,13 +51,3 @@ class ResourceSpec:
     device_rules: tuple[str, ...] = ()  # "c 10:200 rwm", in their order
     cgroup_parent: str = ""  # "/batch": the group to be below, in each hierarchy
     host_cgroup: bool = False  # True: sees the machine's groups, not its own as the root
-
-
-def size_text(size: int) -> str:
-    """`64M`, `1536k`, `100`: by the largest unit that divides; `unlimited` for less than nothing."""
-    if size < 0:
-        return "unlimited"
-    for exponent, unit in ((3, "G"), (2, "M"), (1, "k")):
-        if size and size % (1 << 10 * exponent) == 0:
-            return f"{size >> 10 * exponent}{unit}"
-    return str(size)

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Final, TypeVar
 
 from orchestr8.model.ids import ContainerId, ContainerName, NetworkName, ServiceName, StackName, VolumeName
-from orchestr8.model.limits import size_text
+from orchestr8.model.sizes import size_text
 from orchestr8.model.specs import ContainerSpec, LogDriver
 
 Name = TypeVar("Name", bound=str)

@@ -2,37 +2,28 @@
 
 An error is one line on the standard error and, with `--log`, one in that file, where podman and containerd look for it; the
 exit code is 1, and the program's own for `run` and `exec`. `--systemd-cgroup` is done by the files of the cgroup alone.
+
+Each verb imports what it needs: most of a call's time is Python's, and `state` makes nothing.
 """
 
 import argparse
 import contextlib
 import json
 import os
-import signal
-import socket
 import sys
-import time
 from collections.abc import Callable, Sequence
 from typing import Any, Final, NoReturn
 
 from orchestr8.errors import Conflict, InvalidInput, NotFound, OperationFailed, Orchestr8Error
-from orchestr8.oci import create, document, enter, state
-from orchestr8.oci.relay import Relay
+from orchestr8.oci import state
+from orchestr8.oci.arguments import parser_of
 from orchestr8.oci.state import Container
-from orchestr8.oci.update import FLAGS, update, wanted
 
-ROOT: Final = "/run/orchestr8-oci"
 _FAILED: Final = 1
 _EXEC_FAILED: Final = 255  # as runc: smaller numbers are the program's
-_SPEC: Final = "1.2.0"
 
 Options = argparse.Namespace
 _Verb = Callable[["_Call", Options], int]
-
-
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        raise InvalidInput(f"{self.prog}: {message}", helps=[f"see {self.prog} --help"])
 
 
 class _Call:
@@ -59,6 +50,8 @@ class _Call:
         self.tell("warning", message)
 
     def _log(self, level: str, text: str) -> None:
+        import time
+
         now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
         line = json.dumps({"level": level, "msg": text, "time": now})
         if self.options.log_format == "text":
@@ -79,7 +72,7 @@ def run(argv: Sequence[str], prog: str = "orchestr8-oci") -> int:
     failed = _FAILED
     call = _Call(Options(log="", log_format="text"))
     try:
-        options = _parser(prog).parse_args(list(argv))
+        options = parser_of(argv, prog).parse_args(list(argv))
         call = _Call(options)
         failed = _EXEC_FAILED if options.command == "exec" else _FAILED
         return _VERBS[options.command](call, options)
@@ -91,99 +84,9 @@ def run(argv: Sequence[str], prog: str = "orchestr8-oci") -> int:
         return failed
 
 
-def _parser(prog: str) -> _Parser:
-    parser = _Parser(
-        prog=prog, description="An OCI runtime (runtime-spec 1.2), to be called by podman, containerd and others."
-    )
-    parser.add_argument("--version", "-v", action=_Version)
-    parser.add_argument("--root", default=ROOT, help=f"where it remembers containers ({ROOT})")
-    parser.add_argument("--log", default="", metavar="FILE", help="write warnings and errors there, too")
-    parser.add_argument("--log-format", default="text", choices=("text", "json"))
-    parser.add_argument("--debug", action="store_true", help="accepted; there is nothing more to tell")
-    parser.add_argument(
-        "--systemd-cgroup", action="store_true", help="cgroupsPath is slice:prefix:name; systemd is not asked"
-    )
-    parser.add_argument("--rootless", default="auto", help=argparse.SUPPRESS)
-    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND", parser_class=_Parser)
-
-    def command(name: str, summary: str, *, id_wanted: bool = True) -> argparse.ArgumentParser:
-        found = commands.add_parser(name, help=summary, description=summary)
-        if id_wanted:
-            found.add_argument("id", metavar="ID")
-        return found
-
-    for name, summary in (
-        ("create", "make a container; its program waits"),
-        ("run", "create, start, wait, and delete"),
-    ):
-        each = command(name, summary)
-        each.add_argument("--bundle", "-b", default="")
-        each.add_argument("--console-socket", default="", metavar="SOCKET")
-        each.add_argument("--pid-file", default="", metavar="FILE")
-        each.add_argument(
-            "--no-pivot", action="store_true", help="refused: without pivot_root the host's files can be reached"
-        )
-        each.add_argument("--no-new-keyring", action="store_true")
-        each.add_argument("--preserve-fds", type=int, default=0, metavar="N")
-        each.add_argument(
-            "--detach", "-d", action="store_true", help=argparse.SUPPRESS if name == "create" else "do not wait"
-        )
-        each.add_argument("--keep", action="store_true", help=argparse.SUPPRESS)
-    command("start", "let a created container's program go")
-    command("state", "print a container's state as JSON")
-    each = command("kill", "send a signal, TERM unless told otherwise")
-    each.add_argument("signal", nargs="?", default="TERM")
-    each.add_argument("--all", "-a", action="store_true", help="to every process")
-    each = command("delete", "remove a container that has ended")
-    each.add_argument("--force", "-f", action="store_true", help="end it first; none is fine, too")
-    command("pause", "stop all processes of a container")
-    command("resume", "let them go on")
-    each = command("update", "change limits of a container")
-    each.add_argument("--resources", "-r", default="", metavar="FILE", help="OCI's resources object; -: stdin")
-    for flag in FLAGS:
-        each.add_argument(flag, default="")
-    each = command("ps", "list a container's processes")
-    each.add_argument("--format", "-f", choices=("table", "json"), default="table")
-    each.add_argument("words", nargs="*", help=argparse.SUPPRESS)
-    each = command("list", "list containers", id_wanted=False)
-    each.add_argument("--format", "-f", choices=("table", "json"), default="table")
-    each.add_argument("--quiet", "-q", action="store_true", help="ids only")
-    command("features", "print what this runtime can do as JSON", id_wanted=False)
-    each = command("exec", "run a further program in a container")
-    each.add_argument("--process", "-p", default="", metavar="FILE", help="OCI's process object")
-    each.add_argument("--console-socket", default="", metavar="SOCKET")
-    each.add_argument("--pid-file", default="", metavar="FILE")
-    each.add_argument("--detach", "-d", action="store_true")
-    each.add_argument("--tty", "-t", action="store_true")
-    each.add_argument("--cwd", default="")
-    each.add_argument("--env", "-e", action="append", default=[])
-    each.add_argument("--user", "-u", default="", metavar="UID[:GID]")
-    each.add_argument("--additional-gids", "-g", action="append", type=int, default=[])
-    each.add_argument("--cap", "-c", action="append", default=[])
-    each.add_argument("--no-new-privs", action="store_true")
-    each.add_argument("--preserve-fds", type=int, default=0, metavar="N")
-    each.add_argument("words", nargs=argparse.REMAINDER, metavar="COMMAND")
-    return parser
-
-
-class _Version(argparse.Action):
-    """Looked up for who asks: it takes longer than all else."""
-
-    def __init__(self, option_strings: Sequence[str], dest: str) -> None:
-        super().__init__(option_strings, dest, nargs=0, help="print versions")
-
-    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> NoReturn:
-        from importlib.metadata import PackageNotFoundError, version
-
-        try:
-            number = version("orchestr8")
-        except PackageNotFoundError:  # run from its source
-            number = "unknown"
-        print(f"orchestr8-oci version {number}\nspec: {_SPEC}", flush=True)
-        parser.exit()
-
-
 def _make(call: _Call, options: Options, console: int) -> tuple[Container, int]:
+    from orchestr8.oci import create
+
     if options.no_pivot:
         raise InvalidInput("--no-pivot is not supported: without pivot_root the host's files can be reached")
     bundle = os.path.abspath(options.bundle or ".")
@@ -198,6 +101,8 @@ def _make(call: _Call, options: Options, console: int) -> tuple[Container, int]:
 
 def _console(path: str) -> int:
     """A descriptor connected to the console socket; -1 for no path."""
+    import socket
+
     if not path:
         return -1
     listener = socket.socket(socket.AF_UNIX)
@@ -215,23 +120,28 @@ def _create(call: _Call, options: Options) -> int:
 
 
 def _run(call: _Call, options: Options) -> int:
+    from orchestr8.oci import document, lifecycle
+    from orchestr8.oci.relay import Relay
+
     if options.detach or options.console_socket:
         container, _ = _make(call, options, _console(options.console_socket))
-        create.start(container, call.warn)
+        lifecycle.start(container, call.warn)
         return 0
     bundle = os.path.abspath(options.bundle or ".")
     relay = Relay(terminal=bool((document.read_json(f"{bundle}/config.json").get("process") or {}).get("terminal")))
     container, pid = _make(call, options, relay.console)
     try:
-        create.start(container, call.warn)
+        lifecycle.start(container, call.warn)
         return relay.wait(pid, container.signal)
     finally:
         if not options.keep:
-            create.delete(container, force=True, warn=call.warn)
+            lifecycle.delete(container, force=True, warn=call.warn)
 
 
 def _start(call: _Call, _options: Options) -> int:
-    create.start(call.container(), call.warn)
+    from orchestr8.oci import lifecycle
+
+    lifecycle.start(call.container(), call.warn)
     return 0
 
 
@@ -241,6 +151,8 @@ def _state(call: _Call, _options: Options) -> int:
 
 
 def _kill(call: _Call, options: Options) -> int:
+    import signal
+
     container, number = call.container(), _signal(options.signal)
     with container.locked():
         if options.all:
@@ -251,6 +163,8 @@ def _kill(call: _Call, options: Options) -> int:
         if not container.signal(number):
             raise Conflict("container not running")
         if number == signal.SIGKILL:
+            from orchestr8.oci import document
+
             if not document.has(container.document(), "pid"):
                 container.group().kill()  # no namespace ends with PID 1
             elif container.status() == "paused":
@@ -259,6 +173,8 @@ def _kill(call: _Call, options: Options) -> int:
 
 
 def _signal(text: str) -> int:
+    import signal
+
     if text.isdigit() and int(text) in signal.valid_signals():
         return int(text)
     name = text.upper() if text.upper().startswith("SIG") else f"SIG{text.upper()}"
@@ -268,8 +184,10 @@ def _signal(text: str) -> int:
 
 
 def _delete(call: _Call, options: Options) -> int:
+    from orchestr8.oci import lifecycle
+
     try:
-        create.delete(call.container(), force=options.force, warn=call.warn)
+        lifecycle.delete(call.container(), force=options.force, warn=call.warn)
     except NotFound:
         if not options.force:
             raise
@@ -291,6 +209,8 @@ def _pause(call: _Call, options: Options) -> int:
 
 
 def _update(call: _Call, options: Options) -> int:
+    from orchestr8.oci.update import update, wanted
+
     for warning in update(call.container(), wanted(options)):
         call.warn(warning)
     return 0
@@ -335,6 +255,9 @@ def _features(_call: _Call, _options: Options) -> int:
 
 
 def _exec(call: _Call, options: Options) -> int:
+    from orchestr8.oci import enter
+    from orchestr8.oci.relay import Relay
+
     container = call.container()
     process = _process(container, options)
     relay = Relay(terminal=process["terminal"] and not options.detach and not options.console_socket)
@@ -351,6 +274,8 @@ def _exec(call: _Call, options: Options) -> int:
 
 
 def _process(container: Container, options: Options) -> dict[str, Any]:
+    from orchestr8.oci import document
+
     if options.process:
         return document.process(document.read_json(options.process))
     base: dict[str, Any] = container.document()["process"]

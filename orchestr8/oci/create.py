@@ -1,30 +1,26 @@
-"""A container's beginning and end as their caller sees them: create, start, delete. PID 1 is this process's child, and
-with the end of `create` that of whoever called it, a subreaper (conmon, containerd's shim).
+"""A container's beginning as its caller sees it: `create`. PID 1 is this process's child, and with the end of `create` that of
+whoever called it, a subreaper (conmon, containerd's shim). What comes after: `lifecycle`.
 """
 
 import contextlib
-import errno
 import json
 import os
 import signal
 import socket
 import time
-from collections.abc import Callable, Iterator
-from typing import Any, Final, NamedTuple
+from collections.abc import Iterator
+from typing import Any, NamedTuple
 
-from orchestr8.errors import Conflict, InvalidInput, OperationFailed
+from orchestr8.errors import InvalidInput, OperationFailed
 from orchestr8.kernel import sockets
 from orchestr8.kernel.cgroup import CgroupPlace
 from orchestr8.kernel.clone import clone
 from orchestr8.kernel.namespaces import CloneFlag, setns
-from orchestr8.oci import birth, document, groups, hooks, state, userns
+from orchestr8.oci import birth, document, groups, hooks, lifecycle, state, userns
 from orchestr8.oci.state import Container, Record
 from orchestr8.runtime.launch import open_cgroup
 from orchestr8.runtime.program import ProgramError
 from orchestr8.runtime.rootfs import CGROUP_MOUNTS
-
-Warn = Callable[[str], None]
-_KILL_WAIT_S: Final = 10.0
 
 
 class Order(NamedTuple):
@@ -34,7 +30,7 @@ class Order(NamedTuple):
     preserved: int
     keyring: bool
     systemd: bool
-    warn: Warn
+    warn: lifecycle.Warn
 
 
 def create(container: Container, order: Order) -> int:
@@ -47,13 +43,14 @@ def create(container: Container, order: Order) -> int:
         group = groups.Group(groups.path_of(found, container.id, systemd=order.systemd))
         resources = found["linux"]["resources"]
         place = group.make(resources)
-        undo.callback(_clear, group)
+        undo.callback(lifecycle.clear, group)
         for warning in place.warnings:
             order.warn(warning)
         found["annotations"][CGROUP_MOUNTS] = json.dumps(group.views(resources))
         filter_ = seccomp_program(found)
         if filter_:
             container.write("seccomp.bpf", filter_)
+        container.write("config.json", json.dumps(found).encode())
         os.mkfifo(container.unborn, 0o600)
         container.save(_record(container.id, found, order, place))
         pid = _beget(container, found, order, place, filter_, undo)
@@ -106,8 +103,10 @@ def _beget(
         joined = {kind: _open_namespace(kind, path) for kind, path in document.joined(found)}
         for fd in joined.values():
             opened.callback(os.close, fd)
+        learnt = "user" in joined
         users = opened.enter_context(userns.opened(found, joined.pop("user", -1)))
-        container.write("config.json", json.dumps(found).encode())
+        if learnt:
+            container.write("config.json", json.dumps(found).encode())
         leaf = open_cgroup(place.leaf)
         if leaf >= 0:
             opened.callback(os.close, leaf)
@@ -189,73 +188,3 @@ def _end(pid: int) -> None:
     with contextlib.suppress(ProcessLookupError):
         os.kill(pid, signal.SIGKILL)
     os.waitpid(pid, 0)
-
-
-def _clear(group: groups.Group) -> None:
-    if group.pids():
-        group.kill()
-    group.remove()
-
-
-def start(container: Container, warn: Warn) -> None:
-    """Let PID 1 go. Raises Conflict for one that does not wait."""
-    with container.locked():
-        status = container.status()
-        if status == "stopped":
-            raise Conflict("cannot start a container that has stopped")
-        if status != "created":
-            raise Conflict(f"cannot start a container in the {status} state")
-        try:
-            fifo = os.open(container.fifo, os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-        except OSError as error:
-            if error.errno != errno.ENXIO:
-                raise
-            raise Conflict("cannot start a container that has stopped") from error
-        os.write(fifo, b"0")
-        os.close(fifo)
-        os.unlink(container.fifo)
-    _run_later("poststart", container, "running", warn)
-
-
-def _run_later(kind: str, container: Container, status: str, warn: Warn) -> None:
-    """Those hooks that can no longer change anything: a failure is told, and all goes on (runtime.md, "Lifecycle")."""
-    for hook in container.document()["hooks"][kind]:
-        try:
-            hooks.run(kind, [hook], container.report(status))
-        except OperationFailed as error:
-            warn(error.message)
-
-
-def delete(container: Container, *, force: bool, warn: Warn) -> None:
-    """End what runs, if that may be, and undo what was made; once more is as good when it was cut short."""
-    with container.locked():
-        status = container.status()
-        if not force and status not in {"stopped", "created", "creating"}:
-            raise Conflict(f"cannot delete container {container.id} that is not stopped: {status}")
-        group = container.group()
-        if status == "paused":
-            group.thaw()
-        _stop(container)
-        _clear(group)
-        _run_later("poststop", container, "stopped", warn)
-        container.remove()
-
-
-def _stop(container: Container) -> None:
-    pidfd = container.process()
-    if pidfd < 0:
-        return
-    try:
-        with contextlib.suppress(ProcessLookupError):
-            signal.pidfd_send_signal(pidfd, signal.SIGKILL)
-        if not ended(pidfd, _KILL_WAIT_S):
-            raise OperationFailed(f"PID 1 of container {container.id} does not end")
-    finally:
-        os.close(pidfd)
-
-
-def ended(pidfd: int, within_s: float | None) -> bool:
-    """Wait for the end of a process, whoever's child it is."""
-    import select
-
-    return bool(select.select([pidfd], [], [], within_s)[0])

@@ -15,13 +15,13 @@ import fcntl
 import json
 import os
 import re
-import shutil
-import signal
 from collections.abc import Iterator
-from typing import Any, Final, NamedTuple, Self
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, Self
 
 from orchestr8.errors import Conflict, InvalidInput, NotFound
-from orchestr8.oci.groups import Group
+
+if TYPE_CHECKING:
+    from orchestr8.oci.groups import Group
 
 _ID: Final = re.compile(r"[\w+.-]{1,1024}", re.ASCII)
 
@@ -111,7 +111,9 @@ class Container:
         finally:
             os.close(fd)
 
-    def group(self) -> Group:
+    def group(self) -> "Group":
+        from orchestr8.oci.groups import Group  # which loads a lot, and who asks for what has ended needs none
+
         return Group(self.record.cgroup)
 
     def process(self) -> int:
@@ -141,6 +143,8 @@ class Container:
 
     def signal(self, number: int) -> bool:
         """Send it to PID 1; False: that has ended."""
+        import signal
+
         pidfd = self.process()
         if pidfd < 0:
             return False
@@ -153,7 +157,10 @@ class Container:
         return True
 
     def remove(self) -> None:
-        shutil.rmtree(self.folder)
+        """What is remembered. No directory is in there."""
+        for name in os.listdir(self.folder):
+            os.unlink(f"{self.folder}/{name}")
+        os.rmdir(self.folder)
 
     def report(self, status: str = "") -> dict[str, Any]:
         """OCI's state (runtime.md), with what runc adds to it."""

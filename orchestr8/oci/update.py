@@ -9,24 +9,10 @@ from typing import Any, Final
 
 from orchestr8.errors import Conflict, InvalidInput, OperationFailed
 from orchestr8.oci import document
+from orchestr8.oci.arguments import LIMITS
 from orchestr8.oci.state import Container
 
 _SECTIONS: Final = ("memory", "cpu", "pids", "blockIO")
-# runc's flags: section and key of OCI's `linux.resources`
-FLAGS: Final = {
-    "--blkio-weight": ("blockIO", "weight"),
-    "--cpu-period": ("cpu", "period"),
-    "--cpu-quota": ("cpu", "quota"),
-    "--cpu-share": ("cpu", "shares"),
-    "--cpu-rt-period": ("cpu", "realtimePeriod"),
-    "--cpu-rt-runtime": ("cpu", "realtimeRuntime"),
-    "--cpuset-cpus": ("cpu", "cpus"),
-    "--cpuset-mems": ("cpu", "mems"),
-    "--memory": ("memory", "limit"),
-    "--memory-reservation": ("memory", "reservation"),
-    "--memory-swap": ("memory", "swap"),
-    "--pids-limit": ("pids", "limit"),
-}
 _TEXTS: Final = {"--cpuset-cpus", "--cpuset-mems"}
 _SIZES: Final = {"--memory", "--memory-reservation", "--memory-swap"}
 _UNITS: Final = {"b": 0, "k": 10, "m": 20, "g": 30, "t": 40}
@@ -39,7 +25,7 @@ def wanted(options: argparse.Namespace) -> dict[str, Any]:
         document.refuse(found, "resources")
         return {key: found[key] for key in _SECTIONS if found.get(key)}
     asked: dict[str, Any] = {}
-    for flag, (section, key) in FLAGS.items():
+    for flag, (section, key) in LIMITS.items():
         text = getattr(options, flag[2:].replace("-", "_"))
         if text:
             asked.setdefault(section, {})[key] = text if flag in _TEXTS else _number(flag, text)
