@@ -5,7 +5,8 @@ from typing import Any
 import pytest
 
 from orchestr8.errors import InvalidInput
-from orchestr8.model.limits import BlockIoSpec, DeviceRate, ResourceSpec, UlimitSpec, size_text
+from orchestr8.model.limits import BlockIoSpec, DeviceRate, ResourceSpec, UlimitSpec
+from orchestr8.model.sizes import size_text
 from orchestr8.plan.limits import resources_of
 
 
