@@ -8,7 +8,7 @@ from orchestr8.api.progress import Progress
 from orchestr8.model.backend import Content, ExecSpec
 from orchestr8.model.changes import FileChange
 from orchestr8.model.figures import Figures
-from orchestr8.model.ids import ContainerName, ServiceName, StackName
+from orchestr8.model.ids import ContainerId, ContainerName, ServiceName, StackName
 from orchestr8.model.observed import ObservedContainer
 from orchestr8.plan.options import (
     DownOptions,
@@ -53,6 +53,18 @@ class Order:
     since: float | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class LogPlace:
+    """From where a container's log is read on; see `runtime.logs.Place`."""
+
+    container: ContainerId
+    head: str
+    offset: int
+    skip_lines: int
+    records: int = -1  # before it; -1: not counted
+    lines: int = -1
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LogQuery:
     stack: StackName
@@ -65,7 +77,7 @@ class LogQuery:
     since: float | None = None  # Unix time
     until: float | None = None  # of what is stored; the moment itself included
     timestamps: bool = False
-    places: tuple[tuple[str, str, int, int], ...] = ()  # ids of containers, and the places from which each is read on
+    places: tuple[LogPlace, ...] = ()
     ended: frozenset[str] = frozenset()  # those of them the end of whose run was told
     tell_places: bool = False  # announce them: who follows can go on with another engine without a gap
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import re
 
-from orchestr8.cli.logview import LogView
+from orchestr8.cli.logview import LogView, lost_lines
 from orchestr8.cli.parser import UsageError
 from orchestr8.wire.frames import STDERR
 
@@ -52,28 +52,32 @@ def matching(pattern: str, *, timed: bool) -> Pick:
 
 
 class JsonLines(LogView):
-    """One object a line: time, service, container, stream, message. Only what containers wrote; the stream must have
-    times. Bytes that are no UTF-8 become U+FFFD.
+    """One object a line: time, service, container, stream, message. Only what containers wrote, and, with the stream
+    "engine", how many lines of it are lost; the stream must have times. Bytes that are no UTF-8 become U+FFFD.
     """
 
-    def __init__(self, stream: Stream, write: Callable[[bytes], None], *, pick: Pick | None = None) -> None:
-        super().__init__(stream, write, colour=False, prefix=False, pick=pick)
+    def __init__(
+        self, stream: Stream, write: Callable[[bytes], None], say: Callable[[str], None], *, pick: Pick | None = None
+    ) -> None:
+        super().__init__(stream, write, say, colour=False, prefix=False, pick=pick)
         self._sources: dict[int, tuple[str, str]] = {}  # service and container
 
     def _announced(self, news: dict[str, Any], pieces: list[bytes]) -> None:  # noqa: ARG002 - nobody's output
         if "name" in news:
             self._sources[int(news.get("source", 0))] = (str(news["service"]), str(news["container"]))
 
-    def _said(self, stream: int, source: int, lines: bytes, pieces: list[bytes]) -> None:
+    def _missed(self, source: int, lines: int, at: str, pieces: list[bytes]) -> None:
+        """`lost_lines` is null where nobody has counted them."""
+        told = {**self._about(source, at, "engine", lost_lines(lines)), "lost_lines": None if lines < 0 else lines}
+        pieces.append(json.dumps(told, ensure_ascii=False).encode() + b"\n")
+
+    def _about(self, source: int, at: str, stream: str, message: str) -> dict[str, Any]:
         service, container = self._sources.get(source, ("", ""))
+        return {"time": at, "service": service, "container": container, "stream": stream, "message": message}
+
+    def _said(self, stream: int, source: int, lines: bytes, pieces: list[bytes]) -> None:
         name = "stderr" if stream == STDERR else "stdout"
         for line in lines.removesuffix(b"\n").split(b"\n"):
             text = line.decode(errors="replace")
-            told = {
-                "time": text[:TIME_LETTERS],
-                "service": service,
-                "container": container,
-                "stream": name,
-                "message": text[TIME_LETTERS + 1 :],
-            }
+            told = self._about(source, text[:TIME_LETTERS], name, text[TIME_LETTERS + 1 :])
             pieces.append(json.dumps(told, ensure_ascii=False).encode() + b"\n")

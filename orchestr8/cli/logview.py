@@ -30,13 +30,21 @@ class LogView:
     """Reads a log stream and writes what it holds. `ended` is set when the engine has nothing more to send."""
 
     def __init__(
-        self, stream: Stream, write: Callable[[bytes], None], *, colour: bool, prefix: bool, pick: Pick | None = None
+        self,
+        stream: Stream,
+        write: Callable[[bytes], None],
+        say: Callable[[str], None],
+        *,
+        colour: bool,
+        prefix: bool,
+        pick: Pick | None = None,
     ) -> None:
-        """`pick`: of lines of a log, those that are to be shown."""
+        """`say`: what is to be known of the log and is none of it. `pick`: of lines of a log, those that are to be shown."""
         self.stream = stream
         self.ended = False
         self.is_followed = False  # another engine's stream takes up what is cut off
         self._write = write
+        self._say = say
         self._colour = colour
         self._prefix = prefix
         self._pick = pick
@@ -66,7 +74,10 @@ class LogView:
             if kind == ANNOUNCEMENT:
                 news = json.loads(payload)
                 self.resumption.announced(news)
-                self._announced(news, pieces)
+                if "lost" not in news:
+                    self._announced(news, pieces)
+                elif lost := self.resumption.lost(news):
+                    self._missed(int(news["source"]), lost, str(news.get("at", "")), pieces)
             elif kind == ERROR:
                 raise error_from_json(500, json.loads(payload))
             elif payload:
@@ -108,6 +119,12 @@ class LogView:
             self._finish_line(pieces)
             pieces.append(f"{self._painted(source, name)} is {news['felt']}; a process of it is killed\n".encode())
 
+    def _missed(self, source: int, lines: int, _at: str, pieces: list[bytes]) -> None:
+        self._finish_line(pieces)
+        self._write(b"".join(pieces))
+        pieces.clear()
+        self._say(f"{self._names.get(source, 'a container')}: {lost_lines(lines)}")
+
     def _align(self) -> None:
         """All prefixes as wide as the longest name that is known by now."""
         width = max(len(name) for name in self._names.values())
@@ -123,3 +140,10 @@ class LogView:
         if not lines.endswith(b"\n"):
             lines += b"\n"
         return prefix + lines[:-1].replace(b"\n", b"\n" + prefix) + b"\n"
+
+
+def lost_lines(lines: int) -> str:
+    """`lines`: -1 where nobody has counted them."""
+    if lines == 1:
+        return "1 line was lost to rotation before it could be shown"
+    return f"{'some' if lines < 0 else lines} lines were lost to rotation before they could be shown"

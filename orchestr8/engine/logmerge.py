@@ -5,12 +5,14 @@ frame where it can: sources that wrote in bursts, or one after the other, cost a
 """
 
 import heapq
+import json
 from collections.abc import Mapping, Sequence
 from itertools import groupby
 from operator import attrgetter
 from typing import Final
 
-from orchestr8.runtime.logs import BLOCK_BYTES, Batch, LogReader, time_text
+from orchestr8.runtime.logrecords import Found, Lost, time_text
+from orchestr8.runtime.logs import BLOCK_BYTES, LogReader
 from orchestr8.wire.frames import HEADER, encode
 
 PIECE_BYTES: Final = 256 * 1024  # as much is collected from several sources before it is sent
@@ -25,15 +27,19 @@ def block_bytes(sources: int) -> int:
     return max(MIN_BLOCK_BYTES, min(BLOCK_BYTES, ALL_BLOCKS_BYTES // max(1, sources)))
 
 
-def frames(source: int, batches: Sequence[Batch], *, timestamps: bool) -> bytes:
-    """Batches of one source; neighbours of one stream share a frame."""
-    if len(batches) == 1:
-        text = batches[0].with_times() if timestamps else batches[0].data
-        return HEADER.pack(batches[0].stream, source, len(text)) + text
+def frames(source: int, found: Sequence[Found], *, timestamps: bool) -> bytes:
+    """Batches of one source, of which neighbours of one stream share a frame; and lines that are lost, as announcements."""
     pieces: list[bytes] = []
-    for stream, group in groupby(batches, _stream_of):
-        texts = [batch.with_times() if timestamps else batch.data for batch in group]
-        pieces += (HEADER.pack(stream, source, sum(map(len, texts))), *texts)
+    for stream, group in groupby(found, _stream_of):
+        texts: list[bytes] = []
+        for each in group:
+            if isinstance(each, Lost):
+                news = {"source": source, "lost": each.lines, "at": each.at.decode(errors="replace")}
+                pieces.append(announcement(json.dumps(news).encode(), source))
+            else:
+                texts.append(each.with_times() if timestamps else each.data)
+        if texts:
+            pieces += (HEADER.pack(stream, source, sum(map(len, texts))), *texts)
     return b"".join(pieces)
 
 

@@ -32,6 +32,7 @@ from orchestr8.model.ids import ContainerId
 from orchestr8.model.observed import ContainerState, ObservedContainer, lack_of_memory
 from orchestr8.model.specs import LogDriver
 from orchestr8.plan.order import near
+from orchestr8.runtime.logmarks import Mark
 from orchestr8.runtime.logs import LogReader, Place
 from orchestr8.wire.http import Send
 
@@ -184,7 +185,11 @@ class _Client:
 
     def _place_of(self, container: ObservedContainer) -> Place | None:
         """Up to where an engine before this one has sent its log to this client."""
-        return next((Place(*each[1:]) for each in self._query.places if each[0] == container.id), None)
+        for each in self._query.places:
+            if each.container == container.id:
+                mark = Mark(each.records, each.lines) if each.records >= 0 else None
+                return Place(each.head, each.offset, each.skip_lines, mark)
+        return None
 
     def _ended_unheard(self, container: ObservedContainer) -> bool:
         """Has its run ended while no engine told this client, which followed it?"""
@@ -198,7 +203,8 @@ class _Client:
         """From where another engine would have to go on, unless that cannot be said just now."""
         place = source.reader.place if self._query.tell_places else None
         if place is not None:
-            told = {"source": source.number, "place": f"{place.head} {place.offset} {place.skip_lines}"}
+            counted = f" {place.mark.records} {place.mark.lines}" if place.mark else ""
+            told = {"source": source.number, "place": f"{place.head} {place.offset} {place.skip_lines}{counted}"}
             await self._send(announcement(json.dumps(told).encode(), source.number))
 
     # --- the followed part ------------------------------------------------------------------------------------

@@ -2,20 +2,24 @@
 
 Written in the batches in which the pipe was read: one timestamp a read, the prefix put in by one `bytes.replace`. A
 read that ends within a line leaves a P (partial) record; the reader (`runtime.logs`) joins it with what follows.
-Format: Kubernetes CRI, kubelet's `logs.go`.
+Format: Kubernetes CRI, kubelet's `logs.go`; among them are marks, which say how many lines there were before (`logmarks`).
 """
 
+import contextlib
 import os
 import time
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
+from orchestr8.runtime import logmarks
+from orchestr8.runtime.logmarks import MARK_BYTES, Mark
 from orchestr8.runtime.logmembers import SUFFIX
 from orchestr8.runtime.logpacker import Packer
 from orchestr8.runtime.poller import Poller
 
 MAX_BYTES: Final = 10 * 1024 * 1024
 MAX_FILES: Final = 3
+_NEXT: Final = ".next"  # the file that a rotation is about to begin
 _OPEN: Final = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
 
 
@@ -50,11 +54,14 @@ class LogWriter:
         self._max_bytes = max_bytes
         self._max_files = max_files
         self._packer = packer
-        self._fd = os.open(path, _OPEN, 0o640)
-        self._size = os.fstat(self._fd).st_size
         self._second = -1
         self._second_text = b""
-        self._torn = False  # the file ends within a record
+        self._complete_rotation()
+        self._fd = os.open(path, _OPEN, 0o640)
+        self._size = os.fstat(self._fd).st_size
+        self._mark, torn = _end_of(path, self._size) if self._size else (logmarks.START, False)
+        self._unmarked = MARK_BYTES  # bytes since the last mark: the first write begins with one
+        self._rest = b"\n" if torn else b""  # of a record that is on the disk in part; `_mark` counts it as whole
         self._untold = 0  # of `lost_bytes`: the log itself does not tell of them yet
         self._reason = ""  # why the last write failed
         self.lost_bytes = 0  # of records that a full disk did not take
@@ -64,21 +71,22 @@ class LogWriter:
         """Append `chunk` of `stream` (b"stdout" or b"stderr"). A full disk loses the chunk, never the container; once
         there is room again, a line of ours says how much is missing at this place.
         """
-        head = self._timestamp() + b" " + stream
+        at = self._timestamp()
+        head = at + b" " + stream
         prefix = head + b" F "
         body, newline, rest = chunk.rpartition(b"\n")
         lines = prefix + body.replace(b"\n", b"\n" + prefix) + b"\n" if newline else b""
         if rest:
             lines += head + b" P " + rest + b"\n"
         if self._max_bytes and self._size and self._size + len(lines) > self._max_bytes:
-            self._rotate()
+            self._rotate(at)
         if self._untold:
-            if self._append(_LOST % (self._timestamp(), self._untold, self._reason.encode())):
+            if self._append(at, _LOST % (at, self._untold, self._reason.encode()), b"stderr", 1):
                 self._lose(len(lines))
                 return
             self._untold = 0
             self.on_trouble("")
-        left = self._append(lines)
+        left = self._append(at, lines, stream, body.count(b"\n") + 1 if newline else 0, within=bool(rest))
         if left:
             self._lose(left)
 
@@ -89,18 +97,49 @@ class LogWriter:
         if is_first:
             self.on_trouble(self._reason)
 
-    def _append(self, lines: bytes) -> int:
-        """Returns how many bytes the disk did not take."""
-        view = memoryview(b"\n" + lines if self._torn else lines)
+    def _append(self, at: bytes, records: bytes, stream: bytes, ends: int, *, within: bool = False) -> int:
+        """Append records of one stream: `ends` of them end a line, and where that is then `within` another line, one more
+        does not. Returns how many bytes are lost. Of a record that the disk took in part the rest is kept for later.
+        """
+        if not self._complete_record():
+            return len(records)
+        mark = self._mark.record(at) if self._unmarked >= MARK_BYTES or not self._size else b""
+        data = mark + records
+        written = self._put(data)
+        if mark and written:
+            self._unmarked = 0
+        self._unmarked += written
+        end, whole = written, ends + within
+        if written < len(data):
+            if written and not data.endswith(b"\n", 0, written):
+                end = data.index(b"\n", written) + 1
+                self._rest = data[written:end]
+            whole = data.count(b"\n", len(mark), end)
+        count, lines, streams = self._mark
+        if whole > ends:
+            streams |= {stream}
+        elif whole:
+            streams -= {stream}
+        self._mark = Mark(count + whole, lines + min(whole, ends), streams)
+        return len(data) - max(end, len(mark))
+
+    def _complete_record(self) -> bool:
+        """Write what is missing of a record that the disk took in part. False: there is no room for it."""
+        if self._rest:
+            self._rest = self._rest[self._put(self._rest) :]
+        return not self._rest
+
+    def _put(self, data: bytes) -> int:
+        """Returns how many bytes the disk took."""
+        view = memoryview(data)
         try:
             while view:
-                written = os.write(self._fd, view)
-                self._size += written
-                view = view[written:]
-                self._torn = bool(view)
+                view = view[os.write(self._fd, view) :]
         except OSError as error:  # ENOSPC, EDQUOT, EIO
             self._reason = error.strerror or str(error)
-        return len(view)
+        written = len(data) - len(view)
+        self._size += written
+        return written
 
     def _timestamp(self) -> bytes:
         now = time.time_ns()
@@ -110,26 +149,67 @@ class LogWriter:
             self._second_text = b"%04d-%02d-%02dT%02d:%02d:%02d" % time.gmtime(second)[:6]
         return b"%s.%09dZ" % (self._second_text, nanosecond)
 
-    def _rotate(self) -> None:
-        """Shift the older files by one and begin anew. Readers follow by inode."""
+    def _rotate(self, at: bytes) -> None:
+        """Shift the older files by one and begin anew. Readers follow by inode.
+
+        The new file has its mark before it has its name: whoever goes on after a shim that was killed meanwhile knows where
+        in the log he is.
+        """
+        self._complete_record()
         try:
-            oldest = self._name(self._max_files - 1)
-            for name in (oldest, oldest + SUFFIX):
-                if os.path.lexists(name):
-                    os.unlink(name)
-            for number in range(self._max_files - 1, 0, -1):
-                for suffix in ("", SUFFIX):
-                    source = self._name(number - 1) + suffix
-                    if os.path.lexists(source):
-                        os.rename(source, self._name(number) + suffix)
-            fresh = os.open(self._path, _OPEN, 0o640)
+            fresh = self._begin_next(at)
         except OSError:  # no room for a new name: go on with the file there is
+            return
+        try:
+            self._shift()
+            os.rename(self._path + _NEXT, self._path)
+        except OSError:
+            os.close(fresh)
             return
         os.close(self._fd)
         self._fd = fresh
-        self._size = 0
+        self._size = self._unmarked = os.fstat(fresh).st_size
+        if self._rest:
+            self._lose(len(self._rest))
+            self._rest = b""
         if self._packer is not None:
             self._packer.look()
+
+    def _begin_next(self, at: bytes) -> int:
+        """A file that will be the current one, with its mark; on a full disk without, which the first write then brings."""
+        name = self._path + _NEXT
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(name)
+        fd = os.open(name, _OPEN | os.O_EXCL, 0o640)
+        mark = self._mark.record(at)
+        try:
+            is_whole = os.write(fd, mark) == len(mark)
+        except OSError:
+            is_whole = False
+        if not is_whole:
+            os.ftruncate(fd, 0)
+        return fd
+
+    def _shift(self) -> None:
+        """Give each file the number after its own; the last one goes. The only one there is gives its place to the next."""
+        for number in range(self._max_files - 1, 0, -1):
+            for suffix in ("", SUFFIX):
+                target = self._name(number) + suffix
+                if number == self._max_files - 1 and os.path.lexists(target):
+                    os.unlink(target)
+                source = self._name(number - 1) + suffix
+                if os.path.lexists(source):
+                    os.rename(source, target)
+
+    def _complete_rotation(self) -> None:
+        """Of a shim that was killed: the new file gets its place where the one before has left it."""
+        name = self._path + _NEXT
+        if not os.path.lexists(name):
+            return
+        if os.path.lexists(self._path):
+            os.unlink(name)
+        else:
+            os.rename(name, self._path)
 
     def _name(self, number: int) -> str:
         return f"{self._path}.{number}" if number else self._path
@@ -138,6 +218,16 @@ class LogWriter:
         os.close(self._fd)
         if self._packer is not None:
             self._packer.close()
+
+
+def _end_of(path: str, size: int) -> tuple[Mark, bool]:
+    """What is known of the end of a log's file, and whether it ends within a record."""
+    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+    try:
+        mark = logmarks.mark_at(lambda count, offset: os.pread(fd, count, offset), size)
+        return mark or logmarks.START, os.pread(fd, 1, size - 1) != b"\n"
+    finally:
+        os.close(fd)
 
 
 def open_log(path: str, order: Mapping[str, Any], poller: Poller) -> LogWriter | NoLog:

@@ -107,6 +107,35 @@ def test_no_byte_is_shown_twice_or_never_from_one_engine_to_the_next(cli: Cli, e
     assert asked == [None, ["A T 80 0"], ["A T 120 0"]]
 
 
+@pytest.mark.parametrize(
+    ("gone", "lost", "shown"),
+    [
+        (2, "", "1\n2\n3\n4\n5\ne\n6\n"),  # which were shown; so were the four that come next
+        (6, "", "1\n2\n3\n4\n5\ne\n3\n"),
+        (9, "a: 3 lines were lost to rotation before they could be shown\n", "1\n2\n3\n4\n5\ne\n3\n"),
+        (-1, "a: some lines were lost to rotation before they could be shown\n", "1\n2\n3\n4\n5\ne\n3\n"),
+    ],
+)
+def test_lines_that_are_gone_were_shown_before_or_are_told(
+    cli: Cli, engine: FakeEngine, gone: int, lost: str, shown: str
+) -> None:
+    """What was shown since the last place, six lines, is not taken off what comes after those that are gone."""
+
+    def news(**told: object) -> bytes:
+        return encode(0, json.dumps({"source": 0, **told}).encode())
+
+    source = news(name="a", id="A", container="a", service="web")
+    after = {2: b"3\n4\n5\n"}.get(gone, b"3\n")
+    said = iter([
+        source + news(place="T 80 0 9 9") + encode(1, b"1\n2\n3\n4\n5\n") + encode(2, b"e\n"),
+        source + news(lost=gone, at="T") + encode(1, after)
+        + (encode(2, b"e\n") + encode(1, b"6\n") if gone == 2 else b"") + news(over=True),
+    ])  # fmt: skip
+    engine.routes["GET /stacks/shop/logs"] = lambda call: call.upgrade().sendall(next(said))
+    assert cli("logs", "-f", "--no-log-prefix") == (0, shown, lost)
+    assert engine.calls[1].query["place"] == ["A T 80 0 9 9"]
+
+
 def test_an_engine_that_ended_in_order_is_not_started_again_for_who_follows(cli: Cli, engine: FakeEngine) -> None:
     def last(call: Call) -> None:
         call.upgrade().sendall(encode(1, b"before\n"))

@@ -9,15 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchestr8.runtime.logs import (
-    MAX_PENDING_BYTES,
-    STDERR,
-    STDOUT,
-    Batch,
-    LogParser,
-    LogReader,
-    time_text,
-)
+from orchestr8.runtime.logrecords import MAX_PENDING_BYTES, STDERR, STDOUT, Batch, Found, LogParser, Lost, time_text
+from orchestr8.runtime.logs import LogReader
 
 NAMES = {STDOUT: b"stdout", STDERR: b"stderr"}
 
@@ -34,11 +27,11 @@ def records(at: float, text: bytes, stream: int = STDOUT) -> list[bytes]:
     return record(at, text, stream).splitlines()
 
 
-def parse(data: bytes, *, coalesce: bool = False) -> list[Batch]:
+def parse(data: bytes, *, coalesce: bool = False) -> list[Found]:
     return LogParser(coalesce=coalesce).take(data.split(b"\n")[:-1])
 
 
-def read_all(reader: LogReader) -> list[Batch]:
+def read_all(reader: LogReader) -> list[Found]:
     out = []
     while (batches := reader.read_stored()) is not None:
         out += batches
@@ -47,8 +40,9 @@ def read_all(reader: LogReader) -> list[Batch]:
     return out
 
 
-def text_of(batches: list[Batch], stream: int | None = None) -> bytes:
-    return b"".join(batch.data for batch in batches if stream in (None, batch.stream))
+def text_of(batches: list[Found], stream: int | None = None) -> bytes:
+    assert not any(isinstance(each, Lost) for each in batches)
+    return b"".join(each.data for each in batches if isinstance(each, Batch) and stream in (None, each.stream))
 
 
 @pytest.fixture

@@ -1,6 +1,7 @@
 """What containers write, read back: stored, followed, cut, across restarts, replicas and rotation."""
 
 import itertools
+import json
 import os
 import re
 import signal
@@ -234,3 +235,56 @@ services:
                 os.kill(engine, signal.SIGKILL)
         assert list(lines) == ["web-1 exited with code 0"]
     assert len(list(folder.iterdir())) == -(-count * (width + 46) // (20 * 2**20)), "it was rotated"
+
+
+@pytest.mark.parametrize(("form", "pause"), [("lines", "sleep 0.09"), ("json", "true")])
+def test_each_line_that_rotation_takes_from_a_follower_is_told(scenario: Tell, form: str, pause: str) -> None:
+    """A gigabyte, at 100 MB/s or as fast as the container is let, of which two files of 1 MiB are kept. The engine is killed
+    again and again, and each time its follower is not read for a while: what was shown and what was told as lost is what
+    was written.
+    """
+    count, width = 1_000_000, 1000
+    story = scenario(f"""
+services:
+  web:
+    image: "rootfs:/"
+    stop_grace_period: 0s
+    logging: {{driver: local, options: {{max-size: 1m, max-file: 2, compress: "false"}}}}
+    volumes: ["./flags:/flags"]
+    command:
+      - sh
+      - -c
+      - |
+        echo 0; until test -e /flags/go; do sleep 0.02; done
+        for part in $$(seq 0 99); do seq -f '%0{width - 1}.0f' $$((part * 10000 + 1)) $$((part * 10000 + 10000)); {pause}; done
+""")
+    story.step("up -d")
+    options = ["--format", "json"] if form == "json" else ["--no-log-prefix"]
+    shown, lost, seen, kills = 0, 0, 0, 0
+    with story.engine.start("logs", "-f", *options, cwd=story.directory) as follower:
+        assert follower.stderr is not None
+        lines = lines_of(follower)
+        assert "0" in next(lines)
+        Path(story.directory, "flags/go").touch()
+        for line in lines:
+            told = json.loads(line) if form == "json" else {"message": line, "stream": "stdout"}
+            if told["stream"] == "engine":
+                lost += told["lost_lines"]
+                continue
+            if line == "web-1 exited with code 0":
+                continue
+            number = int(told["message"])
+            assert told["message"] == f"{number:0{width - 1}}", "whole"
+            assert number > seen, "in order, and once"
+            seen = number
+            shown += 1
+            if shown // 5000 > kills < 4:
+                kills += 1
+                os.kill(story.engine.status()["pid"], signal.SIGKILL)
+                story.step("ps -a")  # asked of the next engine, while nobody reads what the follower has
+        said = follower.stderr.read().splitlines()
+    lost += sum(int(line.removeprefix("web-1: ").partition(" ")[0]) for line in said)
+    assert (seen, shown + lost) == (count, count)
+    assert kills > 0
+    assert lost > 0
+    assert follower.returncode == 0

@@ -2,10 +2,10 @@
 
 from orchestr8.api.router import Route
 from orchestr8.api.routes.stacks import stack_name
-from orchestr8.api.services import LogQuery, LogService
+from orchestr8.api.services import LogPlace, LogQuery, LogService
 from orchestr8.api.values import number, whole_number
 from orchestr8.errors import InvalidInput
-from orchestr8.model.ids import ServiceName
+from orchestr8.model.ids import ContainerId, ServiceName
 from orchestr8.wire.http import Answer, Hijacked, Request, Takeover
 
 
@@ -41,10 +41,12 @@ def log_query(request: Request, stack: str) -> LogQuery:
     )
 
 
-def _place(text: str) -> tuple[str, str, int, int]:
-    """`ID HEAD OFFSET SKIP`, as it was announced."""
+def _place(text: str) -> LogPlace:
+    """`ID HEAD OFFSET SKIP [RECORDS LINES]`, as it was announced."""
     words = text.split(" ")
-    if len(words) != 4 or not all(word.isascii() and word.isdecimal() and len(word) < 20 for word in words[2:]):
+    numbers = words[2:]
+    if len(numbers) not in (2, 4) or not all(
+        each.isascii() and each.isdecimal() and len(each) < 20 for each in numbers
+    ):
         raise InvalidInput(f"{text!r} is not a place in a log")
-    container_id, head, offset, skip_lines = words
-    return container_id, head, int(offset), int(skip_lines)
+    return LogPlace(ContainerId(words[0]), words[1], *map(int, numbers))

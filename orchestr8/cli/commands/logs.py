@@ -47,14 +47,18 @@ def run(context: Context, options: Options) -> int:
 def _view_maker(context: Context, options: Options, *, timed: bool) -> Callable[[Stream], LogView]:
     """How what the engine sends is shown."""
     write, colour, prefix, pick = context.out.write_bytes, context.colour_logs(), not options.no_log_prefix, None
+
+    def say(text: str) -> None:
+        context.err.write(f"{text}\n")
+
     if options.grep is not None or options.format == "json":
         from orchestr8.cli.logpick import JsonLines, matching  # few ask for it
 
         if options.grep is not None:
             pick = matching(options.grep, timed=timed)
         if options.format == "json":
-            return lambda stream: JsonLines(stream, write, pick=pick)
-    return lambda stream: LogView(stream, write, colour=colour, prefix=prefix, pick=pick)
+            return lambda stream: JsonLines(stream, write, say, pick=pick)
+    return lambda stream: LogView(stream, write, say, colour=colour, prefix=prefix, pick=pick)
 
 
 def _follow(context: Context, query: dict[str, Any], make_view: Callable[[Stream], LogView]) -> None:

@@ -137,6 +137,7 @@ class _Attached:
         return LogView(
             stream,
             lambda data: self._progress.above(self._context.out, data),
+            self._progress.say,
             colour=self._context.colour_logs(),
             prefix=not self._options.no_log_prefix,
         )
