@@ -177,6 +177,14 @@ class LayerService(Protocol):
         """See `model.backend.Backend.changes`."""
         ...
 
+    async def export(self, name: ContainerName, send: Send) -> None:
+        """See `model.backend.Backend.export`."""
+        ...
+
+    async def export_framed(self, name: ContainerName, connection: Hijacked) -> None:
+        """The same in frames: how it ended is told, too."""
+        ...
+
 
 class ExecService(Protocol):
     def create(self, container: ObservedContainer, spec: ExecSpec) -> str:

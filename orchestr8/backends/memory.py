@@ -7,10 +7,12 @@ refuses what a kernel would refuse, so that a plan which only works on paper fai
 
 import asyncio
 import dataclasses
+import io
 import ipaddress
 import itertools
 import os
 import signal
+import tarfile
 import time
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -450,6 +452,15 @@ class MemoryBackend:
     ) -> None:  # fmt: skip
         self._find(container)
         await tell(self.changed.get(container, []))
+
+    async def export(self, container: ContainerName, send: Callable[[bytes], Awaitable[None]]) -> None:
+        """The programs that it knows."""
+        self._find(container)
+        archive = io.BytesIO()
+        with tarfile.open(fileobj=archive, mode="w") as writer:
+            for name in KNOWN:
+                writer.addfile(tarfile.TarInfo(f"bin/{name}"))
+        await send(archive.getvalue())
 
     def _written(self, container: _Container, stream: int, data: bytes) -> None:
         for peer in container.peers:

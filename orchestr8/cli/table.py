@@ -312,6 +312,16 @@ _COMMANDS: Final = (
         detail="A: added, C: changed, D: deleted, as docker has it. The container need not run; what is mounted in it is not told.",
     ),
     Command(
+        "export",
+        "write a container's whole file system as a tar archive",
+        arguments=[Argument("SERVICE", "service", "one")],
+        flags=[
+            Flag("-o", "--output", kind="text", metavar="FILE", help="write there, not to the standard output"),
+            INDEX,
+        ],
+        detail="The container need not run. Volumes and what else is mounted in it are no part of it.",
+    ),
+    Command(
         "events",
         "show what happens to containers, as it happens",
         arguments=[SERVICES],

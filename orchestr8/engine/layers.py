@@ -1,10 +1,14 @@
 """What is in the file systems of containers, for the routes that show it."""
 
+import json
 from collections.abc import Awaitable, Callable, Sequence
 
+from orchestr8.engine.containers import error_bytes
 from orchestr8.model.backend import Backend
 from orchestr8.model.changes import FileChange
 from orchestr8.model.ids import ContainerName
+from orchestr8.wire.frames import ANNOUNCEMENT, STDOUT, encode
+from orchestr8.wire.http import Hijacked, Send
 
 
 class Layers:
@@ -15,3 +19,16 @@ class Layers:
 
     async def changes(self, name: ContainerName, tell: Callable[[Sequence[FileChange]], Awaitable[None]]) -> None:
         await self._backend.changes(name, tell)
+
+    async def export(self, name: ContainerName, send: Send) -> None:
+        await self._backend.export(name, send)
+
+    async def export_framed(self, name: ContainerName, connection: Hijacked) -> None:
+        try:
+            await self._backend.export(name, lambda data: connection.send(encode(STDOUT, data)))
+        except ConnectionError:
+            raise
+        except Exception as failure:  # noqa: BLE001 - the border: the answer has begun, so it is told in the stream
+            await connection.send(error_bytes(failure))
+        else:
+            await connection.send(encode(ANNOUNCEMENT, json.dumps({"end": True}).encode()))

@@ -147,6 +147,10 @@ class Backend(Protocol):
         """
         ...
 
+    async def export(self, container: ContainerName, send: Callable[[bytes], Awaitable[None]]) -> None:
+        """All of its file system as a tar archive, in pieces, whether it runs or not. What is mounted is no part of it."""
+        ...
+
     def log_path(self, container: ContainerName) -> str:
         """The current log file: CRI lines, rotated to `<path>.1`, `<path>.2`."""
         ...

@@ -45,6 +45,7 @@ class Entry(NamedTuple):
     rdev: int
     size: int
     mtime_ns: int  # -1: of a cover, which has none to tell
+    ctime_ns: int
     links: int
     identity: Identity
     parts: tuple[int, ...]  # layers that have it; the first counts, and of a directory the others are merged with that
@@ -337,6 +338,7 @@ def _entry(status: os.stat_result, parts: tuple[int, ...]) -> Entry:
         rdev=status.st_rdev,
         size=status.st_size,
         mtime_ns=status.st_mtime_ns,
+        ctime_ns=status.st_ctime_ns,
         links=status.st_nlink,
         identity=identity(status),
         parts=parts,
@@ -345,7 +347,7 @@ def _entry(status: os.stat_result, parts: tuple[int, ...]) -> Entry:
 
 def _covered(cover: Cover) -> Entry:
     kind = stat.S_IFREG if cover.kind is CoverKind.FILE else stat.S_IFDIR
-    return Entry(kind | cover.mode, 0, 0, 0, 0, -1, 1, (0, 0), ())
+    return Entry(kind | cover.mode, 0, 0, 0, 0, -1, -1, 1, (0, 0), ())
 
 
 def _opened(dir_fd: int, name: str, flags: int, expected: Identity | None) -> int | None:

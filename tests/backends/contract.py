@@ -6,7 +6,9 @@
 programs include sh, sleep, echo, cat, true and false. Nothing here depends on how long something takes.
 """
 
+import io
 import socket
+import tarfile
 from collections.abc import Sequence
 
 import anyio
@@ -611,6 +613,23 @@ async def test_who_has_done_nothing_has_changed_nothing(bench: Bench) -> None:
     assert told == []
     with pytest.raises(NotFound):
         await bench.backend.changes(ContainerName("nobody"), tell)
+
+
+async def test_an_export_has_the_images_files_whether_it_runs_or_not(bench: Bench) -> None:
+    pieces: list[bytes] = []
+
+    async def send(data: bytes) -> None:
+        pieces.append(data)
+
+    await bench.create()
+    for begin in (bench.start, bench.stop):
+        pieces.clear()
+        await bench.backend.export(WEB, send)
+        with tarfile.open(fileobj=io.BytesIO(b"".join(pieces))) as archive:
+            assert {"bin/sh", "bin/sleep"} <= set(archive.getnames())
+        await begin()
+    with pytest.raises(NotFound):
+        await bench.backend.export(ContainerName("nobody"), send)
 
 
 async def test_what_runs_has_processes_and_what_does_not_has_none_to_show(bench: Bench) -> None:

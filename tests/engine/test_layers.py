@@ -3,12 +3,15 @@
 from collections.abc import Callable
 from typing import Any
 
+import anyio
+import anyio.to_thread
 import pytest
 
 from orchestr8.backends.memory import MemoryBackend
-from orchestr8.errors import NotFound
+from orchestr8.errors import NotFound, Unavailable
 from orchestr8.model.changes import ChangeKind, FileChange
 from orchestr8.model.ids import ContainerName
+from orchestr8.wire.frames import ANNOUNCEMENT, ERROR, STDOUT
 
 pytestmark = pytest.mark.anyio
 
@@ -27,6 +30,37 @@ async def test_changes_have_dockers_shape(
             {"Path": "/\udcff\nC", "Kind": 0},
             {"Path": "/\udcff\nD", "Kind": 2},
         ]
+
+
+async def test_an_export_comes_as_dockers_or_in_frames_that_tell_its_end(
+    start: Any, make_document: Callable[..., Any], backend: MemoryBackend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with start() as engine:
+        await engine.work("/stacks/shop/up", {"document": make_document(web=["sleep", "infinity"])})
+
+        def read() -> bytes:
+            with engine.client.open("GET", "/containers/shop-web-1/export") as response:
+                assert response.headers["content-type"] == "application/octet-stream"
+                return bytes(response.read())
+
+        plain = await anyio.to_thread.run_sync(read)
+        assert plain[257:262] == b"ustar"
+        async with engine.upgraded("GET", "/containers/shop-web-1/export") as talk:
+            found = await talk.rest()
+        assert b"".join(frame.payload for frame in found if frame.stream == STDOUT) == plain
+        assert (found[-1].stream, found[-1].payload) == (ANNOUNCEMENT, b'{"end": true}')
+
+        async def half(_: ContainerName, send: Callable[[bytes], Any]) -> None:
+            await send(b"half")
+            raise NotFound("it was removed while it was read")
+
+        monkeypatch.setattr(backend, "export", half)
+        async with engine.upgraded("GET", "/containers/shop-web-1/export") as talk:
+            found = await talk.rest()
+        assert [frame.stream for frame in found] == [STDOUT, ERROR]
+        assert b"removed while it was read" in found[1].payload
+        with pytest.raises(Unavailable):
+            await anyio.to_thread.run_sync(read)
 
 
 async def test_what_is_removed_before_anything_is_told_is_not_found(

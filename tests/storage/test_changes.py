@@ -16,7 +16,16 @@ class Node:
         self, *, kind: int = stat.S_IFREG, opaque: bool = False, capability: bytes = b"", **fields: int
     ) -> None:
         mode = fields.pop("mode", 0o755 if kind == stat.S_IFDIR else 0o644)
-        values = {"uid": 0, "gid": 0, "rdev": 0, "size": 1, "mtime_ns": 7_000_000_001, "links": 1, **fields}
+        values = {
+            "uid": 0,
+            "gid": 0,
+            "rdev": 0,
+            "size": 1,
+            "mtime_ns": 7_000_000_001,
+            "ctime_ns": 9,
+            "links": 1,
+            **fields,
+        }
         self.entry = Entry(mode=kind | mode, identity=(1, id(self)), parts=(0,), **values)
         self.opaque = opaque
         self.capability = capability

@@ -4,6 +4,7 @@ import json
 import os
 import shutil
 import subprocess
+import tarfile
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -90,6 +91,7 @@ A /scratch/t
 A /vol
 A /vol/deep
 """.lstrip()
+MOUNTED = ("dev", "proc", "sys", "etc/h", "etc/r", "vol", "mnt", "scratch")
 STACK = """
 services:
   web:
@@ -138,6 +140,79 @@ def test_diff_tells_what_docker_tells(scenario: Tell, tree: Path, more: str) -> 
     assert len(lines) == expected.count("\n")
     story.step("start", eventually(log("web", "did all")))
     story.step("down -v")
+
+
+def test_an_export_is_what_a_container_sees_but_for_what_is_mounted(scenario: Tell, tree: Path, tmp_path: Path) -> None:
+    """Told by the container itself (names that `stat` would quote are left to other tests)."""
+    story = scenario(STACK.format(tree=tree, more=""))
+    story.step("up -d", eventually(log("web", "did all")))
+    archive, again = tmp_path / "web.tar", tmp_path / "again.tar"
+    story.step(f"export -o {archive} web")
+    inside = story.run(
+        "exec",
+        "-T",
+        "web",
+        "find",
+        "/",
+        "-xdev",
+        "!",
+        "-path",
+        "/fresh/bad*",
+        "-exec",
+        "stat",
+        "-c",
+        "%F|%a|%u|%g|%s|%Y|%n",
+        "{}",
+        "+",
+    )
+    seen = {}
+    for line in inside.out.splitlines():
+        if line.count("|") == 6:
+            kind, *fields, size, changed, name = line.split("|")
+            ordinary = kind.startswith("regular")
+            seen[name.lstrip("/")] = (*fields, size if ordinary else "0", changed)
+    with tarfile.open(archive) as tar:
+        found = {
+            each.name: (f"{each.mode:o}", str(each.uid), str(each.gid), str(each.size), str(int(each.mtime)))
+            for each in tar
+            if not each.islnk()
+        }
+        assert tar.extractfile("base/rewritten").read() == b"55\n"  # type: ignore[union-attr]
+        assert tar.getmember("base/linked2").linkname == "base/linked"
+        assert tar.getmember("fresh/null").ischr()
+        assert tar.getmember("vol/deep").isdir()
+        assert "vol/deep/file" not in found
+        assert "fresh/bad\udcffname" in found
+    shared = [name for name in found if name in seen and not name.startswith(MOUNTED)]
+    assert len(shared) > 100
+    assert {name: found[name] for name in shared} == {name: seen[name] for name in shared}
+    unseen = {name for name in seen if name and name not in found}
+    assert unseen <= {"base/linked2"}, unseen
+    story.step("stop", state("web", "exited"))
+    story.step(f"export -o {again} web")
+    assert again.read_bytes() == archive.read_bytes()
+    story.step("down -v")
+
+
+def test_an_export_of_what_changes_meanwhile_is_an_archive(scenario: Tell, tree: Path, tmp_path: Path) -> None:
+    busy = (
+        "cd /; mkdir r; while :; do head -c 3000000 /dev/zero > r/big; mkdir -p r/a/b; echo x > r/a/b/f; truncate -s 5 r/big;"
+        " mkfifo r/p; mv r/p r/q; ln -sf /etc r/a/l; rm -rf r/a r/q; done"
+    )
+    story = scenario(f"""
+services:
+  web: {{image: "rootfs:{tree}", command: ["sh", "-c", "echo begun; {busy}"], stop_grace_period: 0s}}
+""")
+    story.step("up -d", eventually(log("web", "begun")))
+    for _ in range(20):
+        story.step(f"export -o {tmp_path}/web.tar web")
+        with tarfile.open(tmp_path / "web.tar") as tar:
+            names = [each.name for each in tar]
+            assert "base/file" in names
+            assert len(names) == len(set(names))
+            for each in tar:
+                assert not each.isfile() or len(tar.extractfile(each).read()) == each.size  # type: ignore[union-attr]
+    story.step("down")
 
 
 def test_the_machines_own_tree_has_changed_in_nothing_but_what_was_done(scenario: Tell) -> None:

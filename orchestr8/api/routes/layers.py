@@ -8,7 +8,8 @@ from orchestr8.api.errors import error_response
 from orchestr8.api.router import Route
 from orchestr8.api.services import ContainerService, LayerService
 from orchestr8.model.changes import ChangeKind, FileChange
-from orchestr8.wire.http import Answer, Request, Send, Stream
+from orchestr8.wire.frames import MULTIPLEXED
+from orchestr8.wire.http import Answer, Hijacked, Request, Send, Stream, Takeover
 
 _NUMBERS: Final = {ChangeKind.CHANGED: 0, ChangeKind.ADDED: 1, ChangeKind.DELETED: 2}  # Docker's
 
@@ -34,4 +35,21 @@ def routes(containers: ContainerService, layers: LayerService) -> list[Route]:
 
         return Stream(write=write, content_type="application/json", refuse=error_response)
 
-    return [Route("GET", "/containers/{reference}/changes", changes)]
+    async def export(request: Request, reference: str) -> Answer:
+        name = (await containers.find(reference)).container.name
+        if request.wants_upgrade:
+
+            async def run(connection: Hijacked) -> None:
+                await layers.export_framed(name, connection)
+
+            return Takeover(run=run, content_type=MULTIPLEXED, one_way=True)
+
+        async def write(send: Send) -> None:
+            await layers.export(name, send)
+
+        return Stream(write=write, content_type="application/octet-stream", refuse=error_response)
+
+    return [
+        Route("GET", "/containers/{reference}/changes", changes),
+        Route("GET", "/containers/{reference}/export", export),
+    ]

@@ -461,6 +461,9 @@ class NativeBackend:
     ) -> None:  # fmt: skip
         await self._layers.changes(self._container(container), tell)
 
+    async def export(self, container: ContainerName, send: Callable[[bytes], Awaitable[None]]) -> None:
+        await self._layers.export(self._container(container), send)
+
     async def probe(self, container: ContainerName, argv: tuple[str, ...], timeout_s: float) -> ProbeResult:
         return await probes.probe(self._container(container), argv, timeout_s)
 

@@ -6,8 +6,8 @@ program may run on and change what is read, and the container may be removed, wh
 
 import contextlib
 import itertools
-from collections.abc import Awaitable, Callable, Generator, Iterator, Sequence
-from typing import Any, Final, NamedTuple
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from typing import Any, Final, NamedTuple, TypeVar
 
 import anyio
 import anyio.from_thread
@@ -20,8 +20,12 @@ from orchestr8.model.changes import FileChange
 from orchestr8.model.records import ContainerRecord
 from orchestr8.runtime.rootfs import OVERLAY
 from orchestr8.runtime.userns import split_overlay
+from orchestr8.storage.archive import ArchiveWriter
 from orchestr8.storage.changes import Comparison
 from orchestr8.storage.layers import Tree, opened
+from orchestr8.storage.pack import write_tree
+
+T = TypeVar("T")
 
 _READERS: Final = 4  # at once; others wait
 _BATCH: Final = 1000
@@ -56,14 +60,6 @@ def opened_layers(around: Surroundings, record: ContainerRecord, document: dict[
         )
 
 
-def _changes(
-    around: Surroundings, record: ContainerRecord, document: dict[str, Any]
-) -> Generator[FileChange, None, None]:
-    with opened_layers(around, record, document) as layers:
-        for change in Comparison(layers.upper, layers.base, layers.own).run():
-            yield FileChange(change.kind, change.path)
-
-
 class LayerReader:
     """Of all containers of one engine."""
 
@@ -72,15 +68,35 @@ class LayerReader:
         self._threads: Final = anyio.CapacityLimiter(_READERS)
 
     async def changes(self, container: Container, tell: Callable[[Sequence[FileChange]], Awaitable[None]]) -> None:
+        def read(layers: Layers) -> None:
+            found = Comparison(layers.upper, layers.base, layers.own).run()
+            while batch := [FileChange(each.kind, each.path) for each in itertools.islice(found, _BATCH)]:
+                _from_thread(tell, batch)
+
+        await self._read(container, read)
+
+    async def export(self, container: Container, send: Callable[[bytes], Awaitable[None]]) -> None:
+        def read(layers: Layers) -> None:
+            writer = ArchiveWriter(lambda data: _from_thread(send, data))
+            write_tree(layers.merged, writer)
+            writer.finish()
+
+        await self._read(container, read)
+
+    async def _read(self, container: Container, read: Callable[[Layers], T]) -> T:
         document = await container.layout()
 
-        async def pass_on(batch: Sequence[FileChange]) -> None:
-            await tell(batch)
+        def run() -> T:
+            with opened_layers(self._around, container.record, document) as layers:
+                return read(layers)
 
-        def read() -> None:
-            with contextlib.closing(_changes(self._around, container.record, document)) as found:
-                while batch := list(itertools.islice(found, _BATCH)):
-                    anyio.from_thread.run(pass_on, batch)
-
-        await anyio.to_thread.run_sync(read, limiter=self._threads)
+        found = await anyio.to_thread.run_sync(run, limiter=self._threads)
         container.check_there()
+        return found
+
+
+def _from_thread(function: Callable[[Any], Awaitable[None]], value: Any) -> None:
+    async def run() -> None:
+        await function(value)
+
+    anyio.from_thread.run(run)
