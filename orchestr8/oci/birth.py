@@ -130,12 +130,13 @@ def _enter_namespaces(birth: Birth) -> None:
 
 
 def _enter_users(birth: Birth) -> None:
-    """The last of its namespaces; its cgroup's once more, so that this one is its root's to mount."""
+    """The last of its namespaces; its cgroup's once more, so that this one is its root's to mount. Then it makes its directory."""
     birth.users.ids.enter()
     if birth.users.ids.fd >= 0 and "cgroup" in fresh(birth.document):
         unshare(CloneFlag.NEWCGROUP)
     if birth.keyring:
         program.new_session_keyring()
+    program.make_working_directory(birth.document["process"]["cwd"])
 
 
 @contextlib.contextmanager
@@ -211,7 +212,6 @@ def confine(process: dict[str, Any], seccomp_program: bytes, ids: Ids, enter_use
         process["env"].append(f"HOME={home}")
     program.give_stdio(ids, process["user"])
     enter_users()
-    program.make_working_directory(process["cwd"])
     entered = program.try_working_directory(process["cwd"])
     program.raise_walls(program.pack_walls(process, seccomp_program))
     program.enter_working_directory(process["cwd"], entered=entered)

@@ -28,9 +28,7 @@ class Runtime:
         self.root = folder / "state"
         for name in ("bin", "etc", "tmp"):
             (self.bundle / "rootfs" / name).mkdir(parents=True)
-        os.link(BUSYBOX, self.bundle / "rootfs/bin/busybox") if _same_device(BUSYBOX, folder) else (
-            self.bundle / "rootfs/bin/busybox"
-        ).write_bytes(Path(BUSYBOX).read_bytes())
+        (self.bundle / "rootfs/bin/busybox").write_bytes(Path(BUSYBOX).read_bytes())  # a copy: tests give it away
         (self.bundle / "rootfs/bin/busybox").chmod(0o755)
         for name in (
             "sh",
@@ -134,10 +132,6 @@ class Runtime:
     def run(self, *argv: str, code: int | None = 0, **changes: Any) -> subprocess.CompletedProcess[str]:
         self.write(*argv, **changes)
         return self("run", "--bundle", str(self.bundle), self.name, code=code)
-
-
-def _same_device(path: str, folder: Path) -> bool:
-    return os.stat(path).st_dev == folder.stat().st_dev
 
 
 def groups() -> list[str]:
