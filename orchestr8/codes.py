@@ -355,6 +355,21 @@ machine takes it away, and a container that needs it cannot start until `orchest
 Containers get a copy of the interpreter that they cannot change. This interpreter runs from no such copy: use the
 distribution's python3.
 """),
+    "O8-631": ("the receiver of a container's log cannot be reached", """\
+`logging.driver` sends the container's output to a syslog server or to journald, and there was no connection to it: the
+address is wrong, nothing listens there, a name is not known, or TLS does not accept the certificate. That is an error at
+a container's first start only, when it is most likely a mistake:
+
+    services:
+      web:
+        logging:
+          driver: syslog
+          options: {syslog-address: "tcp://logs.example:601"}
+
+A container that has run once starts without its receiver, too. What it writes waits in a queue (`max-buffer-size`), and is
+sent when there is a connection again. What the queue has no room for is not sent: `logs`, which reads the engine's own copy,
+still shows it, and says how much it was.
+"""),
     "O8-640": ("a file cannot be copied", """\
 Something on the way between a container's files and the caller's is not as it must be: a directory where a file is to
 be or the other way round, no room, no right, a path that is not there, or one that changes all the time because a

@@ -54,7 +54,7 @@ from orchestr8.model.observed import (
 )
 from orchestr8.model.processes import Process
 from orchestr8.model.signals import signal_number
-from orchestr8.model.specs import ContainerSpec, LogDriver, MountKind, PortSpec
+from orchestr8.model.specs import ContainerSpec, MountKind, PortSpec
 from orchestr8.wire.frames import STDERR
 
 PROBE_OUTPUT_BYTES = 4096
@@ -278,6 +278,7 @@ class MemoryBackend:
                 created_at=self._now(),
                 labels=dict(action.labels),
                 log_driver=action.spec.logging.driver,
+                log_kept=action.spec.logging.kept,
             ),
             spec=spec,
             volumes=anonymous,
@@ -465,7 +466,7 @@ class MemoryBackend:
     def _written(self, container: _Container, stream: int, data: bytes) -> None:
         for peer in container.peers:
             peer.write(stream, data)
-        if self._root and container.spec.logging.driver is not LogDriver.NONE:
+        if self._root and container.spec.logging.kept:
             path = self.log_path(container.seen.name)
             os.makedirs(os.path.dirname(path), exist_ok=True)
             stamp = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(self._now())) + ".000000000Z"

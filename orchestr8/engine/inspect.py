@@ -116,7 +116,7 @@ def _host_config(spec: ContainerSpec) -> dict[str, Any]:
             "Name": spec.restart.mode.value if spec.restart.mode is not RestartMode.NO else "no",
             "MaximumRetryCount": spec.restart.max_retries,
         },
-        "LogConfig": {"Type": spec.logging.driver.value},
+        "LogConfig": {"Type": spec.logging.driver.value, "Config": dict(spec.logging.options)},
         "Init": spec.init,
         "Privileged": isolation.privileged,
         "ReadonlyRootfs": spec.read_only,

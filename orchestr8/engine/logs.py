@@ -64,9 +64,10 @@ class Logs:
                 raise NotFound(f"no such service: {service}", helps=near(service, known))
 
         selected = [each for each in containers if _is_selected(each, query) and not each.oneoff]
-        if selected and not query.follow and all(each.log_driver is LogDriver.NONE for each in selected):
+        if selected and not query.follow and not any(each.log_kept for each in selected):
             names = ", ".join(sorted(short_name(each) for each in selected))
-            raise Conflict(f"{names}: the logging driver `none` keeps nothing that could be read")
+            drivers = " and ".join(sorted({_keeps_nothing(each.log_driver) for each in selected}))
+            raise Conflict(f"{names}: the logging driver {drivers} keeps nothing that could be read")
 
     async def write(self, query: LogQuery, send: Send) -> None:
         with self.bus.subscribe(query.stack) as subscription:
@@ -178,7 +179,7 @@ class _Client:
             **({"id": container.id} if self._query.tell_places else {}),
             **({"ended": True} if self._query.tell_places and place is None and has_ended else {}),
             "service": container.service,
-            **({"kept": False} if container.log_driver is LogDriver.NONE else {}),
+            **({} if container.log_kept else {"kept": False}),
         }
         await self._send(announcement(json.dumps(news).encode(), number))
         await self._tell_place(source)
@@ -327,6 +328,10 @@ class _Client:
         news = {"source": source.number, "exited": code, "restarting": restarting, **({"why": why} if why else {})}
         await self._send(announcement(json.dumps(news).encode(), source.number))
         source.over = not runs_again
+
+
+def _keeps_nothing(driver: LogDriver) -> str:
+    return f"`{driver}`" if driver is LogDriver.NONE else f"`{driver}` with `cache-disabled`"
 
 
 def _is_selected(container: ObservedContainer, query: LogQuery) -> bool:

@@ -60,7 +60,8 @@ class ObservedContainer:
     ports: tuple[BoundPort, ...] = ()
     labels: dict[str, str] = field(default_factory=dict)
     log_driver: LogDriver = LogDriver.LOCAL
-    log_lost_bytes: int = 0  # what a full disk did not take of the log
+    log_kept: bool = True  # in files, so that it can be read here
+    log_lost_bytes: int = 0  # what a full disk, or its receiver, did not take of the log
 
 
 def lack_of_memory(container: ObservedContainer) -> str:

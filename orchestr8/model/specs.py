@@ -137,6 +137,8 @@ class IsolationSpec:
 class LogDriver(enum.StrEnum):
     LOCAL = "local"  # files of ours, rotated
     NONE = "none"  # nothing is kept
+    SYSLOG = "syslog"  # sent there, and kept as with `local`
+    JOURNALD = "journald"  # likewise
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -147,6 +149,14 @@ class LogSpec:
     max_bytes: int = 10 << 20  # of one file; 0: no limit
     max_files: int = 3  # with the one that is written to
     compress: bool = True  # the others
+    queue_bytes: int = 1 << 20  # of what a receiver has not taken yet
+    copied: bool = True  # to files of ours, what goes to a receiver
+    options: Pairs = ()  # of the receiver, in Docker's words: see `model.receivers`
+
+    @property
+    def kept(self) -> bool:
+        """In files, which `logs` reads."""
+        return self.copied and self.driver is not LogDriver.NONE
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

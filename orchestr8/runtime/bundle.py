@@ -15,10 +15,10 @@ from orchestr8.kernel.capabilities import NAMES, oci_capabilities
 from orchestr8.kernel.cgroup import CgroupPlace
 from orchestr8.kernel.device_rules import EVERY_DEVICE
 from orchestr8.kernel.namespaces import CloneFlag
-from orchestr8.model.codec import to_json
 from orchestr8.model.specs import ContainerSpec, LogSpec
 from orchestr8.runtime.confinement import NO_IPC, capability_names, check_combination, check_sysctls, device_nodes
 from orchestr8.runtime.limits import oci_resources, oci_rlimits
+from orchestr8.runtime.logorder import log_order
 from orchestr8.runtime.messages import Spawn
 from orchestr8.runtime.oci_mounts import hostile_roots, oci_mounts
 from orchestr8.runtime.rootfs import CGROUP_MOUNTS, NUMBERED, OVERLAY
@@ -61,6 +61,8 @@ class BundleRequest:
 
     container_id: str
     spec: ContainerSpec
+    name: str = ""
+    labels: Mapping[str, str] = field(default_factory=dict)  # all of them; the spec has the user's
     overlay: str  # options of the root's overlay mount
     image_entrypoint: tuple[str, ...] = ()
     image_command: tuple[str, ...] = ()
@@ -164,9 +166,16 @@ def build_document(request: BundleRequest) -> dict[str, Any]:
             _REAPER: str(wants_reaper(spec, argv)).lower(),
             _STDIN: str(spec.stdin_open).lower(),
             _SECCOMP: request.seccomp_path,
-            **({_LOG: json.dumps(to_json(spec.logging))} if spec.logging != LogSpec() else {}),
+            **({_LOG: json.dumps(_log_order(request, argv))} if spec.logging != LogSpec() else {}),
         },
     }
+
+
+def _log_order(request: BundleRequest, argv: Sequence[str]) -> dict[str, Any]:
+    return log_order(
+        request.spec.logging, container_id=request.container_id, name=request.name, image=request.spec.image, argv=argv,
+        environment=environment_of(request), labels=request.labels,
+    )  # fmt: skip
 
 
 def capabilities_of(request: BundleRequest) -> tuple[str, ...]:

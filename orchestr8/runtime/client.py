@@ -32,6 +32,10 @@ _PROGRAM_HELPS: Final = {  # by what a shell would say
     127: "give its path as the container sees it; what only a shell knows needs one: sh -c '…'",
 }
 
+_HELPS: Final = {
+    "O8-631": ("start it first, or take another `logging.driver`; who has run once starts without it, too",),
+}
+
 
 class Channel:
     """One SEQPACKET socket on the event loop. `on_packet(message, fds)` owns the descriptors; `on_close()` comes once."""
@@ -220,7 +224,8 @@ class ShimClient:
             code, text = pending.answer.exit_code, pending.answer.text
             if code in _PROGRAM_HELPS:
                 raise OperationFailed(text, code=f"O8-{500 + code}", helps=[_PROGRAM_HELPS[code]])
-            raise OperationFailed(text, code="O8-601")
+            known = pending.answer.code
+            raise OperationFailed(text, code=known or "O8-601", helps=_HELPS.get(known, ()))
         return pending.answer, pending.fds
 
     async def query(self) -> tuple[messages.Status, list[int]]:
@@ -237,13 +242,14 @@ class ShimClient:
         """Give it duplicates of the network and what comes with it (messages.Equip). Raises Unavailable."""
         self._channel.send(messages.Equip(), [network_fd, *kept])
 
-    async def start(self, joined: Mapping[str, int] | None = None) -> messages.Started:
+    async def start(self, joined: Mapping[str, int] | None = None, *, reach: bool = False) -> messages.Started:
         """Run the program; returns once it has been executed. Raises OperationFailed: O8-626 not executable, O8-627 not found.
 
-        `joined`: namespaces to share, by a descriptor each (messages.Start); the caller's to close.
+        `joined`: namespaces to share, by a descriptor each (messages.Start); the caller's to close. `reach`: O8-631 when
+        its log has a receiver that cannot be reached.
         """
         shared = joined or {}
-        answer, _ = await self._request(messages.Start(joined=list(shared)), list(shared.values()))
+        answer, _ = await self._request(messages.Start(joined=list(shared), reach=reach), list(shared.values()))
         assert isinstance(answer, messages.Started)
         return answer
 

@@ -15,6 +15,7 @@ from orchestr8.runtime import logmarks
 from orchestr8.runtime.logmarks import MARK_BYTES, Mark
 from orchestr8.runtime.logmembers import SUFFIX
 from orchestr8.runtime.logpacker import Packer
+from orchestr8.runtime.logsenders.forwarder import Forwarder
 from orchestr8.runtime.poller import Poller
 
 MAX_BYTES: Final = 10 * 1024 * 1024
@@ -34,6 +35,12 @@ class NoLog:
 
     def write(self, stream: bytes, chunk: bytes) -> None:
         """Drop it."""
+
+    def end_run(self) -> None:
+        """There is nothing to end."""
+
+    def linger(self) -> None:
+        """There is nothing to wait for."""
 
     def close(self) -> None:
         """There is nothing to close."""
@@ -214,11 +221,16 @@ class LogWriter:
     def _name(self, number: int) -> str:
         return f"{self._path}.{number}" if number else self._path
 
+    def end_run(self) -> None:
+        """The program has ended. What it has not finished stays a part, which its reader knows."""
+
     def close(self) -> None:
         os.close(self._fd)
         if self._packer is not None:
             self._packer.close()
 
+    def linger(self) -> None:
+        """Everything is written already."""
 
 def _end_of(path: str, size: int) -> tuple[Mark, bool]:
     """What is known of the end of a log's file, and whether it ends within a record."""
@@ -230,9 +242,14 @@ def _end_of(path: str, size: int) -> tuple[Mark, bool]:
         os.close(fd)
 
 
-def open_log(path: str, order: Mapping[str, Any], poller: Poller) -> LogWriter | NoLog:
-    """`order`: fields of `model.specs.LogSpec`, as they stand in a Spawn."""
-    if order.get("driver") == "none":
+def open_log(path: str, order: Mapping[str, Any], poller: Poller) -> LogWriter | NoLog | Forwarder:
+    """`order`: what `logorder` made of a `model.specs.LogSpec`, as it stands in a Spawn."""
+    copy = _open_files(path, order, poller)
+    return Forwarder(copy, poller, order["receiver"]) if order.get("receiver") else copy
+
+
+def _open_files(path: str, order: Mapping[str, Any], poller: Poller) -> LogWriter | NoLog:
+    if order.get("driver") == "none" or not order.get("kept", True):
         return NoLog()
     max_files = order.get("max_files", MAX_FILES)
     packer = Packer(poller, path, max_files) if order.get("compress", True) else None

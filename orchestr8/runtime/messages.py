@@ -63,7 +63,7 @@ class Spawn(Message):
     `oom_score`: the program's oom_score_adj. `host_cgroup`: without a cgroup namespace of its own.
     `id_base`, `id_count`: of the ids in a user namespace of its own; 0: none.
     `namespaces`: CLONE_NEW flags of those in which PID 1 is born; the others it shares.
-    `log`: fields of `model.specs.LogSpec`; those that are missing have the writer's defaults.
+    `log`: what `logorder` made of a `model.specs.LogSpec`; what is missing is as the writer has it by default.
     """
 
     fields: ClassVar = {
@@ -102,10 +102,10 @@ class Start(Message):
     """Run the bundle's program. Answer: Started or Failed.
 
     `joined`: kinds of namespaces ("pid", "ipc") that are another container's for this run. Descriptors: for each, a
-    pidfd of a process in it.
+    pidfd of a process in it. `reach`: fail when its log has a receiver that cannot be reached.
     """
 
-    fields: ClassVar = {"request": 0, "joined": ()}
+    fields: ClassVar = {"request": 0, "joined": (), "reach": False}
 
 
 class Signal(Message):
@@ -162,9 +162,9 @@ class Done(Message):
 
 
 class Failed(Message):
-    """`exit_code`: what a shell would say (126, 127, 128); `text`: why."""
+    """`exit_code`: what a shell would say (126, 127, 128); `text`: why; `code`: of `codes`, where there is one of its own."""
 
-    fields: ClassVar = {"request": 0, "text": "", "exit_code": 128}
+    fields: ClassVar = {"request": 0, "text": "", "exit_code": 128, "code": ""}
 
 
 class Started(Message):
@@ -178,7 +178,7 @@ class ExecStarted(Message):
 class Status(Message):
     """What the shim knows of its container; also the content of the bundle's state.json.
 
-    `log_lost_bytes`: what a full disk did not take of the log.
+    `log_lost_bytes`: what a full disk, or the log's receiver, did not take of it.
     """
 
     fields: ClassVar = {

@@ -30,6 +30,7 @@ from orchestr8.runtime.engines import Engines
 from orchestr8.runtime.execs import Execs
 from orchestr8.runtime.launch import Ground, Launch
 from orchestr8.runtime.leftovers import kill_all
+from orchestr8.runtime.logsenders.forwarder import Forwarder
 from orchestr8.runtime.logwriter import open_log
 from orchestr8.runtime.messages import Message
 from orchestr8.runtime.oomwatch import OomWatch
@@ -98,6 +99,7 @@ class Shim:
         self._let_go()
         while self._sessions or self._execs.unread:
             self._poller.wait()
+        self._log.linger()
 
     def step(self) -> None:
         """Sleep until something happens, and do what it asks for. After a quiet while give memory back, once."""
@@ -230,6 +232,9 @@ class Shim:
     def _start(self, engine: socket.socket, message: Message, fds: list[int]) -> None:
         if self._ground is None:
             raise OperationFailed("a shim cannot start anything before it has a cgroup", code="O8-902")
+        if message.reach and self._launch is None and isinstance(self._log, Forwarder) and self._log.obstacle != "":
+            self._reach(self._log, engine, message, fds)
+            return
         if self._launch is not None:
             if self._init_pidfd >= 0:
                 self._answer(engine, self._started(message.request))
@@ -245,6 +250,23 @@ class Shim:
                 self._launch.give_network(self._kept[0])
         except OSError as error:
             self._fail_start(str(error), 128)
+
+    def _reach(self, log: Forwarder, engine: socket.socket, message: Message, fds: list[int]) -> None:
+        """A start that wants the log's receiver to be there: wait until that is known, or fail."""
+        if log.obstacle:
+            self._start_requests.append((engine, message.request))
+            self._fail_start(log.obstacle, 128, code="O8-631")
+            return
+        held = fds[:]
+        fds.clear()
+        log.when_known(lambda: self._start_after_all(engine, message, held))
+
+    def _start_after_all(self, engine: socket.socket, message: Message, fds: list[int]) -> None:
+        try:
+            if not self._released:
+                self._start(engine, message, fds)
+        finally:
+            sockets.close_all(fds)
 
     def _started(self, request: int) -> messages.Started:
         return messages.Started(request=request, pid=self._status.pid, started_at=self._status.started_at)
@@ -280,14 +302,14 @@ class Shim:
         self._launch = None
         self._fail_start(text, exit_code)
 
-    def _fail_start(self, text: str, exit_code: int) -> None:
+    def _fail_start(self, text: str, exit_code: int, *, code: str = "") -> None:
         now = time.time()
         self._status.__dict__.update(
             state="exited" if self._status.runs else "created", pid=0, exit_code=exit_code, finished_at=now
         )
         self._save()
         for engine, request in self._start_requests:
-            self._answer(engine, messages.Failed(request=request, text=text, exit_code=exit_code))
+            self._answer(engine, messages.Failed(request=request, text=text, exit_code=exit_code, code=code))
         self._start_requests.clear()
         for session in list(self._sessions):
             session.finish()
@@ -331,6 +353,7 @@ class Shim:
         self._launch.stdio.close_slave()
         for output in self._outputs:
             output.drain()
+        self._log.end_run()
         self._outputs = []
         self._master = -1
         if self._input is not None:

@@ -21,13 +21,21 @@ if TYPE_CHECKING:
 _SIZE: Final = (r"0*[1-9]\d*(\.\d+)?\s*[kmgt]?i?b?|\d*\.\d*[1-9]\d*\s*[kmgt]i?b?", "a size such as 10m")
 _COUNT: Final = (r"0*[1-9]\d*", "a number of files, at least 1")
 _FLAG: Final = ("1|0|t|f|T|F|true|false|True|False|TRUE|FALSE", "true or false")
+_TRUE: Final = ("1", "t", "true")
 _FILES: Final = {"max-size": _SIZE, "max-file": _COUNT, "compress": _FLAG}
 _KNOWN: Final = {
     "local": _FILES,
     "json-file": _FILES | {"max-size": (f"-1|{_SIZE[0]}", _SIZE[1])},
     "none": {},
 }
-DRIVERS: Final = tuple(_KNOWN)
+_CACHE: Final = {f"cache-{name}": known for name, known in _FILES.items()}
+_SENT: Final = _CACHE | {
+    "cache-disabled": _FLAG,
+    "mode": ("blocking|non-blocking", "blocking or non-blocking"),
+    "max-buffer-size": _SIZE,
+}
+_RECEIVERS: Final = ("syslog", "journald")  # `model.receivers` knows their own options
+DRIVERS: Final = (*_KNOWN, *_RECEIVERS)
 
 # Of Docker's drivers, in any of ours: what comes of it here.
 _TOLD: Final = {
@@ -50,12 +58,14 @@ class Logging(Record):
             return
         named = node.items.get("driver")
         driver = (str(named.plain() or "") if named is not None else "") or DRIVERS[0]
-        if driver not in _KNOWN:
+        if driver not in DRIVERS:
             reason = f"logs are kept by the engine; drivers here are {', '.join(DRIVERS)}"
             look.no_effect(node.keys["driver"], f"{where}.driver", reason)
             return
         options = node.items.get("options")
-        if isinstance(options, Mapping):
+        if isinstance(options, Mapping) and driver in _RECEIVERS:
+            _check_receiver(driver, options, look, f"{where}.options")
+        elif isinstance(options, Mapping):
             for name, value in options.items.items():
                 self._option(driver, name, value, options.keys[name], look, f"{where}.options.{name}")
             _check_together(options, look, f"{where}.options")
@@ -63,9 +73,7 @@ class Logging(Record):
     def _option(self, driver: str, name: str, value: Node, key: Node, look: SupportLook, place: str) -> None:
         known = _KNOWN[driver]
         if name in known:
-            pattern, what = known[name]
-            if not re.fullmatch(pattern, str(value.plain()), re.IGNORECASE if what == _SIZE[1] else 0):
-                look.impossible(value, f"`{place}` must be {what}, found {str(value.plain())!r}")
+            _check(known[name], value, look, place)
         elif name in _TOLD and known:
             look.no_effect(key, place, _TOLD[name])
         elif known:
@@ -75,12 +83,48 @@ class Logging(Record):
             look.no_effect(key, place, "nothing is kept, so there is nothing to say about how")
 
 
-def _check_together(options: Mapping, look: SupportLook, where: str) -> None:
+def _check(known: tuple[str, str], value: Node, look: SupportLook, place: str) -> None:
+    pattern, what = known
+    if not re.fullmatch(pattern, str(value.plain()), re.IGNORECASE if what == _SIZE[1] else 0):
+        look.impossible(value, f"`{place}` must be {what}, found {str(value.plain())!r}")
+
+
+def _check_receiver(driver: str, options: Mapping, look: SupportLook, where: str) -> None:
+    """What the drivers have in common is looked at here, their own options and what goes together by `model.receivers`."""
+    from orchestr8.model import receivers  # few stacks have any
+
+    texts = {name: str(value.plain()) for name, value in options.items.items()}
+    for found in receivers.mistakes(driver, texts):
+        key, place = options.keys[found.option], f"`{where}.{found.option}`"
+        if found.option not in receivers.CHECKS[driver]:
+            known = (*receivers.CHECKS[driver], *_SENT)
+            helps = did_you_mean(found.option, known) or [f"options of `{driver}` are {', '.join(known)}"]
+            look.impossible(key, f"{place}: the logging driver `{driver}` has no such option", *helps)
+        else:
+            look.impossible(key if found.missing else options.items[found.option], f"{place} {found.what}")
+    for name, known in _SENT.items():
+        if name in texts:
+            _check(known, options.items[name], look, f"{where}.{name}")
+    _check_together(options, look, where, "cache-")
+    without_copy = texts.get("cache-disabled", "").lower() in _TRUE
+    unseen = not receivers.shows_attributes(driver, texts)
+    for name, text in texts.items():
+        if name == "mode" and text == "blocking":
+            look.no_effect(options.keys[name], f"{where}.{name}", _TOLD[name])
+        elif name in _CACHE and without_copy:
+            look.no_effect(options.keys[name], f"{where}.{name}", "`cache-disabled` keeps no files of it here")
+        elif unseen and name in ("labels", "labels-regex", "env", "env-regex"):
+            reason = "syslog has no fields of a container's own; a `tag` shows one: {{(.ExtraAttributes nil).NAME}}"
+            look.no_effect(options.keys[name], f"{where}.{name}", reason)
+
+
+def _check_together(options: Mapping, look: SupportLook, where: str, prefix: str = "") -> None:
     """One file is never a rotated one, so there is nothing to compress."""
     values = {name: str(value.plain()) for name, value in options.items.items()}
-    if values.get("compress", "").lower() in ("1", "t", "true") and (values.get("max-file") or "").lstrip("0") == "1":
+    compress, count = f"{prefix}compress", f"{prefix}max-file"
+    if values.get(compress, "").lower() in _TRUE and (values.get(count) or "").lstrip("0") == "1":
         look.impossible(
-            options.keys["compress"], f"`{where}`: `compress` needs a `max-file` of 2 or more",
+            options.keys[compress], f"`{where}`: `{compress}` needs a `{count}` of 2 or more",
             "rotated files are compressed, the one that is written to is not",
         )  # fmt: skip
 

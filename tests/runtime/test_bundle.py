@@ -243,7 +243,7 @@ def test_the_shim_is_told_of_a_log_that_is_not_as_usual() -> None:
         build_document(request(logging=spec)),
         container_id="id", bundle="/b", socket_path="/s", place=CgroupPlace("g", "", ()), oom_file="",
     )  # fmt: skip
-    assert order.log == {"driver": "none", "max_bytes": 5, "max_files": 2, "compress": False}
+    assert order.log == {"driver": "none", "kept": False, "max_bytes": 5, "max_files": 2, "compress": False}
 
 
 def test_a_document_of_somebody_else_has_sensible_defaults() -> None:

@@ -80,7 +80,7 @@ def test_a_value_that_a_kind_does_not_have_is_refused_where_it_is_made() -> None
 def test_messages_compare_by_kind_and_value_and_print_what_they_say() -> None:
     assert Signal(signal=9) == Signal(signal=9) != Signal(signal=15)
     assert Query() != messages.Release()
-    assert repr(Failed(request=1, text="no", exit_code=127)) == "Failed(request=1, text='no', exit_code=127)"
+    assert repr(Failed(request=1, text="no", exit_code=127)) == "Failed(request=1, text='no', exit_code=127, code='')"
 
 
 def test_defaults_are_not_shared_between_messages_that_change() -> None:

@@ -42,6 +42,7 @@ _KEYS_AT_FAULT: Final = {  # by the code of what kept a container from starting
     "O8-502": ("image",),
     "O8-626": ("entrypoint", "command"),
     "O8-627": ("entrypoint", "command", "working_dir"),
+    "O8-631": ("logging",),
 }
 
 
@@ -130,6 +131,7 @@ class Container:
             ports=record.ports if self.running else (),
             labels=dict(record.labels),
             log_driver=record.spec.logging.driver,
+            log_kept=record.spec.logging.kept,
             log_lost_bytes=run.log_lost_bytes,
         )
 
@@ -226,7 +228,8 @@ class Container:
             try:
                 if self._sandbox.held:  # the group of a run that may have ended while it was paused, by whatever hand
                     await anyio.to_thread.run_sync(self._around.cgroups.thaw, self.record.id)
-                return await self._sandbox.start_program()
+                # A first start shows what is wrong with an address; a container that worked once is not kept down by its log.
+                return await self._sandbox.start_program(reach=not self.run.started_at)
             except Orchestr8Error as error:
                 with anyio.CancelScope(shield=True):
                     await self._sandbox.release()

@@ -78,6 +78,8 @@ def make_bundle(around: Surroundings, record: ContainerRecord) -> dict[str, Any]
     request = bundle.BundleRequest(
         container_id=record.id,
         spec=record.spec,
+        name=record.name,
+        labels=dict(record.labels),
         overlay=overlay.data(),
         image_entrypoint=image.config.entrypoint,
         image_command=image.config.command,

@@ -135,8 +135,8 @@ class Sandbox:
 
     # --- running --------------------------------------------------------------------------------------------------
 
-    async def start_program(self) -> tuple[str, ...]:
-        """Returns what this machine cannot do as it was asked to, a sentence each.
+    async def start_program(self, *, reach: bool) -> tuple[str, ...]:
+        """`reach`: fail when its log has a receiver that cannot be reached. Returns what this machine cannot do as it was asked to, a sentence each.
 
         A shim that dies over it may have gone with its forkserver: then once more, with what the next one forks.
         """
@@ -145,20 +145,20 @@ class Sandbox:
         with joining.opened(bundle.joined(record.spec), find) as joined:
             async with self._layer(record):
                 try:
-                    await self._start_in(await self.ensure(), joined)
+                    await self._start_in(await self.ensure(), joined, reach=reach)
                 except Unavailable:
                     await self.release()
-                    await self._start_in(await self.ensure(), joined)
+                    await self._start_in(await self.ensure(), joined, reach=reach)
         lacks, self._lacks = self._lacks, ()  # told once: a restart finds the sandbox as it was
         return lacks
 
-    async def _start_in(self, shim: ShimClient, joined: Mapping[str, int]) -> None:
+    async def _start_in(self, shim: ShimClient, joined: Mapping[str, int], *, reach: bool) -> None:
         """PID 1 builds its file system while the network is made."""
         if self._equipped:
-            await shim.start(joined)
+            await shim.start(joined, reach=reach)
             return
         try:
-            await together(functools.partial(shim.start, joined), functools.partial(self._equip, shim))
+            await together(functools.partial(shim.start, joined, reach=reach), functools.partial(self._equip, shim))
         except BaseException:
             if not self._equipped:  # a shim that waits for a network is good for nothing else
                 with anyio.CancelScope(shield=True):

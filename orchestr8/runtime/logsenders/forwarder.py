@@ -1,0 +1,260 @@
+"""The shim's part of a log that goes to a receiver: a copy of our own, and a queue for the sender, which is never waited for.
+
+The queue is a socket's buffer, so it takes no memory while it is empty, and both of its ends are held here: a sender that
+is killed is replaced by another, which goes on with what is in it. What has no room is counted. Where the next thing goes
+into the queue a line tells the receiver how much is missing; our own copy and the engine are told when a loss begins and when
+none came for a while (`_CALM_S`), for with a receiver that is merely slow there are many small ones.
+"""
+
+import fcntl
+import os
+import select
+import signal
+import socket
+import struct
+import termios
+import time
+from collections.abc import Callable, Mapping
+from typing import Any, Final, Protocol
+
+from orchestr8.runtime.logsenders import packets, sender
+from orchestr8.runtime.poller import ENDED, READ, Poller
+from orchestr8.runtime.successors import kill
+
+QUEUE_BYTES: Final = 1 << 20
+_SO_SNDBUFFORCE: Final = 32  # <asm-generic/socket.h>
+_CALM_S: Final = 5.0
+_LIFE_S: Final = 1.0  # a sender that lived no longer is replaced when there is something to send
+_LAST_MS: Final = 5000  # for what is in the queue when the shim ends
+_END_MS: Final = 1000  # for a sender to say what it gives up
+
+
+class Log(Protocol):
+    """Our own copy: a `logwriter.LogWriter`, or `NoLog`."""
+
+    lost_bytes: int
+    on_trouble: Callable[[str], None]
+
+    def write(self, stream: bytes, chunk: bytes) -> None: ...
+
+    def close(self) -> None: ...
+
+
+class _Loss:
+    __slots__ = ("lines", "size")
+
+    def __init__(self) -> None:
+        self.lines = 0
+        self.size = 0  # bytes
+
+    def told(self, where: str, why: str) -> bytes:
+        """The line that stands in the place of what was lost."""
+        text = f"orchestr8: {self.lines} lines ({self.size} bytes) of this log were not sent to {where}: {why}"
+        return text.encode(errors="replace")
+
+
+class Forwarder:
+    """A log as the shim wants one, which writes to `copy` and forwards to the receiver of `order` (`runtime.logorder`)."""
+
+    def __init__(self, copy: Log, poller: Poller, order: Mapping[str, Any]) -> None:
+        self._copy = copy
+        self._poller = poller
+        self._order = order
+        self._ours, self._theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self._size = _widen(self._ours, order.get("queue_bytes", QUEUE_BYTES))
+        self._pidfd = -1
+        self._born = 0.0
+        self._gap = _Loss()  # of which the receiver was not told yet
+        self._unsent = _Loss()  # of which our own copy does not tell yet
+        self._unsent_bytes = 0  # ever
+        self._full = False  # until the queue has room again for more than a few lines
+        self._end_due = False  # a run has ended, which had no room in the queue
+        self._lost_at = 0.0
+        self._last_reason = ""
+        self._obstacle: str | None = None
+        self._waiting: list[Callable[[], None]] = []
+        self.on_trouble: Callable[[str], None] = lambda _reason: None
+        copy.on_trouble = self._copy_trouble
+        poller.watch(self._ours.fileno(), READ, self._hear)
+        self._begin()
+
+    # --- the log --------------------------------------------------------------------------------------------------
+
+    @property
+    def lost_bytes(self) -> int:
+        """What our own copy or the receiver did not get."""
+        return self._copy.lost_bytes + self._unsent_bytes
+
+    @property
+    def obstacle(self) -> str | None:
+        """Why the receiver cannot be reached; "": it can; None: that is not known yet."""
+        if self._obstacle:
+            return f"the receiver of its log, {self._order['name']}, cannot be reached: {self._obstacle}"
+        return self._obstacle
+
+    def when_known(self, tell: Callable[[], None]) -> None:
+        """Call `tell` once, as soon as `obstacle` is known."""
+        self._waiting.append(tell)
+
+    def write(self, stream: bytes, chunk: bytes) -> None:
+        """Append to our copy, and put into the queue what has room there."""
+        self._copy.write(stream, chunk)
+        if self._pidfd < 0:
+            self._begin_again()
+        if self._unsent.size and not self._full and time.monotonic() - self._lost_at > _CALM_S:
+            self._tell_unsent()
+        kind = packets.STDERR if stream == b"stderr" else packets.STDOUT
+        for start in range(0, len(chunk), packets.PIECE_BYTES):
+            if not self._offer(kind, chunk[start : start + packets.PIECE_BYTES]):
+                rest = chunk[start:]
+                self._lose(rest.count(b"\n"), len(rest), self._obstacle or "it takes less than is written")
+                self._full = True
+                return
+
+    def end_run(self) -> None:
+        """The program has ended: a line that it has not finished is one now."""
+        if self._unsent.size:
+            self._tell_unsent()
+        self._end_due = not self._put(packets.RUN_END)
+
+    def close(self) -> None:
+        """Nothing more comes. The sender goes on with what it has (`linger`)."""
+        if self._unsent.size:
+            self._tell_unsent()
+        self._copy.close()
+        self._poller.forget(self._ours.fileno())
+        self._ours.shutdown(socket.SHUT_WR)
+
+    def linger(self) -> None:
+        """Give the sender some time for the rest, and see it end. Nobody waits for this process any more."""
+        if self._pidfd < 0 and _queued(self._ours):
+            self._begin()
+        if self._pidfd >= 0:
+            self._poller.forget(self._pidfd)
+            if not _ends_within(self._pidfd, _LAST_MS):
+                signal.pidfd_send_signal(self._pidfd, signal.SIGTERM)
+            if not _ends_within(self._pidfd, _END_MS):
+                kill(self._pidfd)
+            os.waitid(os.P_PIDFD, self._pidfd, os.WEXITED)
+            os.close(self._pidfd)
+            self._pidfd = -1
+        self._ours.close()
+        self._theirs.close()
+
+    def _copy_trouble(self, why: str) -> None:
+        self.on_trouble(why)
+
+    # --- the queue ------------------------------------------------------------------------------------------------
+
+    def _offer(self, kind: int, piece: bytes) -> bool:
+        """Put it into the queue, after what has to come before it."""
+        if self._full and _queued(self._ours) > self._size // 4:
+            return False
+        self._full = False
+        if self._end_due:
+            if not self._put(packets.RUN_END):
+                return False
+            self._end_due = False
+        if self._gap.size:
+            if not self._put(packets.GAP, self._gap.told(self._order["name"], self._last_reason)):
+                return False
+            self._gap = _Loss()
+        return self._put(kind, piece)
+
+    def _put(self, kind: int, piece: bytes = b"") -> bool:
+        header = packets.HEADER.pack(kind, time.time_ns())
+        try:
+            self._ours.sendmsg([header, piece], [], socket.MSG_DONTWAIT | socket.MSG_NOSIGNAL)
+        except OSError:  # EAGAIN: it is full; ENOMEM, ENOBUFS: the machine is
+            return False
+        return True
+
+    def _lose(self, lines: int, size: int, why: str) -> None:
+        is_first = not self._unsent.size
+        for loss in (self._gap, self._unsent):
+            loss.lines += lines
+            loss.size += size
+        self._unsent_bytes += size
+        self._lost_at = time.monotonic()
+        self._last_reason = why
+        if is_first:
+            self.on_trouble(f"{self._order['name']}: {why}")
+
+    def _tell_unsent(self) -> None:
+        """The loss is over, as it seems: our own copy says how much it was."""
+        told = self._unsent.told(self._order["name"], self._last_reason)
+        self._unsent = _Loss()
+        self._copy.write(b"stderr", told + b"\n")
+        self.on_trouble("")
+
+    # --- the sender -----------------------------------------------------------------------------------------------
+
+    def _begin(self) -> None:
+        self._born = time.monotonic()
+        parent = os.getpid()
+        try:
+            child = os.fork()
+            if child == 0:
+                sender.main(self._theirs, self._order, parent)
+            self._pidfd = os.pidfd_open(child)
+        except OSError as error:  # no processes, no memory: tried again when there is something to send
+            self._know(f"cannot start who sends to it: {error.strerror}")
+            return
+        self._poller.watch(self._pidfd, ENDED, self._ended)
+
+    def _begin_again(self) -> None:
+        if time.monotonic() - self._born > _LIFE_S:
+            self._begin()
+
+    def _ended(self, _events: int) -> None:
+        """Somebody has killed it, or the machine ran out of memory: another one goes on with the queue."""
+        if os.waitid(os.P_PIDFD, self._pidfd, os.WEXITED | os.WNOHANG) is None:
+            return
+        self._poller.forget(self._pidfd)
+        os.close(self._pidfd)
+        self._pidfd = -1
+        self._know("who sends to it has ended")
+        self._begin_again()
+
+    def _hear(self, _events: int) -> None:
+        try:
+            while news := self._ours.recv(packets.MAX_NEWS, socket.MSG_DONTWAIT):
+                if news == packets.REACHED:
+                    self._know("")
+                elif news.startswith(packets.UNREACHED):
+                    self._know(news.removeprefix(packets.UNREACHED).decode(errors="replace"))
+                elif news.startswith(packets.LOST):
+                    lines, size, why = news.removeprefix(packets.LOST).decode(errors="replace").split(" ", 2)
+                    self._lose(int(lines), int(size), why)
+        except BlockingIOError:
+            pass
+
+    def _know(self, obstacle: str) -> None:
+        self._obstacle = obstacle
+        waiting, self._waiting = self._waiting, []
+        for tell in waiting:
+            tell()
+
+
+def _widen(sock: socket.socket, wanted: int) -> int:
+    """Let the queue hold about `wanted` bytes of output; returns its size as the kernel counts it, which is with what each
+    packet takes besides.
+    """
+    doubled = min(2 * wanted, 1 << 30)
+    try:
+        sock.setsockopt(socket.SOL_SOCKET, _SO_SNDBUFFORCE, doubled)
+    except PermissionError:  # in a user namespace: as much as the machine lets anybody have
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, doubled)
+    return sock.getsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF)
+
+
+def _queued(sock: socket.socket) -> int:
+    """How much of `_widen`'s size is taken."""
+    (size,) = struct.unpack("=i", fcntl.ioctl(sock.fileno(), termios.TIOCOUTQ, b"\0\0\0\0"))
+    return int(size)
+
+
+def _ends_within(pidfd: int, milliseconds: int) -> bool:
+    waiting = select.poll()
+    waiting.register(pidfd, select.POLLIN)
+    return bool(waiting.poll(milliseconds))
