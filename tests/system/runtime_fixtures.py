@@ -327,6 +327,8 @@ class Runtime:
         request = bundle.BundleRequest(
             container_id=container_id,
             spec=wanted,
+            name=f"box-{container_id}",
+            labels=dict(wanted.labels),
             overlay=OverlayMount((image,), f"{folder}/upper", f"{folder}/work").data(),
             user=find_user(wanted.user, (image,), wanted.isolation.groups),
             files={f"/etc/{name}": f"{folder}/{name}" for name in files or ()},

@@ -2,8 +2,9 @@
 
 The queue is a socket's buffer, so it takes no memory while it is empty, and both of its ends are held here: a sender that
 is killed is replaced by another, which goes on with what is in it. What has no room is counted. Where the next thing goes
-into the queue a line tells the receiver how much is missing; our own copy and the engine are told when a loss begins and when
-none came for a while (`_CALM_S`), for with a receiver that is merely slow there are many small ones.
+into the queue a line tells the receiver how much is missing (not of datagrams that it did not take: that would fare as they
+did); our own copy and the engine are told when a loss begins and when none came for a while (`_CALM_S`), for with a receiver
+that is merely slow there are many small ones.
 """
 
 import fcntl
@@ -24,7 +25,9 @@ from orchestr8.runtime.successors import kill
 QUEUE_BYTES: Final = 1 << 20
 _SO_SNDBUFFORCE: Final = 32  # <asm-generic/socket.h>
 _CALM_S: Final = 5.0
-_LIFE_S: Final = 1.0  # a sender that lived no longer is replaced when there is something to send
+_ROOM: Final = 8  # the part of a full queue that has to be free again, lest there be a line of ours for each of its own
+_LIFE_S: Final = 1.0  # of a sender, at least: too many of them that live no longer are replaced less often
+_DEATHS_MAX: Final = 3
 _LAST_MS: Final = 5000  # for what is in the queue when the shim ends
 _END_MS: Final = 1000  # for a sender to say what it gives up
 
@@ -47,9 +50,14 @@ class _Loss:
         self.lines = 0
         self.size = 0  # bytes
 
+    def add(self, lines: int, size: int) -> None:
+        self.lines += lines
+        self.size += size
+
     def told(self, where: str, why: str) -> bytes:
         """The line that stands in the place of what was lost."""
-        text = f"orchestr8: {self.lines} lines ({self.size} bytes) of this log were not sent to {where}: {why}"
+        lines, were = ("line", "was") if self.lines == 1 else ("lines", "were")
+        text = f"orchestr8: {self.lines} {lines} ({self.size} bytes) of this log {were} not sent to {where}: {why}"
         return text.encode(errors="replace")
 
 
@@ -64,7 +72,10 @@ class Forwarder:
         self._size = _widen(self._ours, order.get("queue_bytes", QUEUE_BYTES))
         self._pidfd = -1
         self._born = 0.0
+        self._deaths = 0  # of senders that did not live for long
         self._gap = _Loss()  # of which the receiver was not told yet
+        self._gap_streams = 0
+        self._torn: set[int] = set()  # streams that are within a line that is lost
         self._unsent = _Loss()  # of which our own copy does not tell yet
         self._unsent_bytes = 0  # ever
         self._full = False  # until the queue has room again for more than a few lines
@@ -104,11 +115,14 @@ class Forwarder:
         if self._unsent.size and not self._full and time.monotonic() - self._lost_at > _CALM_S:
             self._tell_unsent()
         kind = packets.STDERR if stream == b"stderr" else packets.STDOUT
+        if kind in self._torn:
+            end = chunk.find(b"\n") + 1 or len(chunk)
+            self._miss(kind, chunk[:end])
+            chunk = chunk[end:]
         for start in range(0, len(chunk), packets.PIECE_BYTES):
             if not self._offer(kind, chunk[start : start + packets.PIECE_BYTES]):
-                rest = chunk[start:]
-                self._lose(rest.count(b"\n"), len(rest), self._obstacle or "it takes less than is written")
                 self._full = True
+                self._miss(kind, chunk[start:])
                 return
 
     def end_run(self) -> None:
@@ -116,6 +130,7 @@ class Forwarder:
         if self._unsent.size:
             self._tell_unsent()
         self._end_due = not self._put(packets.RUN_END)
+        self._torn.clear()
 
     def close(self) -> None:
         """Nothing more comes. The sender goes on with what it has (`linger`)."""
@@ -148,7 +163,7 @@ class Forwarder:
 
     def _offer(self, kind: int, piece: bytes) -> bool:
         """Put it into the queue, after what has to come before it."""
-        if self._full and _queued(self._ours) > self._size // 4:
+        if self._full and _queued(self._ours) > self._size - self._size // _ROOM:
             return False
         self._full = False
         if self._end_due:
@@ -156,9 +171,11 @@ class Forwarder:
                 return False
             self._end_due = False
         if self._gap.size:
-            if not self._put(packets.GAP, self._gap.told(self._order["name"], self._last_reason)):
+            told = self._gap.told(self._order["name"], self._last_reason)
+            if not self._put(packets.GAP, bytes([self._gap_streams]) + told):
                 return False
             self._gap = _Loss()
+            self._gap_streams = 0
         return self._put(kind, piece)
 
     def _put(self, kind: int, piece: bytes = b"") -> bool:
@@ -169,11 +186,20 @@ class Forwarder:
             return False
         return True
 
+    def _miss(self, kind: int, lost: bytes) -> None:
+        """There was no room for this. A line of which anything is lost is lost: what comes up to its end is, too."""
+        if lost.endswith(b"\n"):
+            self._torn.discard(kind)
+        else:
+            self._torn.add(kind)
+        lines = lost.count(b"\n")
+        self._gap.add(lines, len(lost))
+        self._gap_streams |= kind
+        self._lose(lines, len(lost), self._obstacle or "it takes less than is written")
+
     def _lose(self, lines: int, size: int, why: str) -> None:
         is_first = not self._unsent.size
-        for loss in (self._gap, self._unsent):
-            loss.lines += lines
-            loss.size += size
+        self._unsent.add(lines, size)
         self._unsent_bytes += size
         self._lost_at = time.monotonic()
         self._last_reason = why
@@ -203,7 +229,7 @@ class Forwarder:
         self._poller.watch(self._pidfd, ENDED, self._ended)
 
     def _begin_again(self) -> None:
-        if time.monotonic() - self._born > _LIFE_S:
+        if self._deaths < _DEATHS_MAX or time.monotonic() - self._born > _LIFE_S:
             self._begin()
 
     def _ended(self, _events: int) -> None:
@@ -213,6 +239,7 @@ class Forwarder:
         self._poller.forget(self._pidfd)
         os.close(self._pidfd)
         self._pidfd = -1
+        self._deaths = self._deaths + 1 if time.monotonic() - self._born < _LIFE_S else 0
         self._know("who sends to it has ended")
         self._begin_again()
 

@@ -44,8 +44,12 @@ class Splitter:
     def finish(self) -> list[Line]:
         """What has no newline, and will have none any more."""
         out = [self._part(self._rest, self._at, last=False)] if self._rest else []
-        self._rest, self._part_of = b"", ""
+        self.drop()
         return out
+
+    def drop(self) -> None:
+        """Forget the line that has no end yet: the rest of it is lost."""
+        self._rest, self._part_of = b"", ""
 
     def _take_parts(self, text: bytes, at: int, out: list[Line]) -> bytes:
         while len(text) >= PART_BYTES:

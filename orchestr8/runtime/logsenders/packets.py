@@ -7,7 +7,7 @@ HEADER: Final = struct.Struct("<BQ")  # of a packet for the sender: kind, time i
 RUN_END: Final = 0  # what has no newline by now will have none
 STDOUT: Final = 1  # as in `streams`
 STDERR: Final = 2
-GAP: Final = 3  # a line of ours, in the place of what was lost
+GAP: Final = 3  # a byte: of which streams (1 | 2); then a line of ours, in the place of what they have lost
 PIECE_BYTES: Final = 32 * 1024  # of output in one packet
 MAX_PACKET: Final = HEADER.size + PIECE_BYTES
 

@@ -75,9 +75,13 @@ class Sender:
         if kind in self._lines:
             self._add(kind, self._lines[kind].take(text, at))
             return
-        self._end_lines()
         if kind == packets.GAP:
-            self._add(packets.STDERR, [Line(text, at)])
+            for stream, splitter in self._lines.items():
+                if text[0] & stream:
+                    splitter.drop()
+            self._add(packets.STDERR, [Line(text[1:], at)])
+        else:
+            self._end_lines()
 
     def _end_lines(self) -> None:
         for stream, splitter in self._lines.items():
