@@ -17,6 +17,7 @@ from orchestr8.runtime.logmembers import SUFFIX
 from orchestr8.runtime.logpacker import Packer
 from orchestr8.runtime.logsenders.forwarder import Forwarder
 from orchestr8.runtime.poller import Poller
+from orchestr8.runtime.template import Template
 
 MAX_BYTES: Final = 10 * 1024 * 1024
 MAX_FILES: Final = 3
@@ -242,10 +243,12 @@ def _end_of(path: str, size: int) -> tuple[Mark, bool]:
         os.close(fd)
 
 
-def open_log(path: str, order: Mapping[str, Any], poller: Poller) -> LogWriter | NoLog | Forwarder:
+def open_log(
+    path: str, order: Mapping[str, Any], poller: Poller, template: Template | None = None
+) -> LogWriter | NoLog | Forwarder:
     """`order`: what `logorder` made of a `model.specs.LogSpec`, as it stands in a Spawn."""
     copy = _open_files(path, order, poller)
-    return Forwarder(copy, poller, order["receiver"]) if order.get("receiver") else copy
+    return Forwarder(copy, poller, order["receiver"], template) if order.get("receiver") else copy
 
 
 def _open_files(path: str, order: Mapping[str, Any], poller: Poller) -> LogWriter | NoLog:

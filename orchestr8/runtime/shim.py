@@ -71,7 +71,7 @@ class Shim:
             os.path.join(self._bundle, STATE_FILE), os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600
         )
         self._poller = Poller()
-        self._log = open_log(os.path.join(self._bundle, LOG_FILE), order.log, self._poller)
+        self._log = open_log(os.path.join(self._bundle, LOG_FILE), order.log, self._poller, template)
         self._log.on_trouble = self._log_trouble
         self._launch: Launch | None = None
         self._start_requests: list[tuple[socket.socket, int]] = []

@@ -21,6 +21,7 @@ from typing import Any, Final, Protocol
 from orchestr8.runtime.logsenders import packets, sender
 from orchestr8.runtime.poller import ENDED, READ, Poller
 from orchestr8.runtime.successors import kill
+from orchestr8.runtime.template import Template
 
 QUEUE_BYTES: Final = 1 << 20
 _SO_SNDBUFFORCE: Final = 32  # <asm-generic/socket.h>
@@ -64,10 +65,11 @@ class _Loss:
 class Forwarder:
     """A log as the shim wants one, which writes to `copy` and forwards to the receiver of `order` (`runtime.logorder`)."""
 
-    def __init__(self, copy: Log, poller: Poller, order: Mapping[str, Any]) -> None:
+    def __init__(self, copy: Log, poller: Poller, order: Mapping[str, Any], template: Template | None = None) -> None:
         self._copy = copy
         self._poller = poller
         self._order = order
+        self._template = template
         self._ours, self._theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self._size = _widen(self._ours, order.get("queue_bytes", QUEUE_BYTES))
         self._pidfd = -1
@@ -221,7 +223,7 @@ class Forwarder:
         try:
             child = os.fork()
             if child == 0:
-                sender.main(self._theirs, self._order, parent)
+                sender.main(self._theirs, self._order, parent, self._template)
             self._pidfd = os.pidfd_open(child)
         except OSError as error:  # no processes, no memory: tried again when there is something to send
             self._know(f"cannot start who sends to it: {error.strerror}")

@@ -22,8 +22,10 @@ from orchestr8.runtime.logsenders.connections import Connection, connect
 from orchestr8.runtime.logsenders.journal import JournalFormat
 from orchestr8.runtime.logsenders.lines import Line, Splitter
 from orchestr8.runtime.logsenders.syslog import SyslogFormat
+from orchestr8.runtime.template import Template
 
 _DELAY_S: Final = 0.1
+_QUIET_MS: Final = 1000
 _DELAY_MAX_S: Final = 5.0
 
 
@@ -32,10 +34,14 @@ class Over(BaseException):
 
 
 class Sender:
-    def __init__(self, queue: socket.socket, order: Mapping[str, Any], formats: SyslogFormat | JournalFormat) -> None:
+    def __init__(
+        self, queue: socket.socket, order: Mapping[str, Any], formats: SyslogFormat | JournalFormat,
+        template: Template | None = None,
+    ) -> None:  # fmt: skip
         self._queue = queue
         self._order = order
         self._format = formats
+        self._template = template  # of the heap, as long as it is not shared again
         self._lines = {packets.STDOUT: Splitter(), packets.STDERR: Splitter()}
         self._batch: deque[bytes] = deque()  # formed, not sent
         self._connection: Connection | None = None
@@ -62,12 +68,22 @@ class Sender:
     def _take(self) -> bool:
         """Form messages of the next packets; False at the queue's end."""
         while not self._batch:
-            packet = self._queue.recv(packets.MAX_PACKET)
+            packet = self._receive()
             if not packet:
                 self._end_lines()
                 return bool(self._batch)
             self._form(packet)
         return True
+
+    def _receive(self) -> bytes:
+        """The next packet; after a quiet while, and once, memory is given back before."""
+        if self._template is not None:
+            waiting = select.poll()
+            waiting.register(self._queue, select.POLLIN)
+            if not waiting.poll(_QUIET_MS):
+                self._template.share_again()
+                self._template = None
+        return self._queue.recv(packets.MAX_PACKET)
 
     def _form(self, packet: bytes) -> None:
         kind, at = packets.HEADER.unpack_from(packet)
@@ -187,7 +203,7 @@ def make_format(order: Mapping[str, Any], pid: int) -> SyslogFormat | JournalFor
     )  # fmt: skip
 
 
-def main(queue: socket.socket, order: Mapping[str, Any], parent: int) -> NoReturn:
+def main(queue: socket.socket, order: Mapping[str, Any], parent: int, template: Template | None) -> NoReturn:
     """The child's life, from the fork on. It holds nothing of the container's, and ends with its shim."""
     code = 1
     try:
@@ -202,7 +218,7 @@ def main(queue: socket.socket, order: Mapping[str, Any], parent: int) -> NoRetur
             title = prctl.ArgumentArea()
             title.write(title.prepared(f"orchestr8-log {order['container']}"))
             prctl.set_name(b"orchestr8-log")
-            Sender(queue, order, make_format(order, parent)).run()
+            Sender(queue, order, make_format(order, parent), template).run()
             code = 0
     except Over:  # before there was anything to be given up
         code = 0
