@@ -357,8 +357,8 @@ distribution's python3.
 """),
     "O8-631": ("the receiver of a container's log cannot be reached", """\
 `logging.driver` sends the container's output to a syslog server or to journald, and there was no connection to it: the
-address is wrong, nothing listens there, a name is not known, or TLS does not accept the certificate. That is an error at
-a container's first start only, when it is most likely a mistake:
+address is wrong, nothing listens there, a name is not known, or TLS does not accept the certificate. That is an error
+at a container's first start only, when it is most likely a mistake:
 
     services:
       web:
@@ -366,9 +366,9 @@ a container's first start only, when it is most likely a mistake:
           driver: syslog
           options: {syslog-address: "tcp://logs.example:601"}
 
-A container that has run once starts without its receiver, too. What it writes waits in a queue (`max-buffer-size`), and is
-sent when there is a connection again. What the queue has no room for is not sent: `logs`, which reads the engine's own copy,
-still shows it, and says how much it was.
+A container that has run once starts without its receiver, too. What it writes waits in a queue (`max-buffer-size`), and
+is sent when there is a connection again. What the queue has no room for is not sent: `logs`, which reads the engine's
+own copy, still shows it, and says how much it was.
 """),
     "O8-640": ("a file cannot be copied", """\
 Something on the way between a container's files and the caller's is not as it must be: a directory where a file is to

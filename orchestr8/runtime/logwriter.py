@@ -233,6 +233,7 @@ class LogWriter:
     def linger(self) -> None:
         """Everything is written already."""
 
+
 def _end_of(path: str, size: int) -> tuple[Mark, bool]:
     """What is known of the end of a log's file, and whether it ends within a record."""
     fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
