@@ -11,7 +11,7 @@ help:
 	@echo "make demo-down  remove all that it made"
 	@echo "make test       everything that CI runs: lint, types, imports, tests (TESTS=tests/stack for a part)"
 	@echo "make e2e        the system's tests on Debian's kernel with cgroup v2, in a virtual machine (e2e-part: eight minutes of it)"
-	@echo "make programs   PostgreSQL, Redis, nginx, Java and Node.js services from Debian's packages (programs-part: images of two)"
+	@echo "make programs   PostgreSQL, Redis, nginx, Java and Node.js services from Debian's packages (programs-part: images of two, and podman and dockerd)"
 	@echo "make readme     run the commands that README.md shows, and write down anew what they print"
 	@echo "make clean      remove .venv and what tools left in this checkout"
 
@@ -37,7 +37,7 @@ programs: .make/dev .make/images
 
 # The images whose tests `make test` then has in a minute or so.
 programs-part: .make/dev .make/images
-	$(PYTHON) -m e2e.programs.images redis nginx
+	$(PYTHON) -m e2e.programs.images redis nginx callers
 
 lint: .make/dev
 	$(PYTHON) -m ruff check .

@@ -45,6 +45,8 @@ RECIPES: Final = {
     "java": Recipe(
         packages=("openjdk-17-jdk-headless", "curl"), user="java", before=('mkdir -p "$1/usr/share/man/man1"',)
     ),
+    # No program of a stack: podman and dockerd, which are given our OCI runtime (`e2e.oci_callers`).
+    "callers": Recipe(packages=("podman", "docker.io", "runc", "catatonit", "mount", "python3")),
     "node": Recipe(packages=("nodejs", "curl"), user="node"),
 }
 

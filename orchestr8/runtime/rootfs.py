@@ -129,6 +129,8 @@ class Rootfs:
         else:
             name = entry.get("source") or kind
             tree = mounts.new_filesystem(kind, self._ids.options(kind, data), attributes, source=name)
+            if kind == "devpts" and self._ids.fd >= 0:
+                os.chown(".", self._ids.uid(0), self._ids.gid(0), dir_fd=tree)
         try:
             self._attach(tree, destination, directory=is_directory(tree))
         finally:
