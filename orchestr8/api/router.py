@@ -8,7 +8,7 @@ from typing import Final
 from orchestr8.api.errors import error_response
 from orchestr8.api.values import json_response
 from orchestr8.api.version import without_version
-from orchestr8.errors import NotFound, Orchestr8Error
+from orchestr8.errors import InvalidInput, NotFound, Orchestr8Error
 from orchestr8.wire.http import Answer, Request
 
 RouteHandler = Callable[..., Awaitable[Answer]]
@@ -23,6 +23,7 @@ class Route:
     method: str
     pattern: str
     handler: RouteHandler
+    takes_body: bool = False  # it answers by a `wire.http.Intake`
 
     @property
     def regex(self) -> re.Pattern[str]:
@@ -34,6 +35,15 @@ class Router:
 
     def __init__(self, routes: list[Route]) -> None:
         self._routes = [(route.method, route.regex, route.handler) for route in routes]
+        self._intakes = [(route.method, route.regex) for route in routes if route.takes_body]
+
+    def takes_body(self, method: str, path: str) -> bool:
+        """For `wire.http.HttpServer`."""
+        try:
+            path = without_version(path)
+        except InvalidInput:  # which is the answer, once it is asked for
+            return False
+        return any(each == method and regex.fullmatch(path) for each, regex in self._intakes)
 
     async def __call__(self, request: Request) -> Answer:
         try:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple, Protocol
 
 from orchestr8.api.progress import Progress
-from orchestr8.model.backend import Content, ExecSpec
+from orchestr8.model.backend import Content, ExecSpec, OpenedPath
 from orchestr8.model.changes import FileChange
 from orchestr8.model.figures import Figures
 from orchestr8.model.ids import ContainerId, ContainerName, ServiceName, StackName
@@ -167,6 +167,12 @@ class ContainerService(Protocol):
 
         `begun` is called as soon as no end can be missed any more.
         """
+        ...
+
+    async def open_path(
+        self, name: ContainerName, path: str, *, write: bool = False, follow: bool = False
+    ) -> OpenedPath:
+        """See `model.backend.Backend.open_path`."""
         ...
 
     async def attach(self, found: Found, connection: Hijacked, *, stdin: bool, guest: bool) -> None: ...

@@ -20,6 +20,7 @@ from dataclasses import dataclass, field
 import anyio
 import anyio.lowlevel
 
+from orchestr8.backends.memory_files import MemoryFiles, MemoryPath
 from orchestr8.backends.memory_programs import KNOWN, Exec, Peer, Program, run_at_once
 from orchestr8.errors import Conflict, NotFound, OperationFailed, Orchestr8Error
 from orchestr8.model.actions import (
@@ -37,7 +38,7 @@ from orchestr8.model.actions import (
     UnpauseContainer,
     WaitFor,
 )
-from orchestr8.model.backend import Content, ExecHandle, ExecSpec, Paused, ProbeResult
+from orchestr8.model.backend import Content, ExecHandle, ExecSpec, OpenedPath, Paused, ProbeResult
 from orchestr8.model.changes import FileChange
 from orchestr8.model.events import Event, EventKind
 from orchestr8.model.figures import Figures, Traffic
@@ -55,6 +56,7 @@ from orchestr8.model.observed import (
 from orchestr8.model.processes import Process
 from orchestr8.model.signals import signal_number
 from orchestr8.model.specs import ContainerSpec, MountKind, PortSpec
+from orchestr8.runtime.messages import Copy
 from orchestr8.wire.frames import STDERR
 
 PROBE_OUTPUT_BYTES = 4096
@@ -94,6 +96,7 @@ class MemoryBackend:
         self._volumes: dict[VolumeName, ObservedVolume] = {}
         self._contents: dict[StackName, set[str]] = {}
         self._listeners: list[Callable[[Event], None]] = []
+        self._files = MemoryFiles(root)
         self._ids = itertools.count(1)
         self._pids = itertools.count(1000)
         self.applied: list[str] = []
@@ -462,6 +465,13 @@ class MemoryBackend:
             for name in KNOWN:
                 writer.addfile(tarfile.TarInfo(f"bin/{name}"))
         await send(archive.getvalue())
+
+    async def open_path(
+        self, container: ContainerName, path: str, *, write: bool = False, follow: bool = False
+    ) -> OpenedPath:  # fmt: skip
+        await anyio.lowlevel.checkpoint()
+        folder = self._files.folder(self._find(container).seen.id)
+        return MemoryPath(folder, Copy(path=path, write=write, follow=follow))
 
     def _written(self, container: _Container, stream: int, data: bytes) -> None:
         for peer in container.peers:

@@ -63,6 +63,31 @@ def one_container(context: Context, service: str, index: int | None) -> dict[str
     )
 
 
+def containers_to_copy(
+    context: Context, service: str, index: int | None, *, one_offs: bool
+) -> list[dict[str, Any]]:  # fmt: skip
+    """Those of a service, or the one with that number; or the one of any stack that has this name or id."""
+    try:
+        found = list_containers(context, [service], stopped=True)
+    except NotFound:
+        try:
+            described = context.client.request("GET", f"/containers/{service}/json")
+        except NotFound:
+            described = None
+        if described is None:
+            raise
+        return [{"id": described["Id"], "name": described["Name"].removeprefix("/")}]
+    of_service = [each for each in found if one_offs or not each["oneoff"]]
+    if index is not None:
+        of_service = [each for each in of_service if each["number"] == index and not each["oneoff"]]
+    if not of_service:
+        which = f" #{index}" if index is not None else ""
+        raise NotFound(
+            f'service "{service}" has no container{which}', helps=[f"create it: orchestr8 up -d {service}"]
+        )  # fmt: skip
+    return of_service
+
+
 def _of_service(context: Context, service: str) -> list[dict[str, Any]]:
     try:
         return [each for each in list_containers(context, [service], stopped=True) if not each["oneoff"]]

@@ -302,6 +302,24 @@ _COMMANDS: Final = (
         detail="CONTAINER is a service, or the name or id of a container; without any, all of the stack are shown.",
     ),
     Command(
+        "cp",
+        "copy files into or out of containers",
+        arguments=[Argument("SOURCE", "source", "one"), Argument("DESTINATION", "destination", "one")],
+        flags=[
+            Flag(
+                "-a",
+                "--archive",
+                help="keep owners, set-id bits and devices; else all is root's in there, yours out here",
+            ),
+            Flag("-L", "--follow-link", help="what the symlink SOURCE leads to, not the symlink"),
+            INDEX,
+            Flag("--all", dest="all_containers", help="into one-off containers of `run`, too"),
+        ],
+        detail="One of the two is SERVICE:PATH, or CONTAINER:PATH, the other a path here, or `-`: a tar archive on the standard\n"
+        "input or output. Into a service means into each of its containers, out of one means its first. What ends in\n"
+        "`/.` means what is in that directory. Containers need not run.",
+    ),
+    Command(
         "diff",
         "show what a container has changed of its image's files",
         arguments=[Argument("SERVICE", "service", "one")],

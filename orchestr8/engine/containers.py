@@ -22,7 +22,7 @@ from orchestr8.model.actions import (
     StopContainer,
     UnpauseContainer,
 )
-from orchestr8.model.backend import Backend
+from orchestr8.model.backend import Backend, OpenedPath
 from orchestr8.model.events import Event, EventKind
 from orchestr8.model.ids import ContainerName
 from orchestr8.model.observed import ContainerState, ObservedContainer, Snapshot
@@ -104,6 +104,11 @@ class Containers:
 
     async def resize(self, name: ContainerName, rows: int, columns: int) -> None:
         await self._backend.resize(name, rows, columns)
+
+    async def open_path(
+        self, name: ContainerName, path: str, *, write: bool = False, follow: bool = False
+    ) -> OpenedPath:
+        return await self._backend.open_path(name, path, write=write, follow=follow)
 
     async def attach(self, found: Found, connection: Hijacked, *, stdin: bool, guest: bool) -> None:
         name = found.container.name

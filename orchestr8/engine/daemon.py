@@ -120,7 +120,8 @@ class Engine:
                         logs=Logs(backend, bus, self._watcher, stacks),
                         events=Events(bus),
                     )
-                    server = HttpServer(Router(all_routes(services)))
+                    router = Router(all_routes(services))
+                    server = HttpServer(router, router.takes_body)
                     await serving.start(self._listen, server, name="http server")
                     self._answering = True
                     task_status.started()

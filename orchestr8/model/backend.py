@@ -57,6 +57,40 @@ class Content(NamedTuple):
     secret: bool  # never to be written to a disk
 
 
+class PathStatus(NamedTuple):
+    """What stands at a path in a container, as lstat(2) has it."""
+
+    name: str  # its last part; "." where the path ends in that, or is the root
+    mode: int  # kind and permissions
+    size: int
+    mtime_ns: int
+    link: str = ""  # what a symlink says
+
+
+class OpenedPath(Protocol):
+    """A path in a container, resolved once and held until `close`. One of `send` and `receive` may follow, once."""
+
+    @property
+    def status(self) -> PathStatus: ...
+    async def send(self, stream_fd: int, *, framed: bool) -> None:
+        """Write what is there as tar to the client's connection, named as `status` has it: as an HTTP body of chunks, ended
+        only when all is there; or in frames of stdout, with one for an error, or an announcement `{"whole": true}`.
+        """
+        ...
+
+    async def receive(self, stream_fd: int, early: bytes, length: int | None) -> Sequence[str]:
+        """Put the tar that comes on the client's connection into the directory, owners as it says.
+
+        It is an HTTP body of `length` bytes, None: of chunks; `early` was read already. Returned is what could not be made
+        and need not be, a sentence each. Raises InvalidInput (O8-641) for what is no tar, or leads out of the directory.
+        """
+        ...
+
+    async def close(self) -> None:
+        """Let go, whatever is under way."""
+        ...
+
+
 class ExecHandle(Protocol):
     """A program started by `Backend.exec`. It belongs to the container's shim: dropping the handle ends nothing."""
 
@@ -149,6 +183,17 @@ class Backend(Protocol):
 
     async def export(self, container: ContainerName, send: Callable[[bytes], Awaitable[None]]) -> None:
         """All of its file system as a tar archive, in pieces, whether it runs or not. What is mounted is no part of it."""
+        ...
+
+    async def open_path(
+        self, container: ContainerName, path: str, *, write: bool = False, follow: bool = False
+    ) -> OpenedPath:  # fmt: skip
+        """Find a path among the files of a container, which need not run: as its programs see it, mounts included.
+
+        Symlinks on the way mean what they mean in the container; one at the end is itself, unless `follow` or the path ends
+        in "/". `write`: it is a directory to put things into. Raises NotFound, InvalidInput for what is no directory then,
+        Conflict (O8-642) where nothing can be written. The start and the removal of a container end what is open.
+        """
         ...
 
     def log_path(self, container: ContainerName) -> str:

@@ -373,16 +373,23 @@ class ForkserverClient:
 
         Nobody answers but the shim, on its control socket; that the forkserver died over it shows as that socket's end.
         """
+        await self._have_forked(order, [control_fd])
+
+    async def copy(self, order: messages.Copy, fds: Sequence[int]) -> None:
+        """Have a process forked that copies (messages.Copy), which answers likewise."""
+        await self._have_forked(order, fds)
+
+    async def _have_forked(self, order: Message, fds: Sequence[int]) -> None:
         async with self._turn:
             channel = await self._ensure()
             try:
-                await channel.send_in_turn(order, [control_fd])
+                await channel.send_in_turn(order, fds)
             except Unavailable as error:
                 if not isinstance(error.__cause__, ConnectionError):
                     raise
                 channel.close()  # it is dead, only that has not been noticed yet
                 self._lost()
-                await (await self._ensure()).send_in_turn(order, [control_fd])
+                await (await self._ensure()).send_in_turn(order, fds)
 
     async def close(self) -> None:
         """End it, for good. Shims and containers go on."""

@@ -55,6 +55,8 @@ class Forkserver:
                 continue
             if messages.is_spawn(packet):
                 self._spawn(packet, fds)
+            elif messages.is_copy(packet):
+                self._fork_copying(packet, fds)
             else:
                 message = messages.decode(packet)
                 if isinstance(message, messages.Shutdown):
@@ -117,9 +119,7 @@ class Forkserver:
             return False
         code = 0
         try:
-            kept = sorted([0, 1, 2, *fds, *([self._reaper_fd] if self._reaper_fd >= 0 else [])])
-            for low, high in zip(kept, [*kept[1:], _FD_MAX], strict=True):
-                os.closerange(low + 1, high)
+            _close_others({0, 1, 2, *fds, *([self._reaper_fd] if self._reaper_fd >= 0 else [])})
             self._engine.detach()
             if not packet:
                 packet, fds = _await_order(fds[0], self._title)
@@ -129,6 +129,30 @@ class Forkserver:
             sys.__excepthook__(*sys.exc_info())
         finally:
             os._exit(code)
+
+    def _fork_copying(self, packet: bytes, fds: list[int]) -> None:
+        """A process that copies files. It imports what it needs itself, from the host's own tree, in which it stays: no shim
+        is to carry that.
+        """
+        try:
+            self._forked = True
+            if os.fork():
+                return
+        except OSError as error:  # EAGAIN, ENOMEM: its control socket's end tells the engine
+            print(f"forkserver: cannot fork a process that copies: {error}", file=sys.stderr, flush=True)
+            return
+        try:
+            _close_others({0, 1, 2, *fds})
+            self._engine.detach()
+            self._title.write(self._title.prepared("orchestr8-copy"))
+            prctl.set_name(b"orchestr8-copy")
+            from orchestr8.runtime import copying
+
+            copying.main(packet, fds)
+        except BaseException:  # noqa: BLE001 - as of _fork
+            sys.__excepthook__(*sys.exc_info())
+        finally:
+            os._exit(1)
 
     def _restart_engine(self) -> None:
         """The engine is gone without a Shutdown: start another, later and later when they keep dying."""
@@ -149,6 +173,12 @@ class Forkserver:
             return
         self._engine.close()
         self._engine = ours
+
+
+def _close_others(kept: set[int]) -> None:
+    numbers = sorted(kept)
+    for low, high in zip(numbers, [*numbers[1:], _FD_MAX], strict=True):
+        os.closerange(low + 1, high)
 
 
 def _await_order(fd: int, title: prctl.ArgumentArea) -> tuple[bytes, list[int]]:

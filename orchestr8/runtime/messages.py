@@ -73,6 +73,19 @@ class Spawn(Message):
     }  # fmt: skip
 
 
+class Copy(Message):
+    """Fork a process that resolves a path among a container's files, and may then read or write there (runtime.copying).
+
+    `bundle`: the container's. `write`: `path` is a directory to put things into. `follow`: what a symlink at its end leads to.
+    Descriptors: its control socket; a pipe that the engine holds the other end of, and with which the process ends;
+    a pidfd of a container that runs; else, where there is one, the mount of a layer of limited size.
+    """
+
+    fields: ClassVar = {
+        "bundle": "", "pid": 0, "path": "/", "write": False, "follow": False, "id_base": 0, "id_count": 0,
+    }  # fmt: skip
+
+
 class Shutdown(Message):
     """The engine ends on purpose: end too, and do not start it again."""
 
@@ -154,6 +167,45 @@ class Release(Message):
     fields: ClassVar = {"request": 0}
 
 
+# --- engine → copying process, and back ----------------------------------------------------------------------------
+
+
+class Send(Message):
+    """Write what is at the path, as tar. Descriptor: the client's connection. Answer: Copied or Refused.
+
+    `framed`: in frames of stdout, an error in one of its own; else as an HTTP body of chunks.
+    """
+
+    fields: ClassVar = {"framed": False}
+
+
+class Receive(Message):
+    """Put a tar into the directory. Descriptors: the client's connection; a memfd of what was read too far.
+
+    `length`: of the body; None: it is in chunks. Answer: Copied or Refused.
+    """
+
+    fields: ClassVar = {"length": None}
+
+
+class Found(Message):
+    """What is at the path; times in nanoseconds, `mode` with the file's kind. Descriptor: a pidfd of the process."""
+
+    fields: ClassVar = {"name": "", "mode": 0, "size": 0, "mtime_ns": 0, "link": ""}
+
+
+class Copied(Message):
+    """All of it; `told`: what need not be and could not, a sentence each."""
+
+    fields: ClassVar = {"told": ()}
+
+
+class Refused(Message):
+    """It cannot be. `status`: HTTP's of the error's class; `error`: `Orchestr8Error.to_json`. Descriptor: as of Found."""
+
+    fields: ClassVar = {"status": 500, "error": {}}
+
+
 # --- shim → engine -----------------------------------------------------------------------------------------------
 
 
@@ -224,6 +276,7 @@ _KINDS: Final[dict[str, type[Message]]] = {
     for kind in (
         *(Configure, Spawn, Shutdown, Place, Equip, Start, Signal, Exec, Attach, Resize, Query, Release),
         *(Done, Failed, Started, ExecStarted, Status, Exited, OutOfMemory, LogTrouble, ExecExited, Execs),
+        *(Copy, Send, Receive, Found, Copied, Refused),
     )
 }
 
@@ -254,3 +307,7 @@ def request_of(packet: bytes) -> int:
 
 def is_spawn(packet: bytes) -> bool:
     return packet.startswith(b"Spawn ")
+
+
+def is_copy(packet: bytes) -> bool:
+    return packet.startswith(b"Copy ")

@@ -65,6 +65,11 @@ class Rootfs:
         self._dev_fd = -1
         self._pts_fd = -1
 
+    @property
+    def root_fd(self) -> int:
+        """What is mounted so far; -1 before that."""
+        return self._root_fd
+
     def mount_all(self, join_network: Callable[[], None]) -> None:
         """Cut the namespace off from the host's propagation, mount the root and everything that the document lists.
 

@@ -97,6 +97,25 @@ class ArchiveWriter:
             raise
         self._below(fd, arc_name)
 
+    def add_opened(self, path_fd: int, arc_name: bytes) -> None:
+        """What an O_PATH descriptor stands for, and all below it."""
+        status = os.fstat(path_fd)
+        kind = stat.S_IFMT(status.st_mode)
+        if kind == stat.S_IFDIR:
+            fd = os.open(".", _OPEN_DIRECTORY, dir_fd=path_fd)
+            try:
+                self.add_directory(fd, arc_name)
+            finally:
+                os.close(fd)
+        elif kind == stat.S_IFREG:
+            fd = os.open(f"/proc/self/fd/{path_fd}", _OPEN_FILE & ~os.O_NOFOLLOW)
+            try:
+                self.add_file(fd, arc_name)
+            finally:
+                os.close(fd)
+        elif not self._special(path_fd, "", arc_name, status, kind):
+            raise OperationFailed(f"{_shown(arc_name)} cannot be read", code="O8-640")
+
     def add_entry(self, entry: Entry, data: bytes = b"") -> None:
         """One that is no file of a tree; `data`: as long as the entry says."""
         self._put(encode(entry) + data + tarformat.padding(len(data)))

@@ -1,7 +1,9 @@
 """The CLI's HTTP/1.1 client: blocking, on the engine's unix socket, and small, because `http.client` costs 40 ms at start.
 
     Client.request    one answer as JSON
+    Client.head       status and headers alone
     Client.open       an answer whose body arrives over time; `Lines` reads it as JSON lines
+    Client.upload     sends a body that is made meanwhile
     Client.upgrade    the connection itself after "101", as Docker's attach and exec do; `frames` decodes what comes
 
 Each request has its own connection, so an answer that lasts (a followed log) never stands in the way of another.
@@ -34,7 +36,7 @@ ANSWER_TIMEOUT_S: Final = 60.0  # of requests that the engine answers at once; w
 # One engine's end may cost two: a connection that it had accepted, then one from its queue. More than that is more than one
 # engine's end, and a request that kills whoever hears it is not to go on for ever.
 TRIES: Final = 3
-HARMLESS: Final = frozenset({"GET"})  # may be asked twice even if it was heard: RFC 9110, section 9.2.2
+HARMLESS: Final = frozenset({"GET", "HEAD"})  # may be asked twice even if it was heard: RFC 9110, section 9.2.2
 _UNRESERVED: Final = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~")
 
 
@@ -65,6 +67,12 @@ class Client:
             raise
         return response
 
+    def head(self, path: str, *, query: Query | None = None) -> tuple[int, dict[str, str]]:
+        """Status and headers of what a GET would bring, without its body; of an error there is no more."""
+        response = self._ask("HEAD", target(path, query), None, upgrade=False, timeout_s=None)
+        response.close()
+        return response.status, response.headers
+
     def upgrade(self, method: str, path: str, *, query: Query | None = None, body: Any = None) -> Stream:
         """The connection itself, both ways, once the engine has agreed. Raises the engine's error as its class."""
         response = self._ask(method, target(path, query), body, upgrade=True, timeout_s=None)
@@ -78,6 +86,37 @@ class Client:
             response.close()
             raise
         return response.taken_over()
+
+    def upload(
+        self, method: str, path: str, write: Callable[[Callable[[bytes], None]], None], *, query: Query | None = None
+    ) -> Any:
+        """The answer to a request whose body `write` makes, in pieces, while it is sent. Raises the engine's error as its class.
+
+        It is made once: what has been read of its source is gone.
+        """
+        connection = self._listening()
+        try:
+            head = f"{method} {target(path, query)} HTTP/1.1\r\nHost: orchestr8\r\nConnection: close\r\n"
+            connection.sendall(f"{head}Transfer-Encoding: chunked\r\n\r\n".encode())
+            whole = _send_body(connection, write)
+            early = _first_bytes(connection, may_be_done=whole)
+            response = Response(connection, *_read_head(connection, early))
+            response.raise_for_status()
+            return response.value()
+        finally:
+            connection.close()
+
+    def _listening(self) -> socket.socket:
+        """A connection to an engine, started when there is none."""
+        try:
+            return self.connect()
+        except (FileNotFoundError, ConnectionRefusedError):
+            if self._absent is None:
+                raise Unheard(f"no engine listens at {self.path}") from None
+        except OSError as error:
+            raise _unreachable(self.path, error) from error
+        self._absent()
+        return self.connect()
 
     def connect(self) -> socket.socket:
         """A connected socket. Raises OSError when nobody listens."""
@@ -149,7 +188,7 @@ class Response:
 
     def taken_over(self) -> Stream:
         """The connection, after "101"."""
-        return Stream(self._connection, self._early, framed=self.headers.get("content-type", "") == MULTIPLEXED)
+        return Stream(self._connection, self._early, self.headers)
 
     def fileno(self) -> int:
         return self._connection.fileno()
@@ -235,10 +274,11 @@ class Lines:
 class Stream:
     """A connection that the engine handed over: raw bytes both ways, each side may end its own direction."""
 
-    def __init__(self, connection: socket.socket, early: bytes, *, framed: bool) -> None:
+    def __init__(self, connection: socket.socket, early: bytes, headers: Mapping[str, str]) -> None:
         self._connection = connection
         self._early = early
-        self.framed = framed  # what comes is in frames; else as a terminal's bytes
+        self.headers = headers  # names in lower case
+        self.framed = headers.get("content-type", "") == MULTIPLEXED  # else what comes is as a terminal's bytes
 
     def __enter__(self) -> Self:
         return self
@@ -307,6 +347,16 @@ def _send(connection: socket.socket, message: bytes) -> bool:
         return False
     except OSError as error:
         raise cut_off(error) from error
+    return True
+
+
+def _send_body(connection: socket.socket, write: Callable[[Callable[[bytes], None]], None]) -> bool:
+    """Whether all of it could be sent. If not, it is refused early, and the answer says why."""
+    try:
+        write(lambda data: connection.sendall(b"%x\r\n%b\r\n" % (len(data), data)))
+        connection.sendall(b"0\r\n\r\n")
+    except ConnectionError:
+        return False
     return True
 
 

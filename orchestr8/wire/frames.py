@@ -37,6 +37,11 @@ else:
     Frame = namedtuple("Frame", ("stream", "payload", "source"), defaults=(0,))  # noqa: PYI024  see above
 
 
+def head(stream: int, length: int, source: int = 0) -> bytes:
+    """What stands before so many bytes."""
+    return HEADER.pack(stream, source, length)
+
+
 def encode(stream: int, payload: bytes, source: int = 0) -> bytes:
     return HEADER.pack(stream, source, len(payload)) + payload
 

@@ -5,6 +5,8 @@ A handler gets a whole `Request` and returns one of
     Stream     a chunked body that a function writes as things happen; cancelled when the client goes away
     Takeover   the connection itself, after "101 UPGRADED" (or a bare 200 for clients that asked for no upgrade),
                as Docker's attach and exec do: the socket and what was read too far
+    Intake     the connection with the request's body still to be read, for the routes that `HttpServer` is told of: it
+               may be large, and whoever takes it need not be this process
 
 Sockets are read only when somebody waits for bytes, so there is nothing in a buffer of ours when a socket changes
 hands. Routing and errors as JSON are `api`'s business. No timers: an idle connection costs nothing.
@@ -14,7 +16,7 @@ import errno
 import logging
 import socket
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 from urllib.parse import parse_qs, unquote, urlsplit
 
@@ -43,6 +45,7 @@ class Request:
     query: Mapping[str, list[str]]
     headers: Mapping[str, str]  # names in lower case
     body: bytes = b""
+    unread: bool = False  # the body is still on the connection: for an Intake
 
     def first(self, name: str, default: str = "") -> str:
         """The first value of a query parameter."""
@@ -114,9 +117,10 @@ class Connection:
 class Hijacked(Connection):
     """A connection in the hands of a handler. `early`: bytes of the client that followed its request."""
 
-    def __init__(self, sock: socket.socket, early: bytes) -> None:
+    def __init__(self, sock: socket.socket, early: bytes, *, upgraded: bool = False) -> None:
         super().__init__(sock)
         self.early = early
+        self.upgraded = upgraded
 
     def fileno(self) -> int:
         return self.socket.fileno()
@@ -126,23 +130,38 @@ class Hijacked(Connection):
 class Takeover:
     """`run` owns the connection; the server closes its own descriptor when it returns.
 
-    `one_way`: nothing is expected from the client, whose end of writing then cancels `run`.
+    `one_way`: nothing is expected from the client, whose end of writing then cancels `run`. `chunked`: without an upgrade
+    `run` writes a body of chunks. `close`: called in any case, even if the client is gone before `run` could be.
     """
 
     run: Callable[[Hijacked], Awaitable[None]]
     content_type: str = MULTIPLEXED
     one_way: bool = False
+    headers: Mapping[str, str] = field(default_factory=dict)
+    chunked: bool = False
+    close: Callable[[], Awaitable[None]] | None = None
 
 
-Answer = Response | Stream | Takeover
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Intake:
+    """`run` reads the body, of so many bytes (None: in chunks), from the connection; what it returns is the answer, and the
+    connection's last one.
+    """
+
+    run: Callable[[Hijacked, int | None], Awaitable[Response]]
+
+
+Answer = Response | Stream | Takeover | Intake
 Handler = Callable[[Request], Awaitable[Answer]]
 
 
 class HttpServer:
     """Serves `handler` on a listening socket until it is cancelled or closed."""
 
-    def __init__(self, handler: Handler) -> None:
+    def __init__(self, handler: Handler, takes_body: Callable[[str, str], bool] = lambda *_: False) -> None:
+        """`takes_body`: whether a method and path are answered by an Intake."""
         self._handler = handler
+        self._takes_body = takes_body
         self._accepting = anyio.CancelScope()
         self._endless: set[anyio.CancelScope] = set()  # what need not be waited for at the end: idle connections too
 
@@ -197,7 +216,17 @@ class HttpServer:
             return False
         answer = await self._handler(request)
         if isinstance(answer, Takeover):
-            await self._hand_over(connection, protocol, request, answer)
+            try:
+                await self._hand_over(connection, protocol, request, answer)
+            finally:
+                if answer.close is not None:
+                    await answer.close()
+            return False
+        if isinstance(answer, Intake):
+            answer = await self._take_in(connection, protocol, request, answer)
+        if request.unread:
+            assert isinstance(answer, Response), "an answer that is a stream would wait for the body's end"
+            await _send_response(connection, protocol, answer, head=False, close=True)
             return False
         if isinstance(answer, Stream):
             await self._send_stream(connection, protocol, answer)
@@ -223,6 +252,9 @@ class HttpServer:
                     elif isinstance(event, h11.Request):
                         head = event
                         self._endless.discard(waiting)
+                        request = _request(head, b"")
+                        if self._takes_body(request.method, request.path):
+                            return replace(request, unread=True)
                     elif isinstance(event, h11.Data):
                         body += event.data
                         if len(body) > MAX_BODY_BYTES:
@@ -275,16 +307,30 @@ class HttpServer:
     ) -> None:
         early, _ = protocol.trailing_data
         first = "101 UPGRADED" if request.wants_upgrade else "200 OK"
-        upgrade = "Connection: Upgrade\r\nUpgrade: tcp\r\n" if request.wants_upgrade else ""
-        head = f"HTTP/1.1 {first}\r\nContent-Type: {answer.content_type}\r\n{upgrade}\r\n"
-        await connection.send(head.encode("ascii"))
-        hijacked = Hijacked(connection.socket, early)
+        headers = {"Content-Type": answer.content_type, **answer.headers}
+        if request.wants_upgrade:
+            headers |= {"Connection": "Upgrade", "Upgrade": "tcp"}
+        elif answer.chunked:
+            headers |= {"Connection": "close", "Transfer-Encoding": "chunked"}
+        lines = [f"HTTP/1.1 {first}", *(f"{name}: {value}" for name, value in headers.items()), "", ""]
+        await connection.send("\r\n".join(lines).encode("ascii"))
+        hijacked = Hijacked(connection.socket, early, upgraded=request.wants_upgrade)
         if answer.one_way:
             # Fewer turns of the loop for what is mostly much data; it costs memory only while the client is behind.
             connection.socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, ONE_WAY_BUFFER_BYTES)
             await self._while_connected(hijacked, lambda: answer.run(hijacked), keep=lambda _: None, endless=True)
         else:
             await answer.run(hijacked)
+
+    async def _take_in(
+        self, connection: Connection, protocol: h11.Connection, request: Request, answer: Intake
+    ) -> Response:
+        if protocol.they_are_waiting_for_100_continue:
+            await _send_event(connection, protocol, h11.InformationalResponse(status_code=100, headers=[]))
+        early, _ = protocol.trailing_data
+        chunked = "transfer-encoding" in request.headers  # h11 lets nothing but "chunked" pass
+        length = None if chunked else int(request.headers.get("content-length", "0"))
+        return await answer.run(Hijacked(connection.socket, early), length)
 
     async def _while_connected(
         self,

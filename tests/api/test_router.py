@@ -109,3 +109,11 @@ def test_of_a_group_of_known_errors_the_first_is_shown() -> None:
 def test_a_group_with_a_bug_in_it_is_a_bug(caplog: pytest.LogCaptureFixture) -> None:
     assert type(as_error(ExceptionGroup("x", [Conflict("first"), ValueError("bug")]))) is Orchestr8Error
     assert "ValueError: bug" in caplog.text
+
+
+def test_routes_say_who_takes_a_body() -> None:
+    router = Router([Route("PUT", "/things/{name}", thing, takes_body=True), Route("GET", "/things/{name}", thing)])
+    assert router.takes_body("PUT", "/v1.0/things/a")
+    assert not router.takes_body("PUT", "/v9.9/things/a")
+    assert not router.takes_body("GET", "/things/a")
+    assert not router.takes_body("PUT", "/things/a/b")

@@ -396,3 +396,80 @@ def test_chunks_survive_any_cut(chunks: list[bytes], cuts: list[int]) -> None:
         position += size
     assert out == b"".join(chunks)
     assert body.ended
+
+
+def chunks(connection: socket.socket, early: bytes) -> bytes:
+    """A whole chunked body."""
+    body = ChunkedBody()
+    received = body.feed(early)
+    while not body.ended:
+        received += body.feed(connection.recv(65536))
+    return received
+
+
+def test_a_body_is_sent_while_it_is_made(peer: Peer) -> None:
+    heard: list[bytes] = []
+
+    def script(connection: socket.socket) -> None:
+        heard.append(chunks(connection, peer.requests[-1][2]))
+        connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{}")
+
+    peer.script = script
+
+    def write(send: Callable[[bytes], None]) -> None:
+        for number in range(3):
+            send(bytes([number]) * 100_000)
+
+    assert Client(peer.path).upload("PUT", "/containers/1/archive", write, query={"path": "/a b"}) == {}
+    assert heard == [b"".join(bytes([number]) * 100_000 for number in range(3))]
+    assert peer.requests[0][0] == "PUT /containers/1/archive?path=%2Fa%20b HTTP/1.1"
+
+
+def test_a_body_that_is_refused_early_is_told_by_the_answer(peer: Peer) -> None:
+    peer.answer(b'HTTP/1.1 409 X\r\nContent-Type: application/json\r\nContent-Length: 19\r\n\r\n{"message": "full"}')
+
+    def write(send: Callable[[bytes], None]) -> None:
+        while True:
+            send(bytes(1 << 20))
+
+    with pytest.raises(Conflict):
+        Client(peer.path).upload("PUT", "/x", write)
+
+
+def test_what_makes_a_body_may_fail(peer: Peer) -> None:
+    peer.script = chunks_until_cut
+
+    def write(send: Callable[[bytes], None]) -> None:
+        send(b"begin")
+        raise NotFound("it is gone")
+
+    with pytest.raises(NotFound, match="it is gone"):
+        Client(peer.path).upload("PUT", "/x", write)
+
+
+def chunks_until_cut(connection: socket.socket) -> None:
+    received = b"".join(iter(lambda: connection.recv(65536), b""))
+    assert not received.endswith(b"0\r\n\r\n")
+
+
+def test_a_body_is_sent_to_an_engine_that_is_started_for_it(tmp_path: Path) -> None:
+    peers: list[Peer] = []
+    path = str(tmp_path / "engine.sock")
+
+    def start() -> None:
+        peers.append(Peer(path))
+        peers[0].script = lambda connection: (
+            chunks(connection, peers[0].requests[-1][2]),
+            connection.sendall(b"HTTP/1.1 204 X\r\n\r\n"),
+        )[1]
+
+    assert Client(path, start).upload("PUT", "/x", lambda send: send(b"hi")) is None
+    peers[0].close()
+    with pytest.raises(Unheard):
+        Client(f"{path}2").upload("PUT", "/x", lambda send: send(b"hi"))
+
+
+def test_a_head_has_status_and_headers_whatever_they_are(peer: Peer) -> None:
+    peer.answer(b"HTTP/1.1 404 X\r\nContent-Length: 100\r\nX-Said: so\r\n\r\n")
+    status, headers = Client(peer.path).head("/containers/1/archive", query={"path": "/"})
+    assert (status, headers["x-said"]) == (404, "so")

@@ -11,7 +11,7 @@ import anyio
 import pytest
 
 from orchestr8.wire import http
-from orchestr8.wire.http import Answer, Handler, Hijacked, HttpServer, Request, Response, Send, Stream, Takeover
+from orchestr8.wire.http import Answer, Handler, Hijacked, HttpServer, Intake, Request, Response, Send, Stream, Takeover
 
 pytestmark = pytest.mark.anyio
 
@@ -375,3 +375,95 @@ async def test_a_client_that_comes_when_no_descriptor_is_left_is_served_later(
                 await stream.send(b"GET / HTTP/1.1\r\nHost: e\r\n\r\n")
                 assert (await stream.receive()).startswith(b"HTTP/1.1 200")
             server.close()
+
+
+async def take(request: Request) -> Answer:
+    """Reads the body from the connection itself, as far as it is told to."""
+    if request.path == "/refuse":
+        return Response(status=404, body=b"{}")
+
+    async def run(connection: Hijacked, length: int | None) -> Response:
+        heard = connection.early
+        while not heard.endswith(b"0\r\n\r\n") if length is None else len(heard) < length:
+            heard += await connection.receive()
+        return Response(body=f"{length} {len(heard)}".encode())
+
+    return Intake(run=run)
+
+
+@asynccontextmanager
+async def taking(path: Path) -> AsyncIterator[Peer]:
+    listener = socket.socket(socket.AF_UNIX)
+    listener.bind(str(path / "s"))
+    listener.listen()
+    server = HttpServer(take, lambda method, _: method == "PUT")
+    with listener:
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(server.serve, listener)
+            async with connected(path / "s") as peer:
+                yield peer
+            server.close()
+
+
+async def test_a_body_may_be_larger_than_any_that_is_kept(tmp_path: Path) -> None:
+    size = 40 << 20
+    async with taking(tmp_path) as peer:
+        await peer.send(f"PUT / HTTP/1.1\r\nHost: e\r\nContent-Length: {size}\r\n\r\nearly".encode())
+        await peer.send(bytes(size - 5))
+        assert (await peer.rest()).endswith(f"\r\n\r\n{size} {size}".encode())
+
+
+async def test_a_body_in_chunks_is_handed_over_as_it_is(tmp_path: Path) -> None:
+    async with taking(tmp_path) as peer:
+        await peer.send(b"PUT / HTTP/1.1\r\nHost: e\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n")
+        await peer.send(b"0\r\n\r\n")
+        said = await peer.rest()
+        assert said.endswith(b"\r\n\r\nNone 13")
+        assert b"Connection: close" in said
+
+
+async def test_who_waits_for_leave_to_send_a_body_gets_it(tmp_path: Path) -> None:
+    async with taking(tmp_path) as peer:
+        await peer.send(b"PUT / HTTP/1.1\r\nHost: e\r\nContent-Length: 2\r\nExpect: 100-continue\r\n\r\n")
+        assert (await peer.until(b"\r\n\r\n")).startswith(b"HTTP/1.1 100 ")
+        await peer.send(b"hi")
+        assert (await peer.rest()).endswith(b"\r\n\r\n2 2")
+
+
+async def test_a_refusal_does_not_wait_for_the_body(tmp_path: Path) -> None:
+    async with taking(tmp_path) as peer:
+        await peer.send(b"PUT /refuse HTTP/1.1\r\nHost: e\r\nContent-Length: 1000000\r\n\r\n")
+        assert (await peer.rest()).startswith(b"HTTP/1.1 404 ")
+
+
+async def test_other_bodies_are_read_beforehand(tmp_path: Path) -> None:
+    async with taking(tmp_path) as peer:
+        await peer.send(b"POST /refuse HTTP/1.1\r\nHost: e\r\nContent-Length: 2\r\n\r\nhi")
+        assert (await peer.until(b"\r\n\r\n")).startswith(b"HTTP/1.1 404 ")
+
+
+async def test_a_taken_connection_may_carry_chunks_and_is_let_go_of_in_any_case(tmp_path: Path) -> None:
+    closed = anyio.Event()
+
+    async def close() -> None:
+        closed.set()
+
+    async def handler(_: Request) -> Answer:
+        async def run(connection: Hijacked) -> None:
+            await connection.send(b"framed" if connection.upgraded else b"2\r\nhi\r\n0\r\n\r\n")
+
+        return Takeover(run=run, chunked=True, close=close, headers={"X-Said": "so"}, content_type="application/x-tar")
+
+    async with serving(tmp_path, handler) as (_, path):
+        async with connected(path) as peer:
+            await peer.send(b"GET / HTTP/1.1\r\nHost: e\r\n\r\n")
+            assert await peer.rest() == (
+                b"HTTP/1.1 200 OK\r\nContent-Type: application/x-tar\r\nX-Said: so\r\nConnection: close\r\n"
+                b"Transfer-Encoding: chunked\r\n\r\n2\r\nhi\r\n0\r\n\r\n"
+            )
+            await closed.wait()
+        async with connected(path) as peer:
+            await peer.send(b"GET / HTTP/1.1\r\nHost: e\r\nConnection: Upgrade\r\nUpgrade: tcp\r\n\r\n")
+            said = await peer.rest()
+            assert said.endswith(b"\r\n\r\nframed")
+            assert b"chunked" not in said

@@ -1,7 +1,7 @@
 """The routes of the HTTP interface, one module per resource."""
 
 from orchestr8.api.router import Route
-from orchestr8.api.routes import containers, events, execs, layers, logs, stacks, stats, system
+from orchestr8.api.routes import archives, containers, events, execs, layers, logs, stacks, stats, system
 from orchestr8.api.services import Services
 
 
@@ -11,6 +11,7 @@ def all_routes(services: Services) -> list[Route]:
         *stacks.routes(services.stacks),
         *stats.routes(services.stacks),
         *containers.routes(services.containers, services.execs),
+        *archives.routes(services.containers),
         *layers.routes(services.containers, services.layers),
         *execs.routes(services.execs),
         *logs.routes(services.logs),

@@ -33,7 +33,7 @@ from orchestr8.kernel.cgroup import CgroupTree
 from orchestr8.kernel.rlimit import limit_descriptors, raise_descriptors
 from orchestr8.model import actions
 from orchestr8.model.actions import Action
-from orchestr8.model.backend import Content, ExecHandle, ExecSpec, ProbeResult
+from orchestr8.model.backend import Content, ExecHandle, ExecSpec, OpenedPath, ProbeResult
 from orchestr8.model.changes import FileChange
 from orchestr8.model.events import Event, EventKind
 from orchestr8.model.figures import Figures
@@ -463,6 +463,11 @@ class NativeBackend:
 
     async def export(self, container: ContainerName, send: Callable[[bytes], Awaitable[None]]) -> None:
         await self._layers.export(self._container(container), send)
+
+    async def open_path(
+        self, container: ContainerName, path: str, *, write: bool = False, follow: bool = False
+    ) -> OpenedPath:  # fmt: skip
+        return await self._container(container).open_path(path, write=write, follow=follow)
 
     async def probe(self, container: ContainerName, argv: tuple[str, ...], timeout_s: float) -> ProbeResult:
         return await probes.probe(self._container(container), argv, timeout_s)

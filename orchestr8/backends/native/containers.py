@@ -6,6 +6,7 @@ about when a container runs; neither does this module.
 """
 
 import base64
+import contextlib
 import dataclasses
 import logging
 import os
@@ -17,6 +18,8 @@ from typing import Any, Final
 
 import anyio
 
+from orchestr8.backends.native import idranges
+from orchestr8.backends.native.copies import Copies, Copy
 from orchestr8.backends.native.making import (
     Surroundings,
     command_line,
@@ -35,6 +38,7 @@ from orchestr8.model.signals import signal_number
 from orchestr8.model.specs import MountKind, RestartMode
 from orchestr8.runtime import bundle, messages
 from orchestr8.runtime.client import ShimClient
+from orchestr8.storage import limited
 
 _log: Final = logging.getLogger(__name__)
 _KEYS_AT_FAULT: Final = {  # by the code of what kept a container from starting
@@ -84,6 +88,7 @@ class Container:
         self._start_kind = EventKind.START
         self._start_follows = False
         self._removed = False
+        self._copies = Copies()
         self.former_execs: dict[
             str, RunningExec | int
         ] = {}  # of the engine before this one; of ended ones the exit codes
@@ -167,8 +172,11 @@ class Container:
 
     async def create(self) -> None:
         async with self._alone():
-            if not await anyio.to_thread.run_sync(os.path.exists, f"{self.bundle}/config.json"):
-                await self._complete()
+            await self._complete_bundle()
+
+    async def _complete_bundle(self) -> None:
+        if not await anyio.to_thread.run_sync(os.path.exists, f"{self.bundle}/config.json"):
+            await self._complete()
 
     async def _complete(self) -> None:
         """Make layer, volumes and bundle; what a crash interrupted is made to its end."""
@@ -222,6 +230,7 @@ class Container:
         async with self._alone():
             if self.running:
                 return ()
+            await self._copies.end(f"{self.record.name} was started while its files were being copied")
             self._start_kind = EventKind.RESTART if by_policy else EventKind.START
             self._start_follows = False
             await self.update(restarts=self.record.restarts + 1 if by_policy else 0, stopped_by_user=False, error="")
@@ -405,6 +414,7 @@ class Container:
                 return  # by who had the lock before us
             if self.running:
                 raise Conflict(f"{self.record.name} is running; stop it first")
+            await self._copies.end(f"{self.record.name} was removed while its files were being copied")
             await self._sandbox.release()
             around = self._around
             await anyio.to_thread.run_sync(around.snapshots.remove, self.record.id)
@@ -478,6 +488,42 @@ class Container:
             async with self._alone():
                 shim = await self._sandbox.ensure()
         await shim.resize(rows, columns)
+
+    async def open_path(self, path: str, *, write: bool, follow: bool) -> Copy:
+        """See model.backend. Of one that runs the lock is not waited for: it may be held by a stop that takes long."""
+        record = self.record
+        count = idranges.COUNT if record.id_base else 0
+        order = messages.Copy(
+            bundle=self.bundle, path=path, write=write, follow=follow, id_base=record.id_base, id_count=count
+        )
+        if not self.running:
+            async with self._alone():
+                if (standing := await self._open_standing(order)) is not None:
+                    return standing
+        order.pid = self.run.pid
+        with contextlib.ExitStack() as opened:
+            try:
+                pidfd = os.pidfd_open(order.pid)
+                opened.callback(os.close, pidfd)
+            except (OSError, ValueError):  # no such process, or number
+                pidfd = -1
+            copy = await self._copies.new(standing=False)
+            if pidfd < 0 or self.run.pid != order.pid:  # else it is the process that it was taken for
+                await copy.close()
+                raise Conflict(f"{record.name} ended just now", helps=["copy again"])
+            return await copy.begun(self._around.forkserver, order, [pidfd])
+
+    async def _open_standing(self, order: messages.Copy) -> Copy | None:
+        """None: it runs by now."""
+        if self.running:
+            return None
+        await self._complete_bundle()
+        with contextlib.ExitStack() as opened:
+            layer = []
+            if self.record.spec.storage_bytes:
+                os.makedirs(f"{self.bundle}/layer", mode=0o700, exist_ok=True)
+                layer = [opened.enter_context(limited.shown(self.bundle))]
+            return await (await self._copies.new(standing=True)).begun(self._around.forkserver, order, layer)
 
     async def exec(self, spec: ExecSpec, stream_fd: int, early: bytes) -> "RunningExec":
         shim = self._awake_shim()

@@ -1,0 +1,160 @@
+"""The engine's side of a copy: a process of `runtime.copying`, what it says, and its end.
+
+No lock is held while bytes flow, from the client's connection into that process or back: the engine only waits for its word.
+A container that starts, or is removed, ends what copies from or to it (`Copies.end`): a layer must not be mounted by two who
+write to it.
+"""
+
+import contextlib
+import os
+import signal
+import socket
+from collections.abc import Callable, Sequence
+from typing import Final
+
+import anyio
+
+from orchestr8.errors import Conflict, Unavailable, error_from_json
+from orchestr8.kernel import sockets
+from orchestr8.model.backend import PathStatus
+from orchestr8.runtime import messages
+from orchestr8.runtime.client import ForkserverClient
+
+_ENDING_S: Final = 2.0
+_HELPS: Final = ("look at why: orchestr8 engine logs",)
+
+
+class Copy:
+    """See model.backend.OpenedPath. `standing`: of a container that does not run."""
+
+    status: PathStatus
+
+    def __init__(self, on_close: Callable[["Copy"], object], *, standing: bool) -> None:
+        self.standing = standing
+        self._on_close = on_close
+        self._control, self._theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self._control.setblocking(False)
+        self._life = self._pidfd = -1
+        self._ended_by = ""
+
+    async def begun(self, forkserver: ForkserverClient, order: messages.Copy, extra: Sequence[int]) -> "Copy":
+        """With the path opened. Raises NotFound, Conflict and others for what cannot be; then it is closed."""
+        try:
+            await self._begin(forkserver, order, extra)
+        except BaseException:
+            await self.close()
+            raise
+        return self
+
+    async def _begin(self, forkserver: ForkserverClient, order: messages.Copy, extra: Sequence[int]) -> None:
+        reader, self._life = os.pipe()
+        try:
+            with self._theirs as theirs:
+                await forkserver.copy(order, [theirs.fileno(), reader, *extra])
+        finally:
+            os.close(reader)
+        found = await self._answer()
+        assert isinstance(found, messages.Found)
+        self.status = PathStatus(found.name, found.mode, found.size, found.mtime_ns, found.link)
+
+    async def send(self, stream_fd: int, *, framed: bool) -> None:
+        sockets.send_packet(self._control, messages.encode(messages.Send(framed=framed)), [stream_fd])
+        await self._answer()
+
+    async def receive(self, stream_fd: int, early: bytes, length: int | None) -> Sequence[str]:
+        memory = os.memfd_create("early", os.MFD_CLOEXEC)
+        try:
+            os.pwrite(memory, early, 0)  # as much as was read at once: no disk is waited for
+            order = messages.encode(messages.Receive(length=length))
+            sockets.send_packet(self._control, order, [stream_fd, memory])
+        finally:
+            os.close(memory)
+        copied = await self._answer()
+        return tuple(copied.told)
+
+    async def _answer(self) -> messages.Message:
+        while True:
+            try:
+                packet, fds = sockets.receive_packet(self._control)
+                break
+            except BlockingIOError:
+                await anyio.wait_readable(self._control)
+            except ConnectionError:
+                packet, fds = b"", []
+                break
+        for fd in fds:
+            if self._pidfd < 0:
+                self._pidfd = fd
+            else:
+                os.close(fd)
+        if not packet:
+            if self._ended_by:
+                raise Conflict(self._ended_by, helps=["copy again"])
+            raise Unavailable("the process that copies files has died", code="O8-903", helps=_HELPS)
+        message = messages.decode(packet)
+        if isinstance(message, messages.Refused):
+            raise error_from_json(message.status, message.error)
+        return message
+
+    def kill(self, why: str) -> None:
+        """End it; who waits for its answer hears why."""
+        self._ended_by = why
+        self._let_go()
+
+    def _let_go(self) -> None:
+        if self._life >= 0:
+            os.close(self._life)  # which ends the process
+            self._life = -1
+        if self._pidfd >= 0:
+            with contextlib.suppress(ProcessLookupError):
+                signal.pidfd_send_signal(self._pidfd, signal.SIGKILL)
+
+    async def gone(self) -> None:
+        """Once the process has ended, and its mounts with it."""
+        if self._pidfd >= 0:
+            await anyio.wait_readable(self._pidfd)
+
+    async def close(self) -> None:
+        with anyio.CancelScope(shield=True):
+            self._let_go()
+            await self.gone()
+            self._control.close()
+            self._theirs.close()
+            if self._pidfd >= 0:
+                os.close(self._pidfd)
+                self._pidfd = -1
+            self._on_close(self)
+
+
+class Copies:
+    """Those of one container."""
+
+    def __init__(self) -> None:
+        self._open: set[Copy] = set()
+        self._changed = anyio.Event()
+
+    async def new(self, *, standing: bool) -> Copy:
+        """Raises Conflict where another one has the files of a container that does not run, and keeps them."""
+        with anyio.move_on_after(_ENDING_S):  # who has all that he wanted is gone in a moment
+            while standing and any(each.standing for each in self._open):
+                await self._changed.wait()
+        if standing and any(each.standing for each in self._open):
+            raise Conflict(
+                "files are being copied from or to this container already, and it does not run",
+                helps=["wait for that, or start the container: one that runs takes several at once"],
+            )
+        copy = Copy(self._closed, standing=standing)
+        self._open.add(copy)
+        return copy
+
+    def _closed(self, copy: Copy) -> None:
+        self._open.discard(copy)
+        self._changed.set()
+        self._changed = anyio.Event()
+
+    async def end(self, why: str) -> None:
+        """Cut all of them short, and return when none is left."""
+        for copy in list(self._open):
+            copy.kill(why)
+        while self._open:
+            await self._changed.wait()
