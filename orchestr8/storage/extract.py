@@ -34,6 +34,7 @@ _NO_XATTR: Final = {errno.EOPNOTSUPP, errno.EPERM}
 _TRIES: Final = 8
 _SET_ID: Final = stat.S_ISUID | stat.S_ISGID
 _DEVICES: Final = {tarformat.CHARACTER: stat.S_IFCHR, tarformat.DEVICE: stat.S_IFBLK}
+_ODD: Final = {b"", b".", b"/"}  # how a name begins that is looked at more closely
 _PARENTS_MAX: Final = 64  # descriptors of directories that are kept at hand
 
 
@@ -60,6 +61,10 @@ class Extractor:
         self._rename = rename
         self._told = told
         self._parents: dict[bytes, int] = {}
+        self._maker = (os.geteuid(), os.getegid())
+        self._passing_on = (
+            {root_fd} if _passes_on(root_fd) else set()
+        )  # descriptors of directories with the set-group-id bit
         self._directories: dict[bytes, Entry] = {}  # whose mode and times come last: what is put into them changes both
 
     def run(self, source: Callable[[], bytes]) -> None:
@@ -101,6 +106,14 @@ class Extractor:
 
     def _name(self, raw: bytes) -> bytes:
         """Without what says nothing; b"" is the directory itself. Raises InvalidInput for ".."."""
+        if (
+            b"/." not in raw
+            and b"//" not in raw
+            and raw[:1] not in _ODD
+            and self._rename is None
+            and raw.count(b"/") <= DEPTH_MAX
+        ):
+            return raw.rstrip(b"/")  # as most are
         parts = [part for part in raw.split(b"/") if part not in {b"", b"."}]
         if b".." in parts:
             raise InvalidInput(f"{_shown(raw)} in the archive leads out of it", code="O8-641")
@@ -163,6 +176,8 @@ class Extractor:
                     os.mkdir(base, 0o755, dir_fd=self._parent(above))
                 found = self._open_below(folder, _OPEN_PARENT)
             self._parents[folder] = found
+            if _passes_on(found):
+                self._passing_on.add(found)
         return found
 
     def _open_below(self, path: bytes, flags: int) -> int:
@@ -172,6 +187,7 @@ class Extractor:
         for fd in self._parents.values():
             os.close(fd)
         self._parents.clear()
+        self._passing_on &= {self._root_fd}
 
     # --- everything else ----------------------------------------------------------------------------------------------
 
@@ -222,7 +238,9 @@ class Extractor:
                 for data in reader.data():
                     _write(fd, data)
             if self._own:
-                os.fchown(fd, entry.uid, entry.gid)
+                # What is new is the maker's already, but for the group where the directory passes its own on.
+                if (entry.uid, entry.gid) != self._maker or parent in self._passing_on:
+                    os.fchown(fd, entry.uid, entry.gid)
                 if set_id:
                     os.fchmod(fd, entry.mode)
             if entry.xattrs:
@@ -272,6 +290,10 @@ class Extractor:
     def _tell(self, sentence: str) -> None:
         if self._told is not None:
             self._told(sentence)
+
+
+def _passes_on(fd: int) -> bool:
+    return bool(os.fstat(fd).st_mode & stat.S_ISGID)
 
 
 def _write(fd: int, data: bytes, offset: int = -1) -> None:

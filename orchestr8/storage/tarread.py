@@ -65,10 +65,11 @@ class TarReader:
                 continue
             entry = entry._replace(**long)  # type: ignore[arg-type]
             if records or self._globals:
-                entry = tarformat.apply_records(entry, {**self._globals, **records})
+                entry = tarformat.apply_records(entry, {**self._globals, **records} if self._globals else records)
                 if entry.size != self._left:
                     self._begin(entry)
-                _check_sparse(entry, records)
+                if len(records) > 1:
+                    _check_sparse(entry, records)
             _check(entry)
             records, long = {}, {}
             yield entry
@@ -161,6 +162,9 @@ class TarReader:
     def _skip(self) -> None:
         left = self._left + self._padding
         self._left = self._padding = 0
+        if left and self._at + left <= len(self._buffer):
+            self._at += left
+            return
         while left:
             if self._at >= len(self._buffer):
                 self._fill()
