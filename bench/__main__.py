@@ -11,7 +11,7 @@ import time
 from collections.abc import Sequence
 from typing import Any, Final
 
-from bench import compare, config, idle, inside, leaks, memory, oci, runtimes, talk
+from bench import compare, config, files, idle, inside, leaks, memory, oci, runtimes, talk
 from bench.compare import Contest
 from bench.engine import OwnEngine, PeerProcesses
 from bench.errors import Unmeasurable
@@ -25,7 +25,7 @@ from e2e.oci_peers import Peer
 
 SHAPES: Final = ("fan1", "fan10", "fan30", "fan100", "chain10")
 MEMORY_SHAPES: Final = ("fan10", "fan30")
-PARTS: Final = ("lifecycles", "cold", "verbs", "memory", "idle", "inside", "oci", "config", "talk", "leaks")
+PARTS: Final = ("lifecycles", "cold", "verbs", "memory", "idle", "inside", "oci", "config", "talk", "files", "leaks")
 DEFAULT_PARTS: Final = PARTS[:-1]
 WITHOUT_ENGINE: Final = {"inside", "oci", "config"}  # of its own, or none at all
 FAILED: Final = 1
@@ -68,6 +68,7 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
         help="how crun is called, for `inside` and `oci`; '' for none",
     )
     add("--peer-runc", default="runc", metavar="COMMAND", help="how runc is called, for `oci`; '' for none")
+    add("--peer-root", default="", metavar="DIR", help="what the peers' commands see as /, for `files`")
     add("--peer-image", default="busybox", metavar="IMAGE", help="the peer's image (busybox)")
     add("--program", metavar="PATH", help="an installed orchestr8, instead of building and installing a wheel")
     add("--containers", type=int, default=10, help="how many containers `inside` makes (10)")
@@ -145,6 +146,8 @@ class Bench:
             compare.cold_starts(contest, "fan10", figures)
         if "talk" in parts:
             self._talk(contest, figures)
+        if "files" in parts:
+            self._files(contest, figures)
         if figures.samples:
             self._show("figures", figures.render(), figures.to_json())
         if "memory" in parts:
@@ -160,6 +163,15 @@ class Bench:
         made = {name: talk.write_stack(f"{self._directory}/stacks/{name}", image) for name, image in images.items()}
         stacks = {each.name: made[COMPOSE if each.name == DOCKER else each.name] for each in contest.programs}
         talk.measure(contest.programs, stacks, self._directory, contest.turns(contest.programs), figures)
+
+    def _files(self, contest: Contest, figures: Figures) -> None:
+        self._tell(f"{files.FILES:,} files")
+        stacks = {
+            each.name: contest.stacks[COMPOSE if each.name == DOCKER else each.name][files.SHAPE]
+            for each in contest.programs
+        }
+        turns = contest.turns(contest.programs)
+        files.measure(contest.programs, stacks, self._directory, self._options.peer_root, turns, figures)
 
     def _leaks(self, engine: OwnEngine, cycles: int) -> dict[str, int]:
         self._tell(f"{cycles} cycles of quickstart")

@@ -37,6 +37,8 @@ BARS: Final[Mapping[str, tuple[Bar, ...]]] = {
     "1 GiB to exec and back": (Bar(peer="docker", ratio=1),),
     "1,000,000 log lines written": (Bar(peer="compose", ratio=8),),
     "1,000,000 log lines read": (Bar(peer="docker", ratio=10), Bar(peer="compose", ratio=10)),
+    "cp 10,000 files into s0": (Bar(peer="docker", ratio=2),),
+    "cp 10,000 files out of s0": (Bar(peer="docker", ratio=2),),
     "config -q, 10 services": (Bar(peer="compose", ratio=2),),
     "config -q, 400 services of 122 variables": (Bar(peer="compose", ratio=1),),  # and at most 1 s
     "check, 6 errors (peer: config -q, mended)": (Bar(peer="compose", ratio=2),),
