@@ -109,7 +109,7 @@ class LogView:
         name = self._names.get(source, "a container")
         if news.get("kept") is False:
             self._finish_line(pieces)
-            pieces.append(f"{self._painted(source, name)} has the logging driver `none`: nothing is kept\n".encode())
+            pieces.append(f"{self._painted(source, name)} has a logging driver that keeps nothing here\n".encode())
         if "exited" in news:
             why = f", {news['why']}" if news.get("why") else ""
             again = " (restarting)" if news.get("restarting") else ""

@@ -149,7 +149,7 @@ class LogSpec:
     max_bytes: int = 10 << 20  # of one file; 0: no limit
     max_files: int = 3  # with the one that is written to
     compress: bool = True  # the others
-    queue_bytes: int = 1 << 20  # of what a receiver has not taken yet
+    queue_bytes: int = 8 << 20  # of what a receiver has not taken yet
     copied: bool = True  # to files of ours, what goes to a receiver
     options: Pairs = ()  # of the receiver, in Docker's words: see `model.receivers`
 

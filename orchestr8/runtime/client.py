@@ -33,7 +33,9 @@ _PROGRAM_HELPS: Final = {  # by what a shell would say
 }
 
 _HELPS: Final = {
-    "O8-631": ("start it first, or take another `logging.driver`; who has run once starts without it, too",),
+    "O8-631": (
+        "start it first, or take another `logging.driver`; a container that has run once starts without it, too",
+    ),
 }
 
 

@@ -36,7 +36,7 @@ def log_order(
         "Command": " ".join(argv), "Hostname": os.uname().nodename,
     }  # fmt: skip
     tag = receivers.render_tag(options.get("tag", ""), fields, attributes)
-    common = {"container": container_id, "queue_bytes": spec.queue_bytes}
+    common = {"container": container_id, "owner": name, "queue_bytes": spec.queue_bytes}
     if spec.driver is LogDriver.JOURNALD:
         own = {
             "CONTAINER_ID": container_id[:12], "CONTAINER_ID_FULL": container_id, "CONTAINER_NAME": name,

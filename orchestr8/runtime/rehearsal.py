@@ -16,10 +16,13 @@ from orchestr8.kernel import prctl, sockets
 from orchestr8.runtime import messages
 from orchestr8.runtime.init import Birth
 from orchestr8.runtime.launch import Ground
+from orchestr8.runtime.logsenders import packets
+from orchestr8.runtime.logsenders.sender import Sender, make_format
 from orchestr8.runtime.shim import LOG_FILE, STATE_FILE, Shim
 
 _TIMES: Final = 12  # eight runs until a function is specialised at all, some more for what depends on others
 _SOCKET: Final = "socket"
+_RECEIVER: Final = "receiver"
 _FOLDERS: Final = (os.path.dirname(LOG_FILE),)
 
 
@@ -34,6 +37,7 @@ def rehearse(folder: str, title: prctl.ArgumentArea) -> None:
         try:
             for _ in range(_TIMES):
                 _live(folder, title)
+                _send(folder)
         finally:
             _remove(folder)
     except OSError as error:  # a full or read-only /run: the engine itself will soon say so with a place
@@ -52,7 +56,7 @@ def _make(folder: str) -> None:
 
 def _remove(folder: str) -> None:
     """What is left of it: the engine after one that died over this takes the folder for a dead forkserver's."""
-    for name in (STATE_FILE, LOG_FILE, _SOCKET):
+    for name in (STATE_FILE, LOG_FILE, _SOCKET, _RECEIVER):
         with contextlib.suppress(FileNotFoundError):
             os.unlink(f"{folder}/{name}")
     for name in (*_FOLDERS, ""):
@@ -83,6 +87,23 @@ def _live(folder: str, title: prctl.ArgumentArea) -> None:
         finally:
             sockets.send_packet(engine, messages.encode(messages.Release()))
             shim.run()
+
+
+def _send(folder: str) -> None:
+    """What the child of a shim does that sends its log: a line of each stream to a receiver, and the end."""
+    path = f"{folder}/{_RECEIVER}"
+    order = {
+        "kind": "syslog", "name": _RECEIVER, "container": _RECEIVER, "owner": _RECEIVER, "network": "unixgram", "path": path, "tls": None,
+        "facility": 3, "format": "rfc3164", "tag": _RECEIVER,
+    }  # fmt: skip
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    with ours, theirs, socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as receiver:
+        receiver.bind(path)
+        for kind in (packets.STDOUT, packets.STDERR):
+            ours.send(packets.HEADER.pack(kind, 0) + b"a line\n")
+        ours.shutdown(socket.SHUT_WR)
+        Sender(theirs, order, make_format(order, 1)).run()
+    os.unlink(path)
 
 
 def _ask(shim: Shim, engine: socket.socket, request: messages.Message) -> None:

@@ -114,6 +114,26 @@ def test_a_field_can_be_read_back(value: bytes) -> None:
         assert (encoded[:5], length, encoded[13:]) == (b"NAME\n", len(value), value + b"\n")
 
 
+@given(
+    st.lists(
+        st.one_of(st.binary(max_size=40), st.text("a\n").map(str.encode), st.just(b"z" * PART_BYTES), st.just(b"\n"))
+    )
+)
+def test_lines_in_one_are_the_same_messages(chunks: list[bytes]) -> None:
+    single, several = Splitter(), Splitter()
+    one_by_one = syslog("rfc3164")
+    for chunk in chunks:
+        expected = b"".join(one_by_one.message(2, line) for line in single.take(chunk, AT))
+        block = several.take_whole(chunk, AT)
+        found = (
+            syslog("rfc3164").block(2, block, AT)
+            if block
+            else b"".join(one_by_one.message(2, line) for line in several.take(chunk, AT))
+        )
+        assert found == expected
+    assert texts(several.finish()) == texts(single.finish())
+
+
 def texts(lines: list[Line]) -> list[bytes]:
     return [line.text for line in lines]
 

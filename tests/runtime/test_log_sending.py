@@ -3,6 +3,7 @@
 import os
 import select
 import socket
+import threading
 from collections import deque
 from collections.abc import Iterator
 from pathlib import Path
@@ -34,7 +35,7 @@ class Copy:
 
 def order(address: str, network: str = "unixgram", **more: Any) -> dict[str, Any]:
     return {
-        "kind": "syslog", "name": f"syslog {network}://{address}", "container": "box", "network": network,
+        "kind": "syslog", "name": f"syslog {network}://{address}", "container": "0123456789ab", "owner": "box", "network": network,
         "path": address, "host": "", "port": 0, "tls": None, "facility": 3, "format": "", "tag": "t", **more,
     }  # fmt: skip
 
@@ -126,6 +127,27 @@ def test_a_stream_that_was_closed_takes_nothing_with_it(tmp_path: Path) -> None:
         assert batch == deque([b"three\n"])
 
 
+def test_a_stream_that_breaks_off_leaves_what_was_not_sent_from_the_beginning_of_a_message(tmp_path: Path) -> None:
+    path = str(tmp_path / "socket")
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as listener:
+        listener.bind(path)
+        listener.listen()
+        connection = connect(order(path, "unix"), lambda *_told: None)
+        with listener.accept()[0] as peer:
+            lines = [b"%d %s\n" % (number, b"x" * 1000) for number in range(2000)]
+            batch = deque([b"".join(lines[:1000]), *lines[1000:]])
+            threading.Timer(0.2, peer.shutdown, (socket.SHUT_RDWR,)).start()
+            with pytest.raises(BrokenPipeError):
+                connection.send(batch)
+            taken = b""
+            while data := peer.recv(1 << 20):
+                taken += data
+        connection.close()
+    left = b"".join(batch)
+    assert left.startswith(b"%d x" % taken.count(b"\n"))
+    assert taken[: taken.rfind(b"\n") + 1] + left == b"".join(lines)
+
+
 def test_the_machines_own_syslog_is_looked_for(monkeypatch: pytest.MonkeyPatch, receiver: socket.socket) -> None:
     from orchestr8.runtime.logsenders import connections
 
@@ -173,7 +195,7 @@ def test_a_log_is_written_here_and_there(receiver: socket.socket, poller: Poller
 def test_a_receiver_that_is_not_there_is_told_and_what_has_no_room_is_counted(tmp_path: Path, poller: Poller) -> None:
     """Lines that are cut by the end of the room are lost whole; nobody waits."""
     copy = Copy()
-    wanted = order(str(tmp_path / "socket"), queue_bytes=8192)
+    wanted = order(str(tmp_path / "socket"), queue_bytes=16384)
     log, troubles = forwarder(copy, poller, wanted)
     assert log.obstacle == f"the receiver of its log, {wanted['name']}, cannot be reached: No such file or directory"
     texts = [b"%d %s\n" % (number, b"x" * 2000) for number in range(100)]

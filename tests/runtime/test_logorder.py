@@ -29,7 +29,7 @@ def test_syslog_is_told_where_to_and_as_what() -> None:
     order = made(spec)
     assert (order["driver"], order["kept"]) == ("syslog", False)
     assert order["receiver"] == {
-        "kind": "syslog", "name": "syslog udp://logs:5", "container": "0123456789ab", "queue_bytes": 5,
+        "kind": "syslog", "name": "syslog udp://logs:5", "container": "0123456789ab", "owner": "shop-web-1", "queue_bytes": 5,
         "network": "udp", "path": "", "host": "logs", "port": 5, "tls": None, "facility": 17, "format": "rfc5424",
         "tag": "shop-web-1 sleep inf orchestr8 red",
     }  # fmt: skip

@@ -302,7 +302,9 @@ class Container:
         if trouble.reason:
             _log.warning("%s runs on, but its log loses what it writes: %s", self.record.name, trouble.reason)
         else:
-            _log.warning("%s: its log is written again, %d bytes of it are lost", self.record.name, trouble.lost_bytes)
+            _log.warning(
+                "%s: its log takes everything again, %d bytes of it are lost", self.record.name, trouble.lost_bytes
+            )
 
     def on_lost(self) -> None:
         """The shim is gone: as told, or killed, and then PID 1 died with it."""

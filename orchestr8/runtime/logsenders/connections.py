@@ -1,7 +1,7 @@
 """Connections to receivers of logs. They block: only the child of a shim uses them.
 
 `send` takes messages out of a deque as it sends them, so that after an error what is left in it was not sent: it goes to
-the next connection. Of what a broken connection had taken already nobody can say how far it came.
+the next connection. A stream takes several in one, a line each. Of what a broken connection had taken already nobody can say how far it came.
 """
 
 import contextlib
@@ -55,6 +55,8 @@ class Stream:
         finally:
             while batch and sent >= len(batch[0]):
                 sent -= len(batch.popleft())
+            if sent:  # of the messages in this one those that went out whole need not go out again
+                batch[0] = batch[0][batch[0].rfind(b"\n", 0, sent) + 1 :]
 
     def _look(self) -> None:
         """A peer that has closed is noticed before anything is sent to it, which would be lost."""

@@ -7,12 +7,14 @@ did); our own copy and the engine are told when a loss begins and when none came
 that is merely slow there are many small ones.
 """
 
+import contextlib
 import fcntl
 import os
 import select
 import signal
 import socket
 import struct
+import sys
 import termios
 import time
 from collections.abc import Callable, Mapping
@@ -23,7 +25,8 @@ from orchestr8.runtime.poller import ENDED, READ, Poller
 from orchestr8.runtime.successors import kill
 from orchestr8.runtime.template import Template
 
-QUEUE_BYTES: Final = 1 << 20
+QUEUE_BYTES: Final = 8 << 20
+_QUEUE_MAX: Final = 1 << 30  # the kernel doubles it, in 32 bits
 _SO_SNDBUFFORCE: Final = 32  # <asm-generic/socket.h>
 _CALM_S: Final = 5.0
 _ROOM: Final = 8  # the part of a full queue that has to be free again, lest there be a line of ours for each of its own
@@ -81,6 +84,7 @@ class Forwarder:
         self._unsent = _Loss()  # of which our own copy does not tell yet
         self._unsent_bytes = 0  # ever
         self._full = False  # until the queue has room again for more than a few lines
+        self._runs = False  # the program: it may write again before anything is to be told
         self._end_due = False  # a run has ended, which had no room in the queue
         self._lost_at = 0.0
         self._last_reason = ""
@@ -112,6 +116,7 @@ class Forwarder:
     def write(self, stream: bytes, chunk: bytes) -> None:
         """Append to our copy, and put into the queue what has room there."""
         self._copy.write(stream, chunk)
+        self._runs = True
         if self._pidfd < 0:
             self._begin_again()
         if self._unsent.size and not self._full and time.monotonic() - self._lost_at > _CALM_S:
@@ -129,6 +134,7 @@ class Forwarder:
 
     def end_run(self) -> None:
         """The program has ended: a line that it has not finished is one now."""
+        self._runs = False
         if self._unsent.size:
             self._tell_unsent()
         self._end_due = not self._put(packets.RUN_END)
@@ -155,6 +161,12 @@ class Forwarder:
             os.waitid(os.P_PIDFD, self._pidfd, os.WEXITED)
             os.close(self._pidfd)
             self._pidfd = -1
+        self._unsent = _Loss()
+        self._take_news()
+        if self._unsent.size:  # our own copy may be another shim's by now
+            told = self._unsent.told(self._order["name"], self._last_reason).decode()
+            with contextlib.suppress(OSError):  # nowhere to tell it
+                print(f"{self._order['owner']}: {told}", file=sys.stderr, flush=True)
         self._ours.close()
         self._theirs.close()
 
@@ -224,7 +236,7 @@ class Forwarder:
             child = os.fork()
             if child == 0:
                 sender.main(self._theirs, self._order, parent, self._template)
-            self._pidfd = os.pidfd_open(child)
+            self._pidfd = _pidfd_of(child)
         except OSError as error:  # no processes, no memory: tried again when there is something to send
             self._know(f"cannot start who sends to it: {error.strerror}")
             return
@@ -246,6 +258,11 @@ class Forwarder:
         self._begin_again()
 
     def _hear(self, _events: int) -> None:
+        self._take_news()
+        if self._unsent.size and not self._runs and not _queued(self._ours):  # what the run left is sent, or lost
+            self._tell_unsent()
+
+    def _take_news(self) -> None:
         try:
             while news := self._ours.recv(packets.MAX_NEWS, socket.MSG_DONTWAIT):
                 if news == packets.REACHED:
@@ -265,15 +282,25 @@ class Forwarder:
             tell()
 
 
-def _widen(sock: socket.socket, wanted: int) -> int:
-    """Let the queue hold about `wanted` bytes of output; returns its size as the kernel counts it, which is with what each
-    packet takes besides.
-    """
-    doubled = min(2 * wanted, 1 << 30)
+def _pidfd_of(child: int) -> int:
+    """Raises OSError when there is no descriptor left for it; the child is gone then."""
     try:
-        sock.setsockopt(socket.SOL_SOCKET, _SO_SNDBUFFORCE, doubled)
+        return os.pidfd_open(child)
+    except OSError:
+        os.kill(child, signal.SIGKILL)
+        os.waitpid(child, 0)
+        raise
+
+
+def _widen(sock: socket.socket, wanted: int) -> int:
+    """Let the queue hold about `wanted` bytes of output; returns its size as the kernel counts it, which is twice that, with what
+    each packet takes besides (socket(7), SO_SNDBUF).
+    """
+    limited = min(wanted, _QUEUE_MAX)
+    try:
+        sock.setsockopt(socket.SOL_SOCKET, _SO_SNDBUFFORCE, limited)
     except PermissionError:  # in a user namespace: as much as the machine lets anybody have
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, doubled)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, limited)
     return sock.getsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF)
 
 

@@ -41,6 +41,17 @@ class Splitter:
         self._at = at
         return out
 
+    def take_whole(self, chunk: bytes, at: int) -> bytes:
+        """The lines that are complete with `chunk`, in one, if none of them is long or empty; else b"", and nothing is taken."""
+        body, newline, rest = (self._rest + chunk).rpartition(b"\n")
+        if self._part_of or not newline or len(rest) >= PART_BYTES:
+            return b""
+        texts = body.split(b"\n")
+        if not all(texts) or max(map(len, texts)) >= PART_BYTES:
+            return b""
+        self._rest, self._at = rest, at
+        return body + newline
+
     def finish(self) -> list[Line]:
         """What has no newline, and will have none any more."""
         out = [self._part(self._rest, self._at, last=False)] if self._rest else []

@@ -41,6 +41,7 @@ class Sender:
         self._queue = queue
         self._order = order
         self._format = formats
+        self._block = formats.block if isinstance(formats, SyslogFormat) and _is_stream(order) else None
         self._template = template  # of the heap, as long as it is not shared again
         self._lines = {packets.STDOUT: Splitter(), packets.STDERR: Splitter()}
         self._batch: deque[bytes] = deque()  # formed, not sent
@@ -89,7 +90,12 @@ class Sender:
         kind, at = packets.HEADER.unpack_from(packet)
         text = packet[packets.HEADER.size :]
         if kind in self._lines:
-            self._add(kind, self._lines[kind].take(text, at))
+            lines = self._lines[kind]
+            block = lines.take_whole(text, at) if self._block else b""
+            if block and self._block:
+                self._batch.append(self._block(kind, block, at))
+            else:
+                self._add(kind, lines.take(text, at))
             return
         if kind == packets.GAP:
             for stream, splitter in self._lines.items():
@@ -174,7 +180,7 @@ class Sender:
 
     def _give_up(self) -> None:
         """Count what is left, and say so where somebody still reads."""
-        count, size = len(self._batch), sum(map(len, self._batch))
+        count, size = sum(each.count(b"\n") for each in self._batch), sum(map(len, self._batch))
         with contextlib.suppress(OSError):
             while packet := self._queue.recv(packets.MAX_PACKET, socket.MSG_DONTWAIT):
                 count += packet.count(b"\n", packets.HEADER.size)
@@ -183,7 +189,7 @@ class Sender:
             self._say(f"took not all of it: {count} lines ({size} bytes) are lost")
 
     def _say(self, what: str) -> None:
-        name, receiver = self._order["container"], self._order["name"]
+        name, receiver = self._order["owner"], self._order["name"]
         with contextlib.suppress(OSError):
             print(f"{name}: the receiver of its log, {receiver}, {what}", file=sys.stderr, flush=True)
 
@@ -191,6 +197,13 @@ class Sender:
 def reason(error: OSError) -> str:
     """In a few words: `Connection refused`."""
     return error.strerror or str(error) or type(error).__name__
+
+
+def _is_stream(order: Mapping[str, Any]) -> bool:
+    """Do messages follow each other there with nothing but newlines between them?"""
+    return order["network"] in ("tcp", "unix", "tcp+tls") and not (
+        order["tls"] and order["format"].startswith("rfc5424")
+    )
 
 
 def make_format(order: Mapping[str, Any], pid: int) -> SyslogFormat | JournalFormat:

@@ -36,17 +36,22 @@ class SyslogFormat:
         """The message for a line; b"" for an empty one, of which Docker sends none either."""
         if not line.text:
             return b""
-        moment = line.at // self._grain
-        known, head = self._heads.get(stream, (-1, b""))
-        if known != moment:
-            head = self._head(stream, line.at)
-            self._heads[stream] = moment, head
-        message = head + line.text + b"\n"
+        message = self._head(stream, line.at) + line.text + b"\n"
         return b"%d %s" % (len(message), message) if self._counted else message
 
+    def block(self, stream: int, lines: bytes, at: int) -> bytes:
+        """The messages for whole lines, none of them empty, one after the other; not with lengths in front."""
+        head = self._head(stream, at)
+        return head + lines[:-1].replace(b"\n", b"\n" + head) + b"\n"
+
     def _head(self, stream: int, at: int) -> bytes:
-        text = self._make(at, self._hostname, self._tag, self._pid)
-        return f"<{self._facility << 3 | SEVERITIES[stream]}>{text}".encode("utf-8", "surrogateescape")
+        moment = at // self._grain
+        known, head = self._heads.get(stream, (-1, b""))
+        if known != moment:
+            text = self._make(at, self._hostname, self._tag, self._pid)
+            head = f"<{self._facility << 3 | SEVERITIES[stream]}>{text}".encode("utf-8", "surrogateescape")
+            self._heads[stream] = moment, head
+        return head
 
 
 def _stamp(at: int) -> str:
