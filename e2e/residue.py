@@ -9,10 +9,11 @@ import subprocess
 from collections.abc import Iterator
 from typing import Final
 
-# What stays in a root whose engine has ended and which holds no stack: its memory of that, its log, its lock, and what
-# it made once for all containers.
+# What stays in a root whose engine has ended and which holds no stack: its memory of that, its log, its lock, what it made
+# once for all containers, and images that are whole.
 _STATE_FILES: Final = frozenset({"state.db", "state.db-wal", "state.db-shm", "engine.log", "lock", "seccomp.bpf"})
-_STATE_FOLDERS: Final = ("skeleton/",)
+_STATE_FOLDERS: Final = ("skeleton/", "images/", "layers/", "bases/")
+_UNFINISHED: Final = ".new"
 
 
 def residue(root: str, instance: str, run_dir: str) -> list[str]:
@@ -83,10 +84,13 @@ def _ruleset() -> list[str]:
 
 def _files(root: str) -> Iterator[str]:
     """Every file below that may not be there; folders without files are none."""
-    for parent, _, names in os.walk(root):
+    for parent, folders, names in os.walk(root):
+        if os.path.relpath(parent, root) == "layers":
+            folders.clear()  # of images: as deep as containers make them
         for name in names:
             path = os.path.relpath(os.path.join(parent, name), root)
-            if path not in _STATE_FILES and not path.startswith(_STATE_FOLDERS):
+            stays = path in _STATE_FILES or path.startswith(_STATE_FOLDERS)
+            if not stays or (path.startswith("images/") and path.endswith(_UNFINISHED)):
                 yield f"{root}/{path}"
 
 

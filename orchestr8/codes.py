@@ -250,13 +250,30 @@ The path on this machine that a setting names as a device is not there, or is so
 """),
     "O8-500": ("not the name of an image", """\
 An image is named as `rootfs:` and the absolute path of a directory. `rootfs:/` is this machine's own root, with what is
-private covered.
+private covered. What `orchestr8 commit` makes has a name in lower-case letters and digits, perhaps with a tag
+(`shop/web:1.2`), and is known by its id as well (`sha256:…`).
 """),
     "O8-501": ("an image of a kind that is not supported", """\
-There are no registries yet. Unpack an image into a directory, and name it by `rootfs:/that/directory`.
+There are no registries yet, so a name is that of an image that `orchestr8 commit SERVICE NAME` has made on this
+machine, for the same --root. Any other one: unpack it into a directory, and name that by `rootfs:/that/directory`.
 """),
     "O8-502": ("the image is not there", """\
 There is no directory at the path that `rootfs:` names, or it is one that cannot be an image, such as the engine's own.
+"""),
+    "O8-504": ("a change of an image's settings that cannot be", """\
+`commit --change` takes instructions of Dockerfiles that set what an image says of its program: CMD, ENTRYPOINT, ENV,
+EXPOSE, LABEL, ONBUILD, STOPSIGNAL, USER, VOLUME and WORKDIR.
+
+    orchestr8 commit -c 'CMD ["serve", "--port", "80"]' -c 'ENV MODE=live' web shop:1
+"""),
+    "O8-505": ("there is no room for an image", """\
+`commit` packs what a container has changed, and the first time its image's directory as well, which for `rootfs:/` is
+this whole machine. It stops before the disk is full, and leaves nothing behind. Make room, or let the engine have
+another --root.
+"""),
+    "O8-506": ("an image in the store is damaged", """\
+A blob of the image layout in the engine's root (`images/`) is missing, or is not what its name says. Commit the image
+again; containers that were made from it have their layers unpacked and go on.
 """),
     "O8-600": ("a step failed", """\
 Something on this machine failed while a container was made, started, stopped or removed. The notes have the reason as

@@ -9,6 +9,7 @@ from orchestr8.model.backend import Content, ExecSpec, OpenedPath
 from orchestr8.model.changes import FileChange
 from orchestr8.model.figures import Figures
 from orchestr8.model.ids import ContainerId, ContainerName, ServiceName, StackName
+from orchestr8.model.images import CommitSpec, Committed
 from orchestr8.model.observed import ObservedContainer
 from orchestr8.plan.options import (
     DownOptions,
@@ -185,6 +186,10 @@ class LayerService(Protocol):
 
     async def export(self, name: ContainerName, send: Send) -> None:
         """See `model.backend.Backend.export`."""
+        ...
+
+    async def commit(self, container: ObservedContainer, wanted: CommitSpec, *, pause: bool) -> Committed:
+        """See `model.backend.Backend.commit`. `pause`: have none of its processes run meanwhile."""
         ...
 
     async def export_framed(self, name: ContainerName, connection: Hijacked) -> None:

@@ -62,7 +62,10 @@ def parse(argv: Sequence[str]) -> tuple[Command, Options]:
                 flag,
                 default=[*getattr(options, flag.dest, ())] if flag.kind == "list" else argparse.SUPPRESS,
             )
+    bools = {word for flag in command.flags if flag.kind == "bool" for word in flag.names}
     rest = any(argument.count == "rest" for argument in command.arguments)
+    if not rest:
+        after = [f"{word}=true" if word in bools else word for word in after]
     parse_known = parser.parse_known_args if rest else parser.parse_known_intermixed_args
     if HELP.names[0] in after[:1] or HELP.names[1] in after[:1]:
         return COMMANDS["help"], _with(options, services=[name])  # before a missing argument is an error
@@ -100,7 +103,8 @@ def _parser(name: str, flags: Iterable[Flag], arguments: Iterable[Argument]) -> 
     for flag in flags:
         _add(parser, flag.names, flag, default=[] if flag.kind == "list" else None)
     for argument in arguments:
-        nargs = {"one": None, "any": "*", "rest": argparse.REMAINDER}[argument.count]
+        one = "?" if argument.optional else None
+        nargs = {"one": one, "any": "*", "rest": argparse.REMAINDER}[argument.count]
         parser.add_argument(argument.dest, metavar=argument.metavar, nargs=nargs)
     return parser
 
@@ -111,7 +115,9 @@ def _add(parser: _Parser, names: Iterable[str], flag: Flag, default: object) -> 
     elif flag.kind == "list":
         parser.add_argument(*names, dest=flag.dest, action="append", default=default, metavar=flag.metavar)
     else:
-        kinds: dict[str, Callable[[str], object]] = {"text": str, "number": _number, "seconds": _seconds}
+        kinds: dict[str, Callable[[str], object]] = {
+            "text": str, "number": _number, "seconds": _seconds, "bool": _bool,
+        }  # fmt: skip
         kind = _one_of(flag.choices) if flag.choices else kinds[flag.kind]
         parser.add_argument(*names, dest=flag.dest, type=kind, default=default, metavar=flag.metavar)
 
@@ -125,6 +131,14 @@ def _one_of(choices: Sequence[str]) -> Callable[[str], str]:
         return text
 
     return check
+
+
+def _bool(text: str) -> bool:
+    """In Go's words, as compose takes them."""
+    found = {"1": True, "t": True, "true": True, "0": False, "f": False, "false": False}.get(text.lower())
+    if found is None:
+        raise argparse.ArgumentTypeError(f"`{text}` is neither true nor false")
+    return found
 
 
 def _number(text: str) -> int:

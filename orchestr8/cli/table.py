@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 class Flag:
-    """One option. `kind`: switch, text, list (may be repeated), number, seconds."""
+    """One option. `kind`: switch, text, list (may be repeated), number, seconds, bool (alone it is true, `=false` the other)."""
 
     __slots__ = ("choices", "dest", "help", "kind", "metavar", "names")
 
@@ -39,8 +39,8 @@ class Flag:
 
 
 class Argument:
-    """A positional argument. `count`: one, any, or rest (everything that follows, flags included, belongs to it; which
-    may be nothing, with `optional`).
+    """A positional argument. `count`: one, any, or rest (everything that follows, flags included, belongs to it). One, and
+    what follows, may be missing with `optional`.
     """
 
     __slots__ = ("count", "dest", "metavar", "optional")
@@ -338,6 +338,32 @@ _COMMANDS: Final = (
             INDEX,
         ],
         detail="The container need not run. Volumes and what else is mounted in it are no part of it.",
+    ),
+    Command(
+        "commit",
+        "make an image of a container: what it has changed, upon what it was made from",
+        arguments=[Argument("SERVICE", "service", "one"), Argument("IMAGE[:TAG]", "image", "one", optional=True)],
+        flags=[
+            Flag("-a", "--author", kind="text", metavar="AUTHOR", help="who made it"),
+            Flag(
+                "-c",
+                "--change",
+                kind="list",
+                metavar="INSTRUCTION",
+                dest="changes",
+                help="of a Dockerfile: CMD, ENTRYPOINT, ENV, …; may be repeated",
+            ),
+            Flag("-m", "--message", kind="text", metavar="TEXT", help="what was done"),
+            Flag(
+                "-p",
+                "--pause",
+                kind="bool",
+                help="let none of its processes run meanwhile; so it is unless `--pause=false`",
+            ),
+            INDEX,
+        ],
+        detail="It prints the image's id. `image: IMAGE` runs it, and it lies as an OCI image layout in the engine's root, in images/:\n"
+        "skopeo and podman read it there. Volumes and what else is mounted are no part of it.",
     ),
     Command(
         "events",

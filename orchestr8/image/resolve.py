@@ -1,13 +1,16 @@
 """From a reference to what a container is made of: layers, defaults for its program, and what to hide from it."""
 
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
-from orchestr8.errors import InvalidInput, NotFound
+from orchestr8.errors import InvalidInput, NotFound, Unsupported
 from orchestr8.image.host import host_covers
 from orchestr8.image.reference import Reference
+from orchestr8.image.store import ImageStore
 from orchestr8.model.specs import Pairs
+from orchestr8.stack.images import IMAGE_HELPS
 from orchestr8.storage.covers import Cover, CoverKind
 
 DEFAULT_PATH: Final = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"  # Docker's
@@ -30,10 +33,40 @@ class Image:
     lowerdirs: tuple[str, ...]  # top to bottom
     config: ImageConfig
     covers: tuple[Cover, ...] = ()
+    digest: str = ""  # of its manifest; "" for a directory, which is what it is now
 
 
 def resolve(reference: Reference, engine_root: str) -> Image:
-    """The image behind a `rootfs:` reference, as it is on this machine now."""
+    """The image behind a reference, as it is on this machine now; its layers are unpacked when they have not been yet."""
+    return _directory(reference, engine_root) if reference.transport else _stored(reference, engine_root)
+
+
+def _stored(reference: Reference, engine_root: str) -> Image:
+    store = ImageStore(engine_root)
+    found = store.find(reference.path)
+    if found is None:
+        raise Unsupported(
+            f"image {reference}: none of this name was made here, and there are no registries yet",
+            code="O8-501",
+            helps=["`orchestr8 commit SERVICE NAME` makes an image of a container", *IMAGE_HELPS],
+        )
+    return Image(lowerdirs=store.lowerdirs(found), config=config_of(found.config), digest=found.digest)
+
+
+def config_of(config: Mapping[str, Any]) -> ImageConfig:
+    """OCI's (image-spec, config.md), as far as containers are started by it."""
+    environment = dict(pair.split("=", 1) for pair in config.get("Env") or () if "=" in pair)
+    return ImageConfig(
+        entrypoint=tuple(config.get("Entrypoint") or ()),
+        command=tuple(config.get("Cmd") or ()),
+        environment=tuple({"PATH": DEFAULT_PATH, **environment}.items()),
+        working_dir=config.get("WorkingDir") or "/",
+        user=config.get("User") or "",
+        stop_signal=config.get("StopSignal") or "",
+    )
+
+
+def _directory(reference: Reference, engine_root: str) -> Image:
     path = os.path.realpath(reference.path)
     if not os.path.isdir(path):
         if os.path.exists(path):

@@ -15,6 +15,7 @@ _setns.argtypes = (ctypes.c_int, ctypes.c_int)
 
 class CloneFlag(enum.IntFlag):  # values: <linux/sched.h>
     NEWTIME = 0x00000080
+    FS = 0x00000200  # root, working directory and umask: none of the namespaces
     NEWNS = 0x00020000
     NEWCGROUP = 0x02000000
     NEWUTS = 0x04000000

@@ -14,6 +14,7 @@ from orchestr8.model.changes import FileChange
 from orchestr8.model.events import Event
 from orchestr8.model.figures import Figures
 from orchestr8.model.ids import ContainerName, StackName
+from orchestr8.model.images import CommitSpec, Committed
 from orchestr8.model.observed import Snapshot
 from orchestr8.model.processes import Process
 from orchestr8.model.specs import Pairs
@@ -193,6 +194,12 @@ class Backend(Protocol):
         Symlinks on the way mean what they mean in the container; one at the end is itself, unless `follow` or the path ends
         in "/". `write`: it is a directory to put things into. Raises NotFound, InvalidInput for what is no directory then,
         Conflict (O8-642) where nothing can be written. The start and the removal of a container end what is open.
+        """
+        ...
+
+    async def commit(self, container: ContainerName, wanted: CommitSpec) -> Committed:
+        """Make an image of its files and settings, for containers to be made of: by its name, or its id. It need not stand
+        still meanwhile; who wants that pauses it.
         """
         ...
 

@@ -32,6 +32,7 @@ _REAPER: Final = "org.orchestr8.reaper"
 _STDIN: Final = "org.orchestr8.stdin"
 _SECCOMP: Final = "org.orchestr8.seccomp"
 _LOG: Final = "org.orchestr8.log"
+IMAGE: Final = "org.orchestr8.image"  # annotation: the digest of the manifest that it was made from
 # Programs that reap and forward themselves, and that want to be PID 1 to do it.
 _INITS: Final = {
     *("/init", "/sbin/init", "/usr/sbin/init", "/lib/systemd/systemd", "/usr/lib/systemd/systemd", "systemd"),
@@ -64,6 +65,7 @@ class BundleRequest:
     name: str = ""
     labels: Mapping[str, str] = field(default_factory=dict)  # all of them; the spec has the user's
     overlay: str  # options of the root's overlay mount
+    image_digest: str = ""  # of its manifest, where it has one
     image_entrypoint: tuple[str, ...] = ()
     image_command: tuple[str, ...] = ()
     image_environment: Mapping[str, str] = field(default_factory=dict)
@@ -160,6 +162,7 @@ def build_document(request: BundleRequest) -> dict[str, Any]:
         },
         "annotations": {
             OVERLAY: request.overlay,
+            **({IMAGE: request.image_digest} if request.image_digest else {}),
             **({BENEATH: json.dumps(hostile)} if (hostile := hostile_roots(request)) else {}),
             **({NUMBERED: json.dumps([each.target for each in spec.files])} if spec.files else {}),
             CGROUP_MOUNTS: json.dumps(request.cgroup_views),

@@ -49,8 +49,11 @@ def check_images(services: Iterable[Mapping], problems: Problems) -> None:
         if not node or not image.strip():
             continue
         if not image.startswith(ROOTFS):
-            message = f"image {image}: only `rootfs:` images are supported yet"
-            problems.warn("O8-501", f"{message}; `orchestr8 up` will refuse it", node, helps=IMAGE_HELPS)
+            message = f"image {image}: there are no registries yet"
+            problems.warn(
+                "O8-501", f"{message}; `orchestr8 up` will refuse it unless `orchestr8 commit` has made it", node,
+                helps=IMAGE_HELPS,
+            )  # fmt: skip
         elif _is_missing(path := image.removeprefix(ROOTFS)):
             directory, name = os.path.split(path.rstrip("/"))
             near = closest(name, names_in(directory))

@@ -54,12 +54,14 @@ class Extractor:
         resolve: Resolve = Resolve.BENEATH | Resolve.NO_SYMLINKS,
         rename: tuple[bytes, bytes] | None = None,
         told: Callable[[str], object] | None = None,
+        depth_max: int = DEPTH_MAX,
     ) -> None:
         self._root_fd = root_fd
         self._own = own
         self._resolve = resolve | Resolve.NO_MAGICLINKS
         self._rename = rename
         self._told = told
+        self._depth_max = depth_max
         self._parents: dict[bytes, int] = {}
         self._maker = (os.geteuid(), os.getegid())
         self._passing_on = (
@@ -117,9 +119,9 @@ class Extractor:
         parts = [part for part in raw.split(b"/") if part not in {b"", b"."}]
         if b".." in parts:
             raise InvalidInput(f"{_shown(raw)} in the archive leads out of it", code="O8-641")
-        if len(parts) > DEPTH_MAX:
+        if len(parts) > self._depth_max:
             raise InvalidInput(
-                f"{_shown(raw[:80])}… in the archive lies deeper than {DEPTH_MAX} directories", code="O8-641"
+                f"{_shown(raw[:80])}… in the archive lies deeper than {self._depth_max} directories", code="O8-641"
             )
         if self._rename is not None and parts and parts[0] == self._rename[0]:
             parts[0] = self._rename[1]
@@ -171,14 +173,24 @@ class Extractor:
             except OSError as error:
                 if error.errno != errno.ENOENT:
                     raise
-                above, _, base = folder.rpartition(b"/")
-                with contextlib.suppress(FileExistsError):
-                    os.mkdir(base, 0o755, dir_fd=self._parent(above))
-                found = self._open_below(folder, _OPEN_PARENT)
+                found = self._made(folder)
             self._parents[folder] = found
             if _passes_on(found):
                 self._passing_on.add(found)
         return found
+
+    def _made(self, folder: bytes) -> int:
+        """The same, when it is missing; step by step, for it may be deeper than Python recurses."""
+        parts = folder.split(b"/")
+        for end in range(1, len(parts) + 1):
+            above, _, base = b"/".join(parts[:end]).rpartition(b"/")
+            parent = self._open_below(above or b".", _OPEN_PARENT)
+            try:
+                with contextlib.suppress(FileExistsError):
+                    os.mkdir(base, 0o755, dir_fd=parent)
+            finally:
+                os.close(parent)
+        return self._open_below(folder, _OPEN_PARENT)
 
     def _open_below(self, path: bytes, flags: int) -> int:
         return openat2(self._root_fd, os.fsdecode(path), flags, resolve=self._resolve)

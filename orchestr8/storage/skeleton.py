@@ -25,6 +25,11 @@ def with_skeleton(lowerdirs: Sequence[str], root: str) -> tuple[str, ...]:
     return (*lowerdirs, _made(f"{real}/skeleton"))
 
 
+def without_skeleton(lowerdirs: Sequence[str], root: str) -> list[str]:
+    """The image's own among what `with_skeleton` made."""
+    return [layer for layer in lowerdirs if layer != f"{os.path.realpath(root)}/skeleton"]
+
+
 def _made(path: str) -> str:
     """The layer at `path`, made by the first who asks: complete or not there."""
     if not os.path.isdir(path):

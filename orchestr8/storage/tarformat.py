@@ -197,10 +197,10 @@ def decode(header: bytes) -> Entry | None:
     kind = header[156:157]
     if header[257:263] == b"ustar\0" and header[345]:  # a prefix; GNU's own headers have times there
         name = _text(header[345:500]) + b"/" + name
-    if kind in {b"\0", b"7"}:
-        kind = FILE
-    if kind == FILE and name.endswith(b"/"):  # of the oldest archives
+    if kind == b"\0" and name.endswith(b"/"):  # of the oldest archives; a long name may be cut off there
         kind = DIRECTORY
+    elif kind in {b"\0", b"7"}:
+        kind = FILE
     mode, uid, gid, size, seconds = _numbers(header)
     special = kind in {CHARACTER, DEVICE}
     entry = Entry(

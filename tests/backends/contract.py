@@ -8,6 +8,7 @@ programs include sh, sleep, echo, cat, true and false. Nothing here depends on h
 
 import io
 import os
+import re
 import socket
 import stat
 import tarfile
@@ -31,6 +32,7 @@ from orchestr8.model.backend import Backend, Content, ExecSpec, Paused
 from orchestr8.model.changes import FileChange
 from orchestr8.model.events import EventKind
 from orchestr8.model.ids import ContainerName, StackName
+from orchestr8.model.images import CommitSpec
 from orchestr8.model.limits import ResourceSpec
 from orchestr8.model.observed import ContainerState
 from orchestr8.model.specs import (
@@ -634,6 +636,27 @@ async def test_an_export_has_the_images_files_whether_it_runs_or_not(bench: Benc
         await begin()
     with pytest.raises(NotFound):
         await bench.backend.export(ContainerName("nobody"), send)
+
+
+async def test_containers_can_be_made_of_what_was_committed(bench: Bench) -> None:
+    await bench.create()
+    backend = bench.backend
+    first = await backend.commit(WEB, CommitSpec(name="docker.io/library/mine:1", message="as created"))
+    await bench.start()
+    wanted = CommitSpec(name="docker.io/library/mine:1", author="me", changes=("ENV A=1",))
+    second = await backend.commit(WEB, wanted)
+    assert first.id != second.id
+    for committed in (first, second):
+        assert re.fullmatch(r"sha256:[0-9a-f]{64}", committed.id)
+        assert committed.warnings == ()
+    assert (await bench.see()).state is ContainerState.RUNNING
+    other = ContainerName("contract-other-1")
+    bench.image = "mine:1"
+    await backend.check_image(bench.image)
+    await bench.create("true", name=other)
+    await backend.apply(StartContainer(name=other))
+    with pytest.raises(NotFound):
+        await backend.commit(ContainerName("nobody"), CommitSpec())
 
 
 async def test_what_runs_has_processes_and_what_does_not_has_none_to_show(bench: Bench) -> None:

@@ -94,7 +94,7 @@ def test_what_up_would_not_find_is_told_at_its_place(cli: Cli, tmp_path: Path) -
     code, out, _ = cli("--error-format", "concise", "check")
     assert (code, out.splitlines()) == (1, [
         f"stack.yml:2:16: error[O8-502] image rootfs:{tmp_path}/trees/debain: there is no directory {tmp_path}/trees/debain",
-        "stack.yml:3:15: warning[O8-501] image postgres:16: only `rootfs:` images are supported yet; `orchestr8 up` will refuse it",
+        "stack.yml:3:15: warning[O8-501] image postgres:16: there are no registries yet; `orchestr8 up` will refuse it unless `orchestr8 commit` has made it",
         f"stack.yml:3:43: error[O8-407] seccomp profile not found: {tmp_path}/work/./no.json",
         f"stack.yml:6:21: error[O8-406] file of secret `t` not found: {tmp_path}/work/tokn.txt",
         f"stack.yml:8:13: error[O8-406] file of config `c` not found: {tmp_path}/work/gone",

@@ -8,9 +8,11 @@ import anyio.to_thread
 import pytest
 
 from orchestr8.backends.memory import MemoryBackend
-from orchestr8.errors import NotFound, Unavailable
+from orchestr8.errors import InvalidInput, NotFound, OperationFailed, Unavailable
+from orchestr8.model.actions import PauseContainer
 from orchestr8.model.changes import ChangeKind, FileChange
 from orchestr8.model.ids import ContainerName
+from orchestr8.model.images import CommitSpec, Committed
 from orchestr8.wire.frames import ANNOUNCEMENT, ERROR, STDOUT
 
 pytestmark = pytest.mark.anyio
@@ -61,6 +63,45 @@ async def test_an_export_comes_as_dockers_or_in_frames_that_tell_its_end(
         assert b"removed while it was read" in found[1].payload
         with pytest.raises(Unavailable):
             await anyio.to_thread.run_sync(read)
+
+
+async def test_a_commit_has_nothing_run_meanwhile_and_go_on_afterwards(
+    start: Any, make_document: Callable[..., Any], backend: MemoryBackend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[tuple[bool, CommitSpec]] = []
+    fails = False
+
+    async def commit(name: ContainerName, wanted: CommitSpec) -> Committed:
+        seen.append(((await backend.observe()).containers[name].paused, wanted))
+        if fails:
+            raise OperationFailed("no room", code="O8-505")
+        return Committed(id="sha256:1", warnings=("this",))
+
+    monkeypatch.setattr(backend, "commit", commit)
+    async with start() as engine:
+        await engine.work("/stacks/shop/up", {"document": make_document(web=["sleep", "infinity"])})
+        query = {"container": "shop-web-1", "repo": "team/web", "tag": "1", "author": "me", "comment": "why"}
+        made = await engine.ask("POST", "/commit", changes=["CMD x\nENV A=1", "USER app"], **query)
+        assert made == {"Id": "sha256:1", "Warnings": ["this"]}
+        changes = ("CMD x", "ENV A=1", "USER app")
+        wanted = CommitSpec(name="docker.io/team/web:1", author="me", message="why", changes=changes)
+        assert seen == [(True, wanted)]
+        await engine.ask("POST", "/commit", container="shop-web-1", pause=0)
+        assert seen[1:] == [(False, CommitSpec())]
+        fails = True
+        with pytest.raises(OperationFailed, match="no room"):
+            await engine.ask("POST", "/commit", container="shop-web-1")
+        assert not (await backend.observe()).containers[WEB].paused
+        for query in ({"changes": "RUN x"}, {"repo": "No Name"}):
+            with pytest.raises(InvalidInput):
+                await engine.ask("POST", "/commit", container="shop-web-1", **query)
+        assert len(seen) == 3, "nothing was begun for what is wrong"
+        await backend.apply(PauseContainer(name=WEB))
+        fails = False
+        await engine.ask("POST", "/commit", container="shop-web-1")
+        assert (await backend.observe()).containers[WEB].paused, "by somebody else"
+        with pytest.raises(NotFound):
+            await engine.ask("POST", "/commit", container="nobody")
 
 
 async def test_what_is_removed_before_anything_is_told_is_not_found(

@@ -20,11 +20,36 @@ def test_a_reference_prints_as_it_is_written() -> None:
     assert str(parse_image("rootfs:/srv/base")) == "rootfs:/srv/base"
 
 
-@pytest.mark.parametrize("text", ["nginx", "nginx:1.27", "docker.io/library/nginx", "oci:/srv/image", "docker://x"])
-def test_other_images_are_an_error_that_says_what_works(text: str) -> None:
+@pytest.mark.parametrize(
+    ("text", "name"),
+    [
+        ("nginx", "docker.io/library/nginx:latest"),
+        ("nginx:1.27", "docker.io/library/nginx:1.27"),
+        ("team/web_2", "docker.io/team/web_2:latest"),
+        ("localhost:5000/a/b-c:T_1", "localhost:5000/a/b-c:T_1"),
+        ("docker.io/library/nginx:latest", "docker.io/library/nginx:latest"),
+        (f"sha256:{'0' * 64}", f"sha256:{'0' * 64}"),
+    ],
+)
+def test_a_name_is_one_of_the_store_and_stands_there_in_full(text: str, name: str) -> None:
+    assert parse_image(text) == Reference("", name)
+    assert str(parse_image(text)) == name
+
+
+@pytest.mark.parametrize(
+    "text", ["Nginx", "a b", "a:", ":x", "a//b", "-a", "a" * 5000, "a:b:c", "a@sha256:0", "é", "a\n"]
+)
+def test_what_is_no_name_is_refused(text: str) -> None:
+    with pytest.raises(InvalidInput, match="is not the name of an image") as caught:
+        parse_image(text)
+    assert caught.value.code == "O8-500"
+
+
+@pytest.mark.parametrize("text", ["oci:/srv/image", "docker://x", "docker-archive:x.tar"])
+def test_other_transports_are_an_error_that_says_what_works(text: str) -> None:
     with pytest.raises(Unsupported) as caught:
         parse_image(text)
-    assert caught.value.message == f"image {text}: only `rootfs:` images are supported yet"
+    assert caught.value.message == f"image {text}: this transport is not supported yet"
     assert caught.value.code == "O8-501"
     assert "rootfs:/" in caught.value.helps[0]
 

@@ -132,3 +132,12 @@ def test_no_records_give_anything_but_entries_or_a_refusal(text: bytes) -> None:
     pieces = [data + tarformat.encode(Entry(b"x", tarformat.FIFO))]
     with contextlib.suppress(InvalidInput):
         list(TarReader(lambda: pieces.pop(0) if pieces else b""))
+
+
+def test_a_long_name_that_is_cut_off_after_a_slash_is_no_directory() -> None:
+    """As old archives had one: a file of kind NUL whose name ends so."""
+    name = b"d/" * 50 + b"file"
+    written = tarformat.encode(Entry(name, size=5))
+    header = tarformat.decode(written[-BLOCK:])
+    assert header is not None
+    assert (header.kind, header.size, header.name[-1:]) == (tarformat.FILE, 5, b"/")

@@ -334,6 +334,7 @@ def test_covers_hide_what_is_below_and_not_what_is_above(mounted: tuple[Path, Pa
 
 def test_what_is_mounted_in_a_layer_is_not_seen(tmp_path: Path) -> None:
     (tmp_path / "layer/place").mkdir(parents=True)
+    (tmp_path / "layer/place").chmod(0o755)
     subprocess.run(["mount", "-t", "tmpfs", "tmpfs", tmp_path / "layer/place"], check=True)
     try:
         (tmp_path / "layer/place/secret").write_text("s")

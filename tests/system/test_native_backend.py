@@ -76,6 +76,6 @@ async def clean(native: NativeBackend) -> None:
 
 
 async def test_an_image_that_cannot_be_had_is_refused_before_anything_is_made(backend: NativeBackend) -> None:
-    for image, told in (("rootfs:/nowhere", "no directory"), ("alpine", "only `rootfs:` images")):
+    for image, told in (("rootfs:/nowhere", "no directory"), ("alpine", "no registries yet")):
         with pytest.raises(Orchestr8Error, match=told):
             await backend.check_image(image)

@@ -7,7 +7,10 @@ from typing import Final
 from orchestr8.api.errors import error_response
 from orchestr8.api.router import Route
 from orchestr8.api.services import ContainerService, LayerService
+from orchestr8.api.values import json_response
+from orchestr8.image.reference import parse_name
 from orchestr8.model.changes import ChangeKind, FileChange
+from orchestr8.model.images import CommitSpec
 from orchestr8.wire.frames import MULTIPLEXED
 from orchestr8.wire.http import Answer, Hijacked, Request, Send, Stream, Takeover
 
@@ -49,7 +52,24 @@ def routes(containers: ContainerService, layers: LayerService) -> list[Route]:
 
         return Stream(write=write, content_type="application/octet-stream", refuse=error_response)
 
+    async def commit(request: Request) -> Answer:
+        """Docker's: `container`, `repo`, `tag`, `author`, `comment`, `pause`, `changes` (each a line, or several)."""
+        container = (await containers.find(request.first("container"))).container
+        repository, tag = request.first("repo"), request.first("tag")
+        wanted = CommitSpec(
+            name=parse_name(f"{repository}:{tag}" if tag else repository) if repository else "",
+            author=request.first("author"),
+            message=request.first("comment"),
+            changes=tuple(
+                line for text in request.query.get("changes", ()) for line in text.splitlines() if line.strip()
+            ),
+        )
+        pause = request.flag("pause") if "pause" in request.query else True
+        made = await layers.commit(container, wanted, pause=pause)
+        return json_response({"Id": made.id, "Warnings": list(made.warnings)}, status=201)
+
     return [
+        Route("POST", "/commit", commit),
         Route("GET", "/containers/{reference}/changes", changes),
         Route("GET", "/containers/{reference}/export", export),
     ]

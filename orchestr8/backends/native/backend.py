@@ -19,6 +19,7 @@ import anyio
 import anyio.abc
 
 from orchestr8.backends.native import figures, probes
+from orchestr8.backends.native.committing import commit
 from orchestr8.backends.native.containers import Container, new_record
 from orchestr8.backends.native.idranges import allot, subordinate
 from orchestr8.backends.native.joining import find_sharer
@@ -28,6 +29,7 @@ from orchestr8.backends.native.networks import Networks
 from orchestr8.errors import Conflict, NotFound, OperationFailed, Orchestr8Error, Unavailable
 from orchestr8.image.reference import parse_image
 from orchestr8.image.resolve import resolve
+from orchestr8.image.store import ImageStore
 from orchestr8.kernel import processes, seccomp
 from orchestr8.kernel.cgroup import CgroupTree
 from orchestr8.kernel.rlimit import limit_descriptors, raise_descriptors
@@ -38,6 +40,7 @@ from orchestr8.model.changes import FileChange
 from orchestr8.model.events import Event, EventKind
 from orchestr8.model.figures import Figures
 from orchestr8.model.ids import ContainerId, ContainerName, NetworkName, StackName, VolumeName
+from orchestr8.model.images import CommitSpec, Committed
 from orchestr8.model.lending import with_loans
 from orchestr8.model.observed import ObservedNetwork, ObservedVolume, Snapshot, guests
 from orchestr8.model.processes import Process
@@ -116,6 +119,7 @@ class NativeBackend:
             ),
         )
         self._layers = LayerReader(self._around)
+        self._images = ImageStore(root)
 
     # --- life -----------------------------------------------------------------------------------------------------
 
@@ -175,7 +179,7 @@ class NativeBackend:
             for name in os.listdir(f"{self._root}/containers"):
                 if name not in live:
                     self._around.snapshots.remove(name)
-        for path in skeleton.half_made(self._root):
+        for path in (*skeleton.half_made(self._root), *self._images.half_made()):
             self._trash.discard(path)
         for name in os.listdir(f"{self._run_dir}/shims"):
             if name not in live:
@@ -468,6 +472,12 @@ class NativeBackend:
         self, container: ContainerName, path: str, *, write: bool = False, follow: bool = False
     ) -> OpenedPath:  # fmt: skip
         return await self._container(container).open_path(path, write=write, follow=follow)
+
+    async def commit(self, container: ContainerName, wanted: CommitSpec) -> Committed:
+        found = self._container(container)
+        return await self._layers.read(
+            found, lambda layers: commit(self._images, self._root, found.record, layers, wanted)
+        )
 
     async def probe(self, container: ContainerName, argv: tuple[str, ...], timeout_s: float) -> ProbeResult:
         return await probes.probe(self._container(container), argv, timeout_s)

@@ -18,12 +18,15 @@ from orchestr8.image.reference import parse_image
 from orchestr8.image.resolve import resolve
 from orchestr8.model.changes import FileChange
 from orchestr8.model.records import ContainerRecord
+from orchestr8.runtime.bundle import IMAGE
 from orchestr8.runtime.rootfs import OVERLAY
 from orchestr8.runtime.userns import split_overlay
 from orchestr8.storage.archive import ArchiveWriter
 from orchestr8.storage.changes import Comparison
+from orchestr8.storage.covers import Cover
 from orchestr8.storage.layers import Tree, opened
 from orchestr8.storage.pack import write_tree
+from orchestr8.storage.skeleton import without_skeleton
 
 T = TypeVar("T")
 
@@ -38,13 +41,14 @@ class Layers(NamedTuple):
     base: Tree  # what lies below that
     merged: Tree
     own: frozenset[str]  # places on which the runtime mounts, for itself
+    document: dict[str, Any]  # the bundle's
 
 
 @contextlib.contextmanager
 def opened_layers(around: Surroundings, record: ContainerRecord, document: dict[str, Any]) -> Iterator[Layers]:
     """`document`: the bundle's, which says what was mounted when it was made. Covers are those of today."""
     lower = split_overlay(document["annotations"][OVERLAY]).lowerdirs
-    covers = resolve(parse_image(record.spec.image), around.root).covers
+    covers = _covers(around.root, record, document)
     with contextlib.ExitStack() as stack:
         layer = stack.enter_context(
             around.snapshots.layer(record.id, limited_size=bool(record.spec.storage_bytes))
@@ -57,7 +61,21 @@ def opened_layers(around: Surroundings, record: ContainerRecord, document: dict[
             base=stack.enter_context(opened(lower, covers)),
             merged=merged,
             own=frozenset(merged.real_path(path) for path in ours),
+            document=document,
         )
+
+
+@contextlib.contextmanager
+def opened_base(root: str, record: ContainerRecord, document: dict[str, Any]) -> Iterator[Tree]:
+    """The container's image alone, when it is a directory: without what this engine puts below one."""
+    lower = split_overlay(document["annotations"][OVERLAY]).lowerdirs
+    with opened(without_skeleton(lower, root), _covers(root, record, document)) as tree:
+        yield tree
+
+
+def _covers(root: str, record: ContainerRecord, document: dict[str, Any]) -> Sequence[Cover]:
+    """Of a directory, those of today: an image of the store has none."""
+    return () if IMAGE in document["annotations"] else resolve(parse_image(record.spec.image), root).covers
 
 
 class LayerReader:
@@ -73,7 +91,7 @@ class LayerReader:
             while batch := [FileChange(each.kind, each.path) for each in itertools.islice(found, _BATCH)]:
                 _from_thread(tell, batch)
 
-        await self._read(container, read)
+        await self.read(container, read)
 
     async def export(self, container: Container, send: Callable[[bytes], Awaitable[None]]) -> None:
         def read(layers: Layers) -> None:
@@ -81,9 +99,10 @@ class LayerReader:
             write_tree(layers.merged, writer)
             writer.finish()
 
-        await self._read(container, read)
+        await self.read(container, read)
 
-    async def _read(self, container: Container, read: Callable[[Layers], T]) -> T:
+    async def read(self, container: Container, read: Callable[[Layers], T]) -> T:
+        """What `read` makes of a container's layers, in a thread. NotFound, if it was removed meanwhile."""
         document = await container.layout()
 
         def run() -> T:

@@ -81,6 +81,7 @@ def make_bundle(around: Surroundings, record: ContainerRecord) -> dict[str, Any]
         name=record.name,
         labels=dict(record.labels),
         overlay=overlay.data(),
+        image_digest=image.digest,
         image_entrypoint=image.config.entrypoint,
         image_command=image.config.command,
         image_environment=dict(image.config.environment),
