@@ -90,6 +90,25 @@ def test_a_service_that_cannot_work_is_seen_to_be_unhealthy_until_it_can(scenari
     story.step("exec search rm /tmp/maintenance", eventually(health("search", "healthy")))
 
 
+def test_a_syslog_server_gets_what_is_written_while_it_is_away(scenario: Tell) -> None:
+    story = scenario(example="logging")
+    story.step(
+        "up -d --wait",
+        eventually(
+            log("collector", "logging-shop-1 info: order 1 is delivered", "info: order 4", "error: order 5 is lost")
+        ),
+        log("shop", "order 1 is delivered", "order 5 is lost"),
+    )
+    story.step("stop collector")
+    written = len(story.logs("shop").splitlines())
+    story.check(eventually(log("shop", f"order {written + 3} ")))
+    story.step("start collector", eventually(log("collector", f"order {written + 2} ", f"order {written + 3} ")))
+    assert "were not sent" not in story.logs("shop")
+    story.step("stop shop collector")
+    story.step("start shop", state("shop", "running"))  # who has run once is not kept down by its log
+    story.step("start collector", eventually(log("collector", "info: order 1 is", "info: order 1 is")))
+
+
 def test_limits_are_felt_and_named(scenario: Tell) -> None:
     story = scenario(example="limits")
     story.step("up -d", eventually(state("leak", "exited")))

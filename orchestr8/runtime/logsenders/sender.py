@@ -125,8 +125,9 @@ class Sender:
                 self._connection.send(self._batch)
                 self._delay_s = 0.0
             except OSError as error:
+                if self._delay_s:  # else it is news only when the next connection cannot be made
+                    self._tell_unreached(error)
                 self._disconnect()
-                self._tell_unreached(error)
                 if self._last_try or not self._batch:
                     return not self._batch
                 self._pause()
