@@ -59,6 +59,8 @@ class MountAttr(enum.IntFlag):
     NOEXEC = 0x8
     NOATIME = 0x10
     STRICTATIME = 0x20
+    NODIRATIME = 0x80
+    NOSYMFOLLOW = 0x200000
 
 
 class _MountAttrArgument(ctypes.Structure):

@@ -71,7 +71,7 @@ def run(birth: Birth) -> NoReturn:
     try:
         os.read(birth.fifo, 1)
         os.close(birth.fifo)
-        hooks.run("startContainer", birth.document["hooks"]["startContainer"], {**birth.state, "pid": os.getpid()})
+        hooks.run(hooks.INSIDE, birth.document["hooks"][hooks.INSIDE], {**birth.state, "pid": os.getpid()})
         _execute(process)
     except BaseException as error:  # noqa: BLE001 - told where the program would speak
         os.write(2, f"orchestr8-oci: {error}\n".encode())

@@ -20,7 +20,7 @@ from orchestr8.oci.arguments import parser_of
 from orchestr8.oci.state import Container
 
 _FAILED: Final = 1
-_EXEC_FAILED: Final = 255  # as runc: smaller numbers are the program's
+_EXEC_FAILED: Final = 255  # as runc and crun: smaller numbers are the program's
 
 Options = argparse.Namespace
 _Verb = Callable[["_Call", Options], int]
@@ -78,7 +78,7 @@ def run(argv: Sequence[str], prog: str = "orchestr8-oci") -> int:
         return _VERBS[options.command](call, options)
     except Orchestr8Error as error:
         call.tell("error", "; ".join([error.message, *error.notes, *error.helps]))
-        return getattr(error, "exit_code", failed) if failed == _EXEC_FAILED else failed
+        return failed
     except OSError as error:
         call.tell("error", str(error))
         return failed
@@ -175,7 +175,7 @@ def _kill(call: _Call, options: Options) -> int:
 def _signal(text: str) -> int:
     import signal
 
-    if text.isdigit() and int(text) in signal.valid_signals():
+    if text.isdigit() and int(text) in {0, *signal.valid_signals()}:  # 0: is it there?
         return int(text)
     name = text.upper() if text.upper().startswith("SIG") else f"SIG{text.upper()}"
     if name not in signal.Signals.__members__:

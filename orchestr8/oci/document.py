@@ -35,10 +35,10 @@ _OWN: Final = "org.orchestr8."  # annotations by which our engine tells our runt
 _BINDS: Final = {"bind", "rbind"}
 _CGROUPS: Final = {"cgroup", "cgroup2"}
 _PROPAGATIONS: Final = {"", "private", "rprivate", "slave", "rslave"}
-_REFUSED_OPTIONS: Final = {"copy-symlink", "nosymfollow", "rnosymfollow"}
+_REFUSED_OPTIONS: Final = {"copy-symlink"}
 _ID_MAPS: Final = ("ridmap", "idmap")
 # Of file systems; a bind says it to its source. The root is cut off from the host's mounts, and they with it.
-_SAID_ALREADY: Final = {"rprivate", "private", "rslave", "slave", "async", "relatime", "norelatime", "diratime", "loud"}
+_SAID_ALREADY: Final = {"rprivate", "private", "rslave", "slave", "async", "relatime", "norelatime", "loud"}
 _REFUSED: Final = {
     "process": ("apparmorProfile", "selinuxLabel", "scheduler", "ioPriority", "execCPUAffinity"),
     "linux": ("mountLabel", "intelRdt", "personality", "timeOffsets", "netDevices", "memoryPolicy"),

@@ -11,21 +11,26 @@ from orchestr8.errors import OperationFailed
 from orchestr8.kernel.clone import exit_code
 from orchestr8.runtime.program import reset_signals, variables_of
 
+INSIDE: Final = "startContainer"  # in the container, where the program is about to begin
+_ANYWHERE: Final = {INSIDE, "poststop"}  # by then the bundle may be gone
 _SHOWN: Final = 2000  # bytes of what a hook said
 
 
 def run(kind: str, hooks: Sequence[dict[str, Any]], state: dict[str, Any]) -> None:
-    """One after the other, in the caller's own namespaces. Raises OperationFailed at the first that fails."""
+    """One after the other, in the caller's own namespaces. Raises OperationFailed at the first that fails.
+
+    The bundle is their working directory, as with runc and crun, while there surely is one.
+    """
     for hook in hooks:
-        _run(kind, hook, json.dumps(state).encode())
+        _run(kind, hook, state)
 
 
-def _run(kind: str, hook: dict[str, Any], state: bytes) -> None:
+def _run(kind: str, hook: dict[str, Any], state: dict[str, Any]) -> None:
     given, said = os.memfd_create("state"), os.memfd_create("output")
     try:
-        os.write(given, state)
+        os.write(given, json.dumps(state).encode())
         os.lseek(given, 0, os.SEEK_SET)
-        code = _wait(_start(hook, given, said), hook.get("timeout") or 0)
+        code = _wait(_start(hook, given, said, "" if kind in _ANYWHERE else state["bundle"]), hook.get("timeout") or 0)
         if code:
             text = os.pread(said, _SHOWN, 0).decode(errors="replace").strip()
             raise OperationFailed(f"{kind} hook {hook['path']}: {code}{f': {text}' if text else ''}")
@@ -34,13 +39,15 @@ def _run(kind: str, hook: dict[str, Any], state: bytes) -> None:
         os.close(said)
 
 
-def _start(hook: dict[str, Any], given: int, said: int) -> int:
+def _start(hook: dict[str, Any], given: int, said: int, folder: str) -> int:
     pid = os.fork()
     if pid == 0:
         try:
             for number, fd in enumerate((given, said, said)):
                 os.dup2(fd, number, inheritable=True)
             reset_signals()
+            if folder:
+                os.chdir(folder)
             os.execve(hook["path"], hook.get("args") or [hook["path"]], variables_of(hook.get("env") or []))
         except OSError as error:
             os.write(2, os.strerror(error.errno or 0).encode())

@@ -27,6 +27,8 @@ ATTRIBUTES: Final = {
     "noexec": MountAttr.NOEXEC,
     "noatime": MountAttr.NOATIME,
     "strictatime": MountAttr.STRICTATIME,
+    "nodiratime": MountAttr.NODIRATIME,
+    "nosymfollow": MountAttr.NOSYMFOLLOW,
 }
 OPPOSITES: Final = {
     "rw": MountAttr.RDONLY,
@@ -34,6 +36,8 @@ OPPOSITES: Final = {
     "dev": MountAttr.NODEV,
     "exec": MountAttr.NOEXEC,
     "atime": MountAttr.NOATIME,
+    "diratime": MountAttr.NODIRATIME,
+    "symfollow": MountAttr.NOSYMFOLLOW,
     "relatime": MountAttr.NOATIME | MountAttr.STRICTATIME,
 }
 PROPAGATION: Final = {

@@ -16,13 +16,19 @@ from orchestr8.kernel.cgroup_mounts import find_mounts
 from tests.system.runtime_fixtures import BUSYBOX
 
 LIMIT_S = 20.0 * SLOW
+PROGRAMS = (
+    *("sh", "cat", "sleep", "id", "ps", "tty", "true", "ls", "stty", "touch", "head", "grep", "mkdir", "rmdir", "stat", "chown"),
+    *("ip", "mount", "umount", "dmesg", "hostname", "tr", "readlink", "mknod", "find", "sed", "wc", "env", "sort", "cut", "ln"),
+)  # fmt: skip
+OURS = (sys.executable, "-m", "orchestr8.oci")
 _SAFE = ["nosuid", "noexec", "nodev"]
 
 
 class Runtime:
     """The command with a root and a bundle of the test's own."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, command: Sequence[str] = OURS) -> None:
+        self.command = command
         self.folder = folder
         self.bundle = folder / "bundle"
         self.root = folder / "state"
@@ -30,31 +36,7 @@ class Runtime:
             (self.bundle / "rootfs" / name).mkdir(parents=True)
         (self.bundle / "rootfs/bin/busybox").write_bytes(Path(BUSYBOX).read_bytes())  # a copy: tests give it away
         (self.bundle / "rootfs/bin/busybox").chmod(0o755)
-        for name in (
-            "sh",
-            "cat",
-            "sleep",
-            "id",
-            "ps",
-            "tty",
-            "true",
-            "ls",
-            "stty",
-            "touch",
-            "head",
-            "grep",
-            "mkdir",
-            "stat",
-            "chown",
-            "ip",
-            "mount",
-            "umount",
-            "dmesg",
-            "hostname",
-            "tr",
-            "readlink",
-            "mknod",
-        ):
+        for name in PROGRAMS:
             (self.bundle / f"rootfs/bin/{name}").symlink_to("busybox")
         (self.bundle / "rootfs/etc/passwd").write_text("root:x:0:0:root:/root:/bin/sh\napp:x:7:7::/srv/app:/bin/sh\n")
         self.name = f"o8-{os.urandom(4).hex()}"
@@ -89,7 +71,7 @@ class Runtime:
         (self.bundle / "config.json").write_text(json.dumps(self.document(*argv, **changes)))
 
     def words(self, *words: str) -> list[str]:
-        return [sys.executable, "-m", "orchestr8.oci", "--root", str(self.root), *words]
+        return [*self.command, "--root", str(self.root), *words]
 
     def __call__(
         self, *words: str, code: int | None = 0, stdin: bytes = b"", pass_fds: Sequence[int] = ()

@@ -112,7 +112,7 @@ def test_exec_runs_a_further_program_with_the_containers_walls(oci: Runtime) -> 
     }
     (oci.folder / "process.json").write_text(json.dumps(process))
     assert oci("exec", "--process", str(oci.folder / "process.json"), name).stdout == "c\n/etc\n"
-    missing = oci("exec", name, "nosuch", code=127)
+    missing = oci("exec", name, "nosuch", code=255)
     assert "executable file not found in $PATH" in missing.stderr
 
 
@@ -312,6 +312,23 @@ def test_a_tmpfs_may_begin_with_what_the_image_has_there(oci: Runtime) -> None:
     assert done.stdout.splitlines()[-1].startswith("drwx------")
     assert done.stderr == "touch: /bin/x: Read-only file system\n"
     assert sorted(path.name for path in (oci.bundle / "rootfs/etc").iterdir()) == ["passwd"]
+
+
+@pytest.mark.parametrize("kind", ["bind", "tmpfs"])
+def test_a_mount_may_follow_no_links(oci: Runtime, kind: str) -> None:
+    document = oci.document("sh", "-c", "cat /mnt/link || ln -s /etc/passwd /mnt/other && cat /mnt/other")
+    (oci.folder / "folder").mkdir()
+    (oci.folder / "folder/link").symlink_to("/etc/passwd")
+    entry = {
+        "destination": "/mnt",
+        "type": kind,
+        "source": str(oci.folder / "folder"),
+        "options": ["bind", "nosymfollow"][kind == "tmpfs" :],
+    }
+    (oci.bundle / "config.json").write_text(json.dumps({**document, "mounts": [*document["mounts"], entry]}))
+    done = oci("run", "--bundle", str(oci.bundle), oci.name, code=1)
+    assert "Too many levels of symbolic links" in done.stderr
+    assert done.stdout == ""
 
 
 def test_descriptors_that_are_to_be_kept_are_the_programs(oci: Runtime) -> None:
