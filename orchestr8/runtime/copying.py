@@ -157,7 +157,7 @@ def _standing(order: messages.Message, layer: int) -> int:
 
 
 def _check_bindable(pid: int) -> None:
-    """What is mounted unbindable has no copies: the place below it would be seen in its stead."""
+    """What a program has made unbindable has no copies: the place below it would be seen in its stead."""
     try:
         with open(f"/proc/{pid}/mountinfo", encoding="utf-8", errors="surrogateescape") as file:
             fields = [line.partition(" - ")[0].split() for line in file]
@@ -167,7 +167,7 @@ def _check_bindable(pid: int) -> None:
         if "unbindable" in line[6:]:
             raise Unsupported(
                 f"{line[4]} is mounted unbindable: nothing can be copied while the container runs",
-                helps=["stop the container first, or leave out `bind: {propagation: unbindable}`"],
+                helps=["stop the container first"],
             )
 
 

@@ -35,6 +35,7 @@ class Lesson(NamedTuple):
 ESCAPES: Final = "system/test_escapes.py::"
 LOOKING: Final = "system/test_looking_in.py::"
 PLACES: Final = "system/test_hostile_places.py::"
+COPIES: Final = "system/test_cp.py::"
 
 LESSONS: Final = (
     Lesson(
@@ -297,11 +298,39 @@ LESSONS: Final = (
         ("system/test_oci_command.py::test_nothing_is_executed_in_a_container_that_is_not_built_yet",),
         (Edit("oci/state.py", '        if os.path.exists(self.unborn):\n            return "creating"\n', '        if os.path.exists(self.unborn):\n            return "created"\n'),),
     ),
+    Lesson(
+        "CVE-2018-15664", "a path of a copy is looked up on the machine, not in the container",
+        (f"{COPIES}test_no_symlink_of_a_container_leads_out",),
+        (Edit("runtime/copying.py", "self._fd = open_in_root(view, path, flags)",
+              'self._fd = os.open(f"/proc/self/fd/{view}/{path}", flags)'),),
+    ),
+    Lesson(
+        "CVE-2018-15664", "a name in an archive is looked up through what the archive has brought before",
+        ("storage/test_archive.py::test_no_symlink_of_the_archive_leads_out",
+         "storage/test_archive.py::test_no_hard_link_leads_out"),
+        (Edit("storage/extract.py", "return openat2(self._root_fd, os.fsdecode(path), flags, resolve=self._resolve)",
+              "return os.open(path, flags, dir_fd=self._root_fd)"),),
+    ),
+    Lesson(
+        "CVE-2019-14271, CVE-2026-41567", "a copying process loads a library, or runs a program, out of the container",
+        (f"{COPIES}test_a_copy_executes_nothing_of_a_container",),
+        (Edit("runtime/copying.py",
+              "            setns(own, CloneFlag.NEWNS)  # which makes this the namespace's root: the engine's may be another\n"
+              '            os.fchdir(root)\n            os.chroot(".")\n            os.fchdir(here)\n',
+              "            pass\n"),),
+    ),
+    Lesson(
+        "CVE-2026-42306", "for a copy, a volume is mounted where a container's symlink leads on the machine",
+        (f"{COPIES}test_a_volume_is_mounted_in_the_container_wherever_its_place_leads_now",),
+        (Edit("runtime/rootfs.py", "            target = make_in_root(self._root_fd, destination, directory=directory)",
+              "            place = self._path + destination\n"
+              "            there = os.path.exists(place)\n"
+              "            target = os.open(place, os.O_PATH) if there else make_in_root(self._root_fd, destination, directory=directory)"),),
+    ),
 )  # fmt: skip
 
 # Rows that teach about what is not here yet.
 NOT_YET: Final = {
-    "CVE-2018-15664, CVE-2019-14271, CVE-2026-41567, CVE-2026-42306": "files are not copied out of or into containers (`cp`)",
     "CVE-2024-23651, CVE-2024-23652, CVE-2024-23653, CVE-2024-1753, CVE-2024-9407, CVE-2024-9675": "images are not built",
     "tar entries that lead out of a layer, decompression bombs": "there are no registries, so no layers to unpack",
     "CVE-2024-29018": "there are no internal networks",

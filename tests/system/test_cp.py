@@ -1,10 +1,13 @@
 """`cp` with real containers: where things land, who they belong to, streams, replicas, states, and what is hostile."""
 
 import base64
+import bz2
 import contextlib
 import ctypes
+import gzip
 import io
 import json
+import lzma
 import os
 import random
 import select
@@ -24,7 +27,7 @@ import pytest
 from e2e.checks import err, out, state
 from e2e.scenario import Scenario, eventually
 from orchestr8.cli.copies import Framed
-from orchestr8.errors import Orchestr8Error
+from orchestr8.errors import Orchestr8Error, Unsupported
 from orchestr8.storage.archive import ArchiveWriter
 from orchestr8.storage.tarformat import Entry
 from orchestr8.wire.client import Client
@@ -332,6 +335,48 @@ volumes: {{data: }}
     assert (found["dev/null"].ischr(), found["dev/null"].devmajor) == (True, 1)
 
 
+def test_what_hides_the_machines_own_files_hides_them_from_a_copy(scenario: Tell) -> None:
+    """Of an image that is this machine itself, whether the container runs or not."""
+    story = scenario(f"services: {{web: {idle('/')}}}")
+    Path(story.directory, "file").write_text("x")
+    story.step("up -d", state("web", "running"))
+    for command in ("exec -T web true", "stop web"):
+        story.step(command)
+        for place in ("root", "tmp", "run"):
+            archive, _ = run(story, f"web:/{place}", "-")
+            assert story.directory.removeprefix("/") not in members(archive), (command, place)
+            assert not any(name.startswith(("root/", "tmp/o8-", "run/orchestr8")) for name in members(archive))
+        archive, _ = run(story, "web:/etc/shadow", "-")
+        assert content(archive, "shadow") == b""
+        story.step("cp file web:/etc/new")
+
+
+def test_a_paused_container_is_copied_from_and_to(scenario: Tell, busybox_image: str) -> None:
+    story = scenario(f"services: {{web: {idle(busybox_image)}}}")
+    Path(story.directory, "file").write_text("x")
+    story.step("up -d", state("web", "running"))
+    story.step("pause web")
+    story.step("cp file web:/file")
+    archive, _ = run(story, "web:/file", "-")
+    assert content(archive, "file") == b"x"
+    story.step("unpause web")
+    assert in_there(story, "web", "cat /file") == "x"
+
+
+def test_what_has_no_copy_is_refused_and_not_looked_through(scenario: Tell, busybox_image: str) -> None:
+    story = scenario(
+        f"services: {{web: {idle(busybox_image, privileged='true', volumes='[data:/data]')}}}\nvolumes: {{data: }}"
+    )
+    Path(story.directory, "file").write_text("x")
+    story.step("up -d", state("web", "running"))
+    in_there(story, "web", "mount --make-unbindable /data")
+    story.step("cp file web:/data/", err("/data is mounted unbindable", "stop the container first"), code=1)
+    story.step("stop web")
+    story.step("cp file web:/data/")
+    archive, _ = run(story, "web:/data", "-")
+    assert content(archive, "data/file") == b"x"
+
+
 def test_owners_and_rights_come_along_with_a_alone(scenario: Tell, busybox_image: str) -> None:
     story = scenario(f"services: {{web: {idle(busybox_image)}}}")
     path = Path(story.directory, "file")
@@ -363,9 +408,7 @@ def test_owners_and_rights_come_along_with_a_alone(scenario: Tell, busybox_image
 
 
 @requires("id_mapped_tmp")
-def test_ids_are_the_containers_where_it_has_its_own(scenario: Tell, tmp_path: Path, mapped_image: str) -> None:
-    if mapped_image == "rootfs:/":
-        pytest.skip("one image is enough")
+def test_ids_are_the_containers_where_it_has_its_own(scenario: Tell, mapped_image: str) -> None:
     story = scenario(f"""
 services:
   web:
@@ -433,6 +476,44 @@ def test_no_symlink_of_a_container_leads_out(scenario: Tell, busybox_image: str,
     story.step("cp file web:/l")  # it means what it means to the container
     assert in_there(story, "web", f"cat {outside}/file") == "evil"
     assert [each.name for each in outside.iterdir()] == ["secret"]
+
+
+def test_a_volume_is_mounted_in_the_container_wherever_its_place_leads_now(
+    scenario: Tell, busybox_image: str, tmp_path: Path
+) -> None:  # fmt: skip
+    outside = tmp_path / "outside"
+    (outside / "volume").mkdir(parents=True)
+    story = scenario(f"services: {{web: {idle(busybox_image, volumes='[data:/a/volume]')}}}\nvolumes: {{data: }}")
+    Path(story.directory, "file").write_text("x")
+    story.step("up -d", state("web", "running"))
+    in_there(story, "web", f"mv /a /b; ln -s {outside} /a")
+    story.step("stop web")
+    story.step("cp file web:/a/volume/")
+    story.step("cp web:/a/volume all")
+    assert Path(story.directory, "all/file").read_text() == "x"
+    story.step("start web")
+    assert in_there(story, "web", "cat /a/volume/file") == "x"
+    assert list((outside / "volume").iterdir()) == []
+
+
+def test_a_copy_executes_nothing_of_a_container(scenario: Tell, busybox_image: str) -> None:
+    """Neither a program that would decompress, nor a library that this process has yet to load."""
+    story = scenario(f"services: {{web: {idle(busybox_image)}}}")
+    Path(story.directory, "file").write_text("x" * 2000)
+    story.step("up -d", state("web", "running"))
+    library = os.path.dirname(bz2.__file__)
+    in_there(story, "web", f"""
+mkdir -p {library} /usr/bin
+for name in bz2 _compression lzma; do echo "open(\\"/executed\\", \\"w\\")" >{library}/$name.py; done
+for name in bzip2 xz gzip unpigz tar python3; do
+    rm -f /bin/$name; printf "#!/bin/sh\\ntouch /executed\\n" | tee /bin/$name >/usr/bin/$name; chmod 755 /bin/$name /usr/bin/$name
+done""")  # fmt: skip
+    archive = subprocess.run(["tar", "-c", "-C", story.directory, "file"], capture_output=True, check=True).stdout
+    for number, compress in enumerate((bz2.compress, lzma.compress, gzip.compress)):
+        in_there(story, "web", f"mkdir /in{number}")
+        run(story, "-", f"web:/in{number}", stdin=compress(archive))
+        assert in_there(story, "web", f"wc -c </in{number}/file").strip() == "2000"
+    assert in_there(story, "web", "ls /").split().count("executed") == 0
 
 
 def exchange(one: str, other: str) -> None:
@@ -621,3 +702,5 @@ def test_the_route_is_dockers(scenario: Tell, busybox_image: str) -> None:
         connection.sendall(archive)
         assert b"".join(iter(lambda: connection.recv(4096), b"")).startswith(b"HTTP/1.1 200")
     assert in_there(story, "web", "cat /tmp/f") == "hi\n"
+    with pytest.raises(Unsupported, match="copyUIDGID"):
+        client.upload("PUT", where, lambda send: send(archive), query={"path": "/tmp", "copyUIDGID": 1})

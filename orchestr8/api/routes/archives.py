@@ -16,7 +16,7 @@ from orchestr8.api.errors import error_response
 from orchestr8.api.router import Route
 from orchestr8.api.services import ContainerService
 from orchestr8.api.values import json_response
-from orchestr8.errors import Orchestr8Error
+from orchestr8.errors import Orchestr8Error, Unsupported
 from orchestr8.model.backend import PathStatus
 from orchestr8.wire.frames import MULTIPLEXED
 from orchestr8.wire.http import Answer, Hijacked, Intake, Request, Response, Takeover
@@ -57,6 +57,10 @@ def routes(containers: ContainerService) -> list[Route]:
         )
 
     async def write(request: Request, reference: str) -> Answer:
+        if request.flag("copyUIDGID"):
+            raise Unsupported(
+                "copyUIDGID: files cannot be given to the container's user; they belong to whom the archive says"
+            )
         name = (await containers.find(reference)).container.name
 
         async def run(connection: Hijacked, length: int | None) -> Response:
