@@ -15,6 +15,16 @@ DOCKER: Final = "docker"
 
 Words = Callable[[Stack], list[str]]
 
+
+def _again(service: str) -> Words:
+    return lambda _: ["up", "-d", "--force-recreate", service]
+
+
+def _took(service: str) -> Words:
+    """What `talk` has its containers write to a shared file in the end."""
+    return lambda _: ["run", "--rm", "-T", "s0", "sh", "-c", f"cat /shared/{service} 2>/dev/null; true"]
+
+
 _STACK_VERBS: Final[Mapping[str, Words]] = {
     "up": lambda _: ["up", "-d"],
     "down": lambda _: ["down"],
@@ -25,9 +35,11 @@ _STACK_VERBS: Final[Mapping[str, Words]] = {
     "stats": lambda _: ["stats", "--no-stream"],
     "config": lambda _: ["config", "-q"],
     "cat": lambda _: ["exec", "-T", "s0", "cat"],
-    "again": lambda _: ["up", "-d", "--force-recreate", "s1"],
+    "down -v": lambda _: ["down", "-v"],
+    "up s0": lambda _: ["up", "-d", "s0"],
+    **{f"again {name}": _again(name) for name in ("s1", "s2", "s3", "s4")},
+    **{f"took {name}": _took(name) for name in ("s1", "s2", "s3", "s4")},
     "logs": lambda _: ["logs", "--no-log-prefix", "s1"],
-    "end": lambda _: ["logs", "--no-log-prefix", "--tail", "1", "s1"],
 }
 _OUR_VERBS: Final[Mapping[str, Words]] = {**_STACK_VERBS, "check": lambda _: ["check"]}
 _DOCKER_VERBS: Final[Mapping[str, Words]] = {

@@ -157,19 +157,19 @@ def test_a_full_disk_loses_bytes_and_counts_them() -> None:
 
 @pytest.fixture
 def narrow(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """os.write takes as many bytes a call as the list says, then fails as a full disk does; empty: as usual."""
+    """os.writev takes as many bytes a call as the list says, then fails as a full disk does; empty: as usual."""
     room: list[int] = []
-    real = os.write
+    real = os.writev
 
-    def write(fd: int, data: Any) -> int:
+    def writev(fd: int, pieces: Any) -> int:
         if not room:
-            return real(fd, data)
+            return real(fd, pieces)
         count = room.pop(0)
         if count == 0:
             raise OSError(errno.ENOSPC, "No space left on device")
-        return real(fd, data[:count])
+        return real(fd, [b"".join(pieces)[:count]])
 
-    monkeypatch.setattr(logwriter.os, "write", write)
+    monkeypatch.setattr(logwriter.os, "writev", writev)
     return room
 
 

@@ -145,17 +145,17 @@ def test_a_line_that_has_lost_its_beginning_is_lost(path: str, whole: bytes) -> 
 
 def test_what_a_full_disk_tears_leaves_the_count_right(path: str, monkeypatch: pytest.MonkeyPatch) -> None:
     room: list[int] = []
-    real = os.write
+    real = os.writev
 
-    def write(fd: int, data: Any) -> int:
+    def writev(fd: int, pieces: Any) -> int:
         if not room:
-            return real(fd, data)
+            return real(fd, pieces)
         count = room.pop(0)
         if not count:
             raise OSError(errno.ENOSPC, "No space left on device")
-        return real(fd, data[:count])
+        return real(fd, [b"".join(pieces)[:count]])
 
-    monkeypatch.setattr(logwriter.os, "write", write)
+    monkeypatch.setattr(logwriter.os, "writev", writev)
     for count in range(150):
         Path(path).unlink(missing_ok=True)
         writer = LogWriter(path)

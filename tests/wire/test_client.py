@@ -473,3 +473,12 @@ def test_a_head_has_status_and_headers_whatever_they_are(peer: Peer) -> None:
     peer.answer(b"HTTP/1.1 404 X\r\nContent-Length: 100\r\nX-Said: so\r\n\r\n")
     status, headers = Client(peer.path).head("/containers/1/archive", query={"path": "/"})
     assert (status, headers["x-said"]) == (404, "so")
+
+
+def test_chunks_survive_each_pair_of_cuts() -> None:
+    wire = b"3\r\n\r\n0\r\n1b;x=y\r\n" + b"\r\n" * 13 + b"0" + b"\r\n0\r\nt: 1\r\n\r\n"
+    for first in range(len(wire) + 1):
+        for second in range(first, len(wire) + 1):
+            body = ChunkedBody()
+            out = b"".join(map(body.feed, (wire[:first], wire[first:second], wire[second:])))
+            assert (out, body.ended) == (b"\r\n0" + b"\r\n" * 13 + b"0", True), (first, second)
