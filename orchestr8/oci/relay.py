@@ -76,15 +76,22 @@ class Relay:
 
     @staticmethod
     def _pump(master: int) -> None:
-        """Both ways until nobody has the terminal open any more (EIO)."""
-        sources = [master, 0]
+        """Both ways until nobody has the terminal open any more (EIO). What a program does not read yet is kept, so that what
+        it writes meanwhile is shown: it may be waiting for that.
+        """
+        os.set_blocking(master, False)
+        typed, typing = b"", True
         with contextlib.suppress(OSError):
             while True:
-                for fd in select.select(sources, [], [])[0]:
-                    data = os.read(fd, _READ)
-                    if not data and fd == 0:
-                        sources.remove(0)
-                    _write_all(1 if fd == master else master, data)
+                sources = [master, 0] if typing and not typed else [master]
+                readable, writable, _ = select.select(sources, [master] if typed else [], [])
+                if master in readable:
+                    _write_all(1, os.read(master, _READ))
+                if 0 in readable:
+                    typed = os.read(0, _READ)
+                    typing = bool(typed)
+                if writable:
+                    typed = typed[os.write(master, typed) :]
 
 
 def _write_all(fd: int, data: bytes) -> None:

@@ -93,6 +93,10 @@ class Process:
         finally:
             os.set_blocking(self._fd, True)
 
+    def echoes(self) -> bool:
+        """Whether the terminal shows what is typed, as at first."""
+        return bool(termios.tcgetattr(self._fd)[3] & termios.ECHO)
+
     def end_input(self) -> None:
         assert self._process.stdin is not None
         self._process.stdin.close()

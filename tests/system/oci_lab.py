@@ -18,7 +18,7 @@ from tests.system.runtime_fixtures import BUSYBOX
 LIMIT_S = 20.0 * SLOW
 PROGRAMS = (
     *("sh", "cat", "sleep", "id", "ps", "tty", "true", "ls", "stty", "touch", "head", "grep", "mkdir", "rmdir", "stat", "chown"),
-    *("ip", "mount", "umount", "dmesg", "hostname", "tr", "readlink", "mknod", "find", "sed", "wc", "env", "sort", "cut", "ln"),
+    *("ip", "mount", "umount", "dmesg", "hostname", "tr", "readlink", "mknod", "find", "sed", "wc", "env", "sort", "cut", "ln", "test"),
 )  # fmt: skip
 OURS = (sys.executable, "-m", "orchestr8.oci")
 _SAFE = ["nosuid", "noexec", "nodev"]
