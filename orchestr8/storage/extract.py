@@ -14,9 +14,10 @@ import os
 import stat
 
 from orchestr8.errors import InvalidInput, OperationFailed, Orchestr8Error
+from orchestr8.kernel.mount import filesystem_type
 from orchestr8.kernel.openat2 import Resolve, openat2
 from orchestr8.storage import tarformat
-from orchestr8.storage.archive import CARRIED, DEPTH_MAX
+from orchestr8.storage.archive import CARRIED, DEPTH_MAX, KERNEL_OWNED
 from orchestr8.storage.tarread import PIECE_BYTES, TarReader
 
 TYPE_CHECKING = False
@@ -64,9 +65,11 @@ class Extractor:
         self._depth_max = depth_max
         self._parents: dict[bytes, int] = {}
         self._maker = (os.geteuid(), os.getegid())
-        self._passing_on = (
-            {root_fd} if _passes_on(root_fd) else set()
-        )  # descriptors of directories with the set-group-id bit
+        status = os.fstat(root_fd)
+        self._root_device = status.st_dev
+        self._kernels: set[int] = set()  # descriptors of the kernel's directories, which take nothing
+        # Descriptors of directories with the set-group-id bit.
+        self._passing_on = {root_fd} if status.st_mode & stat.S_ISGID else set()
         self._directories: dict[bytes, Entry] = {}  # whose mode and times come last: what is put into them changes both
 
     def run(self, source: Callable[[], bytes]) -> None:
@@ -94,6 +97,8 @@ class Extractor:
             if not base:
                 raise InvalidInput("the archive has a file without a name", code="O8-641")
             parent = self._parent(folder)
+            if parent in self._kernels:
+                raise _is_the_kernels(folder)
             for _ in range(_TRIES):
                 try:
                     self._make(reader, entry, parent, base, name)
@@ -133,6 +138,8 @@ class Extractor:
         if name:
             folder, _, base = name.rpartition(b"/")
             parent = self._parent(folder)
+            if parent in self._kernels:
+                return  # what an archive of everything has of them is nothing to be made
             try:
                 os.mkdir(base, (entry.mode | 0o700) & 0o777, dir_fd=parent)
             except FileExistsError:
@@ -152,6 +159,8 @@ class Extractor:
                 return
             raise failure(name, error) from error
         try:
+            if self._is_kernels(fd, os.fstat(fd)):
+                return  # to change what it looks like would change it for everybody
             if self._own:
                 os.fchown(fd, entry.uid, entry.gid)
             os.fchmod(fd, entry.mode if self._own else entry.mode & ~_SET_ID)
@@ -175,8 +184,11 @@ class Extractor:
                     raise
                 found = self._made(folder)
             self._parents[folder] = found
-            if _passes_on(found):
+            status = os.fstat(found)
+            if status.st_mode & stat.S_ISGID:
                 self._passing_on.add(found)
+            if self._is_kernels(found, status):
+                self._kernels.add(found)
         return found
 
     def _made(self, folder: bytes) -> int:
@@ -186,11 +198,16 @@ class Extractor:
             above, _, base = b"/".join(parts[:end]).rpartition(b"/")
             parent = self._open_below(above or b".", _OPEN_PARENT)
             try:
+                if self._is_kernels(parent, os.fstat(parent)):
+                    raise _is_the_kernels(above)
                 with contextlib.suppress(FileExistsError):
                     os.mkdir(base, 0o755, dir_fd=parent)
             finally:
                 os.close(parent)
         return self._open_below(folder, _OPEN_PARENT)
+
+    def _is_kernels(self, fd: int, status: os.stat_result) -> bool:
+        return status.st_dev != self._root_device and filesystem_type(fd) in KERNEL_OWNED
 
     def _open_below(self, path: bytes, flags: int) -> int:
         return openat2(self._root_fd, os.fsdecode(path), flags, resolve=self._resolve)
@@ -200,6 +217,7 @@ class Extractor:
             os.close(fd)
         self._parents.clear()
         self._passing_on &= {self._root_fd}
+        self._kernels.clear()
 
     # --- everything else ----------------------------------------------------------------------------------------------
 
@@ -304,10 +322,6 @@ class Extractor:
             self._told(sentence)
 
 
-def _passes_on(fd: int) -> bool:
-    return bool(os.fstat(fd).st_mode & stat.S_ISGID)
-
-
 def _write(fd: int, data: bytes, offset: int = -1) -> None:
     view = memoryview(data)
     while view:
@@ -316,6 +330,10 @@ def _write(fd: int, data: bytes, offset: int = -1) -> None:
         else:
             written = os.pwrite(fd, view, offset)
             view, offset = view[written:], offset + written
+
+
+def _is_the_kernels(folder: bytes) -> OperationFailed:
+    return OperationFailed(f"{_shown(folder)} is the kernel's, and takes no files", code="O8-640")
 
 
 def failure(name: bytes, error: OSError) -> OperationFailed:

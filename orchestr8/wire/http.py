@@ -367,7 +367,7 @@ def _request(head: h11.Request, body: bytes) -> Request:
     return Request(
         method=head.method.decode("ascii"),
         path=unquote(target.path),
-        query=parse_qs(target.query, keep_blank_values=True),
+        query=parse_qs(target.query, keep_blank_values=True, errors="surrogateescape"),  # a path need not be UTF-8
         headers={name.decode("ascii"): value.decode("latin-1") for name, value in head.headers},
         body=body,
     )

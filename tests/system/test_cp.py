@@ -29,7 +29,7 @@ from e2e.scenario import Scenario, eventually
 from orchestr8.cli.copies import Framed
 from orchestr8.errors import Orchestr8Error, Unsupported
 from orchestr8.storage.archive import ArchiveWriter
-from orchestr8.storage.tarformat import Entry
+from orchestr8.storage.tarformat import DIRECTORY, Entry
 from orchestr8.wire.client import Client
 from tests.requires import requires
 from tests.system.runtime_fixtures import needs_busybox
@@ -375,6 +375,44 @@ def test_what_has_no_copy_is_refused_and_not_looked_through(scenario: Tell, busy
     story.step("cp file web:/data/")
     archive, _ = run(story, "web:/data", "-")
     assert content(archive, "data/file") == b"x"
+
+
+def test_names_are_bytes(scenario: Tell, busybox_image: str) -> None:
+    story = scenario(f"services: {{web: {idle(busybox_image)}}}")
+    name = os.fsdecode(b"bad\xffname\n")
+    Path(story.directory, name).write_text("x")
+    story.step("up -d", state("web", "running"))
+    run(story, name, "web:/")
+    archive, _ = run(story, f"web:/{name}", "-")
+    assert content(archive, name) == b"x"
+    run(story, f"web:/{name}", "back")
+    assert Path(story.directory, "back").read_text() == "x"
+    _, said = run(story, f"web:/no{name}", "back", code=1)
+    assert "could not find" in said
+
+
+def test_an_archive_of_everything_changes_nothing_of_the_kernels(scenario: Tell, busybox_image: str) -> None:
+    """Its directories are merged, and those of /proc and /sys are everybody's."""
+    story = scenario(f"services: {{web: {idle(busybox_image, privileged='true')}}}")
+    story.step("up -d", state("web", "running"))
+    before = [os.stat(path) for path in ("/proc", "/proc/fs", "/sys", "/sys/fs/cgroup")]
+
+    def packed(*entries: tuple[str, bytes | None]) -> bytes:
+        pieces: list[bytes] = []
+        writer = ArchiveWriter(pieces.append)
+        for name, data in entries:
+            kind = DIRECTORY if data is None else b"0"
+            writer.add_entry(Entry(name.encode(), kind, 0o777, 1, 1, len(data or b"")), data or b"")
+        writer.finish()
+        return b"".join(pieces)
+
+    run(story, "-", "web:/", stdin=packed(("proc/", None), ("proc/fs/", None), ("sys/", None), ("new", b"x")))
+    assert in_there(story, "web", "cat /new") == "x"
+    for name in ("proc/new", "proc/fs/new", "sys/fs/cgroup/new/x", "sys/kernel/new"):
+        _, said = run(story, "-", "web:/", stdin=packed((name, b"x")), code=1)
+        assert "the kernel's" in said, name
+    after = [os.stat(path) for path in ("/proc", "/proc/fs", "/sys", "/sys/fs/cgroup")]
+    assert [(each.st_mode, each.st_uid) for each in after] == [(each.st_mode, each.st_uid) for each in before]
 
 
 def test_owners_and_rights_come_along_with_a_alone(scenario: Tell, busybox_image: str) -> None:

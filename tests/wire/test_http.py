@@ -89,6 +89,12 @@ async def test_a_request_arrives_decoded(tmp_path: Path) -> None:
         }
 
 
+async def test_a_query_may_have_bytes_that_are_no_text(tmp_path: Path) -> None:
+    async with serving(tmp_path, echo) as (_, path), connected(path) as peer:
+        await peer.send(b"GET /a?path=%2Fb%FF HTTP/1.1\r\nHost: e\r\n\r\n")
+        assert json.loads((await answer(peer))[1])["query"] == {"path": ["/b\udcff"]}
+
+
 async def test_a_connection_carries_one_request_after_the_other(tmp_path: Path) -> None:
     async with serving(tmp_path, echo) as (_, path), connected(path) as peer:
         await peer.send(b"GET /1 HTTP/1.1\r\nHost: e\r\n\r\nGET /2 HTTP/1.1\r\nHost: e\r\n\r\n")
@@ -383,10 +389,11 @@ async def take(request: Request) -> Answer:
         return Response(status=404, body=b"{}")
 
     async def run(connection: Hijacked, length: int | None) -> Response:
-        heard = connection.early
-        while not heard.endswith(b"0\r\n\r\n") if length is None else len(heard) < length:
-            heard += await connection.receive()
-        return Response(body=f"{length} {len(heard)}".encode())
+        heard, end = len(connection.early), connection.early[-5:]
+        while end != b"0\r\n\r\n" if length is None else heard < length:
+            data = await connection.receive()
+            heard, end = heard + len(data), (end + data)[-5:]
+        return Response(body=f"{length} {heard}".encode())
 
     return Intake(run=run)
 
