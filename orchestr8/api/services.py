@@ -188,8 +188,8 @@ class LayerService(Protocol):
         """See `model.backend.Backend.export`."""
         ...
 
-    async def commit(self, container: ObservedContainer, wanted: CommitSpec, *, pause: bool) -> Committed:
-        """See `model.backend.Backend.commit`. `pause`: have none of its processes run meanwhile."""
+    async def commit(self, name: ContainerName, wanted: CommitSpec) -> Committed:
+        """See `model.backend.Backend.commit`. It goes on when the client leaves."""
         ...
 
     async def export_framed(self, name: ContainerName, connection: Hijacked) -> None:

@@ -478,7 +478,11 @@ class MemoryBackend:
     async def commit(self, container: ContainerName, wanted: CommitSpec) -> Committed:
         """Of containers here, an image is a name."""
         await anyio.lowlevel.checkpoint()
-        made = f"{self._find(container).spec} {wanted}"
+        found = self._find(container)
+        made = f"{found.spec} {wanted}"
+        if wanted.pause and found.program is not None and not found.seen.paused:
+            self._pause(container, paused=True)
+            self._pause(container, paused=False)
         self.missing_images.discard(wanted.name)
         return Committed(id=f"sha256:{hashlib.sha256(made.encode()).hexdigest()}")
 

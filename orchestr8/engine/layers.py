@@ -1,20 +1,14 @@
 """What is in the file systems of containers, for the routes that show it."""
 
-import contextlib
 import json
 from collections.abc import Awaitable, Callable, Sequence
 
-import anyio
-
 from orchestr8.engine.containers import error_bytes
-from orchestr8.errors import Conflict, NotFound
 from orchestr8.image.instructions import apply_changes
-from orchestr8.model.actions import PauseContainer, UnpauseContainer
 from orchestr8.model.backend import Backend
 from orchestr8.model.changes import FileChange
 from orchestr8.model.ids import ContainerName
 from orchestr8.model.images import CommitSpec, Committed
-from orchestr8.model.observed import ContainerState, ObservedContainer
 from orchestr8.wire.frames import ANNOUNCEMENT, STDOUT, encode
 from orchestr8.wire.http import Hijacked, Send
 
@@ -31,20 +25,9 @@ class Layers:
     async def export(self, name: ContainerName, send: Send) -> None:
         await self._backend.export(name, send)
 
-    async def commit(self, container: ObservedContainer, wanted: CommitSpec, *, pause: bool) -> Committed:
-        """Goes on when the client leaves."""
+    async def commit(self, name: ContainerName, wanted: CommitSpec) -> Committed:
         apply_changes({}, wanted.changes)  # what is wrong with them is told before anything stands still
-        if not pause or container.state is not ContainerState.RUNNING or container.paused:
-            return await self._backend.commit(container.name, wanted)
-        try:
-            await self._backend.apply(PauseContainer(name=container.name))
-        except Conflict:  # it has ended meanwhile
-            return await self._backend.commit(container.name, wanted)
-        try:
-            return await self._backend.commit(container.name, wanted)
-        finally:
-            with anyio.CancelScope(shield=True), contextlib.suppress(NotFound):  # removed, so nothing stands still
-                await self._backend.apply(UnpauseContainer(name=container.name))
+        return await self._backend.commit(name, wanted)
 
     async def export_framed(self, name: ContainerName, connection: Hijacked) -> None:
         try:

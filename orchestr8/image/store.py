@@ -77,13 +77,18 @@ class ImageStore:
         found = []
         for blob in reversed(image.layers):
             folder = f"{self._layers}/{blob.digest.removeprefix('sha256:')[:_FOLDER_DIGITS]}"
-            with _unpacking:
-                if not os.path.isdir(folder):
-                    if not self.blobs.has(blob):
-                        raise NotFound(f"the layer {blob.digest} of the image {image.id} is not there", code="O8-506")
-                    unpack(self.blobs.path_of(blob.digest), blob, folder, lambda told: _log.warning("%s", told))
+            if not os.path.isdir(folder):
+                self._unpack(image, blob, folder)
             found.append(os.path.realpath(folder))
         return tuple(found)
+
+    def _unpack(self, image: Stored, blob: Blob, folder: str) -> None:
+        with _unpacking:  # replicas need the same at the same time
+            if os.path.isdir(folder):
+                return
+            if not self.blobs.has(blob):
+                raise NotFound(f"the layer {blob.digest} of the image {image.id} is not there", code="O8-506")
+            unpack(self.blobs.path_of(blob.digest), blob, folder, lambda told: _log.warning("%s", told))
 
     def base(self, fingerprint: str, pack: Callable[[], tuple[Blob, bool]]) -> Blob:
         """The layer that a tree with this fingerprint is, packed when there is none; `pack` also says whether it has the

@@ -11,6 +11,7 @@ from orchestr8.kernel.libc import check, libc
 
 class InotifyMask(enum.IntFlag):  # values: <sys/inotify.h>
     MODIFY = 0x2
+    OPEN = 0x20
     MOVED_FROM = 0x40
     MOVED_TO = 0x80
     CREATE = 0x100

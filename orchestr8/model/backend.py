@@ -198,8 +198,9 @@ class Backend(Protocol):
         ...
 
     async def commit(self, container: ContainerName, wanted: CommitSpec) -> Committed:
-        """Make an image of its files and settings, for containers to be made of: by its name, or its id. It need not stand
-        still meanwhile; who wants that pauses it.
+        """Make an image of its files and settings, for containers to be made of: by its name, or its id.
+
+        What is paused for it goes on afterwards, whatever becomes of who asked, or of this engine.
         """
         ...
 

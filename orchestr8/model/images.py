@@ -11,6 +11,7 @@ class CommitSpec:
     author: str = ""
     message: str = ""
     changes: tuple[str, ...] = ()  # instructions of Dockerfiles, e.g. "CMD /bin/serve"; the last word on a setting
+    pause: bool = True  # have none of its processes run meanwhile
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -288,6 +288,19 @@ class Tree:
         finally:
             self._to_root()
 
+    def open_path(self, path: str) -> int | None:
+        """A descriptor of an ordinary file by its path from the root, at which this must stand; None: there is none."""
+        *folders, name = self.real_path(path).strip("/").split("/")
+        try:
+            for folder in folders:
+                entry = self.look(folder)
+                if entry is None or not entry.is_directory or not self.enter(folder, entry):
+                    return None
+            entry = self.look(name)
+            return self.open(name, entry) if entry is not None and entry.is_file else None
+        finally:
+            self._to_root()
+
     def _to_root(self) -> None:
         while self.depth:
             self.leave()

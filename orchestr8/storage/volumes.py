@@ -25,6 +25,7 @@ from orchestr8.storage.remove import remove_tree
 from orchestr8.storage.trash import Trash
 
 _NAME: Final = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]{0,254}")  # Docker's, and a directory's name
+_PARAMETER_BYTES: Final = 255  # of fsconfig(2), for most file systems
 _DIRECTORY: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 _NOTHING_TO_COPY: Final = {errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.EXDEV}
 
@@ -116,14 +117,20 @@ def _copy_in(source_fd: int, staging: str, path: str, hidden: dict[Identity, Cov
 @contextlib.contextmanager
 def _image_root(lowerdirs: Sequence[str]) -> Iterator[int]:
     """The image as a container sees it: its layers merged, and nothing that the host has mounted below them."""
-    if len(lowerdirs) == 1:
-        mount_fd = open_tree(lowerdirs[0])
-    else:
-        mount_fd = new_filesystem("overlay", OverlayMount(tuple(lowerdirs)).parameters())
-    try:
+    with contextlib.ExitStack() as stack:
+        if len(lowerdirs) == 1:
+            mount_fd = open_tree(lowerdirs[0])
+        else:
+            # Kernels before 6.5 take all layers in one parameter of at most 255 bytes: by descriptors a dozen fit.
+            fds = [os.open(each, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC) for each in lowerdirs]
+            for fd in fds:
+                stack.callback(os.close, fd)
+            short = ":".join(f"/proc/self/fd/{fd}" for fd in fds)
+            fits = len(short) <= _PARAMETER_BYTES
+            parameters = [("lowerdir", short)] if fits else OverlayMount(tuple(lowerdirs)).parameters()
+            mount_fd = new_filesystem("overlay", parameters)
+        stack.callback(os.close, mount_fd)
         yield mount_fd
-    finally:
-        os.close(mount_fd)
 
 
 def _hidden(root_fd: int, covers: Sequence[Cover]) -> dict[Identity, Cover]:

@@ -638,6 +638,24 @@ async def test_an_export_has_the_images_files_whether_it_runs_or_not(bench: Benc
         await bench.backend.export(ContainerName("nobody"), send)
 
 
+async def test_what_is_committed_stands_still_meanwhile_unless_it_may_run(bench: Bench) -> None:
+    def pauses() -> list[EventKind]:
+        return [each.kind for each in bench.events if each.kind in {EventKind.PAUSE, EventKind.UNPAUSE}]
+
+    await bench.create()
+    await bench.backend.commit(WEB, CommitSpec())
+    await bench.start()
+    await bench.backend.commit(WEB, CommitSpec(pause=False))
+    assert pauses() == []
+    await bench.backend.commit(WEB, CommitSpec())
+    assert not (await bench.see()).paused
+    await bench.until_told(EventKind.UNPAUSE)
+    assert pauses() == [EventKind.PAUSE, EventKind.UNPAUSE]
+    await bench.backend.apply(PauseContainer(name=WEB))
+    await bench.backend.commit(WEB, CommitSpec())
+    assert (await bench.see()).paused, "by somebody else"
+
+
 async def test_containers_can_be_made_of_what_was_committed(bench: Bench) -> None:
     await bench.create()
     backend = bench.backend

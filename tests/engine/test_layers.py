@@ -8,8 +8,7 @@ import anyio.to_thread
 import pytest
 
 from orchestr8.backends.memory import MemoryBackend
-from orchestr8.errors import InvalidInput, NotFound, OperationFailed, Unavailable
-from orchestr8.model.actions import PauseContainer
+from orchestr8.errors import InvalidInput, NotFound, Unavailable
 from orchestr8.model.changes import ChangeKind, FileChange
 from orchestr8.model.ids import ContainerName
 from orchestr8.model.images import CommitSpec, Committed
@@ -65,16 +64,14 @@ async def test_an_export_comes_as_dockers_or_in_frames_that_tell_its_end(
             await anyio.to_thread.run_sync(read)
 
 
-async def test_a_commit_has_nothing_run_meanwhile_and_go_on_afterwards(
+async def test_a_commit_is_asked_for_in_dockers_words(
     start: Any, make_document: Callable[..., Any], backend: MemoryBackend, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    seen: list[tuple[bool, CommitSpec]] = []
-    fails = False
+    seen: list[CommitSpec] = []
 
     async def commit(name: ContainerName, wanted: CommitSpec) -> Committed:
-        seen.append(((await backend.observe()).containers[name].paused, wanted))
-        if fails:
-            raise OperationFailed("no room", code="O8-505")
+        assert name == WEB
+        seen.append(wanted)
         return Committed(id="sha256:1", warnings=("this",))
 
     monkeypatch.setattr(backend, "commit", commit)
@@ -83,25 +80,18 @@ async def test_a_commit_has_nothing_run_meanwhile_and_go_on_afterwards(
         query = {"container": "shop-web-1", "repo": "team/web", "tag": "1", "author": "me", "comment": "why"}
         made = await engine.ask("POST", "/commit", changes=["CMD x\nENV A=1", "USER app"], **query)
         assert made == {"Id": "sha256:1", "Warnings": ["this"]}
-        changes = ("CMD x", "ENV A=1", "USER app")
-        wanted = CommitSpec(name="docker.io/team/web:1", author="me", message="why", changes=changes)
-        assert seen == [(True, wanted)]
         await engine.ask("POST", "/commit", container="shop-web-1", pause=0)
-        assert seen[1:] == [(False, CommitSpec())]
-        fails = True
-        with pytest.raises(OperationFailed, match="no room"):
-            await engine.ask("POST", "/commit", container="shop-web-1")
-        assert not (await backend.observe()).containers[WEB].paused
-        for query in ({"changes": "RUN x"}, {"repo": "No Name"}):
+        changes = ("CMD x", "ENV A=1", "USER app")
+        assert seen == [
+            CommitSpec(name="docker.io/team/web:1", author="me", message="why", changes=changes),
+            CommitSpec(pause=False),
+        ]
+        for wrong in ({"changes": "RUN x"}, {"repo": "No Name"}):
             with pytest.raises(InvalidInput):
-                await engine.ask("POST", "/commit", container="shop-web-1", **query)
-        assert len(seen) == 3, "nothing was begun for what is wrong"
-        await backend.apply(PauseContainer(name=WEB))
-        fails = False
-        await engine.ask("POST", "/commit", container="shop-web-1")
-        assert (await backend.observe()).containers[WEB].paused, "by somebody else"
+                await engine.ask("POST", "/commit", container="shop-web-1", **wrong)
         with pytest.raises(NotFound):
             await engine.ask("POST", "/commit", container="nobody")
+        assert len(seen) == 2, "nothing was begun for what is wrong"
 
 
 async def test_what_is_removed_before_anything_is_told_is_not_found(

@@ -4,6 +4,7 @@ import json
 import os
 import shutil
 import signal
+import stat
 import subprocess
 import tarfile
 from collections.abc import Callable, Iterator
@@ -15,8 +16,10 @@ import pytest
 from e2e.checks import err, log, out, state
 from e2e.oci_callers import Podman, root_of
 from e2e.scenario import Check, Scenario, eventually
-from orchestr8.errors import InvalidInput, OperationFailed
+from orchestr8.backends.native.making import find_user
+from orchestr8.errors import InvalidInput, OperationFailed, Orchestr8Error
 from orchestr8.image.unpack import unpack
+from orchestr8.kernel.inotify import Inotify, InotifyMask
 from orchestr8.storage import tarformat
 from orchestr8.storage.archive import ArchiveWriter
 from orchestr8.storage.blobs import Blob, BlobStore
@@ -270,12 +273,62 @@ def test_an_engine_that_is_killed_over_it_leaves_nothing_half_made(scenario: Tel
             raise AssertionError("the commit did not begin, or is over")
         os.kill(int(story.engine.status()["pid"]), signal.SIGKILL)
         commit.wait()
-    story.step("ps", state("web", "paused"))  # as the engine left it
+    story.step("ps", state("web", "running"))  # it stood still for that engine alone
     assert list((images(story) / "blobs/sha256").glob("*")) == []
-    story.step("unpause")
-    story.step("commit web mine:1")
+    story.step("commit web mine:1", state("web", "running"))
     assert len(layers_of(story, "docker.io/library/mine:1")) == 2
     story.step("down")
+
+
+@pytest.mark.parametrize("how", ["fifo", "device", "link", "gone"])
+def test_what_stands_in_place_of_passwd_is_not_opened(tmp_path: Path, how: str) -> None:
+    """An image is what a container has made of it: to open a device may be to do something (a watchdog's begins to count)."""
+    for name in ("upper", "lower"):
+        (tmp_path / name / "etc").mkdir(parents=True)
+    (tmp_path / "lower/etc/passwd").write_text("app:x:7:8::/home/app:/bin/sh\n")
+    (tmp_path / "lower/etc/group").write_text("more:x:9:app\n")
+    layers = (str(tmp_path / "upper"), str(tmp_path / "lower"))
+    place = tmp_path / "upper/etc/passwd"
+    assert find_user("app", layers).uid == 7
+    if how == "fifo":
+        os.mkfifo(place)
+    elif how == "device":
+        os.mknod(place, stat.S_IFCHR | 0o666, os.makedev(1, 3))
+    elif how == "gone":
+        os.mknod(place, stat.S_IFCHR, os.makedev(0, 0))
+    else:
+        (tmp_path / "outside").write_text("app:x:0:0::/:/bin/sh\n")
+        place.symlink_to(tmp_path / "outside")  # which is none of the image's
+    watch = Inotify()
+    watch.add(str(place), InotifyMask.OPEN)
+    try:
+        with pytest.raises(Orchestr8Error):
+            find_user("app", layers)
+        assert find_user("5", layers).uid == 5
+        assert watch.read() == []
+    finally:
+        watch.close()
+
+
+def test_users_and_volumes_come_from_all_layers_of_an_image(scenario: Tell, tree: Path) -> None:
+    (tree / "etc/passwd").write_text("root:x:0:0::/:/bin/sh\napp:x:7:8::/:/bin/sh\n")
+    (tree / "data").mkdir()
+    (tree / "data/below").write_text("below\n")
+    deeds = "-c, 'echo above > /data/above; chown 7 /data/above; echo did all; exec sleep 1000'"
+    story = scenario(STACK.format(image=f"rootfs:{tree}", script=deeds))
+    story.step("up -d", eventually(log("web", "did all")))
+    story.step("commit -c 'USER app' web mine:1")
+    script = "-c, 'id -u; cat /data/below /data/above; stat -c %u /data/above; exec sleep 1000'"
+    for more in ("volumes: [v:/data]", "userns_mode: private"):
+        story = scenario(STACK.format(image="mine:1", script=script) + f"    {more}\nvolumes: {{v: {{}}}}\n")
+        story.step("up -d", eventually(log("web", "7")))
+        assert eventually_lines(story) == ["7", "below", "above", "7"]
+        story.step("down -v")
+
+
+def eventually_lines(story: Scenario) -> list[str]:
+    story.check(eventually(log("web", "above")))
+    return [line.strip() for line in story.logs("web").splitlines()]
 
 
 # --- others read it --------------------------------------------------------------------------------------------------------

@@ -54,7 +54,7 @@ def routes(containers: ContainerService, layers: LayerService) -> list[Route]:
 
     async def commit(request: Request) -> Answer:
         """Docker's: `container`, `repo`, `tag`, `author`, `comment`, `pause`, `changes` (each a line, or several)."""
-        container = (await containers.find(request.first("container"))).container
+        name = (await containers.find(request.first("container"))).container.name
         repository, tag = request.first("repo"), request.first("tag")
         wanted = CommitSpec(
             name=parse_name(f"{repository}:{tag}" if tag else repository) if repository else "",
@@ -63,9 +63,9 @@ def routes(containers: ContainerService, layers: LayerService) -> list[Route]:
             changes=tuple(
                 line for text in request.query.get("changes", ()) for line in text.splitlines() if line.strip()
             ),
+            pause=request.flag("pause") if "pause" in request.query else True,
         )
-        pause = request.flag("pause") if "pause" in request.query else True
-        made = await layers.commit(container, wanted, pause=pause)
+        made = await layers.commit(name, wanted)
         return json_response({"Id": made.id, "Warnings": list(made.warnings)}, status=201)
 
     return [

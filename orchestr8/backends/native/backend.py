@@ -23,7 +23,7 @@ from orchestr8.backends.native.committing import commit
 from orchestr8.backends.native.containers import Container, new_record
 from orchestr8.backends.native.idranges import allot, subordinate
 from orchestr8.backends.native.joining import find_sharer
-from orchestr8.backends.native.layers import LayerReader
+from orchestr8.backends.native.layers import LayerReader, Layers
 from orchestr8.backends.native.making import Surroundings, last_state
 from orchestr8.backends.native.networks import Networks
 from orchestr8.errors import Conflict, NotFound, OperationFailed, Orchestr8Error, Unavailable
@@ -475,9 +475,12 @@ class NativeBackend:
 
     async def commit(self, container: ContainerName, wanted: CommitSpec) -> Committed:
         found = self._container(container)
-        return await self._layers.read(
-            found, lambda layers: commit(self._images, self._root, found.record, layers, wanted)
-        )
+
+        def run(layers: Layers) -> Committed:
+            return commit(self._images, self._root, found.record, layers, wanted)
+
+        async with found.standing_still() if wanted.pause else contextlib.nullcontext():
+            return await self._layers.read(found, run)
 
     async def probe(self, container: ContainerName, argv: tuple[str, ...], timeout_s: float) -> ProbeResult:
         return await probes.probe(self._container(container), argv, timeout_s)

@@ -41,6 +41,7 @@ from orchestr8.runtime.client import ShimClient
 from orchestr8.storage import limited
 
 _log: Final = logging.getLogger(__name__)
+_STILL: Final = "still"  # in the bundle: this engine has paused it for a moment
 _KEYS_AT_FAULT: Final = {  # by the code of what kept a container from starting
     "O8-401": ("ports",),
     "O8-502": ("image",),
@@ -402,6 +403,24 @@ class Container:
         async with self._alone():
             await self._go_on()
 
+    @asynccontextmanager
+    async def standing_still(self) -> AsyncIterator[None]:
+        """Paused for us, if it runs. The mark has the next engine let it go on when this one dies over it."""
+        if not self.running or self.paused:
+            yield
+            return
+        mark = f"{self.bundle}/{_STILL}"
+        await anyio.to_thread.run_sync(_touch, mark)
+        try:
+            with contextlib.suppress(Conflict):  # it has ended meanwhile
+                await self.pause()
+            yield
+        finally:
+            with anyio.CancelScope(shield=True):
+                with contextlib.suppress(NotFound):  # it was removed meanwhile
+                    await self.unpause()
+                await anyio.to_thread.run_sync(_untouch, mark)
+
     async def _go_on(self) -> None:
         if self.paused:
             await anyio.to_thread.run_sync(self._around.cgroups.thaw, self.record.id)
@@ -448,6 +467,8 @@ class Container:
             frozen = await anyio.to_thread.run_sync(self._around.cgroups.is_frozen, self.record.id)
             if self.run is run:  # else that run has ended meanwhile
                 self.paused = frozen
+                if await anyio.to_thread.run_sync(_untouch, f"{self.bundle}/{_STILL}"):
+                    await self._go_on()
 
     async def _bury(self, state: Mapping[str, Any], boot_id: str) -> None:
         """No shim: the machine was restarted, or the shim was killed while no engine looked."""
@@ -579,3 +600,16 @@ def new_record(action: CreateContainer, addresses: Mapping[Any, tuple[str, ...]]
         created_at=time.time(),
         addresses=dict(addresses),
     )
+
+
+def _touch(path: str) -> None:
+    os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600))
+
+
+def _untouch(path: str) -> bool:
+    """Whether it was there."""
+    try:
+        os.unlink(path)
+    except FileNotFoundError:
+        return False
+    return True

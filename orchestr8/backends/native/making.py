@@ -19,7 +19,7 @@ from orchestr8.backends.native.networks import Networks
 from orchestr8.errors import NotFound
 from orchestr8.image.reference import parse_image
 from orchestr8.image.resolve import Image, resolve
-from orchestr8.kernel import capabilities, openat2, seccomp, seccomp_profile
+from orchestr8.kernel import capabilities, seccomp, seccomp_profile
 from orchestr8.kernel.cgroup import CgroupTree
 from orchestr8.model.events import Event
 from orchestr8.model.ids import ContainerId
@@ -33,6 +33,7 @@ from orchestr8.runtime.userns import Ids
 from orchestr8.runtime.users import User, read_file, resolve_user
 from orchestr8.storage.contents import ContentStore
 from orchestr8.storage.covers import CoverKind
+from orchestr8.storage.layers import Tree
 from orchestr8.storage.skeleton import with_skeleton
 from orchestr8.storage.snapshots import SnapshotStore
 from orchestr8.storage.volumes import VolumeStore
@@ -179,26 +180,15 @@ def write_hosts(around: Surroundings, record: ContainerRecord) -> None:
 
 
 def find_user(text: str, lowerdirs: tuple[str, ...], more_groups: tuple[str, ...] = ()) -> User:
-    """Resolve a user and further groups against the passwd and group files of the image's uppermost layer that has them."""
-    files = {}
-    for name in ("passwd", "group"):
-        files[name] = b""
-        for lowerdir in lowerdirs:
-            root_fd = os.open(lowerdir, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
-            try:
-                files[name] = _read_in_root(root_fd, f"/etc/{name}")
-            finally:
-                os.close(root_fd)
-            if files[name]:
-                break
-    user = resolve_user(text, files["passwd"], files["group"])
-    return user.in_groups(more_groups, files["group"])
+    """Resolve a user and further groups against the image's passwd and group files, which are a container's own to make."""
+    with Tree([os.open(each, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC) for each in lowerdirs]) as tree:
+        passwd, group = (_read(tree, f"/etc/{name}") for name in ("passwd", "group"))
+    return resolve_user(text, passwd, group).in_groups(more_groups, group)
 
 
-def _read_in_root(root_fd: int, path: str) -> bytes:
-    try:
-        fd = openat2.open_in_root(root_fd, path, os.O_RDONLY | os.O_NONBLOCK)
-    except OSError:  # the image has none, or something that is no file
+def _read(tree: Tree, path: str) -> bytes:
+    fd = tree.open_path(path)
+    if fd is None:
         return b""
     try:
         return read_file(f"/proc/self/fd/{fd}")
