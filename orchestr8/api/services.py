@@ -69,7 +69,7 @@ class LogPlace:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LogQuery:
     stack: StackName
-    services: tuple[ServiceName, ...] = ()  # () and "": all of them
+    services: tuple[ServiceName, ...] = ()  # or single containers, by name; () and "": all of them
     container: str = ""
     index: int | None = None  # which container of the service
     follow: bool = False

@@ -61,8 +61,9 @@ class FollowedLogs:
         return True
 
     def something_runs(self) -> bool:
-        query = {"service": self._query["service"]} if self._query.get("service") else {}
-        return bool(self._next.request("GET", f"{self._path}/containers", query=query))
+        names = self._query.get("service") or ()
+        running = self._next.request("GET", f"{self._path}/containers")
+        return any(not names or each["service"] in names or each["name"] in names for each in running)
 
     def close(self) -> None:
         self.view.stream.close()

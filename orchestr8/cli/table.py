@@ -155,7 +155,7 @@ _COMMANDS: Final = (
     ),
     Command(
         "logs",
-        "show what containers wrote",
+        "show what containers wrote: those of services, or single ones by the names that ps shows",
         arguments=[SERVICES],
         flags=[
             Flag("-f", "--follow", help="go on with what they write from now on"),

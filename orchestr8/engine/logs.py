@@ -53,7 +53,7 @@ class Logs:
         if query.container and not any(query.container in (each.name, each.id) for each in containers):
             raise NotFound(f"No such container: {query.container}")
         present: set[str] = {each.service for each in containers}
-        known = present | self.stacks.services(query.stack)
+        known = present | self.stacks.services(query.stack) | {each.name for each in containers}
         if query.index is not None and not any(
             (each.service in query.services or not query.services) and each.number == query.index and not each.oneoff
             for each in containers
@@ -144,13 +144,11 @@ class _Client:
     async def _look(self) -> list[Listed]:
         """The containers of the selection, in the order in which they are shown."""
         query = self._query
-        listed = await self._logs.stacks.containers(query.stack, services=query.services, stopped=True)
-        wanted = query.container
+        listed = await self._logs.stacks.containers(query.stack, services=(), stopped=True)
         return [
             each
             for each in listed
-            if (not wanted or wanted in (each.container.name, each.container.id))
-            and (query.index is None or (each.container.number == query.index and not each.container.oneoff))
+            if _is_selected(each.container, query) and (query.index is None or not each.container.oneoff)
         ]
 
     async def _add(
@@ -335,9 +333,10 @@ def _keeps_nothing(driver: LogDriver) -> str:
 
 
 def _is_selected(container: ObservedContainer, query: LogQuery) -> bool:
-    """Is it of the services that are asked for, and the one of them, if one is?"""
+    """Is it of the services that are asked for, or asked for by name; and the one of them, if one is?"""
+    names = {container.service, container.name}
     return (
-        (not any(query.services) or container.service in query.services)
+        (not any(query.services) or not names.isdisjoint(query.services))
         and (not query.container or query.container in (container.name, container.id))
         and (query.index is None or container.number == query.index)
     )

@@ -89,6 +89,14 @@ def test_those_that_do_not_run_are_shown_on_request(cli: Cli, engine: FakeEngine
     assert engine.calls[0].query == {"all": ["1"]}
 
 
+def test_where_nothing_runs_there_is_a_head_alone_as_compose_has_it(cli: Cli, engine: FakeEngine) -> None:
+    engine.routes |= {"GET /stacks/shop/stats": [], "GET /stacks/shop/containers": []}
+    head = "CONTAINER ID   NAME   CPU %   MEM USAGE / LIMIT   MEM %   NET I/O   BLOCK I/O   PIDS   THROTTLED   OOM\n"
+    assert cli("stats", "--no-stream") == (0, head, "")
+    assert cli("stats", "--no-stream", "--format", "json") == (0, "", "")
+    assert cli("top") == (0, "", ""), "which has none"
+
+
 def test_a_service_that_the_stack_does_not_have_is_an_error(cli: Cli, engine: FakeEngine) -> None:
     engine.routes["GET /stacks/shop/stats"] = []
     code, out, err = cli("stats", "--no-stream", "wbe")

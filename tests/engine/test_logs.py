@@ -58,6 +58,8 @@ async def test_services_and_a_number_of_lines_can_be_chosen(start: Any, make_doc
             assert text(await talk.rest()) == b"2\n3\n"
         async with engine.upgraded("GET", "/stacks/shop/logs", container="shop-api-1", timestamps=1) as talk:
             assert text(await talk.rest()).endswith(b"Z x\n")
+        async with engine.upgraded("GET", "/stacks/shop/logs", service=["shop-api-1", "web"], tail=1) as talk:
+            assert sorted(text(await talk.rest()).split()) == [b"3", b"x"], "a container by its name, beside a service"
 
 
 async def test_what_is_not_there_is_refused_before_the_stream_begins(start: Any, make_document: Make) -> None:

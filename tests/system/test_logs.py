@@ -76,6 +76,23 @@ services:
     story.step("start", eventually(log("web", "out", "out", "out", "out")))
 
 
+def test_a_container_is_chosen_by_the_name_that_ps_shows(scenario: Tell) -> None:
+    """One of a service, and what `run` made, which is no service's number."""
+    story = scenario(f"""
+services:
+  web: {{{IDLE}, command: [sh, -c, "echo web; exec sleep infinity"], scale: 2}}
+""")
+    story.step("up -d", eventually(log("web", "web", "web")))
+    name = story.step("run -d web echo alone").out.strip()
+    story.step(f"wait {name}")
+    short = name.removeprefix("shop-")
+    assert story.step(f"logs {name}").out == f"{short}  | alone\n"
+    assert story.step(f"logs -f {name}").out == f"{short}  | alone\n"
+    assert story.step("logs --no-log-prefix shop-web-2").out == "web\n"
+    assert sorted(story.step(f"logs --no-log-prefix shop-web-1 {name}").out.split()) == ["alone", "web"]
+    story.step(f"logs {name}x", err("no such service", f"did you mean `{name}`?"), code=1)
+
+
 def test_times_are_those_of_the_lines(scenario: Tell) -> None:
     story = scenario(f"services: {{web: {{{IDLE}, command: [sh, -c, 'echo one; sleep 0.3; echo two']}}}}")
     story.step("up -d", eventually(state("web", "exited")))
