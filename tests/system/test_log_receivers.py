@@ -148,6 +148,28 @@ async def test_a_receiver_that_does_not_read_stalls_nobody(runtime: Runtime, tcp
     assert box.log_troubles[-1][0] == ""
 
 
+@pytest.mark.parametrize("is_released", [False, True])
+async def test_what_a_program_left_behind_is_accounted_for_after_its_end(
+    runtime: Runtime, tcp: Receiver, *, is_released: bool
+) -> None:
+    """It filled the queue and ended; the receiver hears of what is missing when it reads, though nothing more is written."""
+    count = 500_000
+    box = await runtime.create("sh", "-c", f"seq {count}; printf torn", logging=syslog(tcp.address, tag="t"))
+    await start(box)
+    assert await box.wait() == 0
+    assert (box.log().count("\n"), box.log()[-5:]) == (count, "\ntorn")
+    if is_released:
+        box.shim.release()
+    await eventually(lambda: tcp.read(0.1) or unsent("\n".join(tcp.texts()[-2:])), "the gap")
+    said = tcp.texts()
+    gaps = unsent("\n".join(said))
+    numbers = [int(text) for text in said if text.isdecimal()]
+    assert numbers == sorted(set(numbers)), "each once, in order, and whole"
+    assert len(numbers) + sum(gaps) == count
+    assert len(numbers) + len(gaps) == len(said), "nothing else"
+    assert sum(unsent(box.log("stderr"))) == sum(gaps)
+
+
 async def test_a_receiver_that_dies_and_returns_gets_the_rest(runtime: Runtime, tcp: Receiver) -> None:
     script = "while read line; do echo $line; done"
     box = await runtime.create("sh", "-c", script, stdin_open=True, logging=syslog(tcp.address))

@@ -196,8 +196,11 @@ def _connect_host(network: str, host: str, port: int) -> socket.socket:
 
 def _secure(sock: socket.socket, host: str, tls: Mapping[str, Any]) -> socket.socket:
     """TLS 1.2 or later. The files are read now, so new ones count from the next connection on."""
-    import ssl  # 3 MiB: for the child that needs it alone, never in a shim
-
+    try:
+        import ssl  # 4 MiB: for the child that needs it alone, never in a shim
+    except ImportError as error:  # a Python without it, or another one since this one started
+        sock.close()
+        raise OSError(errno.ELIBACC, f"TLS is not there: {error}") from error
     with contextlib.ExitStack() as undo:
         undo.enter_context(sock)
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)

@@ -21,7 +21,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final, Protocol
 
 from orchestr8.runtime.logsenders import packets, sender
-from orchestr8.runtime.poller import ENDED, READ, Poller
+from orchestr8.runtime.poller import ENDED, READ, WRITE, Poller
 from orchestr8.runtime.successors import kill
 from orchestr8.runtime.template import Template
 
@@ -32,8 +32,8 @@ _CALM_S: Final = 5.0
 _ROOM: Final = 8  # the part of a full queue that has to be free again, lest there be a line of ours for each of its own
 _LIFE_S: Final = 1.0  # of a sender, at least: too many of them that live no longer are replaced less often
 _DEATHS_MAX: Final = 3
-_LAST_MS: Final = 5000  # for what is in the queue when the shim ends
-_END_MS: Final = 1000  # for a sender to say what it gives up
+_LAST_S: Final = 5.0  # for what is in the queue when the shim ends
+_END_S: Final = 1.0  # for a sender to say what it gives up
 
 
 class Log(Protocol):
@@ -92,7 +92,7 @@ class Forwarder:
         self._waiting: list[Callable[[], None]] = []
         self.on_trouble: Callable[[str], None] = lambda _reason: None
         copy.on_trouble = self._copy_trouble
-        poller.watch(self._ours.fileno(), READ, self._hear)
+        poller.watch(self._ours.fileno(), READ, self._ready)
         self._begin()
 
     # --- the log --------------------------------------------------------------------------------------------------
@@ -137,8 +137,10 @@ class Forwarder:
         self._runs = False
         if self._unsent.size:
             self._tell_unsent()
-        self._end_due = not self._put(packets.RUN_END)
+        self._end_due = True
         self._torn.clear()
+        if not self._catch_up():
+            self._poller.watch(self._ours.fileno(), READ | WRITE, self._ready)
 
     def close(self) -> None:
         """Nothing more comes. The sender goes on with what it has (`linger`)."""
@@ -146,17 +148,20 @@ class Forwarder:
             self._tell_unsent()
         self._copy.close()
         self._poller.forget(self._ours.fileno())
-        self._ours.shutdown(socket.SHUT_WR)
 
     def linger(self) -> None:
         """Give the sender some time for the rest, and see it end. Nobody waits for this process any more."""
         if self._pidfd < 0 and _queued(self._ours):
             self._begin()
+        deadline = time.monotonic() + _LAST_S
+        while not self._catch_up() and _is_ready(self._ours.fileno(), select.POLLOUT, deadline):
+            pass
+        self._ours.shutdown(socket.SHUT_WR)
         if self._pidfd >= 0:
             self._poller.forget(self._pidfd)
-            if not _ends_within(self._pidfd, _LAST_MS):
+            if not _is_ready(self._pidfd, select.POLLIN, deadline):
                 signal.pidfd_send_signal(self._pidfd, signal.SIGTERM)
-            if not _ends_within(self._pidfd, _END_MS):
+            if not _is_ready(self._pidfd, select.POLLIN, time.monotonic() + _END_S):
                 kill(self._pidfd)
             os.waitid(os.P_PIDFD, self._pidfd, os.WEXITED)
             os.close(self._pidfd)
@@ -180,17 +185,20 @@ class Forwarder:
         if self._full and _queued(self._ours) > self._size - self._size // _ROOM:
             return False
         self._full = False
-        if self._end_due:
-            if not self._put(packets.RUN_END):
-                return False
-            self._end_due = False
+        return self._catch_up() and self._put(kind, piece)
+
+    def _catch_up(self) -> bool:
+        """Put what comes before anything else: how much is missing, and that a run has ended. False: there is no room."""
         if self._gap.size:
             told = self._gap.told(self._order["name"], self._last_reason)
             if not self._put(packets.GAP, bytes([self._gap_streams]) + told):
                 return False
             self._gap = _Loss()
             self._gap_streams = 0
-        return self._put(kind, piece)
+        if self._end_due and not self._put(packets.RUN_END):
+            return False
+        self._end_due = False
+        return True
 
     def _put(self, kind: int, piece: bytes = b"") -> bool:
         header = packets.HEADER.pack(kind, time.time_ns())
@@ -209,6 +217,7 @@ class Forwarder:
         lines = lost.count(b"\n")
         self._gap.add(lines, len(lost))
         self._gap_streams |= kind
+        self._poller.watch(self._ours.fileno(), READ | WRITE, self._ready)  # told as soon as there is much room
         self._lose(lines, len(lost), self._obstacle or "it takes less than is written")
 
     def _lose(self, lines: int, size: int, why: str) -> None:
@@ -257,7 +266,9 @@ class Forwarder:
         self._know("who sends to it has ended")
         self._begin_again()
 
-    def _hear(self, _events: int) -> None:
+    def _ready(self, events: int) -> None:
+        if events & WRITE and self._catch_up():
+            self._poller.watch(self._ours.fileno(), READ, self._ready)
         self._take_news()
         if self._unsent.size and not self._runs and not _queued(self._ours):  # what the run left is sent, or lost
             self._tell_unsent()
@@ -310,7 +321,8 @@ def _queued(sock: socket.socket) -> int:
     return int(size)
 
 
-def _ends_within(pidfd: int, milliseconds: int) -> bool:
+def _is_ready(fd: int, event: int, deadline: float) -> bool:
+    """Whether that happens before `deadline`, of the monotonic clock."""
     waiting = select.poll()
-    waiting.register(pidfd, select.POLLIN)
-    return bool(waiting.poll(milliseconds))
+    waiting.register(fd, event)
+    return bool(waiting.poll(max(0.0, deadline - time.monotonic()) * 1000))
