@@ -18,10 +18,10 @@ from bench.figures import Figures
 from bench.processes import Sample, run
 from bench.programs import OURS
 from bench.runtimes import own_mounts
+from e2e.oci_peers import USUAL_MOUNTS
 from orchestr8.kernel import prctl
 from orchestr8.kernel.capabilities import DEFAULT
 
-_SAFE: Final = ["nosuid", "noexec", "nodev"]
 _PID_FILE: Final = "pid"
 
 
@@ -45,14 +45,7 @@ def document(cgroup: str) -> dict[str, Any]:
         },
         "root": {"path": "rootfs"},
         "hostname": "bench",
-        "mounts": [
-            {"destination": "/proc", "type": "proc", "source": "proc", "options": _SAFE},
-            {"destination": "/dev", "type": "tmpfs", "source": "tmpfs", "options": ["nosuid", "strictatime", "mode=755", "size=65536k"]},
-            {"destination": "/dev/pts", "type": "devpts", "source": "devpts", "options": ["nosuid", "noexec", "newinstance", "ptmxmode=0666", "mode=0620", "gid=5"]},
-            {"destination": "/dev/shm", "type": "tmpfs", "source": "shm", "options": [*_SAFE, "mode=1777", "size=65536k"]},
-            {"destination": "/dev/mqueue", "type": "mqueue", "source": "mqueue", "options": _SAFE},
-            {"destination": "/sys", "type": "sysfs", "source": "sysfs", "options": [*_SAFE, "ro"]},
-        ],
+        "mounts": USUAL_MOUNTS,
         "linux": {
             "cgroupsPath": cgroup,
             "namespaces": [{"type": kind} for kind in ("pid", "mount", "ipc", "uts", "network")],

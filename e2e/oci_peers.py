@@ -32,6 +32,16 @@ _NO_FILTER: Final = {
     "architectures": ["SCMP_ARCH_X86_64" if os.uname().machine == "x86_64" else "SCMP_ARCH_AARCH64"],
     "syscalls": [{"names": ["kexec_load"], "action": "SCMP_ACT_ERRNO"}],
 }
+_SAFE: Final = ["nosuid", "noexec", "nodev"]
+# Those of Docker's documents, as OCI's config.json has them.
+USUAL_MOUNTS: Final[list[dict[str, Any]]] = [
+    {"destination": "/proc", "type": "proc", "source": "proc", "options": _SAFE},
+    {"destination": "/dev", "type": "tmpfs", "source": "tmpfs", "options": ["nosuid", "strictatime", "mode=755", "size=65536k"]},
+    {"destination": "/dev/pts", "type": "devpts", "source": "devpts", "options": ["nosuid", "noexec", "newinstance", "ptmxmode=0666", "mode=0620", "gid=5"]},
+    {"destination": "/dev/shm", "type": "tmpfs", "source": "shm", "options": [*_SAFE, "mode=1777", "size=65536k"]},
+    {"destination": "/dev/mqueue", "type": "mqueue", "source": "mqueue", "options": _SAFE},
+    {"destination": "/sys", "type": "sysfs", "source": "sysfs", "options": [*_SAFE, "ro"]},
+]  # fmt: skip
 # For a mount namespace apart from this machine's; $1 is the root. crun takes no hybrid of cgroup v1 and v2 in which v2 has
 # controllers that v1 left over: it is shown v1 alone.
 HIDE_V2: Final = """

@@ -16,7 +16,7 @@ from typing import Any, Final
 
 import pytest
 
-from e2e.oci_peers import HIDE_V2
+from e2e.oci_peers import HIDE_V2, USUAL_MOUNTS
 from tests.requires import requires
 from tests.system import oci_probe
 from tests.system.oci_lab import LIMIT_S, OURS, Runtime
@@ -340,17 +340,8 @@ def test_hooks_are_called_alike(runtimes: dict[str, Runtime]) -> None:
     assert without_reason(told(runtimes, hooks), HOOKS) == []
 
 
-_SAFE: Final = ["nosuid", "noexec", "nodev"]
 _KINDS: Final = ("pid", "mount", "ipc", "uts", "network", "cgroup")
 _MAP: Final = [{"containerID": 0, "hostID": 700_000, "size": 70_000}]
-_MOUNTS: Final = [
-    {"destination": "/proc", "type": "proc", "source": "proc", "options": _SAFE},
-    {"destination": "/dev", "type": "tmpfs", "source": "tmpfs", "options": ["nosuid", "strictatime", "mode=755", "size=65536k"]},
-    {"destination": "/dev/pts", "type": "devpts", "source": "devpts", "options": ["nosuid", "noexec", "newinstance", "ptmxmode=0666", "mode=0620", "gid=5"]},
-    {"destination": "/dev/shm", "type": "tmpfs", "source": "shm", "options": [*_SAFE, "mode=1777", "size=65536k"]},
-    {"destination": "/dev/mqueue", "type": "mqueue", "source": "mqueue", "options": _SAFE},
-    {"destination": "/sys", "type": "sysfs", "source": "sysfs", "options": [*_SAFE, "ro"]},
-]  # fmt: skip
 DOCUMENTS: Final[dict[str, dict[str, Any]]] = {
     "plain": {},
     "process": {"process": {
@@ -383,7 +374,7 @@ def probe(runtime: Runtime, name: str) -> dict[str, str]:
     for folder in ("proc", "sys", "dev", "data", "work"):
         (runtime.bundle / "rootfs" / folder).mkdir(exist_ok=True)
     document = runtime.document("sh", "-c", oci_probe.script(), **json.loads(json.dumps(DOCUMENTS[name])))
-    document["mounts"] = [*_MOUNTS, *DOCUMENTS[name].get("mounts", ())]
+    document["mounts"] = [*USUAL_MOUNTS, *DOCUMENTS[name].get("mounts", ())]
     if name == "users":
         for folder, folders, files in os.walk(runtime.bundle / "rootfs"):
             for each in (".", *folders, *files):
