@@ -22,7 +22,7 @@ from collections.abc import Callable, Iterator
 from typing import Any, Final, NamedTuple, NoReturn
 
 from orchestr8.kernel import cgroup_enter, prctl, rlimit, sockets
-from orchestr8.kernel.namespaces import CloneFlag, set_domain_name, setns, unshare
+from orchestr8.kernel.namespaces import CloneFlag, setns, unshare
 from orchestr8.oci import hooks
 from orchestr8.oci.document import NAMESPACES, Document, fresh, has
 from orchestr8.oci.root import Root
@@ -100,13 +100,7 @@ def _build(birth: Birth) -> dict[str, Any]:
     _ask_for_hooks(birth)
     null = rootfs.open_null()
     stdio = _terminal(birth, rootfs) if process["terminal"] else null_instead(null)
-    if document.get("hostname"):
-        socket.sethostname(document["hostname"])
-    if document.get("domainname"):
-        set_domain_name(document["domainname"])
-    rootfs.set_parameters()
-    rootfs.protect()
-    rootfs.pivot()
+    setup.close_off(rootfs, document)
     for number, fd in stdio.items():
         os.dup2(fd, number, inheritable=True)
     for fd in {null, *stdio.values()}:

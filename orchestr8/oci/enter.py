@@ -12,16 +12,15 @@ import os
 import socket
 from typing import Any, Final, NamedTuple, NoReturn
 
-from orchestr8.errors import Conflict, InvalidInput, OperationFailed
+from orchestr8.errors import Conflict, InvalidInput
 from orchestr8.kernel import cgroup_enter, prctl, rlimit, sockets
 from orchestr8.kernel.cgroup import CgroupPlace
 from orchestr8.kernel.clone import Successor, clone
-from orchestr8.kernel.namespaces import CloneFlag, setns
+from orchestr8.kernel.namespaces import CloneFlag
 from orchestr8.oci import create, document
 from orchestr8.oci.birth import confine, give_master, null_instead
 from orchestr8.oci.state import Container, replace
-from orchestr8.runtime import program, setup
-from orchestr8.runtime.rootfs import open_pty
+from orchestr8.runtime import joining, program, setup
 from orchestr8.runtime.userns import Ids, ids_of
 
 _KINDS: Final = CloneFlag.NEWNS | CloneFlag.NEWNET | CloneFlag.NEWIPC | CloneFlag.NEWUTS | CloneFlag.NEWCGROUP
@@ -124,7 +123,8 @@ def _become(child: _Child) -> NoReturn:
         setup.write_oom_score(child.config["process"]["oomScoreAdj"])
     program.keep_only(*range(3, 3 + order.preserved), child.sync.fileno(), child.init, order.console)
     cgroup_enter.enter(child.tasks)
-    _join(child)
+    times = CloneFlag.NEWTIME if document.has(child.config, "time") else CloneFlag(0)
+    joining.join(child.init, _KINDS | CloneFlag.NEWPID | times)
     os.chdir("/")
     for number, fd in _stdio(order).items():
         os.dup2(fd, number, inheritable=True)
@@ -132,7 +132,7 @@ def _become(child: _Child) -> NoReturn:
     confine(process, child.filter, ids, functools.partial(_enter_users, ids))
     if ids.fd < 0:
         os.close(child.init)
-    _take_over(child.successor)
+    joining.take_over(child.successor)
     os.setsid()
     if process["terminal"]:
         program.take_terminal(0)
@@ -141,40 +141,15 @@ def _become(child: _Child) -> NoReturn:
     program.execute(process["args"], process["env"])
 
 
-def _join(child: _Child) -> None:
-    kinds = _KINDS | CloneFlag.NEWPID
-    if document.has(child.config, "time"):
-        kinds |= CloneFlag.NEWTIME
-    try:
-        setns(child.init, kinds)
-    except OSError as error:
-        if error.errno == errno.ESRCH:
-            raise OperationFailed("cannot exec in a stopped container") from error
-        raise
-
-
 def _enter_users(ids: Ids) -> None:
     ids.join()
     program.new_session_keyring()
 
 
-def _take_over(successor: Successor) -> None:
-    try:
-        successor.take_over()
-    except OSError as error:
-        if error.errno == errno.EAGAIN:
-            raise program.no_room() from error
-        if error.errno == errno.ENOMEM:  # PID 1 of the pid namespace has ended (pid_namespaces(7))
-            raise OperationFailed("cannot exec in a stopped container") from error
-        raise
-
-
 def _stdio(order: Order) -> dict[int, int]:
     """The terminal, or the container's null device in place of the host's. They are closed by the program's execve."""
     if order.process["terminal"]:
-        pts = os.open("/dev/pts", os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
-        master, slave = open_pty(pts)
-        os.close(pts)
+        master, slave = joining.open_terminal()
         give_master(order.console, master, order.process)
         return dict.fromkeys((0, 1, 2), slave)
     if not os.path.exists(_NULL):

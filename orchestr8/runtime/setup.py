@@ -97,6 +97,12 @@ def _build(
         sockets.send_packet(sync, b'{"terminal": true}', [master])
         os.close(master)
         stdio = [slave] * 3
+    close_off(rootfs, config)
+    return stdio, null
+
+
+def close_off(rootfs: Rootfs, config: dict[str, Any]) -> None:
+    """What a mounted container has left to be done from outside: its names, parameters, walls, and the host out of sight."""
     if config.get("hostname"):
         socket.sethostname(config["hostname"])
     if config.get("domainname"):
@@ -104,7 +110,6 @@ def _build(
     rootfs.set_parameters()
     rootfs.protect()
     rootfs.pivot()
-    return stdio, null
 
 
 def _join_network(sync: socket.socket) -> None:
