@@ -1,7 +1,7 @@
 """A process that lives for one copy: it resolves one path among a container's files, and reads or writes there.
 
 Forked by the forkserver, so without the engine's secrets and threads, and easily ended: with the pipe that the engine
-holds, or by its pidfd. It shows itself (Found or Refused), waits for a client's connection (Send, Receive), and ends.
+holds, or by its pidfd. It says what it found (Found or Refused), waits for a client's connection (Send, Receive), and ends.
 
 A container that runs is seen as its programs see it, mounts included: a copy of its mount tree, taken in its mount
 namespace, which this process leaves at once (nothing of ours may be looked for among its files: CVE-2019-14271). One that
@@ -55,6 +55,7 @@ def main(packet: bytes, fds: list[int]) -> NoReturn:
     code = 0
     try:
         _end_with(fds[1])
+        _show(control)
         signal.signal(signal.SIGPIPE, signal.SIG_IGN)
         signal.signal(
             signal.SIGCHLD, signal.SIG_DFL
@@ -66,7 +67,7 @@ def main(packet: bytes, fds: list[int]) -> NoReturn:
     except BaseException as error:  # noqa: BLE001 - the engine must hear of it: nobody else can
         code = 1
         with contextlib.suppress(OSError):
-            _refuse(control, error)
+            sockets.send_packet(control, messages.encode(_refusal(error)))
     finally:
         os._exit(code)
 
@@ -82,6 +83,13 @@ def _end_with(pipe: int) -> None:
         os._exit(1)
 
 
+def _show(control: socket.socket) -> None:
+    """Who this is, before anything that might take long: so that its end can be brought about, and waited for."""
+    this = os.pidfd_open(os.getpid())
+    sockets.send_packet(control, messages.encode(messages.Copying()), [this])
+    os.close(this)
+
+
 def _serve(control: socket.socket, order: messages.Message, extra: int) -> None:
     try:
         view = _running(order, extra) if order.pid else _standing(order, extra)
@@ -89,8 +97,7 @@ def _serve(control: socket.socket, order: messages.Message, extra: int) -> None:
         answer: messages.Message = place.describe()
     except (Orchestr8Error, OSError) as error:
         answer = _refusal(error)
-    self_fd = os.pidfd_open(os.getpid())
-    sockets.send_packet(control, messages.encode(answer), [self_fd])
+    sockets.send_packet(control, messages.encode(answer))
     if isinstance(answer, messages.Refused):
         return
     wanted, fds = sockets.receive_packet(control)
@@ -104,10 +111,6 @@ def _serve(control: socket.socket, order: messages.Message, extra: int) -> None:
             early = os.pread(fds[1], os.fstat(fds[1]).st_size, 0)
             told = place.receive(Inlet(client, message.length, early))
     sockets.send_packet(control, messages.encode(messages.Copied(told=told)))
-
-
-def _refuse(control: socket.socket, error: BaseException) -> None:
-    sockets.send_packet(control, messages.encode(_refusal(error)), [os.pidfd_open(os.getpid())])
 
 
 def reason(error: BaseException) -> Orchestr8Error:

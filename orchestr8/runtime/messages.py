@@ -188,8 +188,12 @@ class Receive(Message):
     fields: ClassVar = {"length": None}
 
 
+class Copying(Message):
+    """The first packet. Descriptor: a pidfd of the process."""
+
+
 class Found(Message):
-    """What is at the path; times in nanoseconds, `mode` with the file's kind. Descriptor: a pidfd of the process."""
+    """What is at the path; times in nanoseconds, `mode` with the file's kind."""
 
     fields: ClassVar = {"name": "", "mode": 0, "size": 0, "mtime_ns": 0, "link": ""}
 
@@ -201,7 +205,7 @@ class Copied(Message):
 
 
 class Refused(Message):
-    """It cannot be. `status`: HTTP's of the error's class; `error`: `Orchestr8Error.to_json`. Descriptor: as of Found."""
+    """It cannot be. `status`: HTTP's of the error's class; `error`: `Orchestr8Error.to_json`."""
 
     fields: ClassVar = {"status": 500, "error": {}}
 
@@ -276,7 +280,7 @@ _KINDS: Final[dict[str, type[Message]]] = {
     for kind in (
         *(Configure, Spawn, Shutdown, Place, Equip, Start, Signal, Exec, Attach, Resize, Query, Release),
         *(Done, Failed, Started, ExecStarted, Status, Exited, OutOfMemory, LogTrouble, ExecExited, Execs),
-        *(Copy, Send, Receive, Found, Copied, Refused),
+        *(Copy, Send, Receive, Copying, Found, Copied, Refused),
     )
 }
 

@@ -17,7 +17,6 @@ import stat
 import subprocess
 import tarfile
 import threading
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -38,9 +37,8 @@ pytestmark = [pytest.mark.system, requires("root", "overlayfs", "program:nft"), 
 
 Tell = Callable[..., Scenario]
 IDLE = "stop_grace_period: 0s, command: sleep infinity"
-TRIES = 500
-TRIES_CAP_S = 12.0  # for as many of them as that takes, and at least so many
-TRIES_LEAST = 100
+CHANCES = 500
+PAIRS = 10
 LIST = """cd /t; find . -mindepth 1 | sort | while read p; do
 if [ -L $p ]; then echo "$p>$(readlink $p)"; elif [ -d $p ]; then echo "$p/"; else echo "$p=$(cat $p)"; fi; done"""
 FRESH = """rm -rf /t; mkdir -p /t/dir /t/full/src; echo -n old >/t/file; echo -n x >/t/full/src/x
@@ -562,12 +560,13 @@ def exchange(one: str, other: str) -> None:
 
 @contextlib.contextmanager
 def swapping(folder: Path) -> Iterator[None]:
-    """Another process that exchanges `x`, an ordinary thing, with a symlink to the host's, as fast as it can."""
+    """Another process that exchanges each `x`, an ordinary directory, with a symlink to the host's, as fast as it can."""
     pid = os.fork()
     if pid == 0:
         with contextlib.suppress(BaseException):
             while True:
-                exchange(str(folder / "x"), str(folder / "y"))
+                for number in range(PAIRS):
+                    exchange(f"{folder}/x{number}", f"{folder}/y{number}")
         os._exit(0)
     try:
         yield
@@ -580,15 +579,17 @@ def swapping(folder: Path) -> Iterator[None]:
 def test_a_racing_container_gets_nothing_of_the_host_and_changes_nothing_there(
     scenario: Tell, busybox_image: str, tmp_path: Path, running: bool
 ) -> None:
+    """At least 500 chances: one for each name that is raced for while a path is looked up or a tree is walked."""
     outside = tmp_path / "outside"
     outside.mkdir()
     (outside / "file").write_text("SECRET")
     before = sorted(outside.iterdir()), outside.stat().st_mtime_ns
     shared = tmp_path / "shared"
     story = scenario(f"services: {{web: {idle(busybox_image, volumes=f'[{shared}:/shared]')}}}")
-    (shared / "x").mkdir(parents=True)
-    (shared / "x/file").write_text("plain")
-    (shared / "y").symlink_to(outside)
+    for number in range(PAIRS):
+        (shared / f"x{number}").mkdir(parents=True)
+        (shared / f"x{number}/file").write_text("plain")
+        (shared / f"y{number}").symlink_to(outside)
     story.step("up -d", state("web", "running"))
     if not running:
         story.step("stop web")
@@ -596,29 +597,39 @@ def test_a_racing_container_gets_nothing_of_the_host_and_changes_nothing_there(
     where = "/containers/shop-web-1/archive"
     pieces: list[bytes] = []
     writer = ArchiveWriter(pieces.append)
-    writer.add_entry(Entry(b"x/new", size=4), b"evil")
-    writer.add_entry(Entry(b"x/file", size=4), b"evil")
+    for number in range(PAIRS):
+        writer.add_entry(Entry(f"x{number}/file".encode(), size=4), b"evil")
+        writer.add_entry(Entry(f"x{number}/new".encode(), size=4), b"evil")
     writer.finish()
     evil = b"".join(pieces)
-    deadline = time.monotonic() + TRIES_CAP_S
-    got = put = tries = 0
+
+    def get(path: str, *, follow: bool = False) -> None:
+        with client.upgrade("GET", where, query={"path": path, "follow": int(follow)}) as stream:
+            data = b"".join(iter(Framed(stream).read, b""))
+        assert b"SECRET" not in data
+        done["got"] += 1
+
+    def put(path: str) -> None:
+        client.upload("PUT", where, lambda send: send(evil), query={"path": path})
+        done["put"] += 1
+
+    ways: list[tuple[int, Callable[[], None]]] = [
+        (1, lambda: get("/shared/x0/file")),
+        (PAIRS, lambda: get("/shared")),
+        (1, lambda: get("/shared/x1", follow=True)),
+        (1, lambda: put("/shared")),
+        (1, lambda: put("/shared/x2")),
+    ]
+    done = {"got": 0, "put": 0}
+    chances = 0
     with swapping(shared):
-        while tries < TRIES and (time.monotonic() < deadline or tries < TRIES_LEAST):
-            path, how = (("/shared/x/file", 0), ("/shared", 0), ("/shared/x", 1), ("/shared", 2), ("/shared/x", 2))[
-                tries % 5
-            ]
-            tries += 1
-            with contextlib.suppress(Orchestr8Error):
-                if how == 2:
-                    client.upload("PUT", where, lambda send: send(evil), query={"path": path})
-                    put += 1
-                    continue
-                with client.upgrade("GET", where, query={"path": path, "follow": how}) as stream:
-                    data = b"".join(iter(Framed(stream).read, b""))
-                got += 1
-                assert b"SECRET" not in data
-    assert got > TRIES_LEAST // 10
-    assert put > TRIES_LEAST // 20
+        while chances < CHANCES:
+            for count, way in ways:
+                chances += count
+                with contextlib.suppress(Orchestr8Error):
+                    way()
+    assert done["got"] >= CHANCES // 20
+    assert done["put"] >= 1
     assert (sorted(outside.iterdir()), outside.stat().st_mtime_ns) == before
     assert (outside / "file").read_text() == "SECRET"
 

@@ -14,13 +14,14 @@ from typing import Final
 
 import anyio
 
-from orchestr8.errors import Conflict, Unavailable, error_from_json
+from orchestr8.errors import Conflict, OperationFailed, Unavailable, error_from_json
 from orchestr8.kernel import sockets
 from orchestr8.model.backend import PathStatus
 from orchestr8.runtime import messages
 from orchestr8.runtime.client import ForkserverClient
 
 _ENDING_S: Final = 2.0
+_DYING_S: Final = 10.0  # as for a container's own processes
 _HELPS: Final = ("look at why: orchestr8 engine logs",)
 
 
@@ -36,6 +37,7 @@ class Copy:
         self._control.setblocking(False)
         self._life = self._pidfd = -1
         self._ended_by = ""
+        self._asked = False  # for a process
 
     async def begun(self, forkserver: ForkserverClient, order: messages.Copy, extra: Sequence[int]) -> "Copy":
         """With the path opened. Raises NotFound, Conflict and others for what cannot be; then it is closed."""
@@ -50,9 +52,11 @@ class Copy:
         reader, self._life = os.pipe()
         try:
             with self._theirs as theirs:
+                self._asked = True
                 await forkserver.copy(order, [theirs.fileno(), reader, *extra])
         finally:
             os.close(reader)
+        await self._meet()
         found = await self._answer()
         assert isinstance(found, messages.Found)
         self.status = PathStatus(found.name, found.mode, found.size, found.mtime_ns, found.link)
@@ -72,21 +76,15 @@ class Copy:
         copied = await self._answer()
         return tuple(copied.told)
 
-    async def _answer(self) -> messages.Message:
-        while True:
-            try:
-                packet, fds = sockets.receive_packet(self._control)
-                break
-            except BlockingIOError:
-                await anyio.wait_readable(self._control)
-            except ConnectionError:
-                packet, fds = b"", []
-                break
+    async def _meet(self) -> None:
+        """The process shows itself first; nothing comes where there is none."""
+        _, fds = await self._packet()
         for fd in fds:
-            if self._pidfd < 0:
-                self._pidfd = fd
-            else:
-                os.close(fd)
+            self._pidfd = fd
+
+    async def _answer(self) -> messages.Message:
+        packet, fds = await self._packet()
+        sockets.close_all(fds)
         if not packet:
             if self._ended_by:
                 raise Conflict(self._ended_by, helps=["copy again"])
@@ -95,6 +93,15 @@ class Copy:
         if isinstance(message, messages.Refused):
             raise error_from_json(message.status, message.error)
         return message
+
+    async def _packet(self) -> tuple[bytes, list[int]]:
+        while True:
+            try:
+                return sockets.receive_packet(self._control)
+            except BlockingIOError:
+                await anyio.wait_readable(self._control)
+            except ConnectionError:
+                return b"", []
 
     def kill(self, why: str) -> None:
         """End it; who waits for its answer hears why."""
@@ -109,21 +116,25 @@ class Copy:
             with contextlib.suppress(ProcessLookupError):
                 signal.pidfd_send_signal(self._pidfd, signal.SIGKILL)
 
-    async def gone(self) -> None:
-        """Once the process has ended, and its mounts with it."""
-        if self._pidfd >= 0:
-            await anyio.wait_readable(self._pidfd)
-
     async def close(self) -> None:
+        """Once the process has ended, and its mounts with it; who does not end is still counted among the container's."""
         with anyio.CancelScope(shield=True):
+            gone = False
+            with anyio.move_on_after(_DYING_S):
+                if self._asked and self._pidfd < 0:  # this was cancelled before they met
+                    await self._meet()
+                self._let_go()
+                if self._pidfd >= 0:
+                    await anyio.wait_readable(self._pidfd)
+                gone = True
             self._let_go()
-            await self.gone()
             self._control.close()
             self._theirs.close()
             if self._pidfd >= 0:
                 os.close(self._pidfd)
                 self._pidfd = -1
-            self._on_close(self)
+            if gone:
+                self._on_close(self)
 
 
 class Copies:
@@ -153,8 +164,13 @@ class Copies:
         self._changed = anyio.Event()
 
     async def end(self, why: str) -> None:
-        """Cut all of them short, and return when none is left."""
+        """Cut all of them short, and return when none is left. Raises OperationFailed for one that cannot be."""
         for copy in list(self._open):
             copy.kill(why)
-        while self._open:
-            await self._changed.wait()
+        with anyio.move_on_after(_DYING_S):
+            while self._open:
+                await self._changed.wait()
+        if self._open:
+            raise OperationFailed(
+                "a process that copies its files does not die of SIGKILL; is it stuck in the kernel?", code="O8-640"
+            )
