@@ -133,6 +133,9 @@ class ShimListener(Protocol):
         """The kernel kills a process of the container for lack of memory; perhaps the container lives on."""
         ...
 
+    def on_execs_used(self, read_bytes: int, written_bytes: int) -> None:
+        """Of block devices, by all execs that have ended in this run."""
+
     def on_log_trouble(self, trouble: messages.LogTrouble) -> None:
         """The log loses output, or takes it again."""
         ...
@@ -177,6 +180,7 @@ class ShimClient:
             case messages.LogTrouble():
                 self._listener.on_log_trouble(message)
             case messages.ExecExited():
+                self._listener.on_execs_used(message.read_bytes, message.written_bytes)
                 if message.exec in self._execs:  # else it could not be run, or nobody here has heard of it
                     self._exec_codes[message.exec] = message.exit_code
                     self._execs[message.exec].set()

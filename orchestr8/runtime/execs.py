@@ -11,6 +11,7 @@ from collections.abc import Callable
 from typing import Final
 
 from orchestr8.runtime import messages
+from orchestr8.runtime.blockio import block_io
 from orchestr8.runtime.exec import ExecProcess
 from orchestr8.runtime.messages import Message
 from orchestr8.runtime.poller import ENDED, Poller
@@ -38,6 +39,11 @@ class Execs:
         self._running: dict[str, RunningExec] = {}
         self._codes: dict[str, int] = {}
         self._unread: list[Session] = []
+        self.read_bytes = 0  # from block devices, by those that have ended in this run
+        self.written_bytes = 0
+
+    def begin_run(self) -> None:
+        self.read_bytes = self.written_bytes = 0
 
     @property
     def unread(self) -> bool:
@@ -63,7 +69,15 @@ class Execs:
             self._codes[order.exec] = exit_code
             if len(self._codes) > _KEPT:
                 del self._codes[next(iter(self._codes))]
-        self._tell_all(messages.ExecExited(exec=order.exec, exit_code=exit_code))
+        self._tell_all(
+            messages.ExecExited(
+                exec=order.exec, exit_code=exit_code, read_bytes=self.read_bytes, written_bytes=self.written_bytes
+            )
+        )
+
+    def count(self, read_bytes: int, written_bytes: int) -> None:
+        self.read_bytes += read_bytes
+        self.written_bytes += written_bytes
 
     def let_read(self, session: Session) -> None:
         """The program of this session has ended: stay until its client has read the rest."""
@@ -137,9 +151,13 @@ class RunningExec:
 
     def _ended(self, _events: int) -> None:
         pidfd = self._process.pidfd
+        used = block_io(
+            self._process.pid
+        )  # of what is waited for the kernel adds it to this shim's own, which writes the log
         ended = os.waitid(os.P_PIDFD, pidfd, os.WEXITED | os.WNOHANG)
         if ended is None:
             return
+        self._execs.count(*used)
         self._execs.poller.forget(pidfd)
         os.close(pidfd)
         self._process.stdio.close_slave()

@@ -234,13 +234,14 @@ class ExecStarted(Message):
 class Status(Message):
     """What the shim knows of its container; also the content of the bundle's state.json.
 
-    `log_lost_bytes`: what a full disk, or the log's receiver, did not take of it.
+    `log_lost_bytes`: what a full disk, or the log's receiver, did not take of it. `execs_read_bytes` and
+    `execs_written_bytes`: as ExecExited has them.
     """
 
     fields: ClassVar = {
         "request": 0, "protocol": PROTOCOL, "container": "", "boot_id": "", "shim_pid": 0, "shim_start_ticks": 0,
         "state": "created", "pid": 0, "exit_code": None, "oom_killed": False, "started_at": 0.0, "finished_at": 0.0,
-        "runs": 0, "kept": 0, "log_lost_bytes": 0,
+        "runs": 0, "kept": 0, "log_lost_bytes": 0, "execs_read_bytes": 0, "execs_written_bytes": 0,
     }  # fmt: skip
 
 
@@ -266,7 +267,9 @@ class LogTrouble(Message):
 
 
 class ExecExited(Message):
-    fields: ClassVar = {"exec": "", "exit_code": 0}
+    """`read_bytes`, `written_bytes`: from and to block devices, by all such programs that have ended in this run."""
+
+    fields: ClassVar = {"exec": "", "exit_code": 0, "read_bytes": 0, "written_bytes": 0}
 
 
 class Execs(Message):

@@ -146,6 +146,8 @@ class Shim:
     def _query(self, engine: socket.socket, message: Message, _fds: list[int]) -> None:
         self._status.request = message.request
         self._status.log_lost_bytes = self._log.lost_bytes
+        self._status.execs_read_bytes = self._execs.read_bytes
+        self._status.execs_written_bytes = self._execs.written_bytes
         execs = self._execs.known()
         if execs is not None:
             self._answer(engine, execs)
@@ -279,6 +281,7 @@ class Shim:
             self._poller.watch(launch.pidfd, ENDED, functools.partial(self._start_failed, *error))
             return
         self._init_pidfd = launch.pidfd
+        self._execs.begin_run()
         self._status.__dict__.update(
             state="running", pid=launch.pid, started_at=time.time(), finished_at=0.0, exit_code=None,
             oom_killed=False, runs=self._status.runs + 1,

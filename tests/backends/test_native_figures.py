@@ -1,7 +1,8 @@
 """How the kernel's texts are read, without a kernel that writes them."""
 
-from orchestr8.backends.native.figures import parse_io, parse_traffic
+from orchestr8.backends.native.figures import parse_traffic
 from orchestr8.model.figures import Traffic
+from orchestr8.runtime.blockio import parse_io
 
 NET_DEV = """\
 Inter-|   Receive                                                |  Transmit

@@ -46,6 +46,9 @@ class Shim:
     def on_out_of_memory(self) -> None:
         self.told.append("out of memory")
 
+    def on_execs_used(self, read_bytes: int, written_bytes: int) -> None:
+        self.execs_used = read_bytes, written_bytes
+
     def on_log_trouble(self, trouble: messages.LogTrouble) -> None:
         self.told.append(f"log {trouble.reason} {trouble.lost_bytes}")
 

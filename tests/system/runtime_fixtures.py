@@ -189,6 +189,9 @@ class Box:
     def on_out_of_memory(self) -> None:
         self.out_of_memory += 1
 
+    def on_execs_used(self, read_bytes: int, written_bytes: int) -> None:
+        self.execs_used = read_bytes, written_bytes
+
     def on_log_trouble(self, trouble: messages.LogTrouble) -> None:
         self.log_troubles.append((trouble.reason, trouble.lost_bytes))
 

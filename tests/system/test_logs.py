@@ -305,3 +305,29 @@ services:
     assert kills > 0
     assert lost > 0
     assert follower.returncode == 0
+
+
+def test_an_attached_up_that_is_not_read_tells_what_it_has_missed(scenario: Tell) -> None:
+    """No engine dies here: its client is slow, and of the file that it holds open the successors are gone."""
+    count = 300_000
+    story = scenario(f"""
+services:
+  web:
+    image: "rootfs:/"
+    stop_grace_period: 0s
+    logging: {{options: {{max-size: 100k, max-file: 2}}}}
+    volumes: ["./flags:/flags"]
+    command: [sh, -c, "echo 0; until test -e /flags/go; do sleep 0.02; done; seq 1000001 {1_000_000 + count}"]
+""")
+    with story.engine.start("up", "--no-log-prefix", cwd=story.directory) as up:
+        assert next(lines_of(up)) == "0"
+        Path(story.directory, "flags/go").touch()
+        story.step("wait web")
+        said, told = up.communicate(timeout=40)
+    *shown, end = said.splitlines()
+    assert end == "web-1 exited with code 0"
+    assert shown == sorted(set(shown)), "each once"
+    assert shown[-1] == str(1_000_000 + count)
+    lost = [int(found[1]) for found in re.finditer(r"^web-1: (\d+) lines? w.* lost to rotation", told, re.MULTILINE)]
+    assert lost
+    assert len(shown) + sum(lost) == count

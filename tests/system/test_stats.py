@@ -1,6 +1,8 @@
 """`stats` of real containers: that it counts what they do."""
 
 import json
+import os
+import signal
 from collections.abc import Callable
 from typing import Any
 
@@ -58,6 +60,24 @@ def test_traffic_and_file_pages_are_told_for_what_they_are(scenario: Tell) -> No
     for direction in ("rx_bytes", "tx_bytes"):
         assert after["networks"]["eth0"][direction] > before["networks"]["eth0"][direction]
     assert after["memory_stats"]["stats"]["inactive_file"] >= 16 << 20
+
+
+def test_what_an_ended_exec_wrote_to_a_disk_is_counted_by_the_next_engine_too(scenario: Tell) -> None:
+    story = scenario(STACK)
+    story.step("up -d")
+
+    def written() -> int:
+        devices = read(story, "calm")["Stats"]["blkio_stats"]["io_service_bytes_recursive"]
+        return sum(each["value"] for each in devices if each["op"] == "write")
+
+    before = written()
+    for count in (1, 2):
+        story.step("exec calm dd if=/dev/zero of=/file bs=1M count=8 conv=fsync")
+        assert written() - before >= count * 8 << 20
+    os.kill(story.engine.status()["pid"], signal.SIGKILL)
+    assert written() - before >= 16 << 20
+    story.step("restart -t 0 calm")
+    assert written() < 8 << 20, "of this run"
 
 
 def test_a_process_that_was_killed_for_lack_of_memory_is_counted(scenario: Tell) -> None:

@@ -303,7 +303,7 @@ class NativeBackend:
 
     async def figures(self, containers: Collection[ContainerName]) -> Mapping[ContainerName, Figures]:
         found = [each for name in containers if (each := self._containers.get(name)) is not None and each.running]
-        subjects = [figures.subject(each.record, each.run.pid) for each in found]
+        subjects = [figures.subject(each.record, each.run.pid, each.run.execs_used) for each in found]
         return await anyio.to_thread.run_sync(figures.read_all, self._cgroups, subjects)
 
     def _name_of(self, container_id: ContainerId) -> str:

@@ -62,6 +62,7 @@ class RunState:
     started_at: float = 0.0
     finished_at: float = 0.0
     log_lost_bytes: int = 0  # as far as it was told: when a loss began, and when it was over
+    execs_used: tuple[int, int] = (0, 0)  # bytes read from block devices and written to them, by ended execs
 
     @classmethod
     def from_status(cls, status: Mapping[str, Any]) -> "RunState":
@@ -69,6 +70,7 @@ class RunState:
             ContainerState(status["state"]),
             **{name: status[name] for name in ("pid", "exit_code", "oom_killed", "started_at", "finished_at")},
             log_lost_bytes=status.get("log_lost_bytes", 0),
+            execs_used=(status.get("execs_read_bytes", 0), status.get("execs_written_bytes", 0)),
         )
 
 
@@ -297,6 +299,9 @@ class Container:
     def on_out_of_memory(self) -> None:
         self._oom_told = True
         self._emit(EventKind.OOM, why=out_of_memory(self.record.spec.resources.memory_max_bytes))
+
+    def on_execs_used(self, read_bytes: int, written_bytes: int) -> None:
+        self.run = dataclasses.replace(self.run, execs_used=(read_bytes, written_bytes))
 
     def on_log_trouble(self, trouble: messages.LogTrouble) -> None:
         self.run = dataclasses.replace(self.run, log_lost_bytes=trouble.lost_bytes)

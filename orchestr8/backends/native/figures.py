@@ -4,16 +4,16 @@ Nothing is read unless somebody asks, and nothing is kept. A pid may be another 
 what is read by pid is read through a directory of /proc that was opened before the pid was seen in the container's group.
 """
 
-import contextlib
 import os
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable
 from typing import Final, NamedTuple
 
 from orchestr8.kernel.cgroup import CgroupTree
 from orchestr8.model.figures import Figures, Traffic
 from orchestr8.model.ids import ContainerId, ContainerName
 from orchestr8.model.records import ContainerRecord
+from orchestr8.runtime.blockio import block_io
 
 _READ_BYTES: Final = 65536  # of /proc/<pid>/net/dev: who may make interfaces inside could make thousands
 
@@ -26,11 +26,12 @@ class Subject(NamedTuple):
     pid: int  # of PID 1
     memory_max_bytes: int  # 0: no limit
     pids_max: int
+    execs_used: tuple[int, int] = (0, 0)  # bytes read from block devices and written to them, by ended execs
 
 
-def subject(record: ContainerRecord, pid: int) -> Subject:
+def subject(record: ContainerRecord, pid: int, execs_used: tuple[int, int]) -> Subject:
     limits = record.spec.resources
-    return Subject(record.name, record.id, pid, limits.memory_max_bytes, limits.pids_max)
+    return Subject(record.name, record.id, pid, limits.memory_max_bytes, limits.pids_max, execs_used)
 
 
 def read_all(cgroups: CgroupTree, subjects: Iterable[Subject]) -> dict[ContainerName, Figures]:
@@ -56,8 +57,9 @@ def read(cgroups: CgroupTree, subject: Subject, machine_bytes: int) -> Figures |
         return None
     finally:
         os.close(proc)
-    # Few containers have a group that counts it: then what their processes, and those that these have waited for, did.
-    read_bytes, written_bytes = counts.block_io_bytes or _sum(map(parse_io, _io_texts(pids)))
+    # Few containers have a group that counts it: then what their processes did, and those that these, or the shim, have
+    # waited for.
+    read_bytes, written_bytes = counts.block_io_bytes or _sum([subject.execs_used, *map(block_io, pids)])
     return Figures(
         at_ns=at_ns,
         memory_bytes=counts.memory_bytes,
@@ -93,29 +95,12 @@ def parse_traffic(text: str) -> dict[str, Traffic]:
     return found
 
 
-def parse_io(text: str) -> tuple[int, int]:
-    """/proc/<pid>/io, proc_pid_io(5): bytes that came from devices and that went or will go to them."""
-    fields: Mapping[str, str] = dict(line.split(": ", 1) for line in text.splitlines() if ": " in line)
-    return int(fields.get("read_bytes", 0)), int(fields.get("write_bytes", 0))
-
-
 def _sum(pairs: Iterable[tuple[int, int]]) -> tuple[int, int]:
     read_bytes = written_bytes = 0
     for one, other in pairs:
         read_bytes += one
         written_bytes += other
     return read_bytes, written_bytes
-
-
-def _io_texts(pids: Iterable[int]) -> Iterator[str]:
-    """Of those that are still there, where the kernel accounts for it."""
-    for pid in pids:
-        with contextlib.suppress(FileNotFoundError, ProcessLookupError):
-            fd = os.open(f"/proc/{pid}/io", os.O_RDONLY | os.O_CLOEXEC)
-            try:
-                yield os.read(fd, _READ_BYTES).decode()
-            finally:
-                os.close(fd)
 
 
 def _text(directory: int, name: str) -> str:
