@@ -1,6 +1,8 @@
 """The shim's queue and the sender at its other end, without a container: sockets of the test's own on both sides."""
 
+import contextlib
 import os
+import re
 import select
 import socket
 import threading
@@ -97,6 +99,35 @@ def test_what_cannot_be_sent_is_given_up_when_nobody_waits_any_more(
     assert ours.recv(packets.MAX_NEWS) == packets.UNREACHED + b"No such file or directory"
     told = capsys.readouterr().err.splitlines()
     assert told[-1].startswith(f"box: the receiver of its log, {wanted['name']}, took not all of it: 6 lines")
+
+
+def test_losses_that_the_shim_has_no_time_for_are_told_in_one(
+    queue: tuple[socket.socket, socket.socket], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Datagrams to nobody, and a shim that reads none of what it is told."""
+    ours, theirs = queue
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+        sock.bind(("127.0.0.1", 0))
+        port = sock.getsockname()[1]
+    wanted = order("", "udp", host="127.0.0.1", port=port)
+    count = 3000
+    threading.Thread(target=_put_lines, args=(ours, count)).start()
+    Sender(theirs, wanted, make_format(wanted, 1)).run()
+    told = 0
+    ours.settimeout(0)
+    with contextlib.suppress(BlockingIOError):
+        while news := ours.recv(packets.MAX_NEWS):
+            if news.startswith(packets.LOST):
+                told += int(news.split()[1])
+    said = re.findall(r"took not all of it: (\d+) lines", capsys.readouterr().err)
+    assert len(said) <= 1
+    assert count // 2 < told + sum(map(int, said)) <= count, "each is refused; of most that is heard"
+
+
+def _put_lines(sock: socket.socket, count: int) -> None:
+    for number in range(count):
+        put(sock, packets.STDOUT, b"%d\n" % number)
+    sock.shutdown(socket.SHUT_WR)
 
 
 def test_a_datagram_that_is_too_large_is_counted_and_the_next_one_is_sent(receiver: socket.socket) -> None:

@@ -22,7 +22,6 @@ _KINDS: Final = {
     "unix": socket.SOCK_STREAM, "unixgram": socket.SOCK_DGRAM, "udp": socket.SOCK_DGRAM, "tcp": socket.SOCK_STREAM,
     "tcp+tls": socket.SOCK_STREAM,
 }  # fmt: skip
-_UNHEARD_OF: Final = (errno.ECONNREFUSED, errno.EHOSTUNREACH)  # of an earlier datagram: icmp(7)
 
 Lost = Callable[[int, int, str], None]  # messages, their bytes, why
 
@@ -102,21 +101,18 @@ class Datagrams:
         self._last_bytes = 0  # of the datagram before
 
     def send(self, batch: deque[bytes]) -> None:
-        told = False
         while batch:
             message = batch[0]
             try:
                 self._put(message)
             except OSError as error:
-                if error.errno in _UNHEARD_OF and self._socket.family != socket.AF_UNIX and not told:
-                    # What an earlier one met is told now, and this one was not sent.
+                if error.errno == errno.ECONNREFUSED and self._socket.family != socket.AF_UNIX:
+                    # What an earlier one met is told now (icmp(7)), and this one was not sent.
                     self._on_lost(1, self._last_bytes, error.strerror or "")
-                    told = True
                     continue
                 if error.errno != errno.EMSGSIZE:
                     raise
                 self._on_lost(1, len(message), error.strerror or "")
-            told = False
             self._last_bytes = len(message)
             batch.popleft()
 

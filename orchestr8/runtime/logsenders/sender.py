@@ -47,6 +47,7 @@ class Sender:
         self._batch: deque[bytes] = deque()  # formed, not sent
         self._connection: Connection | None = None
         self._reached: bool | None = None  # as it was told last
+        self._lost_count = self._lost_size = 0  # messages and their bytes, of which the shim was not told
         self._delay_s = 0.0  # before the next try
         self._last_try = False  # the shim has closed the queue
 
@@ -65,6 +66,8 @@ class Sender:
             self._give_up()
         finally:
             self._disconnect()
+            if self._lost_size:  # which the shim does not know
+                self._say(f"took not all of it: {self._lost_count} lines ({self._lost_size} bytes) are lost")
 
     def _take(self) -> bool:
         """Form messages of the next packets; False at the queue's end."""
@@ -169,25 +172,29 @@ class Sender:
             self._say(f"cannot be reached: {why}; it is tried again")
 
     def _lost(self, count: int, size: int, why: str) -> None:
-        self._tell(packets.LOST + f"{count} {size} {why}".encode())
+        self._lost_count += count
+        self._lost_size += size
+        if self._tell(packets.LOST + f"{self._lost_count} {self._lost_size} {why}".encode()):
+            self._lost_count = self._lost_size = 0
 
-    def _tell(self, news: bytes) -> None:
-        """A shim that cannot be told, because it is ending or has much to do, is not waited for: stderr has it then."""
+    def _tell(self, news: bytes) -> bool:
+        """False: the shim has much to do, or is ending. It is not waited for."""
         try:
             self._queue.send(news[: packets.MAX_NEWS], socket.MSG_DONTWAIT | socket.MSG_NOSIGNAL)
         except OSError:
-            if news.startswith(packets.LOST):
-                self._say(f"took not all of it: {news.decode(errors='replace')}")
+            return False
+        return True
 
     def _give_up(self) -> None:
-        """Count what is left, and say so where somebody still reads."""
+        """Count what is left as lost."""
         count, size = sum(each.count(b"\n") for each in self._batch), sum(map(len, self._batch))
+        self._batch.clear()
         with contextlib.suppress(OSError):
             while packet := self._queue.recv(packets.MAX_PACKET, socket.MSG_DONTWAIT):
                 count += packet.count(b"\n", packets.HEADER.size)
                 size += len(packet) - packets.HEADER.size
-        if count or size:
-            self._say(f"took not all of it: {count} lines ({size} bytes) are lost")
+        self._lost_count += count
+        self._lost_size += size
 
     def _say(self, what: str) -> None:
         name, receiver = self._order["owner"], self._order["name"]
