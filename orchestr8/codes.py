@@ -275,6 +275,12 @@ another --root.
 A blob of the image layout in the engine's root (`images/`) is missing, or is not what its name says. Commit the image
 again; containers that were made from it have their layers unpacked and go on.
 """),
+    "O8-507": ("an image has too many layers", """\
+Each `commit` of a container puts a layer upon those of its image, and the kernel mounts no more of them at once than
+fit in a page. Make one layer of all, and go on from there:
+
+    mkdir /srv/shop && orchestr8 export web | tar -x -C /srv/shop      # then image: rootfs:/srv/shop
+"""),
     "O8-600": ("a step failed", """\
 Something on this machine failed while a container was made, started, stopped or removed. The notes have the reason as
 the system gave it, and `orchestr8 engine logs` what led to it.
@@ -402,10 +408,10 @@ The service says `read_only: true`, or the place lies in a volume or bind mount 
 be written, a volume without `read_only` for one, or do without these words.
 """),
     "O8-650": ("what a container has in its files cannot be read", """\
-`diff`, `export` and `commit` read a container's own layer. It nests directories deeper than anybody can name, or a
-directory was moved while it was read (pause the container meanwhile), or the kernel stores layers in a way of its own,
-with `redirect_dir` or `metacopy` of overlayfs on by default. The message says which. The last two can be turned off for
-containers that are made later:
+`diff`, `export` and `commit` read a container's own layer. It nests directories deeper than anybody can name, or has
+more than a million files in one, or a directory was moved while it was read (pause the container meanwhile), or the
+kernel stores layers in a way of its own, with `redirect_dir` or `metacopy` of overlayfs on by default. The message says
+which. The last two can be turned off for containers that are made later:
 
     echo N > /sys/module/overlay/parameters/redirect_dir
 """),

@@ -14,7 +14,7 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
-from orchestr8.errors import NotFound
+from orchestr8.errors import NotFound, Unsupported
 from orchestr8.image import documents
 from orchestr8.image.documents import Stored
 from orchestr8.image.unpack import unpack
@@ -22,6 +22,9 @@ from orchestr8.storage.blobs import Blob, BlobStore
 
 _log: Final = logging.getLogger(__name__)
 _FOLDER_DIGITS: Final = 40  # of a digest: what all layers of a mount are called must fit in a page
+_MOUNT_BYTES: Final = (
+    3500  # of a page, for the layers of an image; the container's own lies on them, the skeleton below
+)
 _writing: Final = threading.Lock()
 _unpacking: Final = threading.Lock()
 
@@ -74,6 +77,7 @@ class ImageStore:
 
     def lowerdirs(self, image: Stored) -> tuple[str, ...]:
         """Its layers as directories, from the uppermost down. Raises NotFound when a blob is missing."""
+        self.check_height(len(image.layers))
         found = []
         for blob in reversed(image.layers):
             folder = f"{self._layers}/{blob.digest.removeprefix('sha256:')[:_FOLDER_DIGITS]}"
@@ -81,6 +85,16 @@ class ImageStore:
                 self._unpack(image, blob, folder)
             found.append(os.path.realpath(folder))
         return tuple(found)
+
+    def check_height(self, layers: int) -> None:
+        """Raises Unsupported for more layers than one mount can be told of: the kernel takes a page of options."""
+        highest = (_MOUNT_BYTES - 4 * len(self._layers)) // (len(os.path.realpath(self._layers)) + _FOLDER_DIGITS + 2)
+        if layers > highest:
+            raise Unsupported(
+                f"an image of {layers} layers cannot be mounted: {highest} are the most here",
+                code="O8-507",
+                helps=["make one of them: orchestr8 export SERVICE | tar -x -C DIR, and `image: rootfs:DIR`"],
+            )
 
     def _unpack(self, image: Stored, blob: Blob, folder: str) -> None:
         with _unpacking:  # replicas need the same at the same time

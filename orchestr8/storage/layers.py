@@ -13,7 +13,7 @@ import contextlib
 import errno
 import os
 import stat
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Final, NamedTuple, Self
 
 from orchestr8.errors import OperationFailed
@@ -31,6 +31,7 @@ _GONE: Final = {errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENXIO}  # since 
 READ_ALONE: Final = MountAttr.RDONLY | MountAttr.NODEV | MountAttr.NOATIME
 _LINKS: Final = 40  # the kernel's own limit
 _KEPT_OPEN: Final = 64  # levels, from the root down: whatever is deeper is rare
+_NAMES_MAX: Final = 1_000_000  # of one directory, which have to be held to be put in order
 _PATH_BYTES: Final = 16 << 10  # four times what a path may have for the kernel
 _DIRECTORY: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _LOOK: Final = os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC  # opens nothing
@@ -97,12 +98,20 @@ class _Covers(dict[str, "Cover | _Covers"]):
 class Tree:
     """A place in a layered tree: at first its root, then wherever `enter` and `leave` lead. A context manager.
 
-    `covers` hide what layers from number `covered` on have.
+    `covers` hide what layers from number `covered` on have. `go_on` is called for each directory, and raises to end a walk.
     """
 
-    def __init__(self, roots: Sequence[int], covers: Sequence[Cover] = (), *, covered: int = 0) -> None:
+    def __init__(
+        self,
+        roots: Sequence[int],
+        covers: Sequence[Cover] = (),
+        *,
+        covered: int = 0,
+        go_on: Callable[[], object] = lambda: None,
+    ) -> None:
         """Takes the descriptors of directories over, from the uppermost layer down; see `opened`."""
         self._covered = covered
+        self._go_on = go_on
         top = _entry(os.fstat(roots[0]), tuple(range(len(roots))))
         self._levels = [_Level("", top, dict(enumerate(roots)), _Covers.of(covers))]
         self._bytes = 0
@@ -129,8 +138,17 @@ class Tree:
 
     def names(self) -> list[str]:
         """What it holds, sorted by bytes; each name may still be hidden, see `look`."""
-        level = self._levels[-1]
-        found = {name for fd in level.fds.values() for name in os.listdir(fd)}
+        self._go_on()
+        found: set[str] = set()
+        for fd in self._levels[-1].fds.values():
+            with os.scandir(fd) as entries:
+                for entry in entries:
+                    found.add(entry.name)
+                    if len(found) > _NAMES_MAX:
+                        raise OperationFailed(
+                            f"{self.path()[:200]} holds more than {_NAMES_MAX:,} files: they are not read",
+                            code="O8-650",
+                        )
         return sorted(found, key=os.fsencode)
 
     def look(self, name: str) -> Entry | None:
@@ -319,7 +337,13 @@ class Tree:
 
 
 @contextlib.contextmanager
-def opened(layers: Sequence[str | int], covers: Sequence[Cover] = (), *, covered: int = 0) -> Iterator[Tree]:
+def opened(
+    layers: Sequence[str | int],
+    covers: Sequence[Cover] = (),
+    *,
+    covered: int = 0,
+    go_on: Callable[[], object] = lambda: None,
+) -> Iterator[Tree]:
     """A tree of these directories, from top to bottom, by path or by the descriptor of a detached mount (which stays the
     caller's). Of each only the file system that it lies in is seen, whatever is mounted there.
     """
@@ -331,7 +355,7 @@ def opened(layers: Sequence[str | int], covers: Sequence[Cover] = (), *, covered
                 stack.callback(os.close, mount)
                 set_attributes(mount, on=READ_ALONE)
             roots.append(os.open(".", _DIRECTORY, dir_fd=mount))
-        yield stack.enter_context(Tree(roots, covers, covered=covered))
+        yield stack.enter_context(Tree(roots, covers, covered=covered, go_on=go_on))
 
 
 def is_whiteout(dir_fd: int, name: str, status: os.stat_result) -> bool:

@@ -259,19 +259,21 @@ def test_a_thousand_levels_are_packed_and_unpacked(scenario: Tell, tree: Path) -
         remove_tree(f"{story.engine.root}/layers")  # deeper than what others delete
 
 
-def test_an_engine_that_is_killed_over_it_leaves_nothing_half_made(scenario: Tell, tree: Path) -> None:
+@pytest.mark.parametrize("end", [signal.SIGKILL, signal.SIGTERM])
+def test_an_engine_that_ends_over_it_leaves_nothing_half_made(scenario: Tell, tree: Path, end: signal.Signals) -> None:
     with (tree / "large").open("wb") as file:
         for _ in range(300):
             file.write(os.urandom(1 << 20))
     story = scenario(STACK.format(image=f"rootfs:{tree}", script="-c, 'exec sleep 1000'"))
     story.step("up -d")
+    pid = int(story.engine.status()["pid"])
     with story.engine.start("commit", "web", "mine:1", cwd=story.directory, environment=story.environment) as commit:
         for _ in range(100_000):
             if any(each.name.endswith(".new") for each in (images(story) / "blobs/sha256").glob("*")):
                 break
         else:
             raise AssertionError("the commit did not begin, or is over")
-        os.kill(int(story.engine.status()["pid"]), signal.SIGKILL)
+        os.kill(pid, end)
         commit.wait()
     story.step("ps", state("web", "running"))  # it stood still for that engine alone
     assert list((images(story) / "blobs/sha256").glob("*")) == []

@@ -14,6 +14,7 @@ import pytest
 from e2e.checks import log, out, state
 from e2e.scenario import Scenario, eventually
 from orchestr8.errors import OperationFailed
+from orchestr8.storage import layers
 from orchestr8.storage.changes import Comparison
 from orchestr8.storage.covers import Cover, CoverKind
 from orchestr8.storage.layers import Tree, opened
@@ -366,6 +367,25 @@ def test_a_layer_with_redirects_is_refused_by_name(tmp_path: Path) -> None:
     told = pytest.raises(OperationFailed, match=r"/d is stored in a way that cannot be read yet.*redirect_dir")
     with opened([str(tmp_path / "upper")]) as upper, opened([str(tmp_path / "lower")]) as lower, told:
         list(Comparison(upper, lower).run())
+
+
+def test_a_directory_with_too_many_files_is_refused_before_they_are_held(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(layers, "_NAMES_MAX", 9)
+    for number in range(10):
+        (tmp_path / str(number)).touch()
+    with opened([str(tmp_path)]) as tree, pytest.raises(OperationFailed, match="holds more than 9 files"):
+        tree.names()
+
+
+def test_a_walk_ends_when_it_is_told_to(tmp_path: Path) -> None:
+    def no_further() -> None:
+        raise KeyError
+
+    (tmp_path / "upper").mkdir()
+    with opened([str(tmp_path)], go_on=no_further) as tree, pytest.raises(KeyError):
+        list(Comparison(tree, tree).run())
 
 
 def test_links_lead_nowhere_but_inside(tmp_path: Path) -> None:

@@ -6,10 +6,10 @@ as the status of no file in it changes. Blocking, in threads.
 """
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable
 from typing import Any, Final, NamedTuple
 
-from orchestr8.backends.native.layers import Layers, opened_base
+from orchestr8.backends.native.layers import Layers, go_on, opened_base
 from orchestr8.image.documents import config_of, history_entry, moment
 from orchestr8.image.instructions import apply_changes
 from orchestr8.image.resolve import DEFAULT_PATH
@@ -18,11 +18,12 @@ from orchestr8.model.images import CommitSpec, Committed
 from orchestr8.model.records import ContainerRecord
 from orchestr8.runtime.bundle import IMAGE
 from orchestr8.storage.archive import ArchiveWriter
-from orchestr8.storage.blobs import Blob
+from orchestr8.storage.blobs import Blob, BlobWriter
 from orchestr8.storage.changes import Comparison
 from orchestr8.storage.layers import Tree
 from orchestr8.storage.pack import fingerprint, put_directory, write_changes, write_tree
 
+_TOLD: Final = 10
 _PATH: Final = [f"PATH={DEFAULT_PATH}"]  # what a directory as image says of its program
 
 
@@ -36,12 +37,13 @@ def commit(store: ImageStore, root: str, record: ContainerRecord, layers: Layers
     """`root`: the engine's."""
     created = moment(time.time())
     base = _base(store, root, record, layers.document, created)
+    store.check_height(len(base.layers) + 1)
     config = apply_changes(config_of(record.spec, base.config), wanted.changes)
-    warnings: list[str] = []
+    left_out = _LeftOut()
     with store.blobs.writing() as blob:
-        writer = ArchiveWriter(blob.write)
+        writer = ArchiveWriter(_sink(blob))
         put_directory("/", layers.upper.itself(), {}, writer)
-        write_changes(Comparison(layers.upper, layers.base, layers.own), layers.upper, writer, warnings.append)
+        write_changes(Comparison(layers.upper, layers.base, layers.own), layers.upper, writer, left_out.tell)
         writer.finish()
         layer = blob.finish()
     command = " ".join(layers.document["process"]["args"])
@@ -54,7 +56,7 @@ def commit(store: ImageStore, root: str, record: ContainerRecord, layers: Layers
         created=created,
         author=wanted.author,
     )
-    return Committed(id=made.id, warnings=_shortened(warnings))
+    return Committed(id=made.id, warnings=left_out.warnings())
 
 
 def _base(
@@ -76,7 +78,7 @@ def _pack(store: ImageStore, tree: Tree) -> tuple[Blob, bool]:
     """A tree as a layer, and whether it is what it was before."""
     before = fingerprint(tree)
     with store.blobs.writing() as blob:
-        writer = ArchiveWriter(blob.write)
+        writer = ArchiveWriter(_sink(blob))
         put_directory("/", tree.itself(), {}, writer)
         write_tree(tree, writer)
         writer.finish()
@@ -84,7 +86,27 @@ def _pack(store: ImageStore, tree: Tree) -> tuple[Blob, bool]:
     return made, fingerprint(tree) == before
 
 
-def _shortened(warnings: Sequence[str]) -> tuple[str, ...]:
-    """A container may have as many such files as it likes."""
-    more = [f"and {len(warnings) - 10} more like these"] if len(warnings) > 10 else []
-    return (*warnings[:10], *more)
+def _sink(blob: BlobWriter) -> Callable[[bytes], None]:
+    def write(data: bytes) -> None:
+        go_on()
+        blob.write(data)
+
+    return write
+
+
+class _LeftOut:
+    """What could not be put into an image. A container may have as many such files as it likes: some are named."""
+
+    def __init__(self) -> None:
+        self._told: list[str] = []
+        self._more = 0
+
+    def tell(self, sentence: str) -> None:
+        if len(self._told) < _TOLD:
+            self._told.append(sentence)
+        else:
+            self._more += 1
+
+    def warnings(self) -> tuple[str, ...]:
+        more = [f"and {self._more} more like these"] if self._more else []
+        return (*self._told, *more)

@@ -32,6 +32,7 @@ T = TypeVar("T")
 
 _READERS: Final = 4  # at once; others wait
 _BATCH: Final = 1000
+go_on: Final = anyio.from_thread.check_cancelled  # who asked may have left, and the engine may be about to end
 
 
 class Layers(NamedTuple):
@@ -53,12 +54,12 @@ def opened_layers(around: Surroundings, record: ContainerRecord, document: dict[
         layer = stack.enter_context(
             around.snapshots.layer(record.id, limited_size=bool(record.spec.storage_bytes))
         )  # fmt: skip
-        merged = stack.enter_context(opened([layer, *lower], covers, covered=1))
+        merged = stack.enter_context(opened([layer, *lower], covers, covered=1, go_on=go_on))
         theirs = {each.target for each in record.spec.mounted} | {each.target for each in record.spec.files}
         ours = [each["destination"] for each in document["mounts"] if each["destination"] not in theirs]
         yield Layers(
-            upper=stack.enter_context(opened([layer])),
-            base=stack.enter_context(opened(lower, covers)),
+            upper=stack.enter_context(opened([layer], go_on=go_on)),
+            base=stack.enter_context(opened(lower, covers, go_on=go_on)),
             merged=merged,
             own=frozenset(merged.real_path(path) for path in ours),
             document=document,
@@ -69,7 +70,7 @@ def opened_layers(around: Surroundings, record: ContainerRecord, document: dict[
 def opened_base(root: str, record: ContainerRecord, document: dict[str, Any]) -> Iterator[Tree]:
     """The container's image alone, when it is a directory: without what this engine puts below one."""
     lower = split_overlay(document["annotations"][OVERLAY]).lowerdirs
-    with opened(without_skeleton(lower, root), _covers(root, record, document)) as tree:
+    with opened(without_skeleton(lower, root), _covers(root, record, document), go_on=go_on) as tree:
         yield tree
 
 
