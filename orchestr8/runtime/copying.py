@@ -45,6 +45,7 @@ from orchestr8.wire.body import ChunkedBody, SizedBody
 
 _READ_BYTES: Final = 1 << 20
 _WALLS: Final = MountAttr.NODEV | MountAttr.NOSUID | MountAttr.NOEXEC
+AFTER_UPGRADE: Final = "if orchestr8 was upgraded since its engine started: orchestr8 engine stop, and copy again"
 TMPFS: Final = 0x01021994  # TMPFS_MAGIC, <linux/magic.h>
 _STATUS: Final = {InvalidInput: 400, NotFound: 404, Conflict: 409, Unsupported: 501, Unavailable: 503}
 
@@ -117,8 +118,10 @@ def reason(error: BaseException) -> Orchestr8Error:
     """What goes wrong here as an error of ours."""
     if isinstance(error, Orchestr8Error):
         return error
-    what = error.strerror if isinstance(error, OSError) and error.strerror else f"{type(error).__name__}: {error}"
-    return OperationFailed(f"the copy failed: {what}", code="O8-640")
+    if isinstance(error, OSError) and error.strerror:
+        return OperationFailed(f"the copy failed: {error.strerror}", code="O8-640")
+    # This module is younger than those that its forkserver has loaded, where a release was installed in between.
+    return OperationFailed(f"the copy failed: {type(error).__name__}: {error}", code="O8-640", helps=[AFTER_UPGRADE])
 
 
 def _refusal(failure: BaseException) -> messages.Refused:

@@ -703,6 +703,17 @@ def test_a_client_that_is_slow_or_leaves_holds_up_nobody(scenario: Tell, busybox
     story.step("start web", state("web", "running"))
     story.check(eventually(none_left))
     connection.close()
+    story.step("stop web")
+    with socket.socket(socket.AF_UNIX) as writer:
+        writer.connect(f"{story.engine.run_dir}/engine.sock")
+        writer.sendall(
+            b"PUT /containers/shop-web-1/archive?path=/ HTTP/1.1\r\nHost: x\r\nContent-Length: 9999\r\n\r\nx"
+        )
+        story.check(eventually(lambda tale, _: "" if copying_processes(tale) else "nobody copies"))
+        story.step("start web", state("web", "running"))
+        answer = b"".join(iter(lambda: writer.recv(4096), b""))
+        assert answer.startswith(b"HTTP/1.1 409")
+        assert b"shop-web-1 was started while its files were being copied" in answer
     connection = slow_reader(story)
     story.step("down -t 0")
     story.check(eventually(none_left))

@@ -22,7 +22,6 @@ from orchestr8.runtime.client import ForkserverClient
 
 _ENDING_S: Final = 2.0
 _DYING_S: Final = 10.0  # as for a container's own processes
-_HELPS: Final = ("look at why: orchestr8 engine logs",)
 
 
 class Copy:
@@ -88,7 +87,13 @@ class Copy:
         if not packet:
             if self._ended_by:
                 raise Conflict(self._ended_by, helps=["copy again"])
-            raise Unavailable("the process that copies files has died", code="O8-903", helps=_HELPS)
+            from orchestr8.runtime.copying import AFTER_UPGRADE  # which the engine has no other use for
+
+            raise Unavailable(
+                "the process that copies files has died",
+                code="O8-903",
+                helps=["look at why: orchestr8 engine logs", AFTER_UPGRADE],
+            )
         message = messages.decode(packet)
         if isinstance(message, messages.Refused):
             raise error_from_json(message.status, message.error)
