@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from orchestr8.runtime import logmarks
-from orchestr8.runtime.logmarks import MARK_BYTES, Mark
+from orchestr8.runtime.logmarks import MARK_BYTES, PREFIX_BYTES, Mark
 from orchestr8.runtime.logmembers import SUFFIX
 from orchestr8.runtime.logpacker import Packer
 from orchestr8.runtime.logsenders.forwarder import Forwarder
@@ -68,9 +68,10 @@ class LogWriter:
         self._complete_rotation()
         self._fd = os.open(path, _OPEN, 0o640)
         self._size = os.fstat(self._fd).st_size
-        self._mark, torn = _end_of(path, self._size) if self._size else (logmarks.START, False)
+        mark, torn = _end_of(path, self._size) if self._size else (logmarks.START, False)
+        self._records, self._lines, self._within = mark.records, mark.lines, set(mark.within)
         self._unmarked = MARK_BYTES  # bytes since the last mark: the first write begins with one
-        self._rest = b"\n" if torn else b""  # of a record that is on the disk in part; `_mark` counts it as whole
+        self._rest = b"\n" if torn else b""  # of a record that is on the disk in part; it is counted as whole
         self._untold = 0  # of `lost_bytes`: the log itself does not tell of them yet
         self._reason = ""  # why the last write failed
         self.lost_bytes = 0  # of records that a full disk did not take
@@ -84,23 +85,26 @@ class LogWriter:
         head = at + b" " + stream
         prefix = head + b" F "
         prefixed = chunk.replace(b"\n", b"\n" + prefix)
-        ends = (len(prefixed) - len(chunk)) // len(prefix)
+        ends = (len(prefixed) - len(chunk)) // PREFIX_BYTES
         rest = len(chunk) - 1 - chunk.rfind(b"\n")  # bytes after the last newline
+        size = 0
         records: list[bytes | memoryview] = []
         if ends:  # the last prefix is before `rest`, which is no line
-            records = [prefix, memoryview(prefixed)[: len(prefixed) - rest - len(prefix)]]
+            size = len(prefixed) - rest
+            records = [prefix, memoryview(prefixed)[: size - PREFIX_BYTES]]
         if rest:
+            size += PREFIX_BYTES + rest + 1
             records += [head + b" P ", chunk[-rest:], b"\n"]
-        size = sum(map(len, records))
         if self._max_bytes and self._size and self._size + size > self._max_bytes:
             self._rotate(at)
         if self._untold:
-            if self._append(at, [_LOST % (at, self._untold, self._reason.encode())], b"stderr", 1):
+            notice = _LOST % (at, self._untold, self._reason.encode())
+            if self._append(at, [notice], len(notice), b"stderr", 1):
                 self._lose(size)
                 return
             self._untold = 0
             self.on_trouble("")
-        left = self._append(at, records, stream, ends, within=bool(rest))
+        left = self._append(at, records, size, stream, ends, within=bool(rest))
         if left:
             self._lose(left)
 
@@ -112,34 +116,43 @@ class LogWriter:
             self.on_trouble(self._reason)
 
     def _append(
-        self, at: bytes, records: list[bytes | memoryview], stream: bytes, ends: int, *, within: bool = False
+        self, at: bytes, records: list[bytes | memoryview], size: int, stream: bytes, ends: int, *, within: bool = False
     ) -> int:
         """Append records of one stream: `ends` of them end a line, and where that is then `within` another line, one more
         does not. Returns how many bytes are lost. Of a record that the disk took in part the rest is kept for later.
         """
-        if not self._complete_record():
-            return sum(map(len, records))
-        mark = self._mark.record(at) if self._unmarked >= MARK_BYTES or not self._size else b""
-        pieces = [mark, *records] if mark else records
-        size = sum(map(len, pieces))
-        written = self._put(pieces, size)
-        if mark and written:
-            self._unmarked = 0
-        self._unmarked += written
-        end, whole = written, ends + within
-        if written < size:
-            data = b"".join(pieces)
-            if written and not data.endswith(b"\n", 0, written):
-                end = data.index(b"\n", written) + 1
-                self._rest = data[written:end]
-            whole = data.count(b"\n", len(mark), end)
-        count, lines, streams = self._mark
-        if whole > ends:
-            streams |= {stream}
-        elif whole:
-            streams -= {stream}
-        self._mark = Mark(count + whole, lines + min(whole, ends), streams)
-        return size - max(end, len(mark))
+        if self._rest and not self._complete_record():
+            return size
+        if self._unmarked >= MARK_BYTES or not self._size:
+            mark = self._mark.record(at)
+            written = self._put([mark, *records], len(mark) + size)
+            self._unmarked = written or self._unmarked
+        else:
+            mark = b""
+            written = self._put(records, size)
+            self._unmarked += written
+        if written == len(mark) + size:
+            self._count(stream, ends, within=within)
+            return 0
+        data, end = mark + b"".join(records), written
+        if written and not data.endswith(b"\n", 0, written):
+            end = data.index(b"\n", written) + 1
+            self._rest = data[written:end]
+        whole = data.count(b"\n", len(mark), end)
+        self._count(stream, min(whole, ends), within=whole > ends)
+        return len(data) - max(end, len(mark))
+
+    def _count(self, stream: bytes, ends: int, *, within: bool) -> None:
+        self._records += ends + within
+        self._lines += ends
+        if within:
+            self._within.add(stream)
+        elif ends and self._within:
+            self._within.discard(stream)
+
+    @property
+    def _mark(self) -> Mark:
+        return Mark(self._records, self._lines, frozenset(self._within))
 
     def _complete_record(self) -> bool:
         """Write what is missing of a record that the disk took in part. False: there is no room for it."""

@@ -155,24 +155,6 @@ def test_a_full_disk_loses_bytes_and_counts_them() -> None:
     writer.close()
 
 
-@pytest.fixture
-def narrow(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """os.writev takes as many bytes a call as the list says, then fails as a full disk does; empty: as usual."""
-    room: list[int] = []
-    real = os.writev
-
-    def writev(fd: int, pieces: Any) -> int:
-        if not room:
-            return real(fd, pieces)
-        count = room.pop(0)
-        if count == 0:
-            raise OSError(errno.ENOSPC, "No space left on device")
-        return real(fd, [b"".join(pieces)[:count]])
-
-    monkeypatch.setattr(logwriter.os, "writev", writev)
-    return room
-
-
 def test_a_short_write_is_continued(path: str, narrow: list[int]) -> None:
     writer = LogWriter(path)
     narrow += [7, 3]

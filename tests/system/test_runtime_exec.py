@@ -128,7 +128,11 @@ async def test_a_user_is_looked_up_in_the_container_as_it_is_now(runtime: Runtim
 
 async def test_a_terminal_of_its_own(runtime: Runtime) -> None:
     box = await runtime.run("sleep", "1000")
-    script = "trap 'stty size' WINCH; tty; stty size; echo $TERM; while :; do sleep 1000 & wait; done"
+    # The last `sleep` has ended before the shell does: it would hold the terminal for a while.
+    script = (
+        "trap 'stty size; kill $!' WINCH; trap 'kill $!; wait $!; exit 130' INT;"
+        " tty; stty size; echo $TERM; while :; do sleep 1000 & wait $!; done"
+    )
     running = await box.exec("sh", "-c", script, tty=True, stdin=True, rows=12, columns=34)
     await running.client.until_text(b"/dev/pts/0\r\n12 34\r\nxterm\r\n")
     await running.resize(13, 35)
