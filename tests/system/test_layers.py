@@ -1,5 +1,6 @@
 """What a container has changed, told of real layers: whiteouts, covers, mounts, hostile names, deep trees, races."""
 
+import io
 import json
 import os
 import shutil
@@ -15,9 +16,11 @@ from e2e.checks import log, out, state
 from e2e.scenario import Scenario, eventually
 from orchestr8.errors import OperationFailed
 from orchestr8.storage import layers
+from orchestr8.storage.archive import ArchiveWriter
 from orchestr8.storage.changes import Comparison
 from orchestr8.storage.covers import Cover, CoverKind
 from orchestr8.storage.layers import Tree, opened
+from orchestr8.storage.pack import write_tree
 from tests.requires import requires
 from tests.system.runtime_fixtures import BUSYBOX, needs_busybox
 
@@ -331,6 +334,37 @@ def test_covers_hide_what_is_below_and_not_what_is_above(mounted: tuple[Path, Pa
         wanted = {**seen(merged), "/d/sub": "0o40700", "/file": ""}
         del wanted["/d/sub/c"]
         assert listed(tree) == wanted
+
+
+def test_what_is_covered_is_in_no_archive(tmp_path: Path) -> None:
+    """As of the machine's own tree: what the covers hide never gets into an image or an export."""
+    host = tmp_path / "host"
+    for name in ("etc", "root/.ssh", "tmp"):
+        (host / name).mkdir(parents=True)
+    for name in ("etc/shadow", "etc/passwd", "root/.ssh/id", "tmp/socket"):
+        (host / name).write_text("secret\n" if name != "etc/passwd" else "known\n")
+    (host / "etc").chmod(0o755)
+    (host / "etc/passwd").chmod(0o644)
+    covers = [
+        Cover("/etc/shadow", CoverKind.FILE, 0o400),
+        Cover("/root", CoverKind.DIRECTORY, 0o700),
+        Cover("/tmp", CoverKind.TMPFS, 0o1777),
+    ]
+    pieces: list[bytes] = []
+    with opened([str(host)], covers) as tree:
+        writer = ArchiveWriter(pieces.append)
+        write_tree(tree, writer)
+        writer.finish()
+    whole = b"".join(pieces)
+    assert b"secret" not in whole
+    with tarfile.open(fileobj=io.BytesIO(whole)) as tar:
+        assert [(each.name, each.mode, each.size) for each in tar] == [
+            ("etc", 0o755, 0),
+            ("etc/passwd", 0o644, 6),
+            ("etc/shadow", 0o400, 0),
+            ("root", 0o700, 0),
+            ("tmp", 0o1777, 0),
+        ]
 
 
 def test_what_is_mounted_in_a_layer_is_not_seen(tmp_path: Path) -> None:
