@@ -205,7 +205,9 @@ class CopyOut:
         self._context = context
         self._container = container
         self._source = source
-        self._own = bool(options.archive)
+        self._own = bool(options.archive) and os.geteuid() == 0
+        if options.archive and not self._own:
+            warn(context, ["only root can keep owners; what is copied will be yours"])
         self._follow = bool(options.follow_link)
 
     def run(self, destination: str) -> None:

@@ -56,6 +56,15 @@ def test_a_file_comes_out_of_the_first_container(cli: Cli, engine: FakeEngine) -
     assert engine.called(f"GET {WHERE}").query == {"path": ["/etc/x"]}
 
 
+def test_owners_are_for_root_to_keep(cli: Cli, engine: FakeEngine, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("os.geteuid", lambda: 1000)
+    monkeypatch.setattr("os.fchown", None)  # not even tried
+    engine.routes[f"GET {WHERE}"] = answers_get(encode(STDOUT, archive(x=b"content")), WHOLE)
+    code, _, said = cli("cp", "-a", "web:x", "y")
+    assert (code, said) == (0, "warning: only root can keep owners; what is copied will be yours\n")
+    assert Path("y").read_bytes() == b"content"
+
+
 def test_an_archive_goes_to_the_standard_output_as_it_is(cli: Cli, engine: FakeEngine) -> None:
     engine.routes[f"GET {WHERE}"] = answers_get(encode(STDOUT, b"anything"), WHOLE)
     assert cli("cp", "-L", "web:/etc/x", "-") == (0, "anything", "")
