@@ -2,10 +2,10 @@ import pytest
 
 from orchestr8.api.routes.logs import log_query
 from orchestr8.api.routes.stacks import order, run_order, stack_name
-from orchestr8.api.services import LogQuery
+from orchestr8.api.services import LogPlace, LogQuery
 from orchestr8.api.values import json_body, member, number, texts, whole_number
 from orchestr8.errors import InvalidInput
-from orchestr8.model.ids import ServiceName, StackName
+from orchestr8.model.ids import ContainerId, ServiceName, StackName
 from orchestr8.plan.options import DownOptions, OneOff, UpOptions
 from orchestr8.wire.http import Request
 
@@ -93,3 +93,16 @@ def test_a_log_query_is_read_from_the_request() -> None:
         stack=StackName("shop"), container="c", follow=True, until_exit=True, tail=10, since=1.5, timestamps=True
     )
     assert log_query(request(tail="all", service=""), "shop") == LogQuery(stack=StackName("shop"))
+
+
+def test_a_place_in_a_log_has_counts_unless_an_older_engine_told_it() -> None:
+    id_ = ContainerId("ab12")
+    places = {"ab12 T 80 2 9 7": LogPlace(id_, "T", 80, 2, 9, 7), "ab12  0 0": LogPlace(id_, "", 0, 0)}
+    for text, place in places.items():
+        assert log_query(request(place=text), "shop").places == (place,)
+
+
+@pytest.mark.parametrize("text", ["", "ab12", "ab12 T 80", "ab12 T 80 2 9", "ab12 T 80 2 9 -1", "ab12 T 80 2 9 7 0"])
+def test_what_is_no_place_in_a_log_is_refused(text: str) -> None:
+    with pytest.raises(InvalidInput, match="is not a place in a log"):
+        log_query(request(place=text), "shop")
