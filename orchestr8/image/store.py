@@ -102,7 +102,12 @@ class ImageStore:
                 return
             if not self.blobs.has(blob):
                 raise NotFound(f"the layer {blob.digest} of the image {image.id} is not there", code="O8-506")
-            unpack(self.blobs.path_of(blob.digest), blob, folder, lambda told: _log.warning("%s", told))
+            unpack(
+                self.blobs.path_of(blob.digest),
+                blob,
+                folder,
+                lambda told: _log.warning("a layer of %s: %r", image.id, told),
+            )
 
     def base(self, fingerprint: str, pack: Callable[[], tuple[Blob, bool]]) -> Blob:
         """The layer that a tree with this fingerprint is, packed when there is none; `pack` also says whether it has the

@@ -3,6 +3,7 @@
 import io
 import json
 import os
+import select
 import shutil
 import subprocess
 import tarfile
@@ -256,6 +257,29 @@ services:
         assert max(line.count("/d") for line in found) == 1000
         assert "A /tmp" + "/d" * 1000 + "/end" in found
         assert all(line.startswith(("A /r", "A /tmp/d", "C /tmp")) for line in found)
+    story.step("down")
+
+
+def test_who_leaves_an_export_takes_no_place_from_others(scenario: Tell, tree: Path) -> None:
+    with (tree / "large").open("wb") as file:
+        file.write(os.urandom(20 << 20))
+    story = scenario(f"""
+services:
+  web: {{image: "rootfs:{tree}", command: ["sleep", "1000"], stop_grace_period: 0s}}
+""")
+    story.step("up -d")
+    leaving = [
+        story.engine.start("export", "web", cwd=story.directory, environment=story.environment) for _ in range(20)
+    ]
+    pipes = [process.stdout for process in leaving if process.stdout is not None]
+    begun: list[object] = []
+    while len(begun) < 16:  # those wait for somebody to read what they write, the others for their turn
+        begun = select.select(pipes, [], [], 20)[0]
+        assert begun
+    for process in leaving:
+        with process:
+            process.kill()
+    story.step("diff web", out(""))
     story.step("down")
 
 

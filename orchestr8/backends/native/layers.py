@@ -30,7 +30,7 @@ from orchestr8.storage.skeleton import without_skeleton
 
 T = TypeVar("T")
 
-_READERS: Final = 4  # at once; others wait
+_READERS: Final = 16  # at once; others wait
 _BATCH: Final = 1000
 go_on: Final = anyio.from_thread.check_cancelled  # who asked may have left, and the engine may be about to end
 
