@@ -208,6 +208,7 @@ def confine(process: dict[str, Any], seccomp_program: bytes, ids: Ids, enter_use
     enter_users()
     entered = program.try_working_directory(process["cwd"])
     program.raise_walls(program.pack_walls(process, seccomp_program))
+    prctl.set_dumpable(False)  # again: where fs.suid_dumpable is 1 a change of ids sets it
     program.enter_working_directory(process["cwd"], entered=entered)
 
 

@@ -84,7 +84,7 @@ def run(argv: Sequence[str], prog: str = "orchestr8-oci") -> int:
         return failed
 
 
-def _make(call: _Call, options: Options, console: int) -> tuple[Container, int]:
+def _make(call: _Call, options: Options, console: int, size: dict[str, int] | None = None) -> tuple[Container, int]:
     from orchestr8.oci import create
 
     if options.no_pivot:
@@ -92,7 +92,7 @@ def _make(call: _Call, options: Options, console: int) -> tuple[Container, int]:
     bundle = os.path.abspath(options.bundle or ".")
     preserved = max(options.preserve_fds, int(os.environ.get("LISTEN_FDS") or 0))
     order = create.Order(
-        bundle=bundle, console=console, pid_file=options.pid_file, preserved=preserved,
+        bundle=bundle, console=console, size=size or {}, pid_file=options.pid_file, preserved=preserved,
         keyring=not options.no_new_keyring, systemd=options.systemd_cgroup, warn=call.warn,
     )  # fmt: skip
     container = Container(call.root, options.id)
@@ -129,7 +129,7 @@ def _run(call: _Call, options: Options) -> int:
         return 0
     bundle = os.path.abspath(options.bundle or ".")
     relay = Relay(terminal=bool((document.read_json(f"{bundle}/config.json").get("process") or {}).get("terminal")))
-    container, pid = _make(call, options, relay.console)
+    container, pid = _make(call, options, relay.console, relay.size())
     try:
         lifecycle.start(container, call.warn)
         return relay.wait(pid, container.signal)
@@ -262,6 +262,8 @@ def _exec(call: _Call, options: Options) -> int:
     process = _process(container, options)
     relay = Relay(terminal=process["terminal"] and not options.detach and not options.console_socket)
     console = _console(options.console_socket) if options.console_socket else relay.console
+    if console == relay.console >= 0:
+        process["consoleSize"] = process.get("consoleSize") or relay.size()
     pid = enter.execute(container, enter.Order(process, console, options.pid_file, options.preserve_fds))
     if options.detach:
         return 0

@@ -26,6 +26,7 @@ from orchestr8.runtime.rootfs import CGROUP_MOUNTS
 class Order(NamedTuple):
     bundle: str
     console: int  # connected to who wants the terminal's master; -1: nobody
+    size: dict[str, int]  # of the terminal, where the document says none; {}: nor does anybody else
     pid_file: str
     preserved: int
     keyring: bool
@@ -37,6 +38,7 @@ def create(container: Container, order: Order) -> int:
     """PID 1, waiting for `start`. What was made is undone when it cannot be."""
     found = document.read(order.bundle)
     _check_console(found, order)
+    found["process"]["consoleSize"] = found["process"].get("consoleSize") or order.size
     with contextlib.ExitStack() as undo:
         container.make()
         undo.callback(container.remove)

@@ -45,7 +45,10 @@ def start(container: Container, warn: Warn) -> None:
 
 def _run_later(kind: str, container: Container, status: str, warn: Warn) -> None:
     """Those hooks that can no longer change anything: a failure is told, and all goes on (runtime.md, "Lifecycle")."""
-    found = container.document()["hooks"][kind]
+    try:
+        found = container.document()["hooks"][kind]
+    except FileNotFoundError:  # another `delete` has come further, and was cut short
+        return
     if not found:
         return
     from orchestr8.oci import hooks

@@ -41,6 +41,15 @@ class Relay:
             self._ours, theirs = socket.socketpair()
             self.console = theirs.detach()
 
+    @staticmethod
+    def size() -> dict[str, int]:
+        """OCI's `consoleSize` as the caller's own terminal has it, so that the program never sees another; {}: it has none."""
+        try:
+            columns, rows = os.get_terminal_size(0)
+        except OSError:
+            return {}
+        return {"height": rows, "width": columns}
+
     def wait(self, pid: int, send: Callable[[int], object]) -> int:
         """Until the child `pid` has ended: its exit code. `send` passes on a signal."""
         self._send = send

@@ -157,8 +157,8 @@ class Container:
         return True
 
     def remove(self) -> None:
-        """What is remembered. No directory is in there."""
-        for name in os.listdir(self.folder):
+        """Forget it. No directory is in there; the record goes last, so that whoever is cut short may be followed by another."""
+        for name in sorted(os.listdir(self.folder), key=lambda name: name == "state.json"):
             os.unlink(f"{self.folder}/{name}")
         os.rmdir(self.folder)
 

@@ -86,10 +86,12 @@ class Process:
         os.set_blocking(self._fd, False)
         try:
             while data:
-                _, writable, _ = select.select([], [self._fd], [], PATIENCE_S)
-                assert writable, f"{len(data)} bytes are not taken"
-                data = data[os.write(self._fd, data[:4096]) :]
-                self._read(0)
+                readable, writable, _ = select.select([self._fd], [self._fd], [], PATIENCE_S)
+                assert readable or writable, f"{len(data)} bytes are not taken"
+                if readable:  # whoever cannot show what it has may take no more
+                    self._read(0)
+                if writable:
+                    data = data[os.write(self._fd, data[:4096]) :]
         finally:
             os.set_blocking(self._fd, True)
 

@@ -1,5 +1,6 @@
 """The OCI command line, called as podman and containerd call it, with a bundle of the test's own."""
 
+import contextlib
 import json
 import os
 import subprocess
@@ -21,6 +22,17 @@ PROGRAMS = (
     *("ip", "mount", "umount", "dmesg", "hostname", "tr", "readlink", "mknod", "find", "sed", "wc", "env", "sort", "cut", "ln", "test"),
 )  # fmt: skip
 OURS = (sys.executable, "-m", "orchestr8.oci")
+_SUBREAPER = """
+import os, subprocess, sys
+from orchestr8.kernel.prctl import set_child_subreaper
+set_child_subreaper()
+subprocess.run(sys.argv[1:], check=True)
+try:
+    while True:
+        os.wait()
+except ChildProcessError:
+    pass
+"""
 _SAFE = ["nosuid", "noexec", "nodev"]
 
 
@@ -95,6 +107,17 @@ class Runtime:
         assert done.returncode == 0, self.output()
         return self.name, int(pid_file.read_text())
 
+    @contextlib.contextmanager
+    def waited_for(self, *words: str) -> Iterator[None]:
+        """As conmon and containerd's shim call it: what it leaves running is their child, and they wait for its end. Whoever
+        is PID 1 of this machine may not, and a pid namespace ends once all of it has been waited for.
+        """
+        with subprocess.Popen(
+            [sys.executable, "-c", _SUBREAPER, *self.words(*words)], stdin=subprocess.DEVNULL
+        ) as caller:
+            yield
+            assert caller.wait(LIMIT_S) == 0
+
     def output(self) -> str:
         return (self.folder / "output").read_text()
 
@@ -125,7 +148,7 @@ def groups() -> list[str]:
 
 @pytest.fixture
 def oci(tmp_path: Path) -> Iterator[Runtime]:
-    """As a caller that is a subreaper: what is orphaned is its child."""
+    """Taken away at the end, and nothing is left of it."""
     runtime = Runtime(tmp_path)
     try:
         yield runtime

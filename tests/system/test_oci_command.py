@@ -52,6 +52,16 @@ def test_a_container_goes_from_created_to_running_to_stopped_to_gone(oci: Runtim
     oci("delete", "--force", name)
 
 
+def test_a_deletion_that_was_cut_short_is_done_by_the_next(oci: Runtime) -> None:
+    oci.write("true")
+    name, _ = oci.create()
+    oci("start", name)
+    oci.wait("stopped")
+    (oci.root / name / "config.json").unlink()
+    oci("delete", name)
+    assert list(oci.root.iterdir()) == []
+
+
 def test_its_group_goes_with_it_and_so_does_what_is_left_in_there(oci: Runtime) -> None:
     oci.write("sleep", "1000", linux={"namespaces": [{"type": "mount"}]}, hostname="")
     name, pid = oci.create()
@@ -213,20 +223,11 @@ def test_a_terminals_master_goes_to_the_console_socket(oci: Runtime) -> None:
         master = _master(listener)
         oci("start", name)
         assert _read_until(master, b"30 90\r\n") == b"/dev/pts/0\r\n30 90\r\n"
-        oci(
-            "exec",
-            "--tty",
-            "--detach",
-            "--console-socket",
-            str(oci.folder / "console"),
-            name,
-            "sh",
-            "-c",
-            "tty; sleep 1000",
-        )
-        second = _master(listener)
-        assert _read_until(second, b"\n") == b"/dev/pts/1\r\n"
-        os.close(second)
+        flags = ("--tty", "--detach", "--console-socket", str(oci.folder / "console"))
+        with oci.waited_for("exec", *flags, name, "sh", "-c", "tty; sleep 1000"):
+            second = _master(listener)
+            assert _read_until(second, b"\n") == b"/dev/pts/1\r\n"
+            os.close(second)
         os.write(master, b"hello\n")
         assert b"got hello" in _read_until(master, b"got hello")
         os.close(master)

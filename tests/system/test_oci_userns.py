@@ -69,11 +69,15 @@ def test_network_host_name_and_ipc_are_its_roots_to_rule_and_the_machine_is_not(
         hostname renamed && hostname
         ip link set lo down && ip addr add 10.0.0.1/8 dev lo && echo network
         mount -t tmpfs none /tmp && mount -t mqueue none /tmp && echo mounts of its own
-        cat /proc/sys/net/core/somaxconn /proc/sys/kernel/msgmax
+        cat /proc/sys/net/ipv4/ip_unprivileged_port_start /proc/sys/kernel/msgmax
         umount /proc/kcore || mount -o remount,bind,rw /proc/sys || mknod /dev/disk b 7 0 || dmesg -n 1 || echo walls
     """
     done = oci.run(
-        "sh", "-c", script, process=RIGHTS, linux=mapped(sysctl={"net.core.somaxconn": "99", "kernel.msgmax": "4096"})
+        "sh",
+        "-c",
+        script,
+        process=RIGHTS,
+        linux=mapped(sysctl={"net.ipv4.ip_unprivileged_port_start": "99", "kernel.msgmax": "4096"}),
     )
     assert done.stdout.splitlines() == ["renamed", "network", "mounts of its own", "99", "4096", "walls"]
 
