@@ -24,6 +24,7 @@ import anyio.lowlevel
 from orchestr8.backends.memory_files import MemoryFiles, MemoryPath
 from orchestr8.backends.memory_programs import KNOWN, Exec, Peer, Program, run_at_once
 from orchestr8.errors import Conflict, NotFound, OperationFailed, Orchestr8Error
+from orchestr8.image.reference import parse_image
 from orchestr8.model.actions import (
     Action,
     CreateContainer,
@@ -484,6 +485,9 @@ class MemoryBackend:
             self._pause(container, paused=True)
             self._pause(container, paused=False)
         self.missing_images.discard(wanted.name)
+        for each in self._containers.values():
+            if wanted.name and parse_image(each.spec.image) == parse_image(wanted.name):
+                self._update(each, image_outdated=True)
         return Committed(id=f"sha256:{hashlib.sha256(made.encode()).hexdigest()}")
 
     def _written(self, container: _Container, stream: int, data: bytes) -> None:

@@ -34,6 +34,16 @@ class ImageStore:
         self.blobs: Final = BlobStore(f"{root}/images")
         self._layers: Final = f"{root}/layers"
         self._bases: Final = f"{root}/bases"
+        self.named: dict[str, str] = {}  # what `look` and `add` found last: full name → digest of a manifest
+
+    def look(self) -> None:
+        """Take note of what has which name."""
+        annotated = [(each.get("annotations") or {}, each["digest"]) for each in self.blobs.index()]
+        self.named = {notes[documents.NAME]: digest for notes, digest in annotated if documents.NAME in notes}
+
+    def is_another(self, name: str, digest: str) -> bool:
+        """Whether that name is an image's other than this one."""
+        return self.named.get(name, digest) != digest
 
     def find(self, name: str) -> Stored | None:
         """By full name, or by id; None: there is none."""
@@ -73,6 +83,7 @@ class ImageStore:
             if name or manifest.digest not in {each["digest"] for each in known}:
                 known.append(descriptor)
             self.blobs.write_index(known)
+            self.look()
         return self.stored(manifest.digest)
 
     def lowerdirs(self, image: Stored) -> tuple[str, ...]:

@@ -40,6 +40,7 @@ class ObservedContainer:
     service: ServiceName
     number: int  # 1-based replica; 0 for a one-off
     image: str
+    image_outdated: bool = False  # another image has that name by now
     command: tuple[str, ...] = ()  # entrypoint and command as run
     config_hash: str = ""
     oneoff: bool = False

@@ -50,6 +50,8 @@ def is_stale(service: ServiceSpec, observed: ObservedContainer, spec: ContainerS
     """
     if service.container_name is not None and service.container_name != observed.name:
         return True
+    if observed.image_outdated:
+        return True
     if observed.config_hash == service.config_hash:
         return False
     return spec is None or spec != service.container or (service.container_name is None and _was_named(observed))
@@ -66,6 +68,8 @@ def why_stale(service: ServiceSpec, observed: ObservedContainer, spec: Container
     name = service.container_name or f"{observed.stack}-{observed.service}-{observed.number}"
     if name != observed.name:
         parts.append(f"container_name changed: {observed.name} -> {name}")
+    if observed.image_outdated and observed.image == new.image:
+        parts.append(f"image {observed.image} is another one by now")
     if spec is None:
         if observed.image != new.image:
             parts.append(f"image changed: {observed.image} -> {new.image}")

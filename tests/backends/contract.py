@@ -673,6 +673,10 @@ async def test_containers_can_be_made_of_what_was_committed(bench: Bench) -> Non
     await backend.check_image(bench.image)
     await bench.create("true", name=other)
     await backend.apply(StartContainer(name=other))
+    assert not (await backend.observe(STACK)).containers[other].image_outdated
+    await backend.commit(WEB, CommitSpec(name="docker.io/library/mine:1", message="another"))
+    found = (await backend.observe(STACK)).containers
+    assert {name: each.image_outdated for name, each in found.items()} == {WEB: False, other: True}
     with pytest.raises(NotFound):
         await backend.commit(ContainerName("nobody"), CommitSpec())
 

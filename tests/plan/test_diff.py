@@ -17,7 +17,7 @@ from orchestr8.model.specs import (
     RestartPolicy,
     ServiceSpec,
 )
-from orchestr8.plan.diff import changed_keys, why_stale
+from orchestr8.plan.diff import changed_keys, is_stale, why_stale
 
 BIND = MountSpec(kind=MountKind.BIND, source="/a", target="/t")
 OLD = ContainerSpec(
@@ -63,6 +63,18 @@ def why(old: dict[str, Any], new: dict[str, Any]) -> str:
         number=1, image=before.image,
     )  # fmt: skip
     return why_stale(ServiceSpec(name=ServiceName("web"), container=after), seen, before)
+
+
+def test_a_name_that_went_to_another_image_is_a_change() -> None:
+    service = ServiceSpec(name=ServiceName("web"), container=OLD, config_hash="1:a")
+    seen = ObservedContainer(
+        id=ContainerId("1"), name=ContainerName("shop-web-1"), stack=StackName("shop"), service=ServiceName("web"),
+        number=1, image=OLD.image, config_hash="1:a",
+    )  # fmt: skip
+    assert not is_stale(service, seen, OLD)
+    outdated = dataclasses.replace(seen, image_outdated=True)
+    assert is_stale(service, outdated, OLD)
+    assert why_stale(service, outdated, OLD) == f"image {OLD.image} is another one by now"
 
 
 @pytest.mark.parametrize(

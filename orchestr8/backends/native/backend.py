@@ -83,6 +83,7 @@ class NativeBackend:
         self._networks = Networks(self._manager, registry)
         self._volumes = VolumeStore(root)
         self._contents = ContentStore(root, run_dir)
+        self._images = ImageStore(root)
         self._trash = Trash(root)
         self._listeners: list[Callable[[Event], None]] = []
         self._containers: dict[ContainerName, Container] = {}
@@ -110,6 +111,7 @@ class NativeBackend:
             snapshots=SnapshotStore(root),
             volumes=self._volumes,
             contents=self._contents,
+            images=self._images,
             networks=self._networks,
             cgroups=self._cgroups,
             forkserver=ForkserverClient(start, configure, engine=engine),
@@ -119,7 +121,6 @@ class NativeBackend:
             ),
         )
         self._layers = LayerReader(self._around)
-        self._images = ImageStore(root)
 
     # --- life -----------------------------------------------------------------------------------------------------
 
@@ -134,6 +135,10 @@ class NativeBackend:
             tasks.start_soon(anyio.to_thread.run_sync, self._write_seccomp)
         self._tasks.start_soon(self._around.forkserver.keep_running, name="keep the forkserver running")
         await self._networks.restore()
+        try:
+            await anyio.to_thread.run_sync(self._images.look)
+        except OperationFailed as error:  # who makes a container of an image hears of it
+            _log.warning("%s", error.message)
         await self._adopt_all()
         await self._sweep()
 

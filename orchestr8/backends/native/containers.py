@@ -21,12 +21,14 @@ import anyio
 from orchestr8.backends.native import idranges
 from orchestr8.backends.native.copies import Copies, Copy
 from orchestr8.backends.native.making import (
+    MadeOf,
     Surroundings,
-    command_line,
+    made_of,
     make_bundle,
 )
 from orchestr8.backends.native.sandbox import KILL_GRACE_S, Sandbox
 from orchestr8.errors import Conflict, NotFound, OperationFailed, Orchestr8Error, Unavailable
+from orchestr8.image.reference import parse_image
 from orchestr8.model.actions import CreateContainer
 from orchestr8.model.backend import ExecSpec, Paused
 from orchestr8.model.events import Event, EventKind
@@ -81,6 +83,7 @@ class Container:
         self._around = around
         self.record = record
         self.command = command
+        self._image: tuple[str, str] | None = None  # of the store: full name and digest
         self.run = RunState()
         self._lock = anyio.Lock()
         self._sandbox = Sandbox(around, self)
@@ -120,6 +123,7 @@ class Container:
             service=record.service,
             number=record.number,
             image=record.spec.image,
+            image_outdated=self._image is not None and self._around.images.is_another(*self._image),
             command=self.command,
             config_hash=record.config_hash,
             oneoff=record.oneoff,
@@ -188,8 +192,12 @@ class Container:
             await self._around.registry.save(*anonymous)
         await self.update(anonymous_volumes=tuple(volume.name for volume in anonymous))
         self._fresh = await anyio.to_thread.run_sync(make_bundle, self._around, self.record)
-        self.command = tuple(self._fresh["process"]["args"])
+        self._know(MadeOf.of(self._fresh))
         self._emit(EventKind.CREATE)
+
+    def _know(self, made: MadeOf) -> None:
+        self.command = made.command
+        self._image = (parse_image(self.record.spec.image).path, made.image_digest) if made.image_digest else None
 
     async def document(self) -> dict[str, Any]:
         """The bundle's. A container has it unless an engine died while it created this one: its record came first."""
@@ -462,7 +470,7 @@ class Container:
 
     async def adopt(self, state: Mapping[str, Any], boot_id: str) -> None:
         """Take over from a former engine: connect to a shim that lives, or learn from `state` how the last run ended."""
-        self.command = await anyio.to_thread.run_sync(command_line, self.bundle)
+        self._know(await anyio.to_thread.run_sync(made_of, self.bundle))
         if not await self._sandbox.adopt():
             await self._bury(state, boot_id)
             return

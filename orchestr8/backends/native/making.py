@@ -11,7 +11,7 @@ import os
 import signal
 import time
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from orchestr8.backends.native import idranges
 from orchestr8.backends.native.limits import disk_numbers
@@ -19,6 +19,7 @@ from orchestr8.backends.native.networks import Networks
 from orchestr8.errors import NotFound
 from orchestr8.image.reference import parse_image
 from orchestr8.image.resolve import Image, resolve
+from orchestr8.image.store import ImageStore
 from orchestr8.kernel import capabilities, seccomp, seccomp_profile
 from orchestr8.kernel.cgroup import CgroupTree
 from orchestr8.model.events import Event
@@ -54,6 +55,7 @@ class Surroundings:
     contents: ContentStore
     networks: Networks
     cgroups: CgroupTree
+    images: ImageStore
     forkserver: ForkserverClient
     emit: Callable[[Event], None]
     find: Callable[[ContainerRecord, str], int]  # pid of PID 1 of whom `service:NAME` or `container:NAME` means
@@ -196,16 +198,25 @@ def _read(tree: Tree, path: str) -> bytes:
         os.close(fd)
 
 
-def command_line(bundle_path: str) -> tuple[str, ...]:
-    """What a complete bundle runs; () for one whose creation was interrupted."""
+class MadeOf(NamedTuple):
+    command: tuple[str, ...] = ()  # what it runs
+    image_digest: str = ""  # of the manifest of an image of the store
+
+    @classmethod
+    def of(cls, document: dict[str, Any]) -> "MadeOf":
+        return cls(tuple(document["process"]["args"]), document["annotations"].get(bundle.IMAGE, ""))
+
+
+def made_of(bundle_path: str) -> MadeOf:
+    """What a complete bundle says; nothing for one whose creation was interrupted."""
     try:
-        return tuple(bundle.read(bundle_path)["process"]["args"])
+        return MadeOf.of(bundle.read(bundle_path))
     except FileNotFoundError:
-        return ()
+        return MadeOf()
     except ValueError:  # a power cut took what was in it: without it the bundle is made again at the next start
         _log.warning("%s/config.json is damaged, and is made anew", bundle_path)
         os.unlink(f"{bundle_path}/config.json")
-        return ()
+        return MadeOf()
 
 
 def last_state(bundle_path: str) -> dict[str, Any]:
