@@ -18,7 +18,7 @@ from typing import Final, NoReturn
 
 from orchestr8.kernel import cgroup_enter, prctl, signals, sockets
 from orchestr8.runtime import init, messages, reaper, rehearsal, shim
-from orchestr8.runtime.template import Template, make_template
+from orchestr8.runtime.template import Run, Template, copy_ahead, make_template
 
 _RESTART_DELAY_S: Final = 0.1
 _RESTART_DELAY_MAX_S: Final = 10.0
@@ -29,10 +29,12 @@ _STEADY_S: Final = 10.0  # an engine that lived this long starts the delays anew
 
 
 class Forkserver:
-    def __init__(self, engine: socket.socket, title: prctl.ArgumentArea) -> None:
+    def __init__(self, engine: socket.socket, title: prctl.ArgumentArea, scratch: str) -> None:
         self._engine = engine
         self._title = title
+        self._scratch = scratch
         self.template: Template | None = None
+        self._private: tuple[Run, ...] | None = None  # what a shim has of it for itself
         self._forked = False  # since memory was last given back
         self._configured = False
         self._spare: socket.socket | None = None
@@ -68,6 +70,10 @@ class Forkserver:
     def _settle(self) -> None:
         """Use a quiet time: fork the shim of the next container; later give memory back, which the next shims then share too."""
         if self._spare is None and self._configured and self._quiet_for(_BREATH_S):
+            if self._private is None:
+                self._private = (
+                    rehearsal.find_private(self._scratch, self._title, self.template) if self.template else ()
+                )
             self._fork_spare()
         if self.template is not None and self._forked and self._quiet_for(_QUIET_S):
             self.template.share_again()
@@ -122,6 +128,7 @@ class Forkserver:
             _close_others({0, 1, 2, *fds, *([self._reaper_fd] if self._reaper_fd >= 0 else [])})
             self._engine.detach()
             if not packet:
+                copy_ahead(self._private or ())
                 packet, fds = _await_order(fds[0], self._title)
             shim.main(packet, fds, self._reaper_fd, self._title, self.template)
         except BaseException:  # noqa: BLE001 - the last frame of this process: its log is the only listener
@@ -224,7 +231,7 @@ def main(engine_fd: int, scratch: str) -> None:
     os.closerange(engine_fd + 1, _FD_MAX)
     os.set_inheritable(engine_fd, False)
     title = prctl.ArgumentArea()
-    server = Forkserver(socket.socket(fileno=engine_fd), title)
+    server = Forkserver(socket.socket(fileno=engine_fd), title, scratch)
     prctl.set_name(b"orchestr8-fork")
     sys.path_importer_cache.clear()
     rehearsal.rehearse(scratch, title)

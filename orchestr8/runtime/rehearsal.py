@@ -2,9 +2,11 @@
 
 CPython writes into code objects while it counts their runs and specialises them (PEP 659), and into caches as they
 fill. What has settled before the fork is not written in each shim: each page left alone is 4 KiB that all shims share,
-and a fault less at every start. How a shim behaves is not changed by it, so a rehearsal that cannot be held is no loss.
+and a fault less at every start. What a shim writes all the same is seen in another one, whose memory is the frozen heap.
+How a shim behaves is not changed by it, so a rehearsal that cannot be held is no loss.
 """
 
+import array
 import contextlib
 import os
 import signal
@@ -19,6 +21,7 @@ from orchestr8.runtime.launch import Ground
 from orchestr8.runtime.logsenders import packets
 from orchestr8.runtime.logsenders.sender import Sender, make_format
 from orchestr8.runtime.shim import LOG_FILE, STATE_FILE, Shim
+from orchestr8.runtime.template import Run, Template
 
 _TIMES: Final = 12  # eight runs until a function is specialised at all, some more for what depends on others
 _SOCKET: Final = "socket"
@@ -33,19 +36,53 @@ def rehearse(folder: str, title: prctl.ArgumentArea) -> None:
     """
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # as in a shim, which waits for PID 1
     try:
-        _make(folder)
-        try:
-            for _ in range(_TIMES):
-                _live(folder, title)
-                _send(folder)
-        finally:
-            _remove(folder)
+        _act(folder, title, _TIMES)
     except OSError as error:  # a full or read-only /run: the engine itself will soon say so with a place
         print(
             f"forkserver: shims will be a little larger, for the rehearsal failed: {error}", file=sys.stderr, flush=True
         )
     finally:
         signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+
+
+def find_private(folder: str, title: prctl.ArgumentArea, template: Template) -> tuple[Run, ...]:
+    """What a shim has of the template for itself after a life. Empty when that cannot be found out."""
+    reader, writer = os.pipe()
+    with open(reader, "rb") as report:
+        try:
+            if os.fork() == 0:
+                _tell_private(folder, title, template, writer)
+        except OSError:  # the next fork will fail as well, and its failure is told
+            return ()
+        finally:
+            os.close(writer)
+        numbers = memoryview(report.read()).cast("Q")
+    return tuple(Run(*numbers[at : at + 2]) for at in range(0, len(numbers), 2))
+
+
+def _tell_private(folder: str, title: prctl.ArgumentArea, template: Template, writer: int) -> NoReturn:
+    code = 1
+    try:
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+        _act(folder, title, 1)
+        numbers = array.array("Q", [number for run in template.private() for number in run])
+        with open(writer, "wb", closefd=False) as report:
+            report.write(numbers)
+        code = 0
+    except OSError as error:
+        print(f"forkserver: shims start a little later, for a rehearsal failed: {error}", file=sys.stderr, flush=True)
+    finally:
+        os._exit(code)
+
+
+def _act(folder: str, title: prctl.ArgumentArea, times: int) -> None:
+    _make(folder)
+    try:
+        for _ in range(times):
+            _live(folder, title)
+            _send(folder)
+    finally:
+        _remove(folder)
 
 
 def _make(folder: str) -> None:
