@@ -179,21 +179,26 @@ class Container:
 
     async def create(self) -> None:
         async with self._alone():
-            await self._complete_bundle()
-
-    async def _complete_bundle(self) -> None:
-        if not await anyio.to_thread.run_sync(os.path.exists, f"{self.bundle}/config.json"):
             await self._complete()
 
     async def _complete(self) -> None:
-        """Make layer, volumes and bundle; what a crash interrupted is made to its end."""
+        """Make layer, volumes and bundle; what a crash interrupted is made to its end, and what is there is left."""
         anonymous = self._anonymous_volumes()
-        if anonymous:
+        names = tuple(volume.name for volume in anonymous)
+        if names != self.record.anonymous_volumes:
             await self._around.registry.save(*anonymous)
-        await self.update(anonymous_volumes=tuple(volume.name for volume in anonymous))
-        self._fresh = await anyio.to_thread.run_sync(make_bundle, self._around, self.record)
-        self._know(MadeOf.of(self._fresh))
-        self._emit(EventKind.CREATE)
+            await self.update(anonymous_volumes=names)
+        made = await anyio.to_thread.run_sync(self._make_bundle)
+        if made is not None:
+            self._fresh = made
+            self._know(MadeOf.of(made))
+            self._emit(EventKind.CREATE)
+
+    def _make_bundle(self) -> dict[str, Any] | None:
+        """In a thread. None: it is there."""
+        if os.path.exists(f"{self.bundle}/config.json"):
+            return None
+        return make_bundle(self._around, self.record)
 
     def _know(self, made: MadeOf) -> None:
         self.command = made.command
@@ -553,7 +558,7 @@ class Container:
         """None: it runs by now."""
         if self.running:
             return None
-        await self._complete_bundle()
+        await self._complete()
         with contextlib.ExitStack() as opened:
             layer = []
             if self.record.spec.storage_bytes:
