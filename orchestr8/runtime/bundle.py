@@ -232,9 +232,19 @@ def check(document: Mapping[str, Any]) -> None:
 
 
 def spawn_order(
-    document: Mapping[str, Any], *, container_id: str, bundle: str, socket_path: str, place: CgroupPlace, oom_file: str
+    document: Mapping[str, Any],
+    *,
+    container_id: str,
+    bundle: str,
+    socket_path: str,
+    place: CgroupPlace,
+    oom_file: str,
+    default_filter: str,
 ) -> Spawn:
-    """What the shim of this bundle is told, so that neither it nor PID 1 has to hold the document."""
+    """What the shim of this bundle is told, so that neither it nor PID 1 has to hold the document.
+
+    `default_filter`: where the seccomp filter stands that was made for all.
+    """
     check(document)
     process, annotations = document["process"], document.get("annotations", {})
     ids: Mapping[str, int] = next(iter(document.get("linux", {}).get("uidMappings") or ()), {})
@@ -256,6 +266,7 @@ def spawn_order(
         oom_file=oom_file,
         host_cgroup="cgroup" not in own,
         oom_score=process.get("oomScoreAdj", 0),
+        plain=annotations.get(_SECCOMP, "") not in {"", default_filter},
     )
 
 

@@ -18,6 +18,7 @@ from typing import Final, NoReturn
 
 from orchestr8.kernel import cgroup_enter, prctl, signals, sockets
 from orchestr8.runtime import init, messages, reaper, rehearsal, shim
+from orchestr8.runtime.cradle import make_cradle
 from orchestr8.runtime.template import Run, Template, copy_ahead, make_template
 
 _RESTART_DELAY_S: Final = 0.1
@@ -123,14 +124,15 @@ class Forkserver:
         except OSError as error:  # EAGAIN, ENOMEM: the control socket's end tells the engine
             print(f"forkserver: cannot fork a shim: {error}", file=sys.stderr, flush=True)
             return False
-        code = 0
+        code, cradle = 0, None
         try:
             _close_others({0, 1, 2, *fds, *([self._reaper_fd] if self._reaper_fd >= 0 else [])})
             self._engine.detach()
             if not packet:
+                cradle = make_cradle(self._reaper_fd, self._title, self.template)
                 copy_ahead(self._private or ())
                 packet, fds = _await_order(fds[0], self._title)
-            shim.main(packet, fds, self._reaper_fd, self._title, self.template)
+            shim.main(packet, fds, self._reaper_fd, self._title, self.template, cradle)
         except BaseException:  # noqa: BLE001 - the last frame of this process: its log is the only listener
             code = 1
             sys.__excepthook__(*sys.exc_info())

@@ -23,6 +23,7 @@ from orchestr8.kernel.clone import Successor, exit_code
 from orchestr8.kernel.namespaces import CloneFlag, unshare
 from orchestr8.runtime import program, setup, sharing
 from orchestr8.runtime.messages import Spawn
+from orchestr8.runtime.template import Template
 
 _SYNC_FD: Final = 3  # where the reaper's child has the shim's socket
 _FAULTS: Final = frozenset(
@@ -43,6 +44,8 @@ class Birth(NamedTuple):
     joined: Mapping[str, int]
     successor: Successor
     user_namespace: int = -1  # of the container's own
+    in_cradle: bool = False  # its memory is that of a process of the host's, until it executes something
+    template: Template | None = None  # where it is still to be learnt what PID 1 writes
 
 
 def run(birth: Birth) -> NoReturn:
@@ -73,8 +76,10 @@ def run(birth: Birth) -> NoReturn:
             prctl.set_child_subreaper()  # as in a namespace of its own, what loses its parent is reaped in here
         setup.say_ready(built, sync)
         program.reset_dispositions()
+        if birth.template is not None:
+            birth.template.learn_what_pid_1_writes()
         if order.reaper:
-            code = _supervise(order, built, sync, birth.reaper_fd)
+            code = _supervise(birth, built)
         else:  # the program is an init itself, and wants to be PID 1
             setup.execute(order, built, sync)
     except BaseException as error:  # noqa: BLE001 - the shim must hear of it, whatever it was: nobody else can
@@ -84,14 +89,18 @@ def run(birth: Birth) -> NoReturn:
         os._exit(code)
 
 
-def _supervise(order: Spawn, built: setup.Built, sync: socket.socket, reaper_fd: int) -> int:
+def _supervise(birth: Birth, built: setup.Built) -> int:
     """Become the reaper, which forks the program's process; where this stays Python, do what it does."""
+    order, sync, reaper_fd = birth.order, birth.sync, birth.reaper_fd
     limits = program.limits_of(built.process)
     # The reaper can be looked into, so its socket must be closed before others are there; and a limit of processes might
     # leave it without room for a child.
     if order.namespaces & CloneFlag.NEWPID and "RLIMIT_NPROC" not in limits and reaper_fd >= 0:
         _become_reaper(order, built, sync, reaper_fd)
         reaper_fd = -1
+    if birth.in_cradle:  # no program may run beside this memory
+        setup.report_again(sync)
+        os._exit(0)
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     child = os.fork()
     if child == 0:

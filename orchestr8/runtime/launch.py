@@ -25,10 +25,11 @@ from orchestr8.kernel import prctl, sockets
 from orchestr8.kernel.clone import Successor, clone
 from orchestr8.kernel.namespaces import CloneFlag
 from orchestr8.runtime import init, program, setup
+from orchestr8.runtime.cradle import Cradle
 from orchestr8.runtime.messages import Spawn
 from orchestr8.runtime.poller import READ, Poller
 from orchestr8.runtime.successors import follow
-from orchestr8.runtime.terminal import open_slave, set_size
+from orchestr8.runtime.terminal import open_slave
 
 # In a cgroup that runs out of memory the kernel kills what scores highest; PID 1's death is the whole container's.
 _OOM_SCORE: Final = -500
@@ -97,10 +98,7 @@ class Ground(NamedTuple):
 
 
 class Launch:
-    """One PID 1 from its clone to the end of the hand-shake. `on_end(error)`: None when the program runs.
-
-    `size`: rows and columns of its terminal, when somebody has given it one.
-    """
+    """One PID 1 from its clone to the end of the hand-shake. `on_end(error)`: None when the program runs."""
 
     def __init__(
         self,
@@ -108,25 +106,28 @@ class Launch:
         order: Spawn,
         ground: Ground,
         on_end: Callable[[tuple[str, int] | None], None],
-        size: tuple[int, int] | None = None,
         joined: Mapping[str, int] | None = None,
+        cradle: Cradle | None = None,
     ) -> None:
+        """`cradle`: where PID 1 is born, unless that is gone; it is used up."""
         self._poller = poller
         self._on_end = on_end
-        self._size = size
         self._reaper = order.reaper
         self._oom_score = min(_OOM_SCORE, order.oom_score)
         self._error: tuple[str, int] | None = None
+        self._cradle_pid = 0
         self._ready = False
         self._name = ""  # of the program
         self._given_up = False
+        self.again = False  # in its cradle PID 1 cannot be: nothing has run, and a Launch without one is to follow
         self._successor = Successor()
         self.null = -1  # the container's /dev/null, for what is executed in it later; the owner closes it
         self.stdio = Stdio(terminal=order.terminal, stdin=order.stdin, null=0)
         try:
-            self._sync, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-            with theirs:
-                self.pid, self.pidfd = self._clone(order, ground, theirs, joined or {})
+            if cradle is None or not self._bear(order, ground, cradle):
+                self._sync, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+                with theirs:
+                    self.pid, self.pidfd = self._clone(order, ground, theirs, joined or {})
         except OSError:
             self.stdio.close()  # a socket closes itself
             raise
@@ -150,14 +151,26 @@ class Launch:
             )
         return pid, pidfd
 
+    def _bear(self, order: Spawn, ground: Ground, cradle: Cradle) -> bool:
+        try:
+            cradle.bear(order, ground.cgroup_fd, self.stdio.child)
+        except OSError:  # somebody has killed it
+            cradle.close(self._poller)
+            return False
+        self.pid, self.pidfd, self._sync, self._successor = cradle
+        self._cradle_pid = cradle.pid
+        return True
+
     def _follow(self) -> None:
-        """In a pid namespace of another's PID 1 is one of its processes, and not the one that was cloned: see `init`."""
+        """In another's pid namespace, and out of a cradle, PID 1 is not the process that was cloned first."""
         self.pid, self.pidfd = follow(self._poller, self._successor, self.pid, self.pidfd)
 
     def give_up(self) -> None:
         """End PID 1, though it may wait for something; that is told as the end of its start."""
         self._given_up = True
         self._follow()
+        with contextlib.suppress(OSError):  # for who is born this moment: it waits for nothing more
+            self._sync.shutdown(socket.SHUT_WR)
         with contextlib.suppress(ProcessLookupError):
             signal.pidfd_send_signal(self.pidfd, signal.SIGKILL)
 
@@ -175,12 +188,20 @@ class Launch:
                     return
             finally:
                 sockets.close_all(fds)  # what was not taken
+            try:
+                self._follow()
+            except OSError:  # no descriptor is left: nobody would ever wait for it
+                os.kill(self._successor.pid, signal.SIGKILL)
+                raise
         except DISTURBED as error:
             self._error = self._error or (f"lost contact with PID 1: {error}", 128)
         self._poller.forget(self._sync.fileno())
         self._sync.close()
-        self._follow()
-        if not self._ready:  # killed: by the OOM killer, or by hand
+        if self.pid == self._cradle_pid and not self._successor.pid:  # the cradle has died before it bore anybody
+            self.again = True
+        if self.again:
+            self._error = ("PID 1 is to be forked", 128)
+        elif not self._ready:  # killed: by the OOM killer, or by hand
             self._error = self._error or ("PID 1 died while it set the container up", 128)
         elif self._reaper and not self._error:
             # From outside, since PID 1 has no right to it any more; and now, since what it forks would inherit it.
@@ -204,8 +225,6 @@ class Launch:
         said = json.loads(packet)
         if "terminal" in said:
             self.stdio.take_terminal(fds)
-            if self._size:
-                set_size(self.stdio.master, *self._size)
         elif "ready" in said and not self._ready:
             self._name = said["name"]
             self.null = fds.pop()
@@ -213,6 +232,8 @@ class Launch:
             self._follow()
             if self._given_up:  # it was succeeded just then
                 self.give_up()
+        elif "again" in said:
+            self.again = self._cradle_pid > 0
         else:
             self._error = (said["text"], said["exit_code"])
 

@@ -62,14 +62,15 @@ class Spawn(Message):
     `seccomp`: path of the compiled filter, "" for none. `oom_file`: the cgroup file with a line "oom_kill N".
     `oom_score`: the program's oom_score_adj. `host_cgroup`: without a cgroup namespace of its own.
     `id_base`, `id_count`: of the ids in a user namespace of its own; 0: none.
-    `namespaces`: CLONE_NEW flags of those in which PID 1 is born; the others it shares.
+    `namespaces`: CLONE_NEW flags of those in which PID 1 is born; the others it shares. `plain`: it is to be forked, and not
+    born in a process made ahead (runtime.cradle). `rows`, `columns`: of its terminal, once somebody has given it a size.
     `log`: what `logorder` made of a `model.specs.LogSpec`; what is missing is as the writer has it by default.
     """
 
     fields: ClassVar = {
         "container": "", "bundle": "", "socket": "", "terminal": False, "stdin": False, "reaper": True,
         "seccomp": "", "cgroup_files": (), "cgroup_leaf": "", "host_cgroup": False, "oom_file": "", "oom_score": 0,
-        "namespaces": 0x2C020000, "id_base": 0, "id_count": 0, "log": {},
+        "namespaces": 0x2C020000, "id_base": 0, "id_count": 0, "log": {}, "plain": True, "rows": 0, "columns": 0,
     }  # fmt: skip
 
 

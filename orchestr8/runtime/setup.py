@@ -11,6 +11,7 @@ import json
 import os
 import signal
 import socket
+import sys
 from typing import Any, NamedTuple, NoReturn
 
 from orchestr8.errors import Orchestr8Error
@@ -20,6 +21,7 @@ from orchestr8.runtime import program
 from orchestr8.runtime.messages import Spawn
 from orchestr8.runtime.rootfs import Rootfs
 from orchestr8.runtime.sharing import NOTHING, Shared
+from orchestr8.runtime.terminal import set_size
 from orchestr8.runtime.userns import Ids, ids_of
 
 
@@ -81,6 +83,14 @@ def report(sync: socket.socket, error: BaseException, exit_code: int = 128) -> N
         return  # the shim is gone, and with it everybody who could want to know
 
 
+def report_again(sync: socket.socket, error: BaseException | None = None) -> None:
+    """Tell the shim that PID 1 is to be forked: in its cradle it cannot be, which is nobody's fault."""
+    if error is not None:
+        sys.__excepthook__(type(error), error, error.__traceback__)
+    with contextlib.suppress(OSError):  # the shim is gone
+        sockets.send_packet(sync, b'{"again": true}')
+
+
 def _build(
     order: Spawn, config: dict[str, Any], sync: socket.socket, shared: Shared, ids: Ids
 ) -> tuple[list[int], int]:
@@ -94,6 +104,8 @@ def _build(
     stdio = [] if order.stdin else [null]
     if order.terminal:
         master, slave = rootfs.open_terminal()
+        if order.rows and order.columns:
+            set_size(master, order.rows, order.columns)
         sockets.send_packet(sync, b'{"terminal": true}', [master])
         os.close(master)
         stdio = [slave] * 3

@@ -26,6 +26,7 @@ from orchestr8.errors import OperationFailed
 from orchestr8.kernel import prctl, sockets
 from orchestr8.kernel.namespaces import CloneFlag
 from orchestr8.runtime import messages
+from orchestr8.runtime.cradle import Cradle, suits
 from orchestr8.runtime.engines import Engines
 from orchestr8.runtime.execs import Execs
 from orchestr8.runtime.launch import Ground, Launch
@@ -54,8 +55,9 @@ class Shim:
         control: socket.socket,
         make_ground: Callable[[int], Ground],
         template: Template | None = None,
+        cradle: Cradle | None = None,
     ) -> None:
-        """`make_ground(cgroup_fd)`: what every run stands on, once an engine has brought that."""
+        """`make_ground(cgroup_fd)`: what every run stands on, once an engine has brought that. `cradle`: for the first run."""
         self._bundle = order.bundle
         self._order = order
         self._kept: list[int] = []
@@ -74,12 +76,12 @@ class Shim:
         self._log = open_log(os.path.join(self._bundle, LOG_FILE), order.log, self._poller, template)
         self._log.on_trouble = self._log_trouble
         self._launch: Launch | None = None
+        self._cradle = cradle
         self._start_requests: list[tuple[socket.socket, int]] = []
         self._outputs: list[Output] = []
         self._sessions: list[Session] = []
         self._input: Input | None = None
         self._master = -1
-        self._size: tuple[int, int] | None = None  # of the terminal: rows, columns
         self._init_pidfd = -1
         self._oom = OomWatch(self._poller, "", self._out_of_memory)
         self._oom_before = 0
@@ -116,6 +118,8 @@ class Shim:
         """
         sockets.close_all(self._kept)
         self._engines.leave()
+        if self._cradle is not None:
+            self._cradle.close(self._poller)
         self._oom.close()
         self._log.close()
         os.close(self._state_fd)
@@ -183,7 +187,7 @@ class Shim:
             self._answer(engine, messages.Failed(request=message.request, text="there is no such terminal"))
             return
         if not message.exec:
-            self._size = message.rows, message.columns
+            self._order.rows, self._order.columns = message.rows, message.columns
         if master >= 0:
             set_size(master, message.rows, message.columns)
         self._answer(engine, messages.Done(request=message.request))
@@ -245,9 +249,17 @@ class Shim:
             return
         self._start_requests.append((engine, message.request))
         self._oom_before = self._oom.kills()
+        joined = dict(zip(message.joined, fds, strict=True))
+        cradle, self._cradle = self._cradle, None
+        if cradle is not None and (joined or not suits(self._order)):
+            cradle.close(self._poller)
+            cradle = None
+        self._begin(joined, cradle)
+
+    def _begin(self, joined: dict[str, int], cradle: Cradle | None = None) -> None:
+        assert self._ground is not None
         try:
-            joined = dict(zip(message.joined, fds, strict=True))
-            self._launch = Launch(self._poller, self._order, self._ground, self._launched, self._size, joined)
+            self._launch = Launch(self._poller, self._order, self._ground, self._launched, joined, cradle)
             if self._kept:
                 self._launch.give_network(self._kept[0])
         except OSError as error:
@@ -303,7 +315,10 @@ class Shim:
         self._poller.forget(launch.pidfd)
         launch.close()
         self._launch = None
-        self._fail_start(text, exit_code)
+        if launch.again and not self._released:
+            self._begin({})
+        else:
+            self._fail_start(text, exit_code)
 
     def _fail_start(self, text: str, exit_code: int, *, code: str = "") -> None:
         now = time.time()
@@ -322,6 +337,8 @@ class Shim:
         log = self._log
         self._master = stdio.master
         if stdio.master >= 0:
+            if self._order.rows and self._order.columns:  # it may have been given while PID 1 was busy
+                set_size(stdio.master, self._order.rows, self._order.columns)
             sources = [(stdio.master, STDOUT, b"stdout")]
         else:
             sources = [(stdio.stdout, STDOUT, b"stdout"), (stdio.stderr, STDERR, b"stderr")]
@@ -437,11 +454,18 @@ def _read(path: str) -> str:
         os.close(fd)
 
 
-def main(packet: bytes, fds: list[int], reaper_fd: int, title: prctl.ArgumentArea, template: Template | None) -> None:
+def main(
+    packet: bytes,
+    fds: list[int],
+    reaper_fd: int,
+    title: prctl.ArgumentArea,
+    template: Template | None,
+    cradle: Cradle | None,
+) -> None:
     """The life of a shim, in the child that the forkserver has just forked.
 
     `packet`: a Spawn, with its descriptor; `reaper_fd`: what PID 1 turns into, or -1; `template`: what the
-    forkserver's heap was.
+    forkserver's heap was; `cradle`: where PID 1 can be born.
     """
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     gc.enable()  # the forkserver's heap is frozen; what a client or an exec leaves here has cycles
@@ -452,4 +476,4 @@ def main(packet: bytes, fds: list[int], reaper_fd: int, title: prctl.ArgumentAre
     prctl.set_name(b"orchestr8-shim")
     (control_fd,) = fds
     control = socket.socket(fileno=control_fd)
-    Shim(order, control, lambda cgroup: Ground(cgroup, reaper_fd, title), template).run()
+    Shim(order, control, lambda cgroup: Ground(cgroup, reaper_fd, title), template, cradle).run()

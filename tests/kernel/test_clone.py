@@ -4,16 +4,21 @@ import errno
 import os
 import resource
 import select
+import shutil
 import signal
 import subprocess
 import sys
 import threading
+from pathlib import Path
 
 import pytest
 
+from orchestr8.kernel import clone as kernel_clone
 from orchestr8.kernel.clone import Successor, clone, exit_code
 from orchestr8.kernel.libc import SyscallError
 from orchestr8.kernel.namespaces import CloneFlag
+
+needs_succession = pytest.mark.skipif(not kernel_clone.CAN_SUCCEED_IN_PLACE, reason="no code for this machine")
 
 
 def ended(pid: int, pidfd: int) -> int:
@@ -81,6 +86,67 @@ def test_without_a_successor_there_is_no_number() -> None:
             os._exit(5)
         finally:
             os._exit(99)
+    assert ended(pid, pidfd) == 5
+    assert successor.pid == 0
+
+
+def test_the_bytes_are_what_the_source_says(tmp_path: Path) -> None:
+    if shutil.which("as") is None or os.uname().machine != "x86_64":
+        pytest.skip("needs an assembler for x86_64 (binutils)")
+    source = Path(kernel_clone.__file__).parent / "x86_64.S"
+    subprocess.run(["as", "-o", tmp_path / "clone.o", source], check=True)
+    subprocess.run(["objcopy", "-O", "binary", "-j", ".text", tmp_path / "clone.o", tmp_path / "code"], check=True)
+    assert (tmp_path / "code").read_bytes() == kernel_clone._SUCCEED
+
+
+@needs_succession
+def test_a_successor_in_place_has_the_memory_while_the_first_stands_still() -> None:
+    """It changes what the first one made, and the first one's ends of pipes are open until it executes something."""
+    successor = Successor()
+    reader, writer = os.pipe()
+    held_reader, held = os.pipe()
+    pid, pidfd = clone()
+    if pid == 0:
+        try:
+            os.close(held_reader)
+            first, memory = os.getpid(), bytearray(b"made by the first")
+            address = id(memory)
+            successor.take_over_in_place(CloneFlag(0))
+            memory[-5:] = b"other"
+            os.write(writer, b"%d %d %d %d %s" % (first, os.getpid(), os.getppid(), address == id(memory), memory))
+            os.close(held)
+            os.execve("/bin/sh", ["sh", "-c", f"exec {held}>&-; read _ && exit 7"], {})
+        finally:
+            os._exit(99)
+    os.close(writer)
+    os.close(held)
+    assert ended(pid, pidfd) == 0, "the first has ended, once the second has executed something"
+    assert os.read(held_reader, 1) == b"", "and let go of what it held"
+    following = successor.pid
+    with open(reader, "rb") as said:
+        numbers, text = said.read().split(b" made by the ")
+        assert numbers.split() == [b"%d" % pid, b"%d" % following, b"%d" % os.getpid(), b"1"]
+        assert text == b"other"
+    assert os.waitpid(following, 0)[1] is not None
+    os.close(held_reader)
+
+
+@needs_succession
+def test_where_there_can_be_no_successor_in_place_the_first_goes_on() -> None:
+    successor = Successor()
+    nothing = os.open(os.devnull, os.O_RDONLY)
+    pid, pidfd = clone()
+    if pid == 0:
+        try:
+            with pytest.raises(SyscallError, match="clone3"):
+                successor.take_over_in_place(CloneFlag(0), cgroup_fd=nothing)
+            inner = os.fork()
+            if inner == 0:
+                os._exit(4)
+            os._exit(exit_code(os.waitpid(inner, 0)[1]) + 1)
+        finally:
+            os._exit(99)
+    os.close(nothing)
     assert ended(pid, pidfd) == 5
     assert successor.pid == 0
 

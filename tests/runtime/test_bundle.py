@@ -228,7 +228,13 @@ def test_the_shim_is_told_what_it_needs_and_nothing_secret() -> None:
     )
     place = CgroupPlace("group/id", "/sys/leaf", ("/sys/a/tasks", "/sys/b/tasks"))
     order = bundle.spawn_order(
-        document, container_id="id", bundle="/bundle", socket_path="/run/s", place=place, oom_file="/sys/oom"
+        document,
+        container_id="id",
+        bundle="/bundle",
+        socket_path="/run/s",
+        place=place,
+        oom_file="/sys/oom",
+        default_filter="/other",
     )
     assert order == Spawn(
         container="id", bundle="/bundle", socket="/run/s", terminal=True, stdin=True, reaper=False, seccomp="/f",
@@ -241,7 +247,7 @@ def test_the_shim_is_told_of_a_log_that_is_not_as_usual() -> None:
     spec = LogSpec(driver=LogDriver.NONE, max_bytes=5, max_files=2, compress=False)
     order = bundle.spawn_order(
         build_document(request(logging=spec)),
-        container_id="id", bundle="/b", socket_path="/s", place=CgroupPlace("g", "", ()), oom_file="",
+        container_id="id", bundle="/b", socket_path="/s", place=CgroupPlace("g", "", ()), oom_file="", default_filter="",
     )  # fmt: skip
     assert order.log == {"driver": "none", "kept": False, "max_bytes": 5, "max_files": 2, "compress": False}
 
@@ -249,7 +255,7 @@ def test_the_shim_is_told_of_a_log_that_is_not_as_usual() -> None:
 def test_a_document_of_somebody_else_has_sensible_defaults() -> None:
     order = bundle.spawn_order(
         {"process": {"args": ["x"]}},
-        container_id="id", bundle="/b", socket_path="/s", place=CgroupPlace("g", "", ()), oom_file="",
+        container_id="id", bundle="/b", socket_path="/s", place=CgroupPlace("g", "", ()), oom_file="", default_filter="",
     )  # fmt: skip
     assert (order.terminal, order.stdin, order.reaper, order.seccomp) == (False, False, True, "")
 
@@ -269,3 +275,13 @@ def test_a_bundle_is_complete_when_its_config_is_there(tmp_path: Path) -> None:
     assert bundle.read(folder)["hostname"] == "other"
     with pytest.raises(FileNotFoundError):
         bundle.read(str(tmp_path / "missing"))
+
+
+@pytest.mark.parametrize(("own", "plain"), [("/f", True), ("/default", False), ("", False)])
+def test_with_a_filter_of_its_own_pid_1_is_forked(own: str, plain: bool) -> None:
+    """It may forbid what turns PID 1 into something else than a process with the memory of one of the host's."""
+    order = bundle.spawn_order(
+        build_document(request(image={"seccomp_path": own})),
+        container_id="id", bundle="/b", socket_path="/s", place=CgroupPlace("g", "", ()), oom_file="", default_filter="/default",
+    )  # fmt: skip
+    assert order.plain is plain

@@ -353,6 +353,7 @@ class Runtime:
             socket_path=f"{self.root}/shims/{container_id}",
             place=place,
             oom_file=self.tree.oom_file(container_id),
+            default_filter=self.seccomp_path,
         )
         box = Box(self, container_id, folder, order)
         network = new_network_namespace()

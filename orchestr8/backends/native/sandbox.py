@@ -105,6 +105,7 @@ class Sandbox:
             socket_path=around.shim_socket(record.id),
             place=around.cgroups.planned(record.id, document["linux"]["resources"]),
             oom_file=around.cgroups.oom_file(record.id),
+            default_filter=around.seccomp_path,
         )
         ours, theirs = control_pair()
         with theirs:

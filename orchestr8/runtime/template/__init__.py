@@ -8,13 +8,17 @@ beside this file. Where there is none for the machine, shims just stay larger.
 """
 
 import array
+import contextlib
 import ctypes
+import mmap
 import os
+import struct
 import sys
 from collections.abc import Iterable
 from typing import Any, Final, NamedTuple
 
-from orchestr8.kernel.libc import check, libc
+from orchestr8.kernel.code import PAGE, load, unload
+from orchestr8.kernel.libc import check
 from orchestr8.kernel.memfd import seal_data
 
 _CODE: Final = {
@@ -24,14 +28,16 @@ _CODE: Final = {
         "39f8750b5f4883c718ebcf5f31c0c35f5f4885c0750748c7c0fbffffffc3"
     ),
 }
-_PAGE: Final = os.sysconf("SC_PAGE_SIZE")
 _LEAST: Final = 1 << 20  # bytes; what is smaller may be the C library's own: thread state, a chunk that grows by mremap
 _PRESENT: Final = 1 << 63  # values: Documentation/admin-guide/mm/pagemap.rst
 _OF_FILE: Final = 1 << 61
-_PROT_READ, _PROT_WRITE, _PROT_EXEC = 1, 2, 4  # values: <linux/mman.h>
-_MAP_SHARED, _MAP_PRIVATE, _MAP_ANONYMOUS = 1, 2, 0x20
+_PROT_READ: Final = 1  # values: <linux/mman.h>
+_MAP_SHARED: Final = 1
 _MADV_DONTNEED: Final = 4
 _MADV_POPULATE_WRITE: Final = 23  # since Linux 5.14
+
+_COUNT: Final = struct.Struct("=Q")
+_RUN: Final = struct.Struct("=QQ")
 
 # PyDLL: the interpreter's lock lies in a page that may be given back, so it must not be let go of around the call.
 # Prototypes of their own: plain numbers are converted without an object of ctypes for each.
@@ -64,6 +70,7 @@ class Template:
     def __init__(self, regions: tuple[Region, ...], original: int) -> None:
         self._regions = regions
         self._original = original
+        self._of_pid_1 = mmap.mmap(-1, mmap.PAGESIZE)  # shared with all children: how many runs there are, and they
 
     def share_again(self) -> None:
         """Give back, for the file's, each page of this process that is to the letter what the file has.
@@ -82,17 +89,32 @@ class Template:
         pagemap = os.open("/proc/self/pagemap", os.O_RDONLY | os.O_CLOEXEC)
         try:
             for start, size, _ in self._regions:
-                entries = memoryview(os.pread(pagemap, size // _PAGE * 8, start // _PAGE * 8)).cast("Q")
+                entries = memoryview(os.pread(pagemap, size // PAGE * 8, start // PAGE * 8)).cast("Q")
                 for number, entry in enumerate(entries):
                     if entry & _PRESENT and not entry & _OF_FILE:
-                        page = start + number * _PAGE
+                        page = start + number * PAGE
                         if found and sum(found[-1]) == page:
-                            found[-1] = Run(found[-1].start, found[-1].size + _PAGE)
+                            found[-1] = Run(found[-1].start, found[-1].size + PAGE)
                         else:
-                            found.append(Run(page, _PAGE))
+                            found.append(Run(page, PAGE))
         finally:
             os.close(pagemap)
         return tuple(found)
+
+    def learn_what_pid_1_writes(self) -> None:
+        """For the next ones, by one whose set-up is done. Where that one may not look any more, the next is asked."""
+        (known,) = _COUNT.unpack_from(self._of_pid_1)
+        if known:
+            return
+        with contextlib.suppress(OSError):
+            runs = self.private()[: (mmap.PAGESIZE - _COUNT.size) // _RUN.size]
+            for number, run in enumerate(runs):
+                _RUN.pack_into(self._of_pid_1, _COUNT.size + number * _RUN.size, *run)
+            _COUNT.pack_into(self._of_pid_1, 0, len(runs))
+
+    def copy_ahead_what_pid_1_writes(self) -> None:
+        (known,) = _COUNT.unpack_from(self._of_pid_1)
+        copy_ahead(Run(*_RUN.unpack_from(self._of_pid_1, _COUNT.size + at * _RUN.size)) for at in range(known))
 
     def _share_again(self) -> None:
         pagemap = os.open("/proc/self/pagemap", os.O_RDONLY | os.O_CLOEXEC)
@@ -106,11 +128,11 @@ class Template:
 
 def _share_region(pagemap: int, start: int, size: int, original: int) -> None:
     compare, give_back = _memcmp, _madvise  # counted before the first comparison, and so not changed after it
-    entries = memoryview(os.pread(pagemap, size // _PAGE * 8, start // _PAGE * 8)).cast("Q")
+    entries = memoryview(os.pread(pagemap, size // PAGE * 8, start // PAGE * 8)).cast("Q")
     for number, entry in enumerate(entries):
         if entry & _PRESENT and not entry & _OF_FILE:
-            page = number * _PAGE
-            if compare(start + page, original + page, _PAGE) == 0 and give_back(start + page, _PAGE, _MADV_DONTNEED):
+            page = number * PAGE
+            if compare(start + page, original + page, PAGE) == 0 and give_back(start + page, PAGE, _MADV_DONTNEED):
                 check(-1, "madvise")
 
 
@@ -167,14 +189,11 @@ def _regions() -> tuple[Region, ...]:
 
 def _run(code: bytes, regions: tuple[Region, ...], fd: int) -> int:
     """Call the machine code: 0, or a negative errno."""
-    place = _mmap(0, _PAGE, _PROT_READ | _PROT_WRITE, _MAP_PRIVATE | _MAP_ANONYMOUS, -1, 0)
-    check(-1 if place == -1 else 0, "mmap", "a page for code")
+    place = load(code)
     table = array.array("q", [number for region in regions for number in region])
     table_address, _ = table.buffer_info()
     try:
-        ctypes.memmove(place, code, len(code))
-        check(libc.mprotect(ctypes.c_size_t(place), _PAGE, _PROT_READ | _PROT_EXEC), "mprotect", "a page of code")
         move = ctypes.PYFUNCTYPE(ctypes.c_long, ctypes.c_size_t, ctypes.c_long, ctypes.c_int)(place)
         return int(move(table_address, len(regions), fd))
     finally:
-        libc.munmap(ctypes.c_size_t(place), _PAGE)
+        unload(place)

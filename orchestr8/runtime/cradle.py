@@ -1,0 +1,113 @@
+"""A process in which a PID 1 is born: forked ahead of its order, with pages of its own, so that a start waits for neither.
+
+It is a child of the shim, in the host's namespaces, and does nothing but wait. At its order PID 1 is born in its memory
+(`kernel.clone.Successor.take_over_in_place`) and lives as any other (`runtime.init`) until it executes something, which
+gives it a memory of its own and ends the cradle.
+
+**Nobody's program may ever run while PID 1 has this memory**: it belongs to a process of the host's, root there, that goes on
+in it. Who would have to go on as Python (`init.Birth.in_cradle`) says `again` and ends, and PID 1 is forked as it was
+before there were cradles.
+
+shim                     cradle                         PID 1
+│── Spawn, with cgroup ─▶ │── clone3 ──────────────────▶ │ as in `launch`
+│   and stdio             │◀── execve, or its end ────── │
+"""
+
+import os
+import signal
+import socket
+from typing import Final, NamedTuple, NoReturn
+
+from orchestr8.kernel import prctl, sockets
+from orchestr8.kernel.clone import CAN_SUCCEED_IN_PLACE, Successor, clone
+from orchestr8.kernel.namespaces import CloneFlag
+from orchestr8.runtime import init, messages, program, setup
+from orchestr8.runtime.poller import Poller
+from orchestr8.runtime.successors import bury, kill
+from orchestr8.runtime.template import Template
+
+_IN_GROUP: Final = b"in group "  # before an order with which a cgroup v2 directory comes, ahead of stdio
+
+
+class Cradle(NamedTuple):
+    """The shim's side. Whoever has it must `close` it or have a PID 1 born."""
+
+    pid: int
+    pidfd: int
+    sync: socket.socket
+    successor: Successor
+
+    def bear(self, order: messages.Spawn, cgroup_fd: int, stdio: list[int]) -> None:
+        """Have PID 1 born for an order that `suits`: `successor` tells of it, and it speaks on `sync`. Raises OSError when
+        the cradle is gone.
+        """
+        packet, fds = messages.encode(order), stdio
+        if cgroup_fd >= 0:
+            packet, fds = _IN_GROUP + packet, [cgroup_fd, *stdio]
+        sockets.send_packet(self.sync, packet, fds)
+
+    def close(self, poller: Poller) -> None:
+        """End it: nothing of it is needed."""
+        self.sync.close()
+        kill(self.pidfd)
+        bury(poller, self.pidfd)
+
+
+def suits(order: messages.Spawn) -> bool:
+    """Whether PID 1 may be born in one: it must be sure to execute something, so it has no filter that this code does not
+    know (`plain`). With a user namespace of its own it has its forked copy, in which it may do less from the first moment.
+    """
+    return not order.plain and not order.id_count
+
+
+def make_cradle(reaper_fd: int, title: prctl.ArgumentArea, template: Template | None) -> Cradle | None:
+    """In a shim that waits for an order. None where that cannot be: PID 1 is forked then when it is wanted."""
+    if not CAN_SUCCEED_IN_PLACE or reaper_fd < 0:
+        return None
+    successor = Successor()
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    with theirs:
+        try:
+            pid, pidfd = clone()
+        except OSError:
+            ours.close()
+            return None
+        if pid == 0:
+            _wait(theirs, reaper_fd, title, successor, template)
+    return Cradle(pid, pidfd, ours, successor)
+
+
+def _wait(
+    sync: socket.socket, reaper_fd: int, title: prctl.ArgumentArea, successor: Successor, template: Template | None
+) -> NoReturn:
+    try:
+        prctl.set_parent_death_signal(signal.SIGKILL)
+        title.write(title.prepared("orchestr8-init (next)"))
+        prctl.set_name(b"orchestr8-init")
+        program.keep_only(sync.fileno(), reaper_fd)
+        if template is not None:
+            template.copy_ahead_what_pid_1_writes()
+        packet, fds = sockets.receive_packet(sync)
+        if packet:
+            _bear(packet, fds, sync, reaper_fd, title, successor, template)
+    except BaseException as error:  # noqa: BLE001 - the shim must hear of it, whatever it was: nobody else can
+        setup.report_again(sync, error)
+    finally:
+        os._exit(0)
+
+
+def _bear(
+    packet: bytes,
+    fds: list[int],
+    sync: socket.socket,
+    reaper_fd: int,
+    title: prctl.ArgumentArea,
+    successor: Successor,
+    template: Template | None,
+) -> NoReturn:
+    cgroup_fd = fds.pop(0) if packet.startswith(_IN_GROUP) else -1
+    order = messages.decode(packet.removeprefix(_IN_GROUP))
+    assert isinstance(order, messages.Spawn)
+    birth = init.Birth(order, sync, reaper_fd, fds, title, {}, successor, in_cradle=True, template=template)
+    successor.take_over_in_place(CloneFlag(order.namespaces), cgroup_fd=cgroup_fd)
+    init.run(birth)
