@@ -27,6 +27,7 @@ _RESTART_DELAY_MAX_S: Final = 10.0
 _STEADY_S: Final = 10.0  # a forkserver that lived this long starts the delays anew
 
 
+_PREPARES: Final = 2  # the protocol since which a shim knows Prepare
 _PROGRAM_HELPS: Final = {  # by what a shell would say
     126: "make it executable, or name what runs it: python3 FILE, sh FILE",
     127: "give its path as the container sees it; what only a shell knows needs one: sh -c '…'",
@@ -154,6 +155,7 @@ class ShimClient:
         self._pending: dict[int, _Pending] = {}
         self._execs: dict[str, anyio.Event] = {}
         self._exec_codes: dict[str, int] = {}
+        self._protocol = 1  # until it has said more
         self._channel = Channel(sock, self._receive, self._lost)
 
     @classmethod
@@ -189,6 +191,8 @@ class ShimClient:
                     self._execs.setdefault(exec_id, anyio.Event())
                 self._listener.on_execs(message.running, message.ended)
             case _:
+                if isinstance(message, messages.Started | messages.Status):
+                    self._protocol = message.protocol
                 if isinstance(message, messages.Started):
                     self._listener.on_started(message)
                 elif isinstance(message, messages.Status):
@@ -258,6 +262,12 @@ class ShimClient:
         answer, _ = await self._request(messages.Start(joined=list(shared), reach=reach), list(shared.values()))
         assert isinstance(answer, messages.Started)
         return answer
+
+    def prepare(self) -> None:
+        """Its program will be started again before long. One that does not know how to get ready is none the worse."""
+        if self._protocol >= _PREPARES:
+            with contextlib.suppress(Unavailable):
+                self._channel.send(messages.Prepare())
 
     async def signal(self, number: int, exec_id: str = "") -> None:
         await self._request(messages.Signal(signal=number, exec=exec_id))

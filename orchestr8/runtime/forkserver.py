@@ -30,12 +30,11 @@ _STEADY_S: Final = 10.0  # an engine that lived this long starts the delays anew
 
 
 class Forkserver:
-    def __init__(self, engine: socket.socket, title: prctl.ArgumentArea, scratch: str) -> None:
+    def __init__(self, engine: socket.socket, title: prctl.ArgumentArea) -> None:
         self._engine = engine
         self._title = title
-        self._scratch = scratch
         self.template: Template | None = None
-        self._private: tuple[Run, ...] | None = None  # what a shim has of it for itself
+        self.private: tuple[Run, ...] = ()  # what a shim has of it for itself
         self._forked = False  # since memory was last given back
         self._configured = False
         self._spare: socket.socket | None = None
@@ -71,10 +70,6 @@ class Forkserver:
     def _settle(self) -> None:
         """Use a quiet time: fork the shim of the next container; later give memory back, which the next shims then share too."""
         if self._spare is None and self._configured and self._quiet_for(_BREATH_S):
-            if self._private is None:
-                self._private = (
-                    rehearsal.find_private(self._scratch, self._title, self.template) if self.template else ()
-                )
             self._fork_spare()
         if self.template is not None and self._forked and self._quiet_for(_QUIET_S):
             self.template.share_again()
@@ -125,12 +120,13 @@ class Forkserver:
             print(f"forkserver: cannot fork a shim: {error}", file=sys.stderr, flush=True)
             return False
         code, cradle = 0, None
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # a shim waits for its children itself
         try:
             _close_others({0, 1, 2, *fds, *([self._reaper_fd] if self._reaper_fd >= 0 else [])})
             self._engine.detach()
             if not packet:
                 cradle = make_cradle(self._reaper_fd, self._title, self.template)
-                copy_ahead(self._private or ())
+                copy_ahead(self.private)
                 packet, fds = _await_order(fds[0], self._title)
             shim.main(packet, fds, self._reaper_fd, self._title, self.template, cradle)
         except BaseException:  # noqa: BLE001 - the last frame of this process: its log is the only listener
@@ -233,7 +229,7 @@ def main(engine_fd: int, scratch: str) -> None:
     os.closerange(engine_fd + 1, _FD_MAX)
     os.set_inheritable(engine_fd, False)
     title = prctl.ArgumentArea()
-    server = Forkserver(socket.socket(fileno=engine_fd), title, scratch)
+    server = Forkserver(socket.socket(fileno=engine_fd), title)
     prctl.set_name(b"orchestr8-fork")
     sys.path_importer_cache.clear()
     rehearsal.rehearse(scratch, title)
@@ -245,4 +241,6 @@ def main(engine_fd: int, scratch: str) -> None:
         server.template = make_template()
     except OSError as error:
         print(f"forkserver: shims will be larger, for they cannot share its heap: {error}", file=sys.stderr, flush=True)
+    if server.template is not None:
+        server.private = rehearsal.find_private(scratch, title, server.template)
     server.serve()

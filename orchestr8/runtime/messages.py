@@ -12,7 +12,7 @@ from typing import Any, ClassVar, Final
 
 from orchestr8.errors import OperationFailed
 
-PROTOCOL: Final = 1
+PROTOCOL: Final = 2  # since 2 there is Prepare
 
 
 class Message:
@@ -108,6 +108,12 @@ class Equip(Message):
 
     Descriptors: the network namespace, then those that the shim merely keeps.
     """
+
+    fields: ClassVar = {"request": 0}
+
+
+class Prepare(Message):
+    """The program will be started again before long: what of that can be done now is to be done. No answer."""
 
     fields: ClassVar = {"request": 0}
 
@@ -225,7 +231,9 @@ class Failed(Message):
 
 
 class Started(Message):
-    fields: ClassVar = {"request": 0, "pid": 0, "started_at": 0.0}
+    """`protocol`: the shim's, which of old does not say."""
+
+    fields: ClassVar = {"request": 0, "pid": 0, "started_at": 0.0, "protocol": 1}
 
 
 class ExecStarted(Message):
@@ -282,7 +290,7 @@ class Execs(Message):
 _KINDS: Final[dict[str, type[Message]]] = {
     kind.__name__: kind
     for kind in (
-        *(Configure, Spawn, Shutdown, Place, Equip, Start, Signal, Exec, Attach, Resize, Query, Release),
+        *(Configure, Spawn, Shutdown, Place, Equip, Prepare, Start, Signal, Exec, Attach, Resize, Query, Release),
         *(Done, Failed, Started, ExecStarted, Status, Exited, OutOfMemory, LogTrouble, ExecExited, Execs),
         *(Copy, Send, Receive, Copying, Found, Copied, Refused),
     )

@@ -26,7 +26,7 @@ from orchestr8.errors import OperationFailed
 from orchestr8.kernel import prctl, sockets
 from orchestr8.kernel.namespaces import CloneFlag
 from orchestr8.runtime import messages
-from orchestr8.runtime.cradle import Cradle, suits
+from orchestr8.runtime.cradle import Cradle, make_cradle, suits
 from orchestr8.runtime.engines import Engines
 from orchestr8.runtime.execs import Execs
 from orchestr8.runtime.launch import Ground, Launch
@@ -87,7 +87,7 @@ class Shim:
         self._oom_before = 0
         self._released = False
         self._template = template
-        self._stirred = False  # by a request since memory was last given back
+        self._stirred = True  # by a request since memory was last given back
         self._engines = Engines(self._poller, order.socket, order.container, self._hear, self._left_alone)
         self._answer, self._tell_all = self._engines.answer, self._engines.tell
         self._execs = Execs(self._poller, order, self._answer, self._tell_all)
@@ -105,11 +105,18 @@ class Shim:
 
     def step(self) -> None:
         """Sleep until something happens, and do what it asks for. After a quiet while give memory back, once."""
-        quiet = _QUIET_S if self._stirred and self._template is not None else -1
-        if not self._engines.wait(quiet):
-            assert self._template is not None
+        if self._engines.wait(_QUIET_S if self._stirred else -1):
+            return
+        self._stirred = False
+        self._drop_cradle()
+        if self._template is not None:
             self._template.share_again()
-            self._stirred = False
+
+    def _drop_cradle(self) -> None:
+        """Whoever waits for longer than that does not notice a fork."""
+        if self._cradle is not None:
+            self._cradle.close(self._poller)
+            self._cradle = None
 
     def _let_go(self) -> None:
         """Give everything of the container back, and tell the engines by the end of their connections.
@@ -118,8 +125,7 @@ class Shim:
         """
         sockets.close_all(self._kept)
         self._engines.leave()
-        if self._cradle is not None:
-            self._cradle.close(self._poller)
+        self._drop_cradle()
         self._oom.close()
         self._log.close()
         os.close(self._state_fd)
@@ -235,6 +241,11 @@ class Shim:
         if self._launch is not None:
             self._launch.give_network(self._kept[0])
 
+    def _prepare(self, _engine: socket.socket, _message: Message, _fds: list[int]) -> None:
+        """A cradle, for as long as there is nothing else to do."""
+        if self._ground is not None and self._launch is None and self._cradle is None and suits(self._order):
+            self._cradle = make_cradle(self._ground.reaper_fd, self._ground.title, self._template)
+
     def _start(self, engine: socket.socket, message: Message, fds: list[int]) -> None:
         if self._ground is None:
             raise OperationFailed("a shim cannot start anything before it has a cgroup", code="O8-902")
@@ -250,10 +261,9 @@ class Shim:
         self._start_requests.append((engine, message.request))
         self._oom_before = self._oom.kills()
         joined = dict(zip(message.joined, fds, strict=True))
+        if joined or not suits(self._order):
+            self._drop_cradle()
         cradle, self._cradle = self._cradle, None
-        if cradle is not None and (joined or not suits(self._order)):
-            cradle.close(self._poller)
-            cradle = None
         self._begin(joined, cradle)
 
     def _begin(self, joined: dict[str, int], cradle: Cradle | None = None) -> None:
@@ -283,7 +293,9 @@ class Shim:
             sockets.close_all(fds)
 
     def _started(self, request: int) -> messages.Started:
-        return messages.Started(request=request, pid=self._status.pid, started_at=self._status.started_at)
+        return messages.Started(
+            request=request, pid=self._status.pid, started_at=self._status.started_at, protocol=messages.PROTOCOL
+        )
 
     def _launched(self, error: tuple[str, int] | None) -> None:
         launch = self._launch
@@ -440,6 +452,7 @@ class Shim:
         messages.Attach: _attach,
         messages.Place: _place,
         messages.Equip: _equip,
+        messages.Prepare: _prepare,
         messages.Start: _start,
         messages.Exec: _exec,
     }
@@ -467,7 +480,6 @@ def main(
     `packet`: a Spawn, with its descriptor; `reaper_fd`: what PID 1 turns into, or -1; `template`: what the
     forkserver's heap was; `cradle`: where PID 1 can be born.
     """
-    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     gc.enable()  # the forkserver's heap is frozen; what a client or an exec leaves here has cycles
     os.setsid()
     order = messages.decode(packet)

@@ -27,8 +27,8 @@ def test_every_kind_survives_the_wire_with_any_values(kind: type[Message], data:
 
 def test_a_packet_is_its_type_and_json_with_the_protocols_version() -> None:
     packet = messages.encode(Signal(request=7, signal=15))
-    assert packet == b'Signal {"v": 1, "request": 7, "signal": 15, "exec": ""}'
-    assert PROTOCOL == 1
+    assert packet == b'Signal {"v": 2, "request": 7, "signal": 15, "exec": ""}'
+    assert PROTOCOL == 2
 
 
 def test_fields_of_a_newer_side_are_ignored_and_missing_ones_are_their_defaults() -> None:
@@ -51,7 +51,7 @@ def test_fields_of_a_newer_side_are_ignored_and_missing_ones_are_their_defaults(
     ],
 )
 def test_what_is_no_message_is_an_error_and_not_a_crash(packet: bytes) -> None:
-    with pytest.raises(OperationFailed, match="not a message of protocol 1") as caught:
+    with pytest.raises(OperationFailed, match="not a message of protocol 2") as caught:
         messages.decode(packet)
     assert caught.value.code == "O8-902"
 

@@ -11,23 +11,27 @@ import signal
 import socket
 import subprocess
 import sys
+import termios
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import anyio
 import pytest
 
-from orchestr8.errors import Unavailable
+from orchestr8.errors import OperationFailed, Unavailable
 from orchestr8.kernel import sockets
+from orchestr8.kernel.libc import libc
 from orchestr8.runtime import messages
 from orchestr8.runtime.client import ForkserverClient
 from orchestr8.runtime.sealed import start_forkserver
 from tests.requires import requires
-from tests.system.runtime_fixtures import Runtime, alive, children_of, eventually, needs_busybox, status_of
+from tests.system.runtime_fixtures import Box, Runtime, alive, children_of, eventually, needs_busybox, status_of
 
 pytestmark = [pytest.mark.system, pytest.mark.anyio, requires("root", "overlayfs"), needs_busybox]
 
 PACKAGE_PARENT = str(Path(__file__).parent.parent.parent)
+_PIDFD_GETFD = 438
 SEALED = fcntl.F_SEAL_SEAL | fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_WRITE
 
 
@@ -41,6 +45,10 @@ def seals_of_executable(pid: int) -> int:
 
 def descriptors(pid: int) -> dict[int, str]:
     return {int(fd): os.readlink(f"/proc/{pid}/fd/{fd}") for fd in os.listdir(f"/proc/{pid}/fd")}
+
+
+def sockets_of(pid: int) -> int:
+    return len([path for path in descriptors(pid).values() if path.startswith("socket:")])
 
 
 def writable_memory(pid: int) -> Iterator[bytes]:
@@ -186,7 +194,9 @@ async def test_each_process_holds_only_the_descriptors_that_it_needs(runtime: Ru
     assert (
         len([path for path in forkserver.values() if path.startswith("socket:")]) == 2
     )  # its engine's, the next shim's
-    assert len([path for path in descriptors(spare(runtime)).values() if path.startswith("socket:")]) == 1
+    (cradle,) = await eventually(lambda: children_of(spare(runtime)), "its cradle")
+    await eventually(lambda: sockets_of(spare(runtime)) == 2, "the forkserver's and the cradle's, of the next shim")
+    await eventually(lambda: sockets_of(cradle) == 1, "the shim's, of the cradle")
     assert [path for path in forkserver.values() if "orchestr8-python" in path] == []
     shim = descriptors(box.shim_pid)
     assert [path for path in shim.values() if path == f"{box.bundle}/log/current.log"] != []
@@ -249,7 +259,7 @@ async def test_a_second_engine_adopts_a_shim_by_its_name(runtime: Runtime) -> No
         second = box.connect()
         status, fds = await second.shim.query()
         try:
-            assert status.protocol == messages.PROTOCOL == 1
+            assert status.protocol == messages.PROTOCOL == 2
             assert (status.container, status.state, status.pid) == (box.id, "running", box.pid)
             assert status.boot_id == Path("/proc/sys/kernel/random/boot_id").read_text().strip()
             assert (status.shim_pid, status.runs) == (box.shim_pid, 1)
@@ -493,6 +503,109 @@ async def test_the_next_shim_waits_for_its_container_and_ends_with_the_forkserve
     os.kill(runtime.forkserver.pid, signal.SIGKILL)
     await eventually(lambda: not alive(third), "its end")
     assert (await box.status()).state == (await other.status()).state == "running"
+
+
+async def test_pid_1_is_born_in_the_cradle_of_its_shim_which_is_gone_then(runtime: Runtime) -> None:
+    shim, cradle = await a_cradle(runtime)
+    box = await runtime.run("sh", "-c", "cat /proc/1/comm; readlink /proc/self/fd/1; exec sleep 1000")
+    assert box.shim_pid == shim
+    assert box.pid != cradle
+    await eventually(lambda: children_of(shim) == [box.pid], "the end of the cradle")
+    await box.until_log("pipe:")
+    assert status_of(box.pid)["NSpid"].split() == [str(box.pid), "1"]
+    for kind in ("mnt", "pid", "ipc", "uts", "net", "cgroup"):
+        assert os.readlink(f"/proc/{box.pid}/ns/{kind}") != os.readlink(f"/proc/self/ns/{kind}"), kind
+    assert sorted(runtime.tree.pids(box.id)) == sorted([box.pid, *children_of(box.pid)])
+
+
+async def test_who_has_a_filter_or_users_of_its_own_is_forked(runtime: Runtime) -> None:
+    _, cradle = await a_cradle(runtime)
+    own = Path(runtime.root) / "own.bpf"
+    own.write_bytes(Path(runtime.seccomp_path).read_bytes())
+
+    def change(document: dict[str, Any]) -> None:
+        document["annotations"]["org.orchestr8.seccomp"] = str(own)
+
+    box = await runtime.run("sleep", "1000", change=change)
+    await eventually(lambda: children_of(box.shim_pid) == [box.pid], "the end of the cradle")
+    assert not alive(cradle)
+
+
+async def test_without_its_cradle_a_shim_forks_pid_1(runtime: Runtime) -> None:
+    _, cradle = await a_cradle(runtime)
+    os.kill(cradle, signal.SIGKILL)
+    await eventually(lambda: not alive(cradle), "its end")
+    box = await runtime.run("sh", "-c", "echo here; exec sleep 1000")
+    await box.until_log("here")
+    await eventually(lambda: children_of(box.shim_pid) == [box.pid], "that nothing else is left")
+
+
+async def test_a_cradle_that_dies_over_its_order_is_no_failure(runtime: Runtime) -> None:
+    """It is stopped, so that it cannot have heard of the order by the time that it is killed."""
+    _, cradle = await a_cradle(runtime)
+    os.kill(cradle, signal.SIGSTOP)
+    box = await runtime.create("sh", "-c", "echo here; exec sleep 1000")
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(box.start)
+        await eventually(lambda: waits_in(cradle), "the order")
+        os.kill(cradle, signal.SIGKILL)
+    await box.until_log("here")
+    await eventually(lambda: children_of(box.shim_pid) == [box.pid], "that nothing else is left")
+
+
+async def test_a_start_is_given_up_while_its_cradle_stands_still(runtime: Runtime) -> None:
+    shim, cradle = await a_cradle(runtime)
+    os.kill(cradle, signal.SIGSTOP)
+    box = await runtime.create("sleep", "1000")
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(raises_unavailable, box)
+        await eventually(lambda: waits_in(cradle), "the order")
+        box.shim.release()
+    await eventually(lambda: not alive(shim) and not alive(cradle), "that both are gone")
+
+
+async def test_what_will_run_again_has_a_cradle_ready_for_a_second(runtime: Runtime) -> None:
+    box = await runtime.run("sleep", "1000")
+    await box.kill()
+    await box.wait()
+    await eventually(lambda: children_of(box.shim_pid) == [], "the end of all")
+    box.shim.prepare()
+    box.shim.prepare()
+    (cradle,) = await eventually(lambda: children_of(box.shim_pid), "a cradle")
+    await box.start()
+    assert box.pid != cradle
+    await eventually(lambda: children_of(box.shim_pid) == [box.pid], "the end of the cradle")
+    await box.kill()
+    await box.wait(run=2)
+    box.shim.prepare()
+    (unused,) = await eventually(lambda: children_of(box.shim_pid), "a cradle")
+    await eventually(lambda: children_of(box.shim_pid) == [], "the end of what nobody asked for")
+    assert not alive(unused)
+
+
+async def raises_unavailable(box: Box) -> None:
+    with pytest.raises((Unavailable, OperationFailed)):
+        await box.start()
+
+
+def waits_in(pid: int) -> bool:
+    """Is there something to be read on its socket?"""
+    (number,) = [fd for fd, path in descriptors(pid).items() if path.startswith("socket:")]
+    pidfd = os.pidfd_open(pid)
+    copy = libc.syscall(_PIDFD_GETFD, pidfd, number, 0)
+    try:
+        return fcntl.ioctl(copy, termios.FIONREAD, bytes(4)) != bytes(4)
+    finally:
+        sockets.close_all([pidfd, copy])
+
+
+async def a_cradle(runtime: Runtime) -> tuple[int, int]:
+    """The next shim and its cradle, once both are there."""
+    await eventually(lambda: spare(runtime) and children_of(spare(runtime)), "a shim with a cradle")
+    (cradle,) = children_of(spare(runtime))
+    await eventually(lambda: b"(next)" in Path(f"/proc/{cradle}/cmdline").read_bytes(), "that it waits")
+    await eventually(lambda: sockets_of(cradle) == 1, "that it has let go of the rest")
+    return spare(runtime), cradle
 
 
 def spare(runtime: Runtime) -> int:

@@ -294,6 +294,8 @@ class Container:
 
     def on_exit(self, exited: messages.Exited) -> None:
         self._record_exit(exited.exit_code, oom_killed=exited.oom_killed, finished_at=exited.finished_at)
+        if self._sandbox.shim is not None and not self.idle:
+            self._sandbox.shim.prepare()
 
     def _record_exit(self, exit_code: int, *, oom_killed: bool, finished_at: float) -> None:
         """The run has ended, whoever says so."""
