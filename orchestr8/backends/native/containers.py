@@ -251,7 +251,8 @@ class Container:
             self._start_follows = False
             await self.update(restarts=self.record.restarts + 1 if by_policy else 0, stopped_by_user=False, error="")
             try:
-                if self._sandbox.held:  # the group of a run that may have ended while it was paused, by whatever hand
+                # The group of a run that may have ended while it was paused, by whatever hand. To ask is a short read.
+                if self._sandbox.held and self._around.cgroups.is_frozen(self.record.id):
                     await anyio.to_thread.run_sync(self._around.cgroups.thaw, self.record.id)
                 # A first start shows what is wrong with an address; a container that worked once is not kept down by its log.
                 return await self._sandbox.start_program(reach=not self.run.started_at)
