@@ -20,7 +20,8 @@ from orchestr8.runtime.init import Birth
 from orchestr8.runtime.launch import Ground
 from orchestr8.runtime.logsenders import packets
 from orchestr8.runtime.logsenders.sender import Sender, make_format
-from orchestr8.runtime.shim import LOG_FILE, STATE_FILE, Shim
+from orchestr8.runtime.shim import LOG_FILE, Shim
+from orchestr8.runtime.statefile import STATE_FILE
 from orchestr8.runtime.template import Run, Template
 
 _TIMES: Final = 12  # eight runs until a function is specialised at all, some more for what depends on others

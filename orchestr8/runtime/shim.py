@@ -12,7 +12,6 @@ import binascii
 import contextlib
 import functools
 import gc
-import json
 import os
 import signal
 import socket
@@ -26,6 +25,7 @@ from orchestr8.errors import OperationFailed
 from orchestr8.kernel import prctl, sockets
 from orchestr8.kernel.namespaces import CloneFlag
 from orchestr8.runtime import messages
+from orchestr8.runtime.console import Console
 from orchestr8.runtime.cradle import Cradle, make_cradle, suits
 from orchestr8.runtime.engines import Engines
 from orchestr8.runtime.execs import Execs
@@ -36,14 +36,13 @@ from orchestr8.runtime.logwriter import open_log
 from orchestr8.runtime.messages import Message
 from orchestr8.runtime.oomwatch import OomWatch
 from orchestr8.runtime.poller import ENDED, Poller
-from orchestr8.runtime.streams import STDERR, STDOUT, Input, Output, Session
+from orchestr8.runtime.statefile import StateFile
+from orchestr8.runtime.streams import Session
 from orchestr8.runtime.successors import kill
 from orchestr8.runtime.template import Template
 from orchestr8.runtime.terminal import set_size
 from orchestr8.runtime.userns import make_namespace
 
-STATE_FILE: Final = "state.json"
-_STATE_SIZE: Final = 2048  # several times what it takes
 LOG_FILE: Final = "log/current.log"
 _QUIET_S: Final = 1.0
 
@@ -69,19 +68,14 @@ class Shim:
             shim_pid=os.getpid(),
             shim_start_ticks=int(_read("/proc/self/stat").rpartition(")")[2].split()[19]),
         )
-        self._state_fd = os.open(
-            os.path.join(self._bundle, STATE_FILE), os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600
-        )
+        self._state_file = StateFile(self._bundle)
         self._poller = Poller()
+        self._console = Console(self._poller)
         self._log = open_log(os.path.join(self._bundle, LOG_FILE), order.log, self._poller, template)
         self._log.on_trouble = self._log_trouble
         self._launch: Launch | None = None
         self._cradle = cradle
         self._start_requests: list[tuple[socket.socket, int]] = []
-        self._outputs: list[Output] = []
-        self._sessions: list[Session] = []
-        self._input: Input | None = None
-        self._master = -1
         self._init_pidfd = -1
         self._oom = OomWatch(self._poller, "", self._out_of_memory)
         self._oom_before = 0
@@ -99,7 +93,7 @@ class Shim:
         while not (self._released and self._launch is None):
             self.step()
         self._let_go()
-        while self._sessions or self._execs.unread:
+        while self._console.attached or self._execs.unread:
             self._poller.wait()
         self._log.linger()
 
@@ -128,9 +122,8 @@ class Shim:
         self._drop_cradle()
         self._oom.close()
         self._log.close()
-        os.close(self._state_fd)
-        for session in list(self._sessions):
-            session.finish()
+        self._state_file.close()
+        self._console.finish()
         self._engines.dismiss_all()
 
     # --- requests -------------------------------------------------------------------------------------------------
@@ -187,7 +180,7 @@ class Shim:
     def _resize(self, engine: socket.socket, message: Message, _fds: list[int]) -> None:
         """Between two runs the size is kept for the next one."""
         running = self._execs.find(message.exec)
-        master = running.master if running else (-1 if message.exec else self._master)
+        master = running.master if running else (-1 if message.exec else self._console.master)
         waits = not message.exec and self._order.terminal and self._init_pidfd < 0
         if master < 0 and not waits:
             self._answer(engine, messages.Failed(request=message.request, text="there is no such terminal"))
@@ -205,10 +198,7 @@ class Shim:
             self._poller, fds.pop(0), raw=self._order.terminal, wants_input=message.stdin, early=early,
             guest=message.guest,
         )  # fmt: skip
-        self._sessions.append(session)
-        session.on_end = lambda: self._sessions.remove(session)
-        if self._init_pidfd >= 0:
-            self._connect(session)
+        self._console.attach(session)
         self._answer(engine, messages.Done(request=message.request))
 
     # --- the program ----------------------------------------------------------------------------------------------
@@ -310,7 +300,9 @@ class Shim:
             state="running", pid=launch.pid, started_at=time.time(), finished_at=0.0, exit_code=None,
             oom_killed=False, runs=self._status.runs + 1,
         )  # fmt: skip
-        self._open_stdio(launch)
+        if launch.stdio.master >= 0 and self._order.rows and self._order.columns:  # given while PID 1 was busy, perhaps
+            set_size(launch.stdio.master, self._order.rows, self._order.columns)
+        self._console.open(launch.stdio, self._log.write)
         self._poller.watch(self._init_pidfd, ENDED, self._ended)
         self._save()
         for engine, request in self._start_requests:
@@ -341,37 +333,7 @@ class Shim:
         for engine, request in self._start_requests:
             self._answer(engine, messages.Failed(request=request, text=text, exit_code=exit_code, code=code))
         self._start_requests.clear()
-        for session in list(self._sessions):
-            session.finish()
-
-    def _open_stdio(self, launch: Launch) -> None:
-        stdio = launch.stdio
-        log = self._log
-        self._master = stdio.master
-        if stdio.master >= 0:
-            if self._order.rows and self._order.columns:  # it may have been given while PID 1 was busy
-                set_size(stdio.master, self._order.rows, self._order.columns)
-            sources = [(stdio.master, STDOUT, b"stdout")]
-        else:
-            sources = [(stdio.stdout, STDOUT, b"stdout"), (stdio.stderr, STDERR, b"stderr")]
-            self._input = Input(self._poller, stdio.stdin) if stdio.stdin >= 0 else None
-        self._outputs = [
-            Output(self._poller, fd, stream, functools.partial(log.write, name)) for fd, stream, name in sources
-        ]
-        for session in list(self._sessions):
-            if not session.finishing:  # else it still reads the run before
-                self._connect(session)
-
-    def _connect(self, session: Session) -> None:
-        """Join a client to the running program's stdio."""
-        for output in self._outputs:
-            output.add(session)
-        if session.wants_input and self._master >= 0:
-            session.take_input(Input(self._poller, os.dup(self._master)), owned=True)
-        elif session.wants_input and self._input is not None:
-            session.take_input(self._input, owned=False)
-        else:
-            session.refuse_input()
+        self._console.finish()
 
     def _ended(self, _events: int) -> None:
         """PID 1 is gone and with it all of its namespace, or of its cgroup where it shares that: drain the output, record, and only then tell."""
@@ -383,16 +345,9 @@ class Shim:
             # Of v2's hierarchy, or of any of v1's: a container is in all of them.
             kill_all(self._order.cgroup_leaf or next(map(os.path.dirname, self._order.cgroup_files), ""))
         self._launch.stdio.close_slave()
-        for output in self._outputs:
-            output.drain()
+        self._console.drain()
         self._log.end_run()
-        self._outputs = []
-        self._master = -1
-        if self._input is not None:
-            self._input.close()
-            self._input = None
-        for session in list(self._sessions):
-            session.finish()
+        self._console.finish()
         self._poller.forget(self._init_pidfd)
         os.close(self._init_pidfd)
         os.close(self._launch.null)
@@ -420,15 +375,7 @@ class Shim:
         self._tell_all(messages.OutOfMemory(run=self._status.runs))
 
     def _save(self) -> None:
-        """state.json in place, one write of always the same length: whole or as it was, and no new inode each time.
-
-        No fsync: after a power cut no container runs anyway.
-        """
-        text = json.dumps(self._status.__dict__).encode()
-        try:
-            os.pwrite(self._state_fd, text.ljust(_STATE_SIZE), 0)
-        except OSError as error:  # a full disk: the engine still hears it by message
-            print(f"shim {self._status.container}: cannot write its state: {error}", file=sys.stderr, flush=True)
+        self._state_file.save(self._status)
 
     # --- exec -----------------------------------------------------------------------------------------------------
 
