@@ -29,7 +29,9 @@ _ARGUMENTS: Final = struct.Struct("=11Q")  # struct clone_args, CLONE_ARGS_SIZE_
 # caller. The child has the caller's stack, so the caller, when it goes on, touches none: it closes its descriptors and ends.
 # 64-bit x86: x86_64.S, beside this file; tests assemble it and compare.
 _SUCCEED: Final = {
-    "x86_64": bytes.fromhex("b8b30100000f054885c07f01c3bf0300000083ceff31d2b8b40100000f0531ffb8e70000000f05"),
+    "x86_64": bytes.fromhex(
+        "b8b30100000f054885c07f01c3bf0300000083ceff31d2b8b40100000f0531ffbe03000000488d1517000000b8900000000f05b8180000000f0531ffb8e70000000f0500000000"
+    ),
 }.get(os.uname().machine, b"")
 
 # PyDLL keeps the interpreter's lock during the call: a child that had to take it again would depend on luck.

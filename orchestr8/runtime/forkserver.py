@@ -25,7 +25,7 @@ _RESTART_DELAY_S: Final = 0.1
 _RESTART_DELAY_MAX_S: Final = 10.0
 _FD_MAX: Final = os.sysconf("SC_OPEN_MAX")
 _QUIET_S: Final = 1.0
-_BREATH_S: Final = 0.01  # after a spawn, which wants the processors for itself first
+_PATIENCE_S: Final = 0.1  # for starts, which want the processors for themselves first
 _STEADY_S: Final = 10.0  # an engine that lived this long starts the delays anew
 
 
@@ -38,6 +38,7 @@ class Forkserver:
         self._forked = False  # since memory was last given back
         self._configured = False
         self._spare: socket.socket | None = None
+        self._starting: list[socket.socket] = []  # of shims, until each has started its program for the first time
         self._reaper_fd = reaper.open_image()
         self._engine_launch_fd = -1
         self._engine_cgroup_files: list[list[str]] = []
@@ -69,11 +70,29 @@ class Forkserver:
 
     def _settle(self) -> None:
         """Use a quiet time: fork the shim of the next container; later give memory back, which the next shims then share too."""
-        if self._spare is None and self._configured and self._quiet_for(_BREATH_S):
+        if self._spare is None and self._configured and self._nobody_starts():
             self._fork_spare()
         if self.template is not None and self._forked and self._quiet_for(_QUIET_S):
             self.template.share_again()
             self._forked = False
+
+    def _nobody_starts(self) -> bool:
+        """Wait until each shim has let go of its socket. False: the engine asks for something first."""
+        waiting = select.poll()
+        waiting.register(self._engine, select.POLLIN)
+        for each in self._starting:
+            waiting.register(each, 0)  # a hang-up is always told
+        until = time.monotonic() + _PATIENCE_S
+        while self._starting:
+            ready = {fd for fd, _ in waiting.poll(max(until - time.monotonic(), 0) * 1000)}
+            if self._engine.fileno() in ready:
+                return False
+            over = [each for each in self._starting if not ready or each.fileno() in ready]
+            for each in over:
+                waiting.unregister(each)
+                each.close()
+                self._starting.remove(each)
+        return not waiting.poll(0)
 
     def _quiet_for(self, seconds: float) -> bool:
         waiting = select.poll()
@@ -92,43 +111,49 @@ class Forkserver:
         """Let a shim take this order, and forget it. The order is decoded by the shim: whatever this process touches between
         two forks is memory that the shim before has for itself alone.
         """
-        if self._spare is not None:
-            with self._spare as spare:
-                self._spare = None
-                try:
-                    sockets.send_packet(spare, packet, fds)
-                    return
-                except OSError:  # somebody has killed it
-                    pass
-        self._fork(packet, fds)
+        shim, self._spare = self._spare, None
+        if shim is not None:
+            try:
+                sockets.send_packet(shim, packet, fds)
+            except OSError:  # somebody has killed it
+                shim.close()
+                shim = None
+        if shim is None:
+            shim = self._fork(packet, fds)
+        if shim is not None:
+            self._starting.append(shim)
 
     def _fork_spare(self) -> None:
         """A shim that waits for its order, so that the next start need not wait for a fork."""
-        self._spare, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        with theirs:
-            if not self._fork(b"", [theirs.fileno()]):
-                self._spare.close()
-                self._spare = None
+        self._spare = self._fork()
 
-    def _fork(self, packet: bytes, fds: list[int]) -> bool:
-        """A shim for `packet`, with its descriptors; or one that waits for that on the only descriptor."""
+    def _fork(self, packet: bytes = b"", fds: list[int] | None = None) -> socket.socket | None:
+        """A shim for `packet`, with its descriptors, or one that waits for that on the socket's other end. Either lets go of
+        that when it has started its program. None: nothing can be forked.
+        """
+        ours = theirs = None
         try:
             self._forked = True
+            ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
             if os.fork():
-                return True
+                theirs.close()
+                return ours
         except OSError as error:  # EAGAIN, ENOMEM: the control socket's end tells the engine
             print(f"forkserver: cannot fork a shim: {error}", file=sys.stderr, flush=True)
-            return False
-        code, cradle = 0, None
+            for each in filter(None, (ours, theirs)):
+                each.close()
+            return None
+        code, cradle, fds = 0, None, fds or []
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # a shim waits for its children itself
         try:
-            _close_others({0, 1, 2, *fds, *([self._reaper_fd] if self._reaper_fd >= 0 else [])})
-            self._engine.detach()
+            _close_others({0, 1, 2, theirs.fileno(), *fds, *([self._reaper_fd] if self._reaper_fd >= 0 else [])})
+            for each in (self._engine, ours, *self._starting):  # closed by now
+                each.detach()
             if not packet:
                 cradle = make_cradle(self._reaper_fd, self._title, self.template)
                 copy_ahead(self.private)
-                packet, fds = _await_order(fds[0], self._title)
-            shim.main(packet, fds, self._reaper_fd, self._title, self.template, cradle)
+                packet, fds = _await_order(theirs, self._title)
+            shim.main(packet, fds, theirs, self._reaper_fd, self._title, self.template, cradle)
         except BaseException:  # noqa: BLE001 - the last frame of this process: its log is the only listener
             code = 1
             sys.__excepthook__(*sys.exc_info())
@@ -186,12 +211,11 @@ def _close_others(kept: set[int]) -> None:
         os.closerange(low + 1, high)
 
 
-def _await_order(fd: int, title: prctl.ArgumentArea) -> tuple[bytes, list[int]]:
+def _await_order(forkserver: socket.socket, title: prctl.ArgumentArea) -> tuple[bytes, list[int]]:
     """What a spare shim is to do; it ends with its forkserver."""
     title.write(title.prepared("orchestr8-shim (next)"))
     prctl.set_name(b"orchestr8-shim")
-    with socket.socket(fileno=fd) as forkserver:
-        packet, fds = sockets.receive_packet(forkserver)
+    packet, fds = sockets.receive_packet(forkserver)
     if not packet:
         os._exit(0)
     return packet, fds

@@ -55,8 +55,12 @@ class Shim:
         make_ground: Callable[[int], Ground],
         template: Template | None = None,
         cradle: Cradle | None = None,
+        starting: socket.socket | None = None,
     ) -> None:
-        """`make_ground(cgroup_fd)`: what every run stands on, once an engine has brought that. `cradle`: for the first run."""
+        """`make_ground(cgroup_fd)`: what every run stands on, once an engine has brought that. `cradle`: for the first run.
+        `starting`: whose end tells that the first start is over.
+        """
+        self._starting = starting
         self._bundle = order.bundle
         self._order = order
         self._kept: list[int] = []
@@ -119,6 +123,7 @@ class Shim:
         """
         sockets.close_all(self._kept)
         self._engines.leave()
+        self._start_over()
         self._drop_cradle()
         self._oom.close()
         self._log.close()
@@ -282,6 +287,12 @@ class Shim:
         finally:
             sockets.close_all(fds)
 
+    def _start_over(self) -> None:
+        self._start_requests.clear()
+        if self._starting is not None:
+            self._starting.close()
+            self._starting = None
+
     def _started(self, request: int) -> messages.Started:
         return messages.Started(
             request=request, pid=self._status.pid, started_at=self._status.started_at, protocol=messages.PROTOCOL
@@ -309,7 +320,7 @@ class Shim:
             self._answer(engine, self._started(request))
         # To those too that came while this was under way.
         self._tell_all(self._started(0), but={engine for engine, _ in self._start_requests})
-        self._start_requests.clear()
+        self._start_over()
 
     def _start_failed(self, text: str, exit_code: int, _events: int) -> None:
         launch = self._launch
@@ -332,7 +343,7 @@ class Shim:
         self._save()
         for engine, request in self._start_requests:
             self._answer(engine, messages.Failed(request=request, text=text, exit_code=exit_code, code=code))
-        self._start_requests.clear()
+        self._start_over()
         self._console.finish()
 
     def _ended(self, _events: int) -> None:
@@ -417,6 +428,7 @@ def _read(path: str) -> str:
 def main(
     packet: bytes,
     fds: list[int],
+    starting: socket.socket,
     reaper_fd: int,
     title: prctl.ArgumentArea,
     template: Template | None,
@@ -424,7 +436,7 @@ def main(
 ) -> None:
     """The life of a shim, in the child that the forkserver has just forked.
 
-    `packet`: a Spawn, with its descriptor; `reaper_fd`: what PID 1 turns into, or -1; `template`: what the
+    `packet`: a Spawn, with its descriptor; `starting`: closed when a program has been started, or cannot be; `reaper_fd`: what PID 1 turns into, or -1; `template`: what the
     forkserver's heap was; `cradle`: where PID 1 can be born.
     """
     gc.enable()  # the forkserver's heap is frozen; what a client or an exec leaves here has cycles
@@ -435,4 +447,4 @@ def main(
     prctl.set_name(b"orchestr8-shim")
     (control_fd,) = fds
     control = socket.socket(fileno=control_fd)
-    Shim(order, control, lambda cgroup: Ground(cgroup, reaper_fd, title), template, cradle).run()
+    Shim(order, control, lambda cgroup: Ground(cgroup, reaper_fd, title), template, cradle, starting).run()
