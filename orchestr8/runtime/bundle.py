@@ -289,7 +289,7 @@ def write(bundle: str, document: Mapping[str, Any], files: Mapping[str, str]) ->
             file.write(text)
     fresh = os.path.join(bundle, "config.json.new")
     with open(fresh, "w", encoding="utf-8") as file:
-        json.dump(document, file)
+        file.write(json.dumps(document))  # at once: `dump` encodes piece by piece, in Python
     os.rename(fresh, os.path.join(bundle, "config.json"))
 
 
