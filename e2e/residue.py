@@ -41,9 +41,9 @@ def processes(root: str, instance: str) -> list[int]:
 
 
 def waiting(pid: int) -> bool:
-    """Is it the shim of the next start? That comes and goes in quiet moments."""
+    """Is it the shim of the next start, or what a PID 1 was born in? These come and go in quiet moments."""
     with contextlib.suppress(FileNotFoundError, ProcessLookupError):
-        return b" (next)" in _read(f"/proc/{pid}/cmdline")
+        return b" (next)" in _read(f"/proc/{pid}/cmdline") or _read(f"/proc/{pid}/comm") == b"orchestr8-next\n"
     return False
 
 

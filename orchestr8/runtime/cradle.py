@@ -83,7 +83,7 @@ def _wait(
     try:
         prctl.set_parent_death_signal(signal.SIGKILL)
         title.write(title.prepared("orchestr8-init (next)"))
-        prctl.set_name(b"orchestr8-init")
+        prctl.set_name(b"orchestr8-next")  # its own, when its PID 1 has changed the title that is in their memory
         program.keep_only(sync.fileno(), reaper_fd)
         if template is not None:
             template.copy_ahead_what_pid_1_writes()
