@@ -4,10 +4,12 @@ Only from a process with a single thread: the child goes on with the parent's Py
 C library is not told. `os.fork` stays right for everything that needs no flags.
 """
 
+import contextlib
 import ctypes
 import mmap
 import os
 import struct
+from collections.abc import Iterator
 from typing import Any, Final
 
 from orchestr8.kernel.code import load
@@ -78,12 +80,23 @@ class Successor:
     """Who goes on in the place of a process: where the kernel writes its number before it runs (CLONE_PARENT_SETTID).
 
     Made by the common parent before the first of the two is cloned, in memory that these two see: so the parent knows of
-    the second whatever becomes of the first. The second, whom others may rule, has no part in it.
+    the second whatever becomes of the first. The second, whom others may rule, has no part in it, nor has any other child: who
+    could write it would choose what the parent takes for its child.
     """
 
     def __init__(self) -> None:
         self._memory = mmap.mmap(-1, mmap.PAGESIZE)
+        self._memory.madvise(mmap.MADV_DONTFORK)
         self._number = ctypes.c_int.from_buffer(self._memory)
+
+    @contextlib.contextmanager
+    def given(self) -> Iterator[None]:
+        """Who is cloned meanwhile is the one to be succeeded."""
+        self._memory.madvise(mmap.MADV_DOFORK)
+        try:
+            yield
+        finally:
+            self._memory.madvise(mmap.MADV_DONTFORK)
 
     @property
     def pid(self) -> int:

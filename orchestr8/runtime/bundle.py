@@ -248,6 +248,7 @@ def spawn_order(
     check(document)
     process, annotations = document["process"], document.get("annotations", {})
     ids: Mapping[str, int] = next(iter(document.get("linux", {}).get("uidMappings") or ()), {})
+    limited = any(each["type"] == "RLIMIT_NPROC" for each in process.get("rlimits", ()))
     own = {each["type"] for each in document.get("linux", {}).get("namespaces", ())}
     return Spawn(
         container=container_id,
@@ -266,7 +267,7 @@ def spawn_order(
         oom_file=oom_file,
         host_cgroup="cgroup" not in own,
         oom_score=process.get("oomScoreAdj", 0),
-        plain=annotations.get(_SECCOMP, "") not in {"", default_filter},
+        plain=annotations.get(_SECCOMP, "") not in {"", default_filter} or limited,
     )
 
 

@@ -13,6 +13,7 @@ shim                     cradle                         PID 1
 │   and stdio             │◀── execve, or its end ────── │
 """
 
+import contextlib
 import os
 import signal
 import socket
@@ -54,10 +55,21 @@ class Cradle(NamedTuple):
 
 
 def suits(order: messages.Spawn) -> bool:
-    """Whether PID 1 may be born in one: it must be sure to execute something, so it has no filter that this code does not
-    know (`plain`). With a user namespace of its own it has its forked copy, in which it may do less from the first moment.
+    """Whether PID 1 may be born in one: it must be sure to execute something before another process sees it, so it has no
+    filter that this code does not know and no limit of processes (`plain`), and a pid namespace. With a user namespace of its own
+    it has its forked copy, in which it may do less from the first moment. Where a change of ids makes a process open to its
+    user (proc_sys_fs(5), suid_dumpable), the cradle would be that, too.
     """
-    return not order.plain and not order.id_count
+    own = order.namespaces & CloneFlag.NEWPID and not order.id_count
+    return bool(own and not order.plain and not _ids_open_memory())
+
+
+def _ids_open_memory() -> bool:
+    try:
+        with open("/proc/sys/fs/suid_dumpable", "rb", buffering=0) as setting:
+            return setting.read(1) == b"1"
+    except OSError:  # it cannot be known
+        return True
 
 
 def make_cradle(reaper_fd: int, title: prctl.ArgumentArea, template: Template | None) -> Cradle | None:
@@ -68,12 +80,13 @@ def make_cradle(reaper_fd: int, title: prctl.ArgumentArea, template: Template | 
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     with theirs:
         try:
-            pid, pidfd = clone()
+            with successor.given(), template.given() if template else contextlib.nullcontext():
+                pid, pidfd = clone()
+                if pid == 0:
+                    _wait(theirs, reaper_fd, title, successor, template)
         except OSError:
             ours.close()
             return None
-        if pid == 0:
-            _wait(theirs, reaper_fd, title, successor, template)
     return Cradle(pid, pidfd, ours, successor)
 
 

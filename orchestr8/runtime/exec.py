@@ -24,7 +24,7 @@ from orchestr8.runtime.messages import Exec, Spawn
 from orchestr8.runtime.poller import READ, Poller
 from orchestr8.runtime.rootfs import open_pty
 from orchestr8.runtime.setup import report, write_oom_score
-from orchestr8.runtime.successors import Ends, follow, has_ended
+from orchestr8.runtime.successors import Ends, Reserve, follow, has_ended
 from orchestr8.runtime.terminal import set_size
 from orchestr8.runtime.userns import Ids
 from orchestr8.runtime.users import read_file, resolve_user
@@ -57,7 +57,12 @@ class ExecProcess:
         self._on_end = on_end
         self._error: tuple[str, int] | None = None
         self._successor = Successor()
-        self.stdio = Stdio(terminal=order.tty, stdin=order.stdin, null=null)
+        self._reserve = Reserve()
+        try:
+            self.stdio = Stdio(terminal=order.tty, stdin=order.stdin, null=null)
+        except OSError:
+            self._reserve.spend()
+            raise
         try:
             self._sync, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
             ends.listen(self._look)
@@ -68,13 +73,14 @@ class ExecProcess:
                 ends.ignore(self._look)
                 raise
         except OSError:
+            self._reserve.spend()
             self.stdio.close()  # a socket closes itself
             raise
         self.stdio.close_child_side()
         self._poller.watch(self._sync.fileno(), READ, self._receive)
 
     def _clone(self, order: Exec, container: Spawn, init_pidfd: int, theirs: socket.socket) -> tuple[int, int]:
-        with contextlib.ExitStack() as opened:
+        with contextlib.ExitStack() as opened, self._successor.given():
             cgroup_fd = open_cgroup(container.cgroup_leaf)
             if cgroup_fd >= 0:
                 opened.callback(os.close, cgroup_fd)
@@ -126,10 +132,16 @@ class ExecProcess:
         return False
 
     def _finish(self) -> None:
-        self._ends.ignore(self._look)
         self._poller.forget(self._sync.fileno())
         self._sync.close()
-        self.pid, self.pidfd = follow(self._poller, self._successor, self.pid, self.pidfd)
+        try:
+            self.pid, self.pidfd = follow(
+                self._poller, self._ends, self._successor, self.pid, self.pidfd, self._reserve
+            )
+        except OSError as error:
+            self._error = self._error or (str(error), 128)
+        self._reserve.spend()
+        self._ends.ignore(self._look)
         self._on_end(self._error)
 
 

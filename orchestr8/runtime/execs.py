@@ -30,9 +30,10 @@ class Execs:
         container: messages.Spawn,
         answer: Callable[[socket.socket, Message], None],
         tell_all: Callable[[Message], None],
+        ends: Ends,
     ) -> None:
         self.poller = poller
-        self.ends = Ends(poller)
+        self.ends = ends
         self.container = container
         self.answer = answer
         self._tell_all = tell_all

@@ -146,6 +146,8 @@ class Forkserver:
         code, cradle, fds = 0, None, fds or []
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # a shim waits for its children itself
         try:
+            if self.template is not None:
+                self.template.keep()
             _close_others({0, 1, 2, theirs.fileno(), *fds, *([self._reaper_fd] if self._reaper_fd >= 0 else [])})
             for each in (self._engine, ours, *self._starting):  # closed by now
                 each.detach()

@@ -14,7 +14,6 @@ shim                                   init
 import contextlib
 import json
 import os
-import signal
 import socket
 import struct
 from collections.abc import Callable, Mapping
@@ -28,7 +27,7 @@ from orchestr8.runtime import init, program, setup
 from orchestr8.runtime.cradle import Cradle
 from orchestr8.runtime.messages import Spawn
 from orchestr8.runtime.poller import READ, Poller
-from orchestr8.runtime.successors import follow
+from orchestr8.runtime.successors import Ends, Reserve, follow, has_ended, kill
 from orchestr8.runtime.terminal import open_slave
 
 # In a cgroup that runs out of memory the kernel kills what scores highest; PID 1's death is the whole container's.
@@ -103,6 +102,7 @@ class Launch:
     def __init__(
         self,
         poller: Poller,
+        ends: Ends,
         order: Spawn,
         ground: Ground,
         on_end: Callable[[tuple[str, int] | None], None],
@@ -111,6 +111,7 @@ class Launch:
     ) -> None:
         """`cradle`: where PID 1 is born, unless that is gone; it is used up."""
         self._poller = poller
+        self._ends = ends
         self._on_end = on_end
         self._reaper = order.reaper
         self._oom_score = min(_OOM_SCORE, order.oom_score)
@@ -121,41 +122,49 @@ class Launch:
         self._given_up = False
         self.again = False  # in its cradle PID 1 cannot be: nothing has run, and a Launch without one is to follow
         self._successor = Successor()
+        self._reserve = Reserve()
         self.null = -1  # the container's /dev/null, for what is executed in it later; the owner closes it
-        self.stdio = Stdio(terminal=order.terminal, stdin=order.stdin, null=0)
-        try:
-            if cradle is None or not self._bear(order, ground, cradle):
+        with contextlib.ExitStack() as undo, contextlib.ExitStack() as unused:
+            if cradle is not None:
+                unused.callback(cradle.close, poller)
+            undo.callback(self._reserve.spend)
+            self.stdio = Stdio(terminal=order.terminal, stdin=order.stdin, null=0)
+            undo.callback(self.stdio.close)
+            ends.listen(self._look)
+            undo.callback(ends.ignore, self._look)
+            if cradle is not None and self._bear(order, ground, cradle):
+                unused.pop_all()
+            else:
                 self._sync, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-                with theirs:
+                with theirs:  # a socket closes itself
                     self.pid, self.pidfd = self._clone(order, ground, theirs, joined or {})
-        except OSError:
-            self.stdio.close()  # a socket closes itself
-            raise
+            undo.pop_all()
         self.stdio.close_child_side()
         self._poller.watch(self._sync.fileno(), READ, self._receive)
 
     def _clone(self, order: Spawn, ground: Ground, theirs: socket.socket, joined: Mapping[str, int]) -> tuple[int, int]:
-        pid, pidfd = clone(CloneFlag(order.namespaces), cgroup_fd=ground.cgroup_fd)
-        if pid == 0:
-            ground.become_init(
-                init.Birth(
-                    order,
-                    theirs,
-                    ground.reaper_fd,
-                    self.stdio.child,
-                    ground.title,
-                    joined,
-                    self._successor,
-                    ground.user_namespace,
+        # Only who enters another's pid namespace is succeeded; whoever is PID 1 itself must not have a word in it.
+        with self._successor.given() if "pid" in joined else contextlib.nullcontext():
+            pid, pidfd = clone(CloneFlag(order.namespaces), cgroup_fd=ground.cgroup_fd)
+            if pid == 0:
+                ground.become_init(
+                    init.Birth(
+                        order,
+                        theirs,
+                        ground.reaper_fd,
+                        self.stdio.child,
+                        ground.title,
+                        joined,
+                        self._successor,
+                        ground.user_namespace,
+                    )
                 )
-            )
         return pid, pidfd
 
     def _bear(self, order: Spawn, ground: Ground, cradle: Cradle) -> bool:
         try:
             cradle.bear(order, ground.cgroup_fd, self.stdio.child)
         except OSError:  # somebody has killed it
-            cradle.close(self._poller)
             return False
         self.pid, self.pidfd, self._sync, self._successor = cradle
         self._cradle_pid = cradle.pid
@@ -163,16 +172,16 @@ class Launch:
 
     def _follow(self) -> None:
         """In another's pid namespace, and out of a cradle, PID 1 is not the process that was cloned first."""
-        self.pid, self.pidfd = follow(self._poller, self._successor, self.pid, self.pidfd)
+        self.pid, self.pidfd = follow(self._poller, self._ends, self._successor, self.pid, self.pidfd, self._reserve)
 
     def give_up(self) -> None:
         """End PID 1, though it may wait for something; that is told as the end of its start."""
         self._given_up = True
-        self._follow()
         with contextlib.suppress(OSError):  # for who is born this moment: it waits for nothing more
             self._sync.shutdown(socket.SHUT_WR)
-        with contextlib.suppress(ProcessLookupError):
-            signal.pidfd_send_signal(self.pidfd, signal.SIGKILL)
+        with contextlib.suppress(OSError):  # then the end of the stream tells
+            self._follow()
+        kill(self.pidfd)
 
     def give_network(self, fd: int) -> None:
         """PID 1 goes on when it has this; it waits for it, having built what needs none."""
@@ -180,23 +189,42 @@ class Launch:
             sockets.send_packet(self._sync, b"network", [fd])
 
     def _receive(self, _events: int) -> None:
+        if not self._hear_next():
+            self._finish()
+
+    def _look(self) -> None:
+        """Who is to end, having been succeeded, may stand still, with its end of the socket, when its successor has ended."""
+        if has_ended(self._successor):
+            self._sync.setblocking(False)
+            while self._hear_next():
+                pass
+            self._finish()
+
+    def _hear_next(self) -> bool:
+        """One packet. False: there is none any more."""
         try:
             packet, fds = self._next_packet()
             try:
                 if packet:
                     self._hear(packet, fds)
-                    return
+                    return True
             finally:
                 sockets.close_all(fds)  # what was not taken
-            try:
-                self._follow()
-            except OSError:  # no descriptor is left: nobody would ever wait for it
-                os.kill(self._successor.pid, signal.SIGKILL)
-                raise
+        except BlockingIOError:
+            return False
         except DISTURBED as error:
             self._error = self._error or (f"lost contact with PID 1: {error}", 128)
+        return False
+
+    def _finish(self) -> None:
         self._poller.forget(self._sync.fileno())
         self._sync.close()
+        try:
+            self._follow()
+        except OSError as error:
+            self._error = self._error or (f"lost contact with PID 1: {error}", 128)
+        self._reserve.spend()
+        self._ends.ignore(self._look)
         if self.pid == self._cradle_pid and not self._successor.pid:  # the cradle has died before it bore anybody
             self.again = True
         if self.again:
@@ -207,6 +235,9 @@ class Launch:
             # From outside, since PID 1 has no right to it any more; and now, since what it forks would inherit it.
             with contextlib.suppress(FileNotFoundError, ProcessLookupError):  # it has ended already
                 setup.write_oom_score(self._oom_score, self.pid)
+        if self._given_up and self._error:
+            self.again = False
+            self._error = ("the start was given up", 128)
         self._on_end(self._error)
 
     def _next_packet(self) -> tuple[bytes, list[int]]:

@@ -65,7 +65,7 @@ def _tell_private(folder: str, title: prctl.ArgumentArea, template: Template, wr
     code = 1
     try:
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-        _act(folder, title, 1)
+        _act(folder, title, 1, sending=False)
         numbers = array.array("Q", [number for run in template.private() for number in run])
         with open(writer, "wb", closefd=False) as report:
             report.write(numbers)
@@ -76,12 +76,13 @@ def _tell_private(folder: str, title: prctl.ArgumentArea, template: Template, wr
         os._exit(code)
 
 
-def _act(folder: str, title: prctl.ArgumentArea, times: int) -> None:
+def _act(folder: str, title: prctl.ArgumentArea, times: int, *, sending: bool = True) -> None:
     _make(folder)
     try:
         for _ in range(times):
             _live(folder, title)
-            _send(folder)
+            if sending:
+                _send(folder)
     finally:
         _remove(folder)
 

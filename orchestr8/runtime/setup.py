@@ -46,6 +46,7 @@ def build(order: Spawn, sync: socket.socket, shared: Shared = NOTHING, user_name
     program.make_working_directory(process["cwd"])
     entered = program.try_working_directory(process["cwd"])
     program.raise_walls(walls)
+    prctl.set_dumpable(False)  # again: where fs.suid_dumpable is 1 a change of ids sets it
     prctl.set_parent_death_signal(signal.SIGKILL)  # again: a change of ids clears it; execve keeps it
     program.enter_working_directory(process["cwd"], entered=entered)
     return Built(process, null)

@@ -38,7 +38,7 @@ from orchestr8.runtime.oomwatch import OomWatch
 from orchestr8.runtime.poller import ENDED, Poller
 from orchestr8.runtime.statefile import StateFile
 from orchestr8.runtime.streams import Session
-from orchestr8.runtime.successors import kill
+from orchestr8.runtime.successors import Ends, kill
 from orchestr8.runtime.template import Template
 from orchestr8.runtime.terminal import set_size
 from orchestr8.runtime.userns import make_namespace
@@ -75,6 +75,7 @@ class Shim:
         self._state_file = StateFile(self._bundle)
         self._poller = Poller()
         self._console = Console(self._poller)
+        self._ends = Ends(self._poller)
         self._log = open_log(os.path.join(self._bundle, LOG_FILE), order.log, self._poller, template)
         self._log.on_trouble = self._log_trouble
         self._launch: Launch | None = None
@@ -88,7 +89,7 @@ class Shim:
         self._stirred = True  # by a request since memory was last given back
         self._engines = Engines(self._poller, order.socket, order.container, self._hear, self._left_alone)
         self._answer, self._tell_all = self._engines.answer, self._engines.tell
-        self._execs = Execs(self._poller, order, self._answer, self._tell_all)
+        self._execs = Execs(self._poller, order, self._answer, self._tell_all, self._ends)
         self._engines.welcome(control)
 
     # --- set-up ---------------------------------------------------------------------------------------------------
@@ -264,7 +265,7 @@ class Shim:
     def _begin(self, joined: dict[str, int], cradle: Cradle | None = None) -> None:
         assert self._ground is not None
         try:
-            self._launch = Launch(self._poller, self._order, self._ground, self._launched, joined, cradle)
+            self._launch = Launch(self._poller, self._ends, self._order, self._ground, self._launched, joined, cradle)
             if self._kept:
                 self._launch.give_network(self._kept[0])
         except OSError as error:

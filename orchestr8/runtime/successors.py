@@ -16,6 +16,18 @@ from orchestr8.runtime.poller import ENDED, READ, Poller
 _SIGNALS_SIZE: Final = 4096
 
 
+class Reserve:
+    """A descriptor that is held so that there is room for another, whose lack could not be made up for."""
+
+    def __init__(self) -> None:
+        self._fd = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
+
+    def spend(self) -> None:
+        if self._fd >= 0:
+            os.close(self._fd)
+            self._fd = -1
+
+
 class Ends:
     """Tells of SIGCHLD, which the forkserver has blocked for all shims, as long as somebody wants to hear of it.
 
@@ -41,17 +53,42 @@ class Ends:
             os.close(self._fd)
             self._fd = -1
 
+    def bury(self, pid: int) -> None:
+        """Wait for a child of which there is no pidfd, whenever it ends."""
+
+        def look() -> None:
+            if os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG) is not None:
+                self.ignore(look)
+
+        self.listen(look)
+        look()
+
     def _tell(self, _events: int) -> None:
         os.read(self._fd, _SIGNALS_SIZE)
         for listener in list(self._listeners):
             listener()
 
 
-def follow(poller: Poller, successor: Successor, pid: int, pidfd: int) -> tuple[int, int]:
-    """(pid, pidfd) of who is meant now. The predecessor, which does nothing more but end, is buried when it has."""
+def follow(poller: Poller, ends: Ends, successor: Successor, pid: int, pidfd: int, reserve: Reserve) -> tuple[int, int]:
+    """(pid, pidfd) of who is meant now. The predecessor, which does nothing more but end, is buried when it has.
+
+    Raises OSError when there is no descriptor for that, not even with what was held in `reserve`: then it is killed, for nobody
+    could look after it.
+    """
     if successor.pid in {0, pid}:
         return pid, pidfd
-    following = os.pidfd_open(successor.pid)  # a child of this process, which has not waited for it yet
+    reserve.spend()
+    try:
+        following = os.pidfd_open(successor.pid)  # a child of this process, which has not waited for it yet
+    except OSError:
+        os.kill(successor.pid, signal.SIGKILL)
+        ends.bury(successor.pid)
+        raise
+    try:
+        os.waitid(os.P_PIDFD, following, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+    except ChildProcessError:  # the number was not the kernel's
+        os.close(following)
+        raise
     bury(poller, pidfd)
     return successor.pid, following
 

@@ -57,15 +57,16 @@ def test_the_child_may_fork_and_clone_again() -> None:
 def test_a_successor_is_a_child_of_the_same_parent_and_known_to_it() -> None:
     successor = Successor()
     reader, writer = os.pipe()
-    pid, pidfd = clone()
-    if pid == 0:
-        try:
-            first = os.getpid()
-            successor.take_over()
-            os.write(writer, b"%d %d %d" % (first, os.getpid(), os.getppid()))
-            os._exit(7)
-        finally:
-            os._exit(99)
+    with successor.given():
+        pid, pidfd = clone()
+        if pid == 0:
+            try:
+                first = os.getpid()
+                successor.take_over()
+                os.write(writer, b"%d %d %d" % (first, os.getpid(), os.getppid()))
+                os._exit(7)
+            finally:
+                os._exit(99)
     os.close(writer)
     assert ended(pid, pidfd) == 0, "the first has ended"
     following = successor.pid
@@ -76,16 +77,17 @@ def test_a_successor_is_a_child_of_the_same_parent_and_known_to_it() -> None:
 
 def test_without_a_successor_there_is_no_number() -> None:
     successor = Successor()
-    pid, pidfd = clone()
-    if pid == 0:
-        try:
-            os.setresuid(65533, 65533, 65533)
-            resource.setrlimit(resource.RLIMIT_NPROC, (0, 0))
-            with pytest.raises(SyscallError, match="clone: Resource temporarily unavailable"):
-                successor.take_over()
-            os._exit(5)
-        finally:
-            os._exit(99)
+    with successor.given():
+        pid, pidfd = clone()
+        if pid == 0:
+            try:
+                os.setresuid(65533, 65533, 65533)
+                resource.setrlimit(resource.RLIMIT_NPROC, (0, 0))
+                with pytest.raises(SyscallError, match="clone: Resource temporarily unavailable"):
+                    successor.take_over()
+                os._exit(5)
+            finally:
+                os._exit(99)
     assert ended(pid, pidfd) == 5
     assert successor.pid == 0
 
@@ -105,19 +107,20 @@ def test_a_successor_in_place_has_the_memory_while_the_first_stands_still() -> N
     successor = Successor()
     reader, writer = os.pipe()
     held_reader, held = os.pipe()
-    pid, pidfd = clone()
-    if pid == 0:
-        try:
-            os.close(held_reader)
-            first, memory = os.getpid(), bytearray(b"made by the first")
-            address = id(memory)
-            successor.take_over_in_place(CloneFlag(0))
-            memory[-5:] = b"other"
-            os.write(writer, b"%d %d %d %d %s" % (first, os.getpid(), os.getppid(), address == id(memory), memory))
-            os.close(held)
-            os.execve("/bin/sh", ["sh", "-c", f"exec {held}>&-; read _ && exit 7"], {})
-        finally:
-            os._exit(99)
+    with successor.given():
+        pid, pidfd = clone()
+        if pid == 0:
+            try:
+                os.close(held_reader)
+                first, memory = os.getpid(), bytearray(b"made by the first")
+                address = id(memory)
+                successor.take_over_in_place(CloneFlag(0))
+                memory[-5:] = b"other"
+                os.write(writer, b"%d %d %d %d %s" % (first, os.getpid(), os.getppid(), address == id(memory), memory))
+                os.close(held)
+                os.execve("/bin/sh", ["sh", "-c", f"exec {held}>&-; read _ && exit 7"], {})
+            finally:
+                os._exit(99)
     os.close(writer)
     os.close(held)
     assert ended(pid, pidfd) == 0, "the first has ended, once the second has executed something"
@@ -135,17 +138,18 @@ def test_a_successor_in_place_has_the_memory_while_the_first_stands_still() -> N
 def test_where_there_can_be_no_successor_in_place_the_first_goes_on() -> None:
     successor = Successor()
     nothing = os.open(os.devnull, os.O_RDONLY)
-    pid, pidfd = clone()
-    if pid == 0:
-        try:
-            with pytest.raises(SyscallError, match="clone3"):
-                successor.take_over_in_place(CloneFlag(0), cgroup_fd=nothing)
-            inner = os.fork()
-            if inner == 0:
-                os._exit(4)
-            os._exit(exit_code(os.waitpid(inner, 0)[1]) + 1)
-        finally:
-            os._exit(99)
+    with successor.given():
+        pid, pidfd = clone()
+        if pid == 0:
+            try:
+                with pytest.raises(SyscallError, match="clone3"):
+                    successor.take_over_in_place(CloneFlag(0), cgroup_fd=nothing)
+                inner = os.fork()
+                if inner == 0:
+                    os._exit(4)
+                os._exit(exit_code(os.waitpid(inner, 0)[1]) + 1)
+            finally:
+                os._exit(99)
     os.close(nothing)
     assert ended(pid, pidfd) == 5
     assert successor.pid == 0

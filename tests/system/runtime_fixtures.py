@@ -5,6 +5,7 @@ is taken down, and the test fails when a cgroup, a mount, a process, a descripto
 """
 
 import contextlib
+import fcntl
 import itertools
 import os
 import select
@@ -14,6 +15,7 @@ import socket
 import struct
 import subprocess
 import tempfile
+import termios
 import threading
 import time
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
@@ -28,6 +30,7 @@ from orchestr8.backends.native.limits import disk_numbers
 from orchestr8.backends.native.making import find_user
 from orchestr8.kernel import capabilities, seccomp, sockets
 from orchestr8.kernel.cgroup import CgroupTree
+from orchestr8.kernel.libc import libc
 from orchestr8.kernel.namespaces import CloneFlag, unshare
 from orchestr8.model.specs import ContainerSpec
 from orchestr8.runtime import bundle, messages
@@ -39,6 +42,7 @@ from tests.requires import requires
 
 BUSYBOX = "/bin/busybox"
 DEADLINE_S = 8.0 * SLOW
+_PIDFD_GETFD = 438
 needs_busybox = pytest.mark.skipif(
     not os.path.exists(BUSYBOX) or subprocess.run([BUSYBOX, "true"], check=False).returncode != 0,
     reason=f"needs Debian's busybox-static at {BUSYBOX}",
@@ -87,6 +91,14 @@ def alive(pid: int) -> bool:
 
 def children_of(pid: int) -> list[int]:
     return [int(each) for each in Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="ascii").split()]
+
+
+def descriptors(pid: int) -> dict[int, str]:
+    return {int(fd): os.readlink(f"/proc/{pid}/fd/{fd}") for fd in os.listdir(f"/proc/{pid}/fd")}
+
+
+def sockets_of(pid: int) -> int:
+    return len([path for path in descriptors(pid).values() if path.startswith("socket:")])
 
 
 class Client:
@@ -384,6 +396,16 @@ class Runtime:
         assert code == 0, f"{command} exited with {code}: {box.log()!r} {box.log('stderr')!r} {self.said()}"
         return box.log()
 
+    def waits_in(self, pid: int) -> bool:
+        """Is there something to be read on its socket?"""
+        (number,) = [fd for fd, path in descriptors(pid).items() if path.startswith("socket:")]
+        pidfd = os.pidfd_open(pid)
+        copy = libc.syscall(_PIDFD_GETFD, pidfd, number, 0)
+        try:
+            return fcntl.ioctl(copy, termios.FIONREAD, bytes(4)) != bytes(4)
+        finally:
+            sockets.close_all([pidfd, copy])
+
     async def close(self) -> None:
         """Kill, release, remove; raises when something of it cannot be taken away."""
         for box in [*self.boxes, *self.also]:
@@ -407,6 +429,24 @@ class Runtime:
         self.tree.remove_parent()
         self.tree.close()
         os.close(self.log_fd)
+
+
+async def a_cradle(runtime: Runtime) -> tuple[int, int]:
+    """The next shim and its cradle, once both are there."""
+    await eventually(lambda: spare(runtime) and children_of(spare(runtime)), "a shim with a cradle")
+    (cradle,) = children_of(spare(runtime))
+    await eventually(lambda: b"(next)" in Path(f"/proc/{cradle}/cmdline").read_bytes(), "that it waits")
+    await eventually(lambda: sockets_of(cradle) == 1, "that it has let go of the rest")
+    return spare(runtime), cradle
+
+
+def spare(runtime: Runtime) -> int:
+    """The child of the forkserver that is a shim without a container yet; 0: there is none."""
+    for pid in children_of(runtime.forkserver.pid):
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+            if Path(f"/proc/{pid}/cmdline").read_bytes().startswith(b"orchestr8-shim (next)"):
+                return pid
+    return 0
 
 
 def pids_in(files: Sequence[str]) -> set[int]:

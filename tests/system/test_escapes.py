@@ -70,6 +70,8 @@ async def test_a_pid_1_that_cannot_become_the_reaper_shares_its_memory_with_nobo
     )
     others = {int(each) for each in os.listdir("/proc") if each.isdigit()} - {box.pid}
     assert [pid for pid in others if same_memory(box.pid, pid)] == []
+    maps = Path(f"/proc/{box.pid}/maps").read_text().splitlines()
+    assert [line for line in maps if line.split()[1][1] == "w" and line.split()[1][3] == "s"] == [], "nor a page of it"
     assert same_memory(box.pid, box.pid)
 
 

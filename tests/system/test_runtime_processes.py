@@ -11,7 +11,6 @@ import signal
 import socket
 import subprocess
 import sys
-import termios
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -21,17 +20,27 @@ import pytest
 
 from orchestr8.errors import OperationFailed, Unavailable
 from orchestr8.kernel import sockets
-from orchestr8.kernel.libc import libc
 from orchestr8.runtime import messages
 from orchestr8.runtime.client import ForkserverClient
 from orchestr8.runtime.sealed import start_forkserver
 from tests.requires import requires
-from tests.system.runtime_fixtures import Box, Runtime, alive, children_of, eventually, needs_busybox, status_of
+from tests.system.runtime_fixtures import (
+    Box,
+    Runtime,
+    a_cradle,
+    alive,
+    children_of,
+    descriptors,
+    eventually,
+    needs_busybox,
+    sockets_of,
+    spare,
+    status_of,
+)
 
 pytestmark = [pytest.mark.system, pytest.mark.anyio, requires("root", "overlayfs"), needs_busybox]
 
 PACKAGE_PARENT = str(Path(__file__).parent.parent.parent)
-_PIDFD_GETFD = 438
 SEALED = fcntl.F_SEAL_SEAL | fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_WRITE
 
 
@@ -41,14 +50,6 @@ def seals_of_executable(pid: int) -> int:
         return fcntl.fcntl(fd, fcntl.F_GET_SEALS)
     finally:
         os.close(fd)
-
-
-def descriptors(pid: int) -> dict[int, str]:
-    return {int(fd): os.readlink(f"/proc/{pid}/fd/{fd}") for fd in os.listdir(f"/proc/{pid}/fd")}
-
-
-def sockets_of(pid: int) -> int:
-    return len([path for path in descriptors(pid).values() if path.startswith("socket:")])
 
 
 def writable_memory(pid: int) -> Iterator[bytes]:
@@ -547,7 +548,7 @@ async def test_a_cradle_that_dies_over_its_order_is_no_failure(runtime: Runtime)
     box = await runtime.create("sh", "-c", "echo here; exec sleep 1000")
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(box.start)
-        await eventually(lambda: waits_in(cradle), "the order")
+        await eventually(lambda: runtime.waits_in(cradle), "the order")
         os.kill(cradle, signal.SIGKILL)
     await box.until_log("here")
     await eventually(lambda: children_of(box.shim_pid) == [box.pid], "that nothing else is left")
@@ -559,7 +560,7 @@ async def test_a_start_is_given_up_while_its_cradle_stands_still(runtime: Runtim
     box = await runtime.create("sleep", "1000")
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(raises_unavailable, box)
-        await eventually(lambda: waits_in(cradle), "the order")
+        await eventually(lambda: runtime.waits_in(cradle), "the order")
         box.shim.release()
     await eventually(lambda: not alive(shim) and not alive(cradle), "that both are gone")
 
@@ -586,32 +587,3 @@ async def test_what_will_run_again_has_a_cradle_ready_for_a_second(runtime: Runt
 async def raises_unavailable(box: Box) -> None:
     with pytest.raises((Unavailable, OperationFailed)):
         await box.start()
-
-
-def waits_in(pid: int) -> bool:
-    """Is there something to be read on its socket?"""
-    (number,) = [fd for fd, path in descriptors(pid).items() if path.startswith("socket:")]
-    pidfd = os.pidfd_open(pid)
-    copy = libc.syscall(_PIDFD_GETFD, pidfd, number, 0)
-    try:
-        return fcntl.ioctl(copy, termios.FIONREAD, bytes(4)) != bytes(4)
-    finally:
-        sockets.close_all([pidfd, copy])
-
-
-async def a_cradle(runtime: Runtime) -> tuple[int, int]:
-    """The next shim and its cradle, once both are there."""
-    await eventually(lambda: spare(runtime) and children_of(spare(runtime)), "a shim with a cradle")
-    (cradle,) = children_of(spare(runtime))
-    await eventually(lambda: b"(next)" in Path(f"/proc/{cradle}/cmdline").read_bytes(), "that it waits")
-    await eventually(lambda: sockets_of(cradle) == 1, "that it has let go of the rest")
-    return spare(runtime), cradle
-
-
-def spare(runtime: Runtime) -> int:
-    """The child of the forkserver that is a shim without a container yet; 0: there is none."""
-    for pid in children_of(runtime.forkserver.pid):
-        with contextlib.suppress(FileNotFoundError, ProcessLookupError):
-            if Path(f"/proc/{pid}/cmdline").read_bytes().startswith(b"orchestr8-shim (next)"):
-                return pid
-    return 0

@@ -14,7 +14,7 @@ import mmap
 import os
 import struct
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any, Final, NamedTuple
 
 from orchestr8.kernel.code import PAGE, load, unload
@@ -70,7 +70,8 @@ class Template:
     def __init__(self, regions: tuple[Region, ...], original: int) -> None:
         self._regions = regions
         self._original = original
-        self._of_pid_1 = mmap.mmap(-1, mmap.PAGESIZE)  # shared with all children: how many runs there are, and they
+        # Shared by forkserver, shims and cradles: how many runs there are, and they. Nobody else's: see `given`.
+        self._of_pid_1 = mmap.mmap(-1, mmap.PAGESIZE)
 
     def share_again(self) -> None:
         """Give back, for the file's, each page of this process that is to the letter what the file has.
@@ -100,6 +101,19 @@ class Template:
         finally:
             os.close(pagemap)
         return tuple(found)
+
+    def keep(self) -> None:
+        """Of a shim: what it forks may come to be ruled by others, and has no part in what is learnt."""
+        self._of_pid_1.madvise(mmap.MADV_DONTFORK)
+
+    @contextlib.contextmanager
+    def given(self) -> Iterator[None]:
+        """Of a shim: who is cloned meanwhile is a cradle."""
+        self._of_pid_1.madvise(mmap.MADV_DOFORK)
+        try:
+            yield
+        finally:
+            self.keep()
 
     def learn_what_pid_1_writes(self) -> None:
         """For the next ones, by one whose set-up is done. Where that one may not look any more, the next is asked."""
