@@ -31,6 +31,7 @@ _CODE: Final = {
 _LEAST: Final = 1 << 20  # bytes; what is smaller may be the C library's own: thread state, a chunk that grows by mremap
 _PRESENT: Final = 1 << 63  # values: Documentation/admin-guide/mm/pagemap.rst
 _OF_FILE: Final = 1 << 61
+_EXCLUSIVE: Final = 1 << 56  # no other process has it
 _PROT_READ: Final = 1  # values: <linux/mman.h>
 _MAP_SHARED: Final = 1
 _MADV_DONTNEED: Final = 4
@@ -38,6 +39,7 @@ _MADV_POPULATE_WRITE: Final = 23  # since Linux 5.14
 
 _COUNT: Final = struct.Struct("=Q")
 _RUN: Final = struct.Struct("=QQ")
+_MOST_RUNS: Final = (mmap.PAGESIZE - _COUNT.size) // _RUN.size
 
 # PyDLL: the interpreter's lock lies in a page that may be given back, so it must not be let go of around the call.
 # Prototypes of their own: plain numbers are converted without an object of ctypes for each.
@@ -85,14 +87,14 @@ class Template:
             self._regions = ()
 
     def private(self) -> tuple[Run, ...]:
-        """What this process has of it for itself, having written there."""
+        """What this process alone has of it for itself, having written there. What its parent has written is the two's."""
         found: list[Run] = []
         pagemap = os.open("/proc/self/pagemap", os.O_RDONLY | os.O_CLOEXEC)
         try:
             for start, size, _ in self._regions:
                 entries = memoryview(os.pread(pagemap, size // PAGE * 8, start // PAGE * 8)).cast("Q")
                 for number, entry in enumerate(entries):
-                    if entry & _PRESENT and not entry & _OF_FILE:
+                    if entry & _EXCLUSIVE and not entry & _OF_FILE:
                         page = start + number * PAGE
                         if found and sum(found[-1]) == page:
                             found[-1] = Run(found[-1].start, found[-1].size + PAGE)
@@ -121,14 +123,16 @@ class Template:
         if known:
             return
         with contextlib.suppress(OSError):
-            runs = self.private()[: (mmap.PAGESIZE - _COUNT.size) // _RUN.size]
+            runs = self.private()[:_MOST_RUNS]
             for number, run in enumerate(runs):
                 _RUN.pack_into(self._of_pid_1, _COUNT.size + number * _RUN.size, *run)
             _COUNT.pack_into(self._of_pid_1, 0, len(runs))
 
     def copy_ahead_what_pid_1_writes(self) -> None:
         (known,) = _COUNT.unpack_from(self._of_pid_1)
-        copy_ahead(Run(*_RUN.unpack_from(self._of_pid_1, _COUNT.size + at * _RUN.size)) for at in range(known))
+        copy_ahead(
+            Run(*_RUN.unpack_from(self._of_pid_1, _COUNT.size + at * _RUN.size)) for at in range(min(known, _MOST_RUNS))
+        )
 
     def _share_again(self) -> None:
         pagemap = os.open("/proc/self/pagemap", os.O_RDONLY | os.O_CLOEXEC)
