@@ -22,13 +22,15 @@ from collections.abc import Callable, Iterator
 from typing import Any, Final, NamedTuple, NoReturn
 
 from orchestr8.kernel import cgroup_enter, prctl, rlimit, sockets
+from orchestr8.kernel.clone import Successor
 from orchestr8.kernel.namespaces import CloneFlag, setns, unshare
 from orchestr8.oci import hooks
-from orchestr8.oci.document import NAMESPACES, Document, fresh, has
+from orchestr8.oci.document import NAMESPACES, Document, fresh, has, joined
 from orchestr8.oci.root import Root
 from orchestr8.oci.userns import Users
-from orchestr8.runtime import program, setup
+from orchestr8.runtime import joining, program, setup, sharing
 from orchestr8.runtime.rootfs import CGROUP_MOUNTS
+from orchestr8.runtime.sharing import NOTHING, Shared
 from orchestr8.runtime.terminal import set_size
 from orchestr8.runtime.userns import Ids
 from orchestr8.runtime.users import read_file, resolve_user
@@ -51,6 +53,8 @@ class Birth(NamedTuple):
     fifo: int
     console: int
     joined: dict[str, int]
+    processes: int  # somebody's pid namespace, to be born in once confined; -1: its own, or the caller's
+    successor: Successor  # who is, then
     users: Users
     tasks: tuple[str, ...]
     filter: bytes
@@ -89,11 +93,18 @@ def _build(birth: Birth) -> dict[str, Any]:
     prctl.set_name(b"orchestr8-init")
     if process.get("oomScoreAdj") is not None:
         setup.write_oom_score(process["oomScoreAdj"])
-    kept = (birth.sync.fileno(), birth.fifo, birth.console, *birth.joined.values(), *birth.users.descriptors())
+    kept = (
+        birth.sync.fileno(),
+        birth.fifo,
+        birth.console,
+        birth.processes,
+        *birth.joined.values(),
+        *birth.users.descriptors(),
+    )
     program.keep_only(*range(3, 3 + birth.preserved), *kept)
     cgroup_enter.enter(birth.tasks)
     _enter_namespaces(birth)
-    rootfs = Root(document, birth.users)
+    rootfs = Root(document, birth.users, _shared(birth))
     with _own_groups_alone(document):
         rootfs.mount_all(lambda: None)
     birth.users.close_maps()
@@ -105,12 +116,32 @@ def _build(birth: Birth) -> dict[str, Any]:
         os.dup2(fd, number, inheritable=True)
     for fd in {null, *stdio.values()}:
         os.close(fd)
+    if birth.processes >= 0:  # for children only
+        setns(birth.processes, CloneFlag.NEWPID)
+        os.close(birth.processes)
     confine(process, birth.filter, birth.users.ids, functools.partial(_enter_users, birth))
+    if birth.processes >= 0:
+        joining.take_over(birth.successor)
     os.setsid()
     if process["terminal"]:
         program.take_terminal(0)
     program.find(process["args"], process["env"])
     return process
+
+
+def _shared(birth: Birth) -> Shared:
+    """The /proc of a pid namespace that is somebody's: no process that still has the host's rights goes there to make one."""
+    if birth.processes < 0 or not any(each["type"] == "proc" for each in birth.document["mounts"]):
+        return NOTHING
+    path = dict(joined(birth.document))["pid"]
+    number = path.removeprefix("/proc/").removesuffix("/ns/pid")
+    if not number.isdigit():
+        return Shared(processes=sharing.processes_of(birth.processes, -1))
+    pidfd = os.pidfd_open(int(number))
+    try:
+        return Shared(processes=sharing.processes_of(birth.processes, pidfd))
+    finally:
+        os.close(pidfd)
 
 
 def _enter_namespaces(birth: Birth) -> None:

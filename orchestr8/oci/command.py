@@ -167,7 +167,7 @@ def _kill(call: _Call, options: Options) -> int:
         if number == signal.SIGKILL:
             from orchestr8.oci import document
 
-            if not document.has(container.document(), "pid"):
+            if "pid" not in document.fresh(container.document()):
                 container.group().kill()  # no namespace ends with PID 1
             elif container.status() == "paused":
                 container.group().thaw()

@@ -8,14 +8,13 @@ import os
 import signal
 import socket
 import time
-from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 from orchestr8.errors import InvalidInput, OperationFailed
 from orchestr8.kernel import sockets
 from orchestr8.kernel.cgroup import CgroupPlace
-from orchestr8.kernel.clone import clone
-from orchestr8.kernel.namespaces import CloneFlag, setns
+from orchestr8.kernel.clone import Successor, clone
+from orchestr8.kernel.namespaces import CloneFlag
 from orchestr8.oci import birth, document, groups, hooks, lifecycle, state, userns
 from orchestr8.oci.state import Container, Record
 from orchestr8.runtime.launch import open_cgroup
@@ -113,14 +112,18 @@ def _beget(
         if leaf >= 0:
             opened.callback(os.close, leaf)
         inside = {kind: fd for kind, fd in joined.items() if kind != "pid"}
-        given = container.report("creating"), theirs, fifo, order.console, inside, users, place.tasks, filter_
-        begun = birth.Birth(found, *given, order.preserved, order.keyring)
-        with _children_in(joined.get("pid", -1)):
-            pid, pidfd = clone(_born(found, users), cgroup_fd=leaf)
-            if pid == 0:
-                birth.run(begun)  # and never leaves the blocks around this, which undo things
+        successor = Successor()
+        begun = birth.Birth(
+            document=found, state=container.report("creating"), sync=theirs, fifo=fifo, console=order.console, joined=inside,
+            processes=joined.get("pid", -1), successor=successor, users=users, tasks=place.tasks, filter=filter_,
+            preserved=order.preserved, keyring=order.keyring,
+        )  # fmt: skip
+        pid, pidfd = clone(_born(found, users), cgroup_fd=leaf)
+        if pid == 0:
+            birth.run(begun)  # and never leaves the blocks around this, which undo things
         opened.callback(os.close, pidfd)
-        undo.callback(_end, pid)
+        line = [pid]
+        undo.callback(_end, line, successor)
         theirs.close()
         container.save(container.record._replace(pid=pid, started=state.start_time(pid)))
         _hear(ours, birth.MOUNTED)
@@ -129,8 +132,13 @@ def _beget(
             hooks.run(kind, found["hooks"][kind], report)
         sockets.send_packet(ours, birth.GO)
         _hear(ours, birth.READY)
+        if successor.pid:
+            container.save(container.record._replace(pid=successor.pid, started=state.start_time(successor.pid)))
         os.rename(container.unborn, container.fifo)
-    return pid
+        if successor.pid:
+            os.waitpid(pid, 0)
+            line[0] = successor.pid
+    return line[0]
 
 
 def _born(found: document.Document, users: userns.Users) -> CloneFlag:
@@ -149,21 +157,6 @@ def _open_namespace(kind: str, path: str) -> int:
         raise InvalidInput(f"the {kind} namespace {path} cannot be joined: {error.strerror}") from error
 
 
-@contextlib.contextmanager
-def _children_in(namespace: int) -> Iterator[None]:
-    """Meanwhile children are born in that pid namespace; -1: where this process is."""
-    if namespace < 0:
-        yield
-        return
-    own = os.open("/proc/self/ns/pid", os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        setns(namespace, CloneFlag.NEWPID)
-        yield
-        setns(own, CloneFlag.NEWPID)
-    finally:
-        os.close(own)
-
-
 def _hear(sync: socket.socket, expected: dict[str, bool]) -> None:
     try:
         packet, _ = sockets.receive_packet(sync)
@@ -171,9 +164,14 @@ def _hear(sync: socket.socket, expected: dict[str, bool]) -> None:
         packet = b""
     if not packet:
         raise OperationFailed("PID 1 died while it set the container up")
-    said = json.loads(packet)
-    if said != expected:
-        raise told(said)
+    try:
+        said = json.loads(packet)
+        if said == expected:
+            return
+        problem = told(said)
+    except (ValueError, KeyError, TypeError) as error:  # whoever may trace it may speak for it
+        raise OperationFailed("what PID 1 says makes no sense") from error
+    raise problem
 
 
 def told(said: dict[str, Any]) -> Exception:
@@ -186,7 +184,9 @@ def told(said: dict[str, Any]) -> Exception:
     return ProgramError(text, code) if code == 126 else OperationFailed(text)
 
 
-def _end(pid: int) -> None:
-    with contextlib.suppress(ProcessLookupError):
-        os.kill(pid, signal.SIGKILL)
-    os.waitpid(pid, 0)
+def _end(line: list[int], successor: Successor) -> None:
+    """Who was to be PID 1, unless it was waited for, and who has succeeded it."""
+    for pid in {*line, successor.pid} - {0}:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+        os.waitpid(pid, 0)

@@ -15,14 +15,15 @@ from orchestr8.kernel.openat2 import make_in_root, open_in_root
 from orchestr8.oci.document import COPY_UP, ID_MAP
 from orchestr8.oci.userns import Users
 from orchestr8.runtime.rootfs import Rootfs
+from orchestr8.runtime.sharing import NOTHING, Shared
 from orchestr8.storage.copy import TreeCopy
 
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY
 
 
 class Root(Rootfs):
-    def __init__(self, config: dict[str, Any], users: Users) -> None:
-        super().__init__("", config, ids=users.ids)
+    def __init__(self, config: dict[str, Any], users: Users, shared: Shared = NOTHING) -> None:
+        super().__init__("", config, shared, users.ids)
         self._users = users
 
     def _show_root_ids(self, tree: int) -> None:

@@ -50,22 +50,27 @@ def open_processes(pidfd: int, *, by_option: bool = True) -> int:
     """
     namespace = _open_pid_namespace(pidfd)
     try:
-        if by_option:
-            with contextlib.suppress(SyscallError):
-                return mount.new_filesystem("proc", [("pidns", f"/proc/self/fd/{namespace}")], source="proc")
-        tree = _copy_processes(pidfd)
-        try:
-            # A file system of the other container's making could name any namespace by a link.
-            theirs = os.readlink(f"/proc/self/fd/{namespace}")
-            if mount.filesystem_type(tree) != _PROC_MAGIC or os.readlink("1/ns/pid", dir_fd=tree) != theirs:
-                raise OperationFailed("the /proc of whose processes it shares is not theirs", code="O8-622")
-            mount.set_attributes(tree, off=MountAttr.RDONLY)
-        except BaseException:
-            os.close(tree)
-            raise
-        return tree
+        return processes_of(namespace, pidfd, by_option=by_option)
     finally:
         os.close(namespace)
+
+
+def processes_of(namespace: int, pidfd: int, *, by_option: bool = True) -> int:
+    """The same of a pid namespace that is open, in which that process is."""
+    if by_option:
+        with contextlib.suppress(SyscallError):
+            return mount.new_filesystem("proc", [("pidns", f"/proc/self/fd/{namespace}")], source="proc")
+    tree = _copy_processes(pidfd)
+    try:
+        # A file system of the other container's making could name any namespace by a link.
+        theirs = os.readlink(f"/proc/self/fd/{namespace}")
+        if mount.filesystem_type(tree) != _PROC_MAGIC or os.readlink("1/ns/pid", dir_fd=tree) != theirs:
+            raise OperationFailed("the /proc of whose processes it shares is not theirs", code="O8-622")
+        mount.set_attributes(tree, off=MountAttr.RDONLY)
+    except BaseException:
+        os.close(tree)
+        raise
+    return tree
 
 
 def _open_pid_namespace(pidfd: int) -> int:

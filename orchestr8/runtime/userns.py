@@ -18,7 +18,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any, Final, NamedTuple, NoReturn, Self
 
 from orchestr8.errors import OperationFailed
-from orchestr8.kernel import capabilities
+from orchestr8.kernel import capabilities, prctl
 from orchestr8.kernel import mount as mounts
 from orchestr8.kernel.clone import clone
 from orchestr8.kernel.libc import SyscallError, set_file_ids
@@ -171,6 +171,7 @@ class Ids(NamedTuple):
             return
         setns(self.fd, CloneFlag.NEWUSER)
         become_root()
+        prctl.set_dumpable(False)  # again: where fs.suid_dumpable is 1 a change of ids sets it
         os.close(self.fd)
 
 
@@ -230,6 +231,7 @@ _ERROR_BYTES: Final = 200
 
 def _hold(user: int, kinds: CloneFlag, maker: socket.socket) -> NoReturn:
     try:
+        prctl.set_dumpable(False)  # it has the host's memory and files, and whoever is in there may see it
         if user >= 0:
             setns(user, CloneFlag.NEWUSER)
         if maker.recv(_ERROR_BYTES):  # b"": the maker is gone, or could not map

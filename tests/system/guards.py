@@ -294,6 +294,13 @@ LESSONS: Final = (
         (Edit("runtime/userns.py", "            mounts.set_id_map(tree, self.fd, recursive=recursive)", "            pass"),),
     ),
     Lesson(
+        "-", "a container that is being set up can be traced by those whose processes it will share",
+        ("system/test_oci_command.py::test_a_container_is_set_up_out_of_sight_of_those_whose_processes_it_shares",),
+        (
+            Edit("oci/create.py", "        pid, pidfd = clone(_born", "        if 'pid' in joined: birth.setns(joined['pid'], CloneFlag.NEWPID)\n        pid, pidfd = clone(_born"),
+        ),
+    ),
+    Lesson(
         "-", "what is executed in a container that is not built yet finds the host's files",
         ("system/test_oci_command.py::test_nothing_is_executed_in_a_container_that_is_not_built_yet",),
         (Edit("oci/state.py", '        if os.path.exists(self.unborn):\n            return "creating"\n', '        if os.path.exists(self.unborn):\n            return "created"\n'),),

@@ -187,6 +187,47 @@ def test_nothing_is_executed_in_a_container_that_is_not_built_yet(oci: Runtime) 
     assert "/proc" not in said.partition("cannot exec")[2]
 
 
+def test_a_container_is_set_up_out_of_sight_of_those_whose_processes_it_shares(oci: Runtime) -> None:
+    oci.write("sleep", "1000")
+    _, pid = oci.create()
+    oci("start", oci.name)
+    other = Runtime(oci.folder / "other")
+    looked = oci.folder / "looked"
+    look = oci.words("exec", oci.name, "ps", "-o", "args")
+    # While a hook runs, what is being built has the host's files and rights.
+    script = f"cd {os.getcwd()}; {shlex.join(look)} >>{looked}"
+    calls = [{"path": BUSYBOX, "args": ["sh", "-c", script], "env": [f"PYTHONPATH={os.environ.get('PYTHONPATH', '')}"]}]
+    shared = [{"type": kind} for kind in ("mount", "uts", "ipc")] + [{"type": "pid", "path": f"/proc/{pid}/ns/pid"}]
+    words = ("sh", "-c", "ps -o args; readlink /proc/self/ns/pid; exit 3")
+    done = other.run(
+        *words, code=3, linux={"namespaces": shared}, hooks={"createRuntime": calls, "createContainer": calls}
+    )
+    assert looked.read_text().split("\n") == ["COMMAND", "sleep 1000", "ps -o args"] * 2 + [""]
+    assert "sleep 1000" in done.stdout
+    assert os.readlink(f"/proc/{pid}/ns/pid") in done.stdout
+    assert os.listdir(other.root) == []
+
+
+def test_who_shares_processes_is_signalled_executed_in_and_removed_like_others(oci: Runtime) -> None:
+    oci.write("sleep", "1000")
+    _, pid = oci.create()
+    other = Runtime(oci.folder / "other")
+    shared = [{"type": kind} for kind in ("mount", "uts", "ipc")] + [{"type": "pid", "path": f"/proc/{pid}/ns/pid"}]
+    other.write("sh", "-c", "trap 'exit 4' TERM; echo up; while :; do sleep 0.02; done", linux={"namespaces": shared})
+    name, second = other.create()
+    try:
+        assert os.readlink(f"/proc/{second}/ns/pid") == os.readlink(f"/proc/{pid}/ns/pid")
+        assert other.state()["pid"] == second
+        other("start", name)
+        other.until(lambda: other.output() == "up\n", "output")
+        assert other("exec", name, "readlink", "/proc/self/ns/pid").stdout.strip() == os.readlink(f"/proc/{pid}/ns/pid")
+        other("kill", name, "KILL")
+        other.wait("stopped")
+    finally:
+        other("delete", "--force", name)
+    assert oci.state()["status"] == "created"
+
+
 def test_a_hook_is_ended_when_its_time_is_over(oci: Runtime) -> None:
     oci.write("true", hooks={"prestart": [{"path": BUSYBOX, "args": ["sleep", "1000"], "timeout": 1}]})
     assert "timed out after 1 s" in oci("create", "--bundle", str(oci.bundle), oci.name, code=1).stderr
