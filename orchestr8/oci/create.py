@@ -118,9 +118,10 @@ def _beget(
             processes=joined.get("pid", -1), successor=successor, users=users, tasks=place.tasks, filter=filter_,
             preserved=order.preserved, keyring=order.keyring,
         )  # fmt: skip
-        pid, pidfd = clone(_born(found, users), cgroup_fd=leaf)
-        if pid == 0:
-            birth.run(begun)  # and never leaves the blocks around this, which undo things
+        with successor.given() if "pid" in joined else contextlib.nullcontext():
+            pid, pidfd = clone(_born(found, users), cgroup_fd=leaf)
+            if pid == 0:
+                birth.run(begun)  # and never leaves the blocks around this, which undo things
         opened.callback(os.close, pidfd)
         line = [pid]
         undo.callback(_end, line, successor)

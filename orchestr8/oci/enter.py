@@ -66,9 +66,10 @@ def execute(container: Container, order: Order) -> int:
         opened.enter_context(theirs)
         successor = Successor()
         child = _Child(order, config, program.read_filter(container.filter), init, place.tasks, theirs, successor)
-        pid, pidfd = _clone(place, container.record.pid)
-        if pid == 0:
-            _run(child)
+        with successor.given():
+            pid, pidfd = _clone(place, container.record.pid)
+            if pid == 0:
+                _run(child)  # and never leaves the blocks around this
         opened.callback(os.close, pidfd)
         theirs.close()
         packet, _ = sockets.receive_packet(ours)

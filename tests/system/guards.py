@@ -297,7 +297,7 @@ LESSONS: Final = (
         "-", "a container that is being set up can be traced by those whose processes it will share",
         ("system/test_oci_command.py::test_a_container_is_set_up_out_of_sight_of_those_whose_processes_it_shares",),
         (
-            Edit("oci/create.py", "        pid, pidfd = clone(_born", "        if 'pid' in joined: birth.setns(joined['pid'], CloneFlag.NEWPID)\n        pid, pidfd = clone(_born"),
+            Edit("oci/create.py", "            pid, pidfd = clone(_born", "            if 'pid' in joined: birth.setns(joined['pid'], CloneFlag.NEWPID)\n            pid, pidfd = clone(_born"),
         ),
     ),
     Lesson(
