@@ -14,15 +14,14 @@ import socket
 from collections.abc import Callable, Iterable
 from typing import Any, Final, NoReturn
 
-from orchestr8.errors import InvalidInput, OperationFailed, Orchestr8Error
+from orchestr8.errors import InvalidInput, Orchestr8Error
 from orchestr8.kernel import capabilities, cgroup_enter, prctl, rlimit, sockets
 from orchestr8.kernel.clone import Successor, clone
-from orchestr8.kernel.namespaces import CloneFlag, setns
-from orchestr8.runtime import program
+from orchestr8.kernel.namespaces import CloneFlag
+from orchestr8.runtime import joining, program
 from orchestr8.runtime.launch import DISTURBED, Stdio, open_cgroup
 from orchestr8.runtime.messages import Exec, Spawn
 from orchestr8.runtime.poller import READ, Poller
-from orchestr8.runtime.rootfs import open_pty
 from orchestr8.runtime.setup import report, write_oom_score
 from orchestr8.runtime.successors import Ends, Reserve, follow, has_ended
 from orchestr8.runtime.terminal import set_size
@@ -31,7 +30,6 @@ from orchestr8.runtime.users import read_file, resolve_user
 
 # A container that has made cgroups below its own, as an engine or systemd inside of it does, has no processes in there
 # any more: v2 refuses them beside controllers for children, and in a domain that has become threaded.
-_NOT_RUNNING: Final = "the container is not running"
 _NO_PROCESSES: Final = {errno.EBUSY, errno.EOPNOTSUPP}
 
 _JOINED: Final = (
@@ -172,7 +170,7 @@ def _run(
         seccomp_program = program.read_filter(container.seccomp)
         held = capabilities.names_of(capabilities.read().permitted) if order.privileged else ()
         cgroup_enter.enter(container.cgroup_files)
-        _join(init_pidfd, _JOINED | CloneFlag.NEWPID | CloneFlag(container.namespaces & CloneFlag.NEWTIME))
+        joining.join(init_pidfd, _JOINED | CloneFlag.NEWPID | CloneFlag(container.namespaces & CloneFlag.NEWTIME))
         for number, fd in enumerate(stdio):
             os.dup2(fd, number, inheritable=True)
         program.keep_only(sync.fileno(), init_pidfd if container.id_count else -1)
@@ -188,7 +186,7 @@ def _run(
         entered = program.try_working_directory(process["cwd"])
         program.raise_walls(program.pack_walls(process, seccomp_program))
         program.enter_working_directory(process["cwd"], entered=entered)
-        _take_over(successor)
+        joining.take_over(successor)
         os.setsid()
         if order.tty:
             program.take_terminal(0)
@@ -204,27 +202,6 @@ def _run(
         os._exit(code)
 
 
-def _join(init_pidfd: int, namespaces: CloneFlag) -> None:
-    try:
-        setns(init_pidfd, namespaces)
-    except OSError as error:
-        if error.errno == errno.ESRCH:
-            raise OperationFailed(_NOT_RUNNING) from error
-        raise
-
-
-def _take_over(successor: Successor) -> None:
-    """Be succeeded: two processes for a moment, which the container's limits must have room for."""
-    try:
-        successor.take_over()
-    except OSError as error:
-        if error.errno == errno.EAGAIN:
-            raise program.no_room() from error
-        if error.errno == errno.ENOMEM:  # so it is where PID 1 of the pid namespace has ended (pid_namespaces(7))
-            raise OperationFailed(_NOT_RUNNING) from error
-        raise program.ProgramError(f"cannot fork in the container: {os.strerror(error.errno or 0)}", 126) from error
-
-
 def _enter_user_namespace(container: Spawn, init_pidfd: int, user: dict[str, Any]) -> None:
     """After the stdio is given away, which is the host's to do; the other namespaces, which it owns, are joined."""
     ids = Ids.from_base(container.id_base, container.id_count, init_pidfd)
@@ -233,9 +210,7 @@ def _enter_user_namespace(container: Spawn, init_pidfd: int, user: dict[str, Any
 
 
 def _open_terminal(sync: socket.socket, order: Exec) -> None:
-    pts = os.open("/dev/pts", os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
-    master, slave = open_pty(pts)
-    os.close(pts)
+    master, slave = joining.open_terminal()
     if order.rows and order.columns:
         set_size(master, order.rows, order.columns)
     sockets.send_packet(sync, b'{"terminal": true}', [master])

@@ -83,10 +83,10 @@ LESSONS: Final = (
         "CVE-2016-9962", "a tracer among the container's programs sees the host through an exec",
         (f"{LOOKING}test_an_exec_is_not_there_before_it_is_one_of_the_container",),
         (
-            Edit("runtime/exec.py", "        _take_over(successor)\n        os.setsid()", "        os.setsid()"),
-            Edit("runtime/exec.py", "        _join(init_pidfd, _JOINED |",
-                 "        _join(init_pidfd, CloneFlag.NEWPID)\n        _take_over(successor)\n"
-                 "        _join(init_pidfd, _JOINED |"),
+            Edit("runtime/exec.py", "        joining.take_over(successor)\n        os.setsid()", "        os.setsid()"),
+            Edit("runtime/exec.py", "        joining.join(init_pidfd, _JOINED |",
+                 "        joining.join(init_pidfd, CloneFlag.NEWPID)\n        joining.take_over(successor)\n"
+                 "        joining.join(init_pidfd, _JOINED |"),
         ),
     ),
     Lesson(
