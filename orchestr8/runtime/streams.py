@@ -45,6 +45,7 @@ class Input:
         self._poller = poller
         self._fd = fd
         self._pending = bytearray()
+        self._is_wide = False  # was its pipe made larger?
         self._ended = False
         self.listeners: list[Callable[[], None]] = []  # called when there is room again, and when it is closed
 
@@ -69,6 +70,9 @@ class Input:
                 written = os.write(self._fd, self._pending[:_READ_SIZE])
                 del self._pending[:written]
         except BlockingIOError:
+            if not self._is_wide:
+                self._is_wide = True
+                _widen(self._fd)
             self._poller.watch(self._fd, WRITE, self._flush)
             return
         except OSError:  # EPIPE, EIO: nobody reads it any more
@@ -257,6 +261,12 @@ class Session:
             self.wants_input = False
 
 
+def _widen(fd: int) -> None:
+    """Let a pipe hold more, where one side waits for the other all the time: each turn of theirs is one of the scheduler's."""
+    with contextlib.suppress(OSError):  # a terminal, or no more is granted to this user: it stays as it is
+        fcntl.fcntl(fd, fcntl.F_SETPIPE_SZ, _PIPE_SIZE)
+
+
 class Output:
     """One descriptor that the program writes to, read whenever every session has room."""
 
@@ -290,7 +300,12 @@ class Output:
 
     def _ready(self, _events: int) -> None:
         before = self._taken
-        if self._read() and self._taken - before < _SMALL_SIZE and not self.sessions:
+        if not self._read():
+            return
+        taken = self._taken - before
+        if taken == _CHUNK_SIZE:
+            self._widen()
+        elif taken < _SMALL_SIZE and not self.sessions:
             now = time.monotonic()
             if now - self._rested_at < 2 * _NAP_S:
                 self._widen()
@@ -301,8 +316,7 @@ class Output:
     def _widen(self) -> None:
         if not self._is_wide:
             self._is_wide = True
-            with contextlib.suppress(OSError):  # a terminal, or no more is granted to this user: it stays as it is
-                fcntl.fcntl(self._fd, fcntl.F_SETPIPE_SZ, _PIPE_SIZE)
+            _widen(self._fd)
 
     def _read(self) -> bool:
         """Pass on one read; False when there is nothing (more) to read."""
