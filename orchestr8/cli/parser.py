@@ -69,7 +69,9 @@ def parse(argv: Sequence[str]) -> tuple[Command, Options]:
     parse_known = parser.parse_known_args if rest else parser.parse_known_intermixed_args
     if HELP.names[0] in after[:1] or HELP.names[1] in after[:1]:
         return COMMANDS["help"], _with(options, services=[name])  # before a missing argument is an error
-    given, unknown = parse_known(after, _with(Options(), **vars(options)))
+    # What may be repeated is added to a copy of what is there, which has to be a list.
+    known = {dest: list(value) if isinstance(value, tuple) else value for dest, value in vars(options).items()}
+    given, unknown = parse_known(after, _with(Options(), **known))
     if getattr(given, HELP.dest, False):
         return COMMANDS["help"], _with(options, services=[name])
     if unknown:

@@ -192,6 +192,10 @@ class Stacks:
             raise InvalidInput(f"`{order.verb}` needs the stack's document")
         options = order.options
         if isinstance(options, OneOff):
+            if options.name in self._store.containers:  # no one-off is another one's next run
+                raise Conflict(
+                    f"the container name {options.name} is in use", helps=["choose another --name, or leave it out"]
+                )
             name = options.name or f"{order.stack}-{order.service}-run-{secrets.token_hex(6)}"
             labels = (*options.labels, (REMOVE_WHEN_DONE, "true")) if options.rm else options.labels
             options = dataclasses.replace(options, name=ContainerName(name), labels=labels)

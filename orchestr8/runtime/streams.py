@@ -295,16 +295,23 @@ class Output:
     def resume(self) -> None:
         self.sessions = [session for session in self.sessions if session.open]
         if self._fd >= 0:
-            paused = any(session.full for session in self.sessions)
-            self._poller.watch(self._fd, 0 if paused else READ, self._ready)
+            self._poller.watch(self._fd, 0 if self._paused else READ, self._ready)
+
+    @property
+    def _paused(self) -> bool:
+        return any(session.full for session in self.sessions)
 
     def _ready(self, _events: int) -> None:
+        """Take all that a pipe holds: what the other stream got later is read later."""
         before = self._taken
         if not self._read():
             return
         taken = self._taken - before
         if taken == _CHUNK_SIZE:
             self._widen()
+            while self._taken - before < _PIPE_SIZE and (self._taken - before) % _CHUNK_SIZE == 0 and not self._paused:
+                if not self._read():
+                    break
         elif taken < _SMALL_SIZE and not self.sessions:
             now = time.monotonic()
             if now - self._rested_at < 2 * _NAP_S:

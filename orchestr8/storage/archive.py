@@ -17,6 +17,7 @@ import stat
 
 from orchestr8.errors import OperationFailed
 from orchestr8.kernel.mount import filesystem_type
+from orchestr8.model.shown import shown
 from orchestr8.storage import tarformat
 from orchestr8.storage.tarformat import BLOCK, Entry, encode
 
@@ -114,7 +115,7 @@ class ArchiveWriter:
             finally:
                 os.close(fd)
         elif not self._special(path_fd, "", arc_name, status, kind):
-            raise OperationFailed(f"{_shown(arc_name)} cannot be read", code="O8-640")
+            raise OperationFailed(f"{shown(arc_name)} cannot be read", code="O8-640")
 
     def add_entry(self, entry: Entry, data: bytes = b"") -> None:
         """One that is no file of a tree; `data`: as long as the entry says."""
@@ -137,7 +138,7 @@ class ArchiveWriter:
                     if below >= 0:
                         levels.append((below, arc_name + b"/", iter(())))
                         if len(levels) > DEPTH_MAX:
-                            where = _shown(arc_name[:80])
+                            where = shown(arc_name[:80])
                             raise OperationFailed(f"directories nest deeper than {DEPTH_MAX}: {where}…", code="O8-640")
                         if not self._is_kernels(below, fd):
                             levels[-1] = (below, arc_name + b"/", iter(_listed(below)))
@@ -167,7 +168,7 @@ class ArchiveWriter:
                     return -1
             elif self._special(dir_fd, name, arc_name, status, kind):
                 return -1
-        raise OperationFailed(f"{_shown(arc_name)} changes its kind all the time: it cannot be copied", code="O8-640")
+        raise OperationFailed(f"{shown(arc_name)} changes its kind all the time: it cannot be copied", code="O8-640")
 
     def _sub_directory(self, dir_fd: int, name: str, arc_name: bytes) -> int:
         """-1: it is none any more."""
@@ -345,7 +346,3 @@ def _extents(fd: int, size: int) -> Iterator[tuple[int, int]]:
 
 def _is_file(dir_fd: int, name: str) -> bool:
     return stat.S_ISREG(os.stat(name, dir_fd=dir_fd, follow_symlinks=False).st_mode)
-
-
-def _shown(name: bytes) -> str:
-    return name.decode(errors="replace")

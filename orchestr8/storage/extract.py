@@ -16,6 +16,7 @@ import stat
 from orchestr8.errors import InvalidInput, OperationFailed, Orchestr8Error
 from orchestr8.kernel.mount import filesystem_type
 from orchestr8.kernel.openat2 import Resolve, openat2
+from orchestr8.model.shown import shown
 from orchestr8.storage import tarformat
 from orchestr8.storage.archive import CARRIED, DEPTH_MAX, KERNEL_OWNED
 from orchestr8.storage.tarread import PIECE_BYTES, TarReader
@@ -105,7 +106,7 @@ class Extractor:
                     return
                 except FileExistsError:
                     self._clear(parent, base, name)
-            raise OperationFailed(f"{_shown(name)} comes back all the time", code="O8-640")
+            raise OperationFailed(f"{shown(name)} comes back all the time", code="O8-640")
         except Orchestr8Error:
             raise
         except OSError as error:
@@ -123,10 +124,10 @@ class Extractor:
             return raw.rstrip(b"/")  # as most are
         parts = [part for part in raw.split(b"/") if part not in {b"", b"."}]
         if b".." in parts:
-            raise InvalidInput(f"{_shown(raw)} in the archive leads out of it", code="O8-641")
+            raise InvalidInput(f"{shown(raw)} in the archive leads out of it", code="O8-641")
         if len(parts) > self._depth_max:
             raise InvalidInput(
-                f"{_shown(raw[:80])}… in the archive lies deeper than {self._depth_max} directories", code="O8-641"
+                f"{shown(raw[:80])}… in the archive lies deeper than {self._depth_max} directories", code="O8-641"
             )
         if self._rename is not None and parts and parts[0] == self._rename[0]:
             parts[0] = self._rename[1]
@@ -145,7 +146,7 @@ class Extractor:
             except FileExistsError:
                 if not stat.S_ISDIR(os.stat(base, dir_fd=parent, follow_symlinks=False).st_mode):
                     raise OperationFailed(
-                        f'cannot overwrite non-directory "{_shown(name)}" with directory', code="O8-640"
+                        f'cannot overwrite non-directory "{shown(name)}" with directory', code="O8-640"
                     ) from None
         self._directories.pop(name, None)
         self._directories[name] = entry
@@ -229,7 +230,7 @@ class Extractor:
             return
         except IsADirectoryError:
             raise OperationFailed(
-                f'cannot overwrite directory "{_shown(name)}" with non-directory', code="O8-640"
+                f'cannot overwrite directory "{shown(name)}" with non-directory', code="O8-640"
             ) from None
 
     def _make(self, reader: TarReader, entry: Entry, parent: int, base: bytes, name: bytes) -> None:
@@ -248,7 +249,7 @@ class Extractor:
             self._device(entry, parent, base, name)
         else:
             raise InvalidInput(
-                f"{_shown(name)} in the archive is of a kind that is not known: {_shown(entry.kind)}",
+                f"{shown(name)} in the archive is of a kind that is not known: {shown(entry.kind)}",
                 code="O8-641",
                 helps=["make the archive with: tar --format=posix"],
             )
@@ -290,13 +291,13 @@ class Extractor:
 
     def _device(self, entry: Entry, parent: int, base: bytes, name: bytes) -> None:
         if not self._own:  # on the caller's own machine, of a number that a container chose
-            self._tell(f"{_shown(name)} is a device, and was left out; -a makes it")
+            self._tell(f"{shown(name)} is a device, and was left out; -a makes it")
             return
         try:
             number = os.makedev(entry.major, entry.minor)
             os.mknod(base, _DEVICES[entry.kind] | entry.mode & 0o777, number, dir_fd=parent)
         except (OverflowError, PermissionError) as error:  # root of a user namespace has none either
-            self._tell(f"{_shown(name)} is a device, which cannot be made here: {error}")
+            self._tell(f"{shown(name)} is a device, which cannot be made here: {error}")
             return
         self._dress(entry, parent, base)
 
@@ -315,7 +316,7 @@ class Extractor:
             except OSError as error:
                 if error.errno not in _NO_XATTR:
                     raise
-                self._tell(f"{_shown(entry.name)}: {name} cannot be set here: {error.strerror}")
+                self._tell(f"{shown(entry.name)}: {name} cannot be set here: {error.strerror}")
 
     def _tell(self, sentence: str) -> None:
         if self._told is not None:
@@ -333,14 +334,10 @@ def _write(fd: int, data: bytes, offset: int = -1) -> None:
 
 
 def _is_the_kernels(folder: bytes) -> OperationFailed:
-    return OperationFailed(f"{_shown(folder)} is the kernel's, and takes no files", code="O8-640")
+    return OperationFailed(f"{shown(folder)} is the kernel's, and takes no files", code="O8-640")
 
 
 def failure(name: bytes, error: OSError) -> OperationFailed:
     """Of one file."""
     code = "O8-642" if error.errno == errno.EROFS else "O8-640"
-    return OperationFailed(f"cannot write {_shown(name) or '.'}: {error.strerror}", code=code)
-
-
-def _shown(name: bytes) -> str:
-    return name.decode(errors="replace")
+    return OperationFailed(f"cannot write {shown(name) or '.'}: {error.strerror}", code=code)

@@ -101,3 +101,20 @@ def test_no_flag_of_a_command_shares_its_destination_with_another(command) -> No
 def test_an_argument_that_may_be_left_out_is_shown_so() -> None:
     assert help_text(COMMANDS["run"]).startswith("Usage: orchestr8 run [flags] SERVICE [COMMAND…]\n")
     assert help_text(COMMANDS["exec"]).startswith("Usage: orchestr8 exec [flags] SERVICE COMMAND…\n")
+
+
+@pytest.mark.parametrize("before", [[], ["--env-file", "first"]])
+def test_a_global_flag_that_may_be_repeated_stands_after_any_command(before: list[str]) -> None:
+    for command in ("exec", "run", "logs", "up", "ps"):
+        _, options = parse(
+            [
+                *before,
+                command,
+                "--env-file",
+                "x",
+                "--env-file",
+                "y",
+                *(["web", "env"] if command in {"exec", "run"} else []),
+            ]
+        )
+        assert list(options.env_files) == [*before[1:], "x", "y"], command

@@ -291,3 +291,19 @@ def test_a_volume_of_run_may_lie_where_a_path_has_a_colon(scenario: Tell, tmp_pa
     words = ("run", "--rm", "--no-deps", "-T", "-v", "./:/here:ro", "db", "cat", "/here/word")
     done = story.engine.run(*words, cwd=str(there))
     assert (done.out, done.code) == ("found", 0), done.err
+
+
+def test_a_one_off_takes_no_name_that_is_in_use(scenario: Tell) -> None:
+    """Else its command would be the other one's, and its end, too."""
+    story = scenario("services: {web: {image: 'rootfs:/', command: sleep infinity, stop_grace_period: 0s}}")
+    story.step("up -d", state("web", "running"))
+    story.step(
+        "run --rm -T --name shop-web-1 web echo hi",
+        err("error[O8-409]: the container name shop-web-1 is in use", "choose another --name"),
+        code=125,
+    )
+    story.step("run -d --name tool web sleep infinity")
+    story.step("run --rm -T --name tool web echo hi", err("the container name tool is in use"), code=125)
+    story.step("run --rm -T --name other web echo hi", out("hi"))
+    story.step("ps", state("web", "running"))
+    story.step("down")

@@ -10,7 +10,7 @@ from orchestr8.errors import OperationFailed
 from orchestr8.model.specs import LogSpec
 from orchestr8.runtime.logs import LogReader
 from tests.requires import requires
-from tests.system.runtime_fixtures import Box, Client, Runtime, alive, eventually, needs_busybox, status_of
+from tests.system.runtime_fixtures import Box, Client, Runtime, alive, children_of, eventually, needs_busybox, status_of
 
 pytestmark = [pytest.mark.system, pytest.mark.anyio, requires("root", "overlayfs"), needs_busybox]
 
@@ -120,6 +120,7 @@ async def test_a_client_that_leaves_does_not_matter(runtime: Runtime) -> None:
 
 async def test_a_client_that_leaves_a_silent_program_is_noticed(runtime: Runtime) -> None:
     box = await runtime.run("sleep", "1000", stdin_open=True)
+    await eventually(lambda: children_of(box.shim_pid) == [box.pid], "the end of what it was born in")
     before = len(os.listdir(f"/proc/{box.shim_pid}/fd"))
     clients = [await box.attach(stdin=number % 2 == 0) for number in range(10)]
     assert len(os.listdir(f"/proc/{box.shim_pid}/fd")) == before + 10

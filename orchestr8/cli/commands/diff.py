@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 
 from orchestr8.cli.containers import one_container
+from orchestr8.model.shown import printable
 
 TYPE_CHECKING = False  # `typing` costs 4 ms at start
 if TYPE_CHECKING:
@@ -31,17 +32,3 @@ def _json(kind: str, path: str) -> str:
 
 def _text(kind: str, path: str) -> str:
     return f"{kind} {printable(path)}\n"
-
-
-def printable(path: str) -> str:
-    """A line of its own whatever a container calls its files: what is not to be shown as it is stands as in C's strings."""
-    if path.isprintable():
-        return path
-    return "".join(each if each.isprintable() else _escaped(each) for each in path)
-
-
-def _escaped(letter: str) -> str:
-    code = ord(letter)
-    if 0xDC80 <= code <= 0xDCFF:  # a byte that is no UTF-8
-        return f"\\x{code - 0xDC00:02x}"
-    return letter.encode("unicode_escape").decode()
