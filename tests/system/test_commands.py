@@ -306,4 +306,4 @@ def test_a_one_off_takes_no_name_that_is_in_use(scenario: Tell) -> None:
     story.step("run --rm -T --name tool web echo hi", err("the container name tool is in use"), code=125)
     story.step("run --rm -T --name other web echo hi", out("hi"))
     story.step("ps", state("web", "running"))
-    story.step("down")
+    story.step("down --remove-orphans")
