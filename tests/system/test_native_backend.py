@@ -12,6 +12,9 @@ from orchestr8.backends.native import NativeBackend
 from orchestr8.engine.store import Store
 from orchestr8.errors import Orchestr8Error
 from orchestr8.kernel.namespaces import CloneFlag, setns, unshare
+from orchestr8.model import actions
+from orchestr8.model.ids import ContainerName, ServiceName, StackName
+from orchestr8.model.specs import ContainerSpec
 from tests.backends.contract import *  # noqa: F403 - the fake passes what the real thing passes
 
 pytestmark = [pytest.mark.anyio, pytest.mark.system]
@@ -63,7 +66,6 @@ async def backend(tmp_path: Path, network_namespace: None) -> AsyncIterator[Nati
 
 async def clean(native: NativeBackend) -> None:
     """Take down whatever a test left."""
-    from orchestr8.model import actions
 
     seen = await native.observe()
     for container in seen.containers.values():
@@ -79,3 +81,54 @@ async def test_an_image_that_cannot_be_had_is_refused_before_anything_is_made(ba
     for image, told in (("rootfs:/nowhere", "no directory"), ("alpine", "no registries yet")):
         with pytest.raises(Orchestr8Error, match=told):
             await backend.check_image(image)
+
+
+@pytest.fixture
+async def running(backend: NativeBackend, image: str) -> ContainerName:
+    name = ContainerName("shop-web-1")
+    spec = ContainerSpec(image=image, command=("sleep", "1000"))
+    made = actions.CreateContainer(
+        name=name, stack=StackName("shop"), service=ServiceName("web"), number=1, spec=spec, config_hash=""
+    )
+    await backend.apply(made)
+    await backend.apply(actions.StartContainer(name=name))
+    return name
+
+
+async def paused(backend: NativeBackend, name: ContainerName) -> bool:
+    return (await backend.observe()).containers[name].paused
+
+
+async def test_what_stands_still_for_two_goes_on_after_the_second(
+    backend: NativeBackend, running: ContainerName
+) -> None:
+    found = backend._container(running)
+    async with found.standing_still():
+        async with found.standing_still():
+            assert await paused(backend, running)
+        assert await paused(backend, running), "one still needs it"
+    assert not await paused(backend, running)
+
+
+async def test_a_pause_of_the_users_outlasts_one_that_was_for_a_moment(
+    backend: NativeBackend, running: ContainerName
+) -> None:
+    found = backend._container(running)
+    async with found.standing_still():
+        await backend.apply(actions.PauseContainer(name=running))
+    assert await paused(backend, running)
+    async with found.standing_still():
+        assert await paused(backend, running)
+    assert await paused(backend, running)
+    await backend.apply(actions.UnpauseContainer(name=running))
+    assert not await paused(backend, running)
+
+
+async def test_what_the_user_lets_go_on_does_so_when_nobody_needs_it_still(
+    backend: NativeBackend, running: ContainerName
+) -> None:
+    async with backend._container(running).standing_still():
+        await backend.apply(actions.PauseContainer(name=running))
+        await backend.apply(actions.UnpauseContainer(name=running))
+        assert await paused(backend, running)
+    assert not await paused(backend, running)

@@ -12,6 +12,7 @@ import re
 import shutil
 import socket
 import subprocess
+import time
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from typing import Final
 
@@ -19,7 +20,7 @@ import anyio
 import anyio.abc
 
 from orchestr8.backends.native import figures, probes
-from orchestr8.backends.native.committing import commit
+from orchestr8.backends.native.committing import Base, base_of, commit
 from orchestr8.backends.native.containers import Container, new_record
 from orchestr8.backends.native.idranges import allot, subordinate
 from orchestr8.backends.native.joining import find_sharer
@@ -481,8 +482,15 @@ class NativeBackend:
     async def commit(self, container: ContainerName, wanted: CommitSpec) -> Committed:
         found = self._container(container)
 
+        created = time.time()
+
+        def look(layers: Layers) -> Base:
+            return base_of(self._images, self._root, found.record, layers.document, created)
+
+        base = await self._layers.read(found, look)  # which may have to be packed: no reason to stand still
+
         def run(layers: Layers) -> Committed:
-            return commit(self._images, self._root, found.record, layers, wanted)
+            return commit(self._images, base, found.record, layers, wanted, created)
 
         async with found.standing_still() if wanted.pause else contextlib.nullcontext():
             return await self._layers.read(found, run)

@@ -5,7 +5,6 @@ whole by itself, and stays what it is whatever becomes of the directory. It is p
 as the status of no file in it changes. Blocking, in threads.
 """
 
-import time
 from collections.abc import Callable
 from typing import Any, Final, NamedTuple
 
@@ -27,16 +26,19 @@ _TOLD: Final = 10
 _PATH: Final = [f"PATH={DEFAULT_PATH}"]  # what a directory as image says of its program
 
 
-class _Base(NamedTuple):
+class Base(NamedTuple):
+    """What a container's image is made of."""
+
     config: dict[str, Any]
     layers: list[tuple[Blob, str]]  # with their diff ids, from the lowest up
     history: list[dict[str, Any]]
 
 
-def commit(store: ImageStore, root: str, record: ContainerRecord, layers: Layers, wanted: CommitSpec) -> Committed:
-    """`root`: the engine's."""
-    created = moment(time.time())
-    base = _base(store, root, record, layers.document, created)
+def commit(
+    store: ImageStore, base: Base, record: ContainerRecord, layers: Layers, wanted: CommitSpec, created_at: float
+) -> Committed:
+    """`created_at`: seconds since the epoch."""
+    created = moment(created_at)
     store.check_height(len(base.layers) + 1)
     config = apply_changes(config_of(record.spec, base.config), wanted.changes)
     left_out = _LeftOut()
@@ -59,19 +61,19 @@ def commit(store: ImageStore, root: str, record: ContainerRecord, layers: Layers
     return Committed(id=made.id, warnings=left_out.warnings())
 
 
-def _base(
-    store: ImageStore, root: str, record: ContainerRecord, document: dict[str, Any], created: str
-) -> _Base:  # fmt: skip
-    """What the container's image is made of."""
+def base_of(
+    store: ImageStore, root: str, record: ContainerRecord, document: dict[str, Any], created_at: float
+) -> Base:  # fmt: skip
+    """`root`: the engine's. A directory is packed, unless that was done and nothing in it has changed."""
     digest = document["annotations"].get(IMAGE)
     if digest is not None:
         image = store.stored(digest)
         layers = list(zip(image.layers, image.diff_ids, strict=True))
-        return _Base(image.config, layers, list(image.document.get("history") or ()))
+        return Base(image.config, layers, list(image.document.get("history") or ()))
     with opened_base(root, record, document) as tree:
         blob = store.base(fingerprint(tree), lambda: _pack(store, tree))
-    history = history_entry(created, record.spec.image, comment="a directory, packed")
-    return _Base({"Env": list(_PATH)}, [(blob, blob.digest)], [history])
+    history = history_entry(moment(created_at), record.spec.image, comment="a directory, packed")
+    return Base({"Env": list(_PATH)}, [(blob, blob.digest)], [history])
 
 
 def _pack(store: ImageStore, tree: Tree) -> tuple[Blob, bool]:

@@ -88,6 +88,8 @@ class Container:
         self._lock = anyio.Lock()
         self._sandbox = Sandbox(around, self)
         self.paused = False
+        self._holders = 0  # of those that need it to stand still for a moment
+        self._rests = False  # and so it stays when they are done
         self._exited = anyio.Event()
         self._fresh: dict[str, Any] | None = None
         self._oom_told = False  # of this run
@@ -410,6 +412,17 @@ class Container:
             await self._go_on()  # what is to end must be able to (moby daemon/kill.go)
 
     async def pause(self) -> None:
+        self._rests = True
+        await self._freeze()
+
+    async def unpause(self) -> None:
+        """Who needs it to stand still just now lets it go on when that is over."""
+        self._rests = False
+        if not self._holders:
+            async with self._alone():
+                await self._go_on()
+
+    async def _freeze(self) -> None:
         async with self._alone():
             if not self.running:
                 raise Conflict(f"{self.record.name} is not running")
@@ -420,27 +433,32 @@ class Container:
                 self.paused = True
                 self._emit(EventKind.PAUSE)
 
-    async def unpause(self) -> None:
-        async with self._alone():
-            await self._go_on()
-
     @asynccontextmanager
     async def standing_still(self) -> AsyncIterator[None]:
-        """Paused for us, if it runs. The mark has the next engine let it go on when this one dies over it."""
-        if not self.running or self.paused:
+        """Paused for as long as anybody is in here, if it runs; after that unless the user has paused it.
+
+        The mark has the next engine let it go on when this one dies over it.
+        """
+        if not self.running or (self.paused and not self._holders):
             yield
             return
         mark = f"{self.bundle}/{_STILL}"
-        await anyio.to_thread.run_sync(_touch, mark)
+        self._holders += 1
         try:
+            if self._holders == 1:
+                self._rests = False
+                await anyio.to_thread.run_sync(_touch, mark)
             with contextlib.suppress(Conflict):  # it has ended meanwhile
-                await self.pause()
+                await self._freeze()
             yield
         finally:
-            with anyio.CancelScope(shield=True):
-                with contextlib.suppress(NotFound):  # it was removed meanwhile
-                    await self.unpause()
-                await anyio.to_thread.run_sync(_untouch, mark)
+            self._holders -= 1
+            if not self._holders:
+                with anyio.CancelScope(shield=True):
+                    if not self._rests:
+                        with contextlib.suppress(NotFound):  # it was removed meanwhile
+                            await self.unpause()
+                    await anyio.to_thread.run_sync(_untouch, mark)
 
     async def _go_on(self) -> None:
         if self.paused:
