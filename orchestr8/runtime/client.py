@@ -28,9 +28,13 @@ _STEADY_S: Final = 10.0  # a forkserver that lived this long starts the delays a
 
 
 _PREPARES: Final = 2  # the protocol since which a shim knows Prepare
-_PROGRAM_HELPS: Final = {  # by what a shell would say
-    126: "make it executable, or name what runs it: python3 FILE, sh FILE",
-    127: "give its path as the container sees it; what only a shell knows needs one: sh -c '…'",
+_PROGRAM_HELPS: Final = {  # by what a shell would say, and how it is said
+    126: {
+        "cannot execute": "make it executable, or name what runs it: python3 FILE, sh FILE",
+        "user ": "take one of the container's /etc/passwd, or a number, which needs no entry there",
+        "working directory": "take an absolute path of a directory in the container, which the user may enter",
+    },
+    127: {"": "give its path as the container sees it; what only a shell knows needs one: sh -c '…'"},
 }
 
 _HELPS: Final = {
@@ -233,7 +237,8 @@ class ShimClient:
         if isinstance(pending.answer, messages.Failed):
             code, text = pending.answer.exit_code, pending.answer.text
             if code in _PROGRAM_HELPS:
-                raise OperationFailed(text, code=f"O8-{500 + code}", helps=[_PROGRAM_HELPS[code]])
+                helps = [said for beginning, said in _PROGRAM_HELPS[code].items() if text.startswith(beginning)]
+                raise OperationFailed(text, code=f"O8-{500 + code}", helps=helps)
             known = pending.answer.code
             raise OperationFailed(text, code=known or "O8-601", helps=_HELPS.get(known, ()))
         return pending.answer, pending.fds
