@@ -149,7 +149,7 @@ class Extractor:
                         f'cannot overwrite non-directory "{shown(name)}" with directory', code="O8-640"
                     ) from None
         self._directories.pop(name, None)
-        self._directories[name] = entry
+        self._directories[name] = entry._replace(name=name, link=b"")  # as many as the archive likes are kept
 
     def _settle(self, name: bytes, entry: Entry) -> None:
         """Owner, mode and times of a directory, once all is in it; one that is gone meanwhile needs none."""

@@ -7,6 +7,7 @@ Compressed archives are told by their first bytes and inflated here, in this pro
 from __future__ import annotations
 
 from orchestr8.errors import InvalidInput, Unsupported
+from orchestr8.model.shown import shown
 from orchestr8.storage import tarformat
 from orchestr8.storage.tarformat import BLOCK, Entry
 
@@ -19,9 +20,13 @@ if TYPE_CHECKING:
 
 PIECE_BYTES: Final = 1 << 20
 RECORDS_BYTES_MAX: Final = 16 << 20  # of one pax header: names and attributes are small, hostile ones need not be
+_GLOBALS_BYTES_MAX: Final = 1 << 20  # of all global ones together, which stay to the end
+_NAME_BYTES_MAX: Final = 64 << 10  # several times what a path may have (PATH_MAX)
+_XATTRS_BYTES_MAX: Final = 128 << 10  # of a file: the kernel takes 64 KiB of each (xattr(7)), and file systems less
 _MAP_PAIRS_MAX: Final = 1 << 20
 _ID_MAX: Final = 2**32 - 2  # the number above says "leave it as it is"
 _TIME_MAX_NS: Final = 2**62
+_SIZE_END: Final = 2**63  # off_t
 _CUT: Final = "the archive ends in the middle"
 
 
@@ -56,6 +61,8 @@ class TarReader:
                 said = tarformat.parse_records(self._whole(entry))
                 if entry.kind == tarformat.PAX_GLOBAL:
                     self._globals.update(said)
+                    if sum(len(key) + len(value) for key, value in self._globals.items()) > _GLOBALS_BYTES_MAX:
+                        raise InvalidInput("the records for all of the archive are too large", code="O8-641")
                 else:
                     records = said
                 continue
@@ -195,8 +202,16 @@ class TarReader:
 
 
 def _check(entry: Entry) -> None:
+    if b"\0" in entry.name or b"\0" in entry.link or any("\0" in name for name in entry.xattrs):
+        raise InvalidInput(f"{shown(entry.name)} in the archive has a name that no file can have", code="O8-641")
+    if max(len(entry.name), len(entry.link)) > _NAME_BYTES_MAX:
+        raise InvalidInput(f"{shown(entry.name)} in the archive has too long a name", code="O8-641")
+    if sum(len(name) + len(value) for name, value in entry.xattrs.items()) > _XATTRS_BYTES_MAX:
+        raise InvalidInput(f"{shown(entry.name)} in the archive has attributes that are too large", code="O8-641")
+    if max(entry.size, entry.sparse_size) >= _SIZE_END:
+        raise InvalidInput(f"{shown(entry.name)} in the archive has a size that cannot be", code="O8-641")
     if not (0 <= entry.uid <= _ID_MAX and 0 <= entry.gid <= _ID_MAX and abs(entry.mtime_ns) < _TIME_MAX_NS):
-        raise InvalidInput(f"{entry.name!r} in the archive has an owner or a time that cannot be", code="O8-641")
+        raise InvalidInput(f"{shown(entry.name)} in the archive has an owner or a time that cannot be", code="O8-641")
 
 
 def _check_sparse(entry: Entry, records: dict[bytes, bytes]) -> None:

@@ -430,3 +430,27 @@ def test_many_directories_take_few_descriptors(tmp_path: Path) -> None:
     data = made(*((Entry(b"d%d/x" % number), b"") for number in range(300)))
     unpack(data, tmp_path / "there")
     assert len(list((tmp_path / "there").iterdir())) == 300
+
+
+@pytest.mark.parametrize(
+    ("entry", "said"),
+    [
+        (Entry(b"a\0" + b"b" * 150), "in the archive has a name that no file can have"),
+        (Entry(b"x" * 70_000), "has too long a name"),
+        (Entry(b"l", kind=tarformat.SYMLINK, link=b"x" * 70_000), "has too long a name"),
+        (Entry(b"x", xattrs={"user.a": b"x" * 140_000}), "has attributes that are too large"),
+        (Entry(b"x", sparse_size=2**63), "has a size that cannot be"),
+    ],
+)
+def test_what_no_file_can_be_is_refused_before_it_is_made(tmp_path: Path, entry: Entry, said: str) -> None:
+    assert said in refused(made((entry, b"")), tmp_path / "to").message
+
+
+def test_records_for_the_whole_archive_have_a_limit(tmp_path: Path) -> None:
+    """They stay in memory to its end, and ten kilobytes of gzip may have as many as they like."""
+    packed = io.BytesIO()
+    with tarfile.open(
+        fileobj=packed, mode="w", format=tarfile.PAX_FORMAT, pax_headers={"comment": "x" * 1_100_000}
+    ) as tar:
+        tar.addfile(tarfile.TarInfo("file"))
+    assert "the records for all of the archive are too large" in refused(packed.getvalue(), tmp_path / "to").message
