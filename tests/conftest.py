@@ -1,5 +1,6 @@
 """What tests of several packages share: a network of one's own, an engine of one's own, and stories told with it."""
 
+import os
 import shutil
 import signal
 from collections.abc import Callable, Iterator
@@ -21,6 +22,15 @@ hypothesis.settings.register_profile("orchestr8", deadline=None)
 hypothesis.settings.load_profile("orchestr8")
 
 EXAMPLES: Final = Path(__file__).parent.parent / "examples" / "stacks"
+
+
+@pytest.fixture(autouse=True)
+def umask_is_left_alone() -> Iterator[None]:
+    """It is the whole process's: a test that leaves another one behind spoils those that come later."""
+    before = os.umask(0o022)
+    os.umask(before)
+    yield
+    assert os.umask(before) == before
 
 
 @pytest.fixture

@@ -152,9 +152,11 @@ class Forkserver:
             for each in (self._engine, ours, *self._starting):  # closed by now
                 each.detach()
             if not packet:
+                self._title.write(self._title.prepared("orchestr8-shim (next)"))
+                prctl.set_name(b"orchestr8-shim")
                 cradle = make_cradle(self._reaper_fd, self._title, self.template)
                 copy_ahead(self.private)
-                packet, fds = _await_order(theirs, self._title)
+                packet, fds = _await_order(theirs)
             shim.main(packet, fds, theirs, self._reaper_fd, self._title, self.template, cradle)
         except BaseException:  # noqa: BLE001 - the last frame of this process: its log is the only listener
             code = 1
@@ -213,10 +215,8 @@ def _close_others(kept: set[int]) -> None:
         os.closerange(low + 1, high)
 
 
-def _await_order(forkserver: socket.socket, title: prctl.ArgumentArea) -> tuple[bytes, list[int]]:
+def _await_order(forkserver: socket.socket) -> tuple[bytes, list[int]]:
     """What a spare shim is to do; it ends with its forkserver."""
-    title.write(title.prepared("orchestr8-shim (next)"))
-    prctl.set_name(b"orchestr8-shim")
     packet, fds = sockets.receive_packet(forkserver)
     if not packet:
         os._exit(0)

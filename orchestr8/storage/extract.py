@@ -76,8 +76,8 @@ class Extractor:
     def run(self, source: Callable[[], bytes]) -> None:
         """All of it. Raises InvalidInput for what is no archive or leads elsewhere, OperationFailed for what cannot be made."""
         umask = os.umask(0)
-        reader = TarReader(source)
         try:
+            reader = TarReader(source)
             for entry in reader:
                 self._extract(reader, entry)
             for name, entry in reversed(self._directories.items()):

@@ -29,7 +29,7 @@ from orchestr8.model.specs import MountKind, MountSpec
 from orchestr8.runtime.rootfs import Rootfs
 from orchestr8.runtime.users import resolve_user
 from tests.requires import requires
-from tests.system.runtime_fixtures import Runtime, children_of, eventually, needs_busybox
+from tests.system.runtime_fixtures import Runtime, a_cradle, needs_busybox
 
 pytestmark = [pytest.mark.system, pytest.mark.anyio, requires("root", "overlayfs"), needs_busybox]
 
@@ -60,9 +60,7 @@ async def test_a_pid_1_that_cannot_become_the_reaper_shares_its_memory_with_nobo
     document = {"defaultAction": "SCMP_ACT_ALLOW", "syscalls": [{"names": ["execveat"], "action": "SCMP_ACT_ERRNO"}]}
     profile = seccomp_profile.parse(document, (), os.uname().machine, (5, 10))
     Path(runtime.seccomp_path).write_bytes(seccomp.compile_profile(profile))
-    await eventually(
-        lambda: [each for shim in children_of(runtime.forkserver.pid) for each in children_of(shim)], "a cradle"
-    )
+    await a_cradle(runtime)
     box = await runtime.run("sh", "-c", "echo here; exec sleep 1000")
     await box.until_log("here")
     assert Path(f"/proc/{box.pid}/exe").readlink().name.startswith("memfd:orchestr8-python"), (
