@@ -88,6 +88,7 @@ class Successor:
         self._memory = mmap.mmap(-1, mmap.PAGESIZE)
         self._memory.madvise(mmap.MADV_DONTFORK)
         self._number = ctypes.c_int.from_buffer(self._memory)
+        self.lost = False  # there was one, and the parent had to give it up
 
     @contextlib.contextmanager
     def given(self) -> Iterator[None]:

@@ -73,14 +73,15 @@ def follow(poller: Poller, ends: Ends, successor: Successor, pid: int, pidfd: in
     """(pid, pidfd) of who is meant now. The predecessor, which does nothing more but end, is buried when it has.
 
     Raises OSError when there is no descriptor for that, not even with what was held in `reserve`: then it is killed, for nobody
-    could look after it.
+    could look after it, and nobody is meant any more: asked again, this says who was before.
     """
-    if successor.pid in {0, pid}:
+    if successor.lost or successor.pid in {0, pid}:
         return pid, pidfd
     reserve.spend()
     try:
         following = os.pidfd_open(successor.pid)  # a child of this process, which has not waited for it yet
     except OSError:
+        successor.lost = True  # its number is nobody's from the moment it is waited for
         os.kill(successor.pid, signal.SIGKILL)
         ends.bury(successor.pid)
         raise

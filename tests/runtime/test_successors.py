@@ -1,5 +1,6 @@
 """Who is followed: a child of this process, and nobody else, whatever a number says."""
 
+import errno
 import faulthandler
 import os
 import resource
@@ -41,3 +42,31 @@ def test_whoever_is_cloned_at_another_time_has_no_part_in_it() -> None:
     assert successor.pid == 7
     for pidfd in (first_pidfd, second_pidfd):
         os.close(pidfd)
+
+
+def test_one_that_had_to_be_given_up_is_not_asked_for_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    poller, successor, reserve = Poller(), Successor(), Reserve()
+    ends = Ends(poller)
+    blocked = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGCHLD})
+    try:
+        pid = os.fork()
+        if pid == 0:
+            signal.pause()
+            os._exit(0)
+        successor._number.value = pid
+        with monkeypatch.context() as patch:
+            patch.setattr(os, "pidfd_open", _no_descriptor)
+            with pytest.raises(OSError, match="Too many open files"):
+                follow(poller, ends, successor, -1, -1, reserve)
+        assert follow(poller, ends, successor, -1, -1, reserve) == (-1, -1)
+        while ends._listeners:
+            poller.wait()
+        with pytest.raises(ChildProcessError):
+            os.waitpid(pid, 0)  # it was waited for, and once
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
+        poller.close()
+
+
+def _no_descriptor(_pid: int) -> int:
+    raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))

@@ -23,6 +23,7 @@ from orchestr8.errors import Orchestr8Error
 
 WITHIN_S: Final = 20.0
 CRASHES_A_LIFE: Final = 4  # the forkserver starts engines that keep dying later and later: begin anew before that
+_ALIKE: Final = 10  # looks, 10 ms and more apart, until it is taken for at rest
 STEP: Final = re.compile(r"^\d+\. (\w+) (\S+)", re.MULTILINE)
 
 SHOP: Final = """
@@ -105,7 +106,7 @@ class CrashLab:
         self._crashes = 0
         self._rock.step("up -d")
         self._rock_run = self.runs("rock")
-        self._footprint = self.footprint()
+        self._footprint = self._settled()
 
     def _stack(self, directory: str, text: str, environment: dict[str, str]) -> Scenario:
         os.mkdir(directory)
@@ -215,6 +216,17 @@ class CrashLab:
             **{name: _listed(f"{root}/{name}") for name in ("containers", "volumes", "trash")},
             "stacks": sorted(each["name"] for each in self.engine.ask("/stacks")),
         }
+
+    def _settled(self) -> dict[str, list[str]]:
+        """The footprint once it stands still: between its birth and its title what waits for the next start counts as a shim."""
+        seen: list[dict[str, list[str]]] = []
+
+        def stands_still() -> bool:
+            seen.append(self.footprint())
+            return seen[-_ALIKE:].count(seen[-1]) == _ALIKE
+
+        self.eventually(stands_still, "the lab does not come to rest")
+        return seen[-1]
 
     # --- checks ---------------------------------------------------------------------------------------------------
 

@@ -30,6 +30,15 @@ def read_log(box: Box) -> dict[int, bytes]:
     return found
 
 
+def has_pidfd_of_the_dead(pid: int) -> bool:
+    """Does it hold a pidfd of a process that has been waited for?"""
+    for fd in os.listdir(f"/proc/{pid}/fd"):
+        with contextlib.suppress(FileNotFoundError), open(f"/proc/{pid}/fdinfo/{fd}", "rb") as info:
+            if b"Pid:\t-1\n" in info.read():
+                return True
+    return False
+
+
 async def finish(box: Box, client: Client) -> int:
     await client.until_end()
     return await box.wait()
@@ -121,6 +130,7 @@ async def test_a_client_that_leaves_does_not_matter(runtime: Runtime) -> None:
 async def test_a_client_that_leaves_a_silent_program_is_noticed(runtime: Runtime) -> None:
     box = await runtime.run("sleep", "1000", stdin_open=True)
     await eventually(lambda: children_of(box.shim_pid) == [box.pid], "the end of what it was born in")
+    await eventually(lambda: not has_pidfd_of_the_dead(box.shim_pid), "its pidfd to be closed")
     before = len(os.listdir(f"/proc/{box.shim_pid}/fd"))
     clients = [await box.attach(stdin=number % 2 == 0) for number in range(10)]
     assert len(os.listdir(f"/proc/{box.shim_pid}/fd")) == before + 10
