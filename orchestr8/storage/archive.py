@@ -14,6 +14,7 @@ from __future__ import annotations
 import errno
 import os
 import stat
+from itertools import islice
 
 from orchestr8.errors import OperationFailed
 from orchestr8.kernel.mount import filesystem_type
@@ -32,6 +33,7 @@ PIECE_BYTES: Final = 1 << 20  # what is handed on at once
 SPARSE_BYTES: Final = 1 << 16  # from this size on a file is looked at for holes
 CARRIED: Final = ("user.", "security.capability")  # extended attributes; others belong to the place a file is at
 _LEFT: Final = "user.overlay."  # of rootless layers: how a file lies, not what it is
+_FILLED_MAX: Final = 16  # times what a file has on the disk, if its holes are too many to be told
 DEPTH_MAX: Final = 400  # a descriptor a level; PATH_MAX allows 2048, real trees stay below 30
 _TRIES: Final = 8  # of one name whose kind changes between the look and the opening
 _OPEN_FILE: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
@@ -119,7 +121,8 @@ class ArchiveWriter:
 
     def add_entry(self, entry: Entry, data: bytes = b"") -> None:
         """One that is no file of a tree; `data`: as long as the entry says."""
-        self._put(encode(entry) + data + tarformat.padding(len(data)))
+        self._put_header(entry)
+        self._put(data + tarformat.padding(len(data)))
 
     def _below(self, fd: int, arc_name: bytes) -> None:
         """What is in the directory behind `fd`, which is closed, and below it. Not by recursion: Python's stack is small."""
@@ -187,7 +190,7 @@ class ArchiveWriter:
 
     def _put_directory(self, fd: int, status: os.stat_result, arc_name: bytes) -> None:
         name = arc_name if arc_name.endswith(b"/") else arc_name + b"/"
-        self._put(encode(self._entry(name, tarformat.DIRECTORY, status, xattrs=self._xattrs(fd, status))))
+        self._put_header(self._entry(name, tarformat.DIRECTORY, status, xattrs=self._xattrs(fd, status)))
 
     def _special(self, dir_fd: int, name: str, arc_name: bytes, status: os.stat_result, kind: int) -> bool:
         """A symlink, fifo or device. A socket is nothing outside of its process."""
@@ -208,7 +211,7 @@ class ArchiveWriter:
             entry = entry._replace(link=link)
         elif kind != stat.S_IFIFO:
             entry = entry._replace(major=os.major(status.st_rdev), minor=os.minor(status.st_rdev))
-        self._put(encode(entry))
+        self._put_header(entry)
         return True
 
     def _put_link(self, arc_name: bytes, status: os.stat_result) -> bool:
@@ -217,7 +220,7 @@ class ArchiveWriter:
         first = self._linked.setdefault(identity, arc_name)
         if first is arc_name:
             return False
-        self._put(encode(self._entry(arc_name, tarformat.HARD_LINK, status)._replace(link=first)))
+        self._put_header(self._entry(arc_name, tarformat.HARD_LINK, status)._replace(link=first))
         return True
 
     def _file(self, dir_fd: int, name: str, arc_name: bytes) -> bool:
@@ -242,8 +245,10 @@ class ArchiveWriter:
             return True
         size = status.st_size
         if size >= SPARSE_BYTES and status.st_blocks * BLOCK < size:
-            return self._sparse(fd, arc_name, status)
-        self._put(encode(self._entry(arc_name, tarformat.FILE, status, size, self._xattrs(fd, status))))
+            found = _map(fd, arc_name, status)
+            if found is not None:
+                return self._sparse(fd, arc_name, status, *found)
+        self._put_header(self._entry(arc_name, tarformat.FILE, status, size, self._xattrs(fd, status)))
         if size:
             self._data(fd, size)
             self._put(bytes(-size % BLOCK))
@@ -261,15 +266,14 @@ class ArchiveWriter:
             self._put(data)
             size -= len(data)
 
-    def _sparse(self, fd: int, arc_name: bytes, status: os.stat_result) -> bool:
-        extents = list(_extents(fd, status.st_size))
-        if not extents or sum(extents[-1]) < status.st_size:
-            extents.append((status.st_size, 0))  # GNU's mark of where a file ends that ends with a hole
-        head = tarformat.sparse_map(extents)
+    def _sparse(
+        self, fd: int, arc_name: bytes, status: os.stat_result, extents: list[tuple[int, int]], head: bytes
+    ) -> bool:
         size = len(head) + sum(length for _, length in extents)
         base = b"GNUSparseFile.0/" + arc_name.rpartition(b"/")[2]
         entry = self._entry(arc_name, tarformat.FILE, status, size, self._xattrs(fd, status))
-        self._put(encode(entry._replace(sparse_size=status.st_size), shown_as=base) + head)
+        self._put_header(entry._replace(sparse_size=status.st_size), shown_as=base)
+        self._put(head)
         for offset, length in extents:
             os.lseek(fd, offset, os.SEEK_SET)
             self._data(fd, length)
@@ -306,6 +310,20 @@ class ArchiveWriter:
                         raise
         return found
 
+    def _put_header(self, entry: Entry, shown_as: bytes = b"") -> None:
+        """Raises OperationFailed for what could be written, but not be unpacked by anybody."""
+        length = len(entry.name)
+        if length >= tarformat.PATH_BYTES_MAX and (length := len(entry.name.rstrip(b"/"))) >= tarformat.PATH_BYTES_MAX:
+            raise OperationFailed(
+                f"{shown(entry.name)} cannot be in an archive: its path has {length + 1:,} bytes,"
+                f" {tarformat.PATH_BYTES_MAX:,} are the most that can be unpacked",
+                code="O8-651",
+                helps=["move it further up, or delete it"],
+            )
+        if entry.xattrs:
+            _check_xattrs(entry)
+        self._put(encode(entry, shown_as))
+
     def _put(self, data: bytes) -> None:
         self._pieces.append(data)
         self._waiting += len(data)
@@ -327,6 +345,37 @@ def _listed(fd: int) -> list[tuple[str, bool]]:
     """Names in a directory, in order, and which of them are said to be regular files."""
     with os.scandir(fd) as listing:
         return sorted((each.name, each.is_file(follow_symlinks=False)) for each in listing)
+
+
+def _check_xattrs(entry: Entry) -> None:
+    size = sum(len(name) + len(value) for name, value in entry.xattrs.items())
+    if size > tarformat.XATTRS_BYTES_MAX:
+        raise OperationFailed(
+            f"{shown(entry.name)} cannot be in an archive: its extended attributes have {size:,} bytes,"
+            f" {tarformat.XATTRS_BYTES_MAX:,} are the most that can be unpacked",
+            code="O8-651",
+            helps=["take some of them away: setfattr -x NAME FILE"],
+        )
+
+
+def _map(fd: int, arc_name: bytes, status: os.stat_result) -> tuple[list[tuple[int, int]], bytes] | None:
+    """Where the file has data, and that as text; None: it is to be written with its holes, which are too many to be told."""
+    size = status.st_size
+    extents = list(islice(_extents(fd, size), tarformat.MAP_BYTES_MAX // 4))  # a pair has two digits and line ends
+    if not extents or sum(extents[-1]) < size:
+        extents.append((size, 0))  # GNU's mark of where a file ends that ends with a hole
+    head = tarformat.sparse_map(extents)
+    if len(head) <= tarformat.MAP_BYTES_MAX:
+        return extents, head
+    if size > _FILLED_MAX * status.st_blocks * BLOCK:
+        raise OperationFailed(
+            f"{shown(arc_name)} cannot be in an archive: it has more holes than an archive can tell, and is {size:,} bytes"
+            " with them",
+            code="O8-651",
+            helps=["delete it, or have it in a volume, which is in no image"],
+        )
+    os.lseek(fd, 0, os.SEEK_SET)
+    return None
 
 
 def _extents(fd: int, size: int) -> Iterator[tuple[int, int]]:

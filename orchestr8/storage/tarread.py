@@ -22,7 +22,6 @@ PIECE_BYTES: Final = 1 << 20
 RECORDS_BYTES_MAX: Final = 16 << 20  # of one pax header: names and attributes are small, hostile ones need not be
 _GLOBALS_BYTES_MAX: Final = 1 << 20  # of all global ones together, which stay to the end
 _NAME_BYTES_MAX: Final = 64 << 10  # several times what a path may have (PATH_MAX)
-_XATTRS_BYTES_MAX: Final = 128 << 10  # of a file: the kernel takes 64 KiB of each (xattr(7)), and file systems less
 _MAP_PAIRS_MAX: Final = 1 << 20
 _ID_MAX: Final = 2**32 - 2  # the number above says "leave it as it is"
 _TIME_MAX_NS: Final = 2**62
@@ -206,7 +205,7 @@ def _check(entry: Entry) -> None:
         raise InvalidInput(f"{shown(entry.name)} in the archive has a name that no file can have", code="O8-641")
     if max(len(entry.name), len(entry.link)) > _NAME_BYTES_MAX:
         raise InvalidInput(f"{shown(entry.name)} in the archive has too long a name", code="O8-641")
-    if sum(len(name) + len(value) for name, value in entry.xattrs.items()) > _XATTRS_BYTES_MAX:
+    if sum(len(name) + len(value) for name, value in entry.xattrs.items()) > tarformat.XATTRS_BYTES_MAX:
         raise InvalidInput(f"{shown(entry.name)} in the archive has attributes that are too large", code="O8-641")
     if max(entry.size, entry.sparse_size) >= _SIZE_END:
         raise InvalidInput(f"{shown(entry.name)} in the archive has a size that cannot be", code="O8-641")

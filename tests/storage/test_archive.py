@@ -51,12 +51,11 @@ def unpack(data: bytes, path: Path, *, own: bool = False, step: int = 700, **how
 
 
 def made(*entries: tuple[Entry, bytes]) -> bytes:
-    pieces: list[bytes] = []
-    writer = ArchiveWriter(pieces.append)
-    for entry, data in entries:
-        writer.add_entry(entry._replace(size=len(data)), data)
-    writer.finish()
-    return b"".join(pieces)
+    pieces = [
+        tarformat.encode(entry._replace(size=len(data))) + data + tarformat.padding(len(data))
+        for entry, data in entries
+    ]
+    return b"".join(pieces) + tarformat.END
 
 
 def refused(data: bytes, path: Path, **how: object) -> Orchestr8Error:
@@ -207,6 +206,53 @@ def test_holes_of_a_file_stay_holes(tmp_path: Path, written: tuple[tuple[int, by
             for offset, expected in written:
                 file.seek(offset)
                 assert file.read(len(expected)) == expected
+
+
+def test_a_file_with_more_holes_than_a_map_may_tell_is_written_whole_unless_it_is_huge(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tarformat, "MAP_BYTES_MAX", 1024)
+    written = tuple((8192 * number, b"x" * 4096) for number in range(100))
+    path = sparse(tmp_path / "tree", 8192 * 100, *written)
+    if path.stat().st_blocks > 1200:
+        pytest.skip("this file system has no sparse files")
+    unpack(packed(path), tmp_path / "there")
+    assert (tmp_path / "there/tree").read_bytes() == path.read_bytes()
+    sparse(path, HUGE, *written)
+    with pytest.raises(OperationFailed, match="tree cannot be in an archive: it has more holes") as caught:
+        packed(path)
+    assert caught.value.code == "O8-651"
+
+
+def nested(path: Path, name: str, levels: int) -> None:
+    path.mkdir()
+    at = os.open(path, os.O_PATH)
+    for _ in range(levels):
+        os.mkdir(name, dir_fd=at)
+        below = os.open(name, os.O_PATH, dir_fd=at)
+        os.close(at)
+        at = below
+    os.close(at)
+
+
+def test_a_path_that_nobody_can_unpack_is_refused(tmp_path: Path) -> None:
+    nested(tmp_path / "tree", "d" * 254, 16)
+    unpack(packed(tmp_path / "tree", b"x" * 14), tmp_path / "there")  # "/", 14 and 16 times 255 are 4,095
+    with pytest.raises(OperationFailed, match=r"its path has 4,096 bytes, 4,095 are the most") as caught:
+        packed(tmp_path / "tree", b"x" * 15)
+    assert (caught.value.code, caught.value.helps) == ("O8-651", ["move it further up, or delete it"])
+    writer = ArchiveWriter(lambda data: None)
+    writer.add_entry(Entry(b"x" * 4094))
+    with pytest.raises(OperationFailed, match=r"its path has 4,096 bytes"):
+        writer.add_entry(Entry(b"x" * 4095))
+
+
+def test_attributes_that_are_too_many_to_be_read_are_not_written() -> None:
+    writer = ArchiveWriter(lambda data: None)
+    with pytest.raises(
+        OperationFailed, match=r"^x cannot be in an archive: its extended attributes have 140,012 bytes"
+    ):
+        writer.add_entry(Entry(b"x", xattrs={"user.a": b"x" * 70_000, "user.b": b"x" * 70_000}))
 
 
 @requires("program:tar")
@@ -399,17 +445,9 @@ def test_symlinks_of_parents_may_be_followed_below(tmp_path: Path) -> None:
 def test_depth_has_a_limit(tmp_path: Path) -> None:
     error = refused(made((Entry(b"d/" * 500 + b"x"), b"")), tmp_path / "there")
     assert error.message.endswith("lies deeper than 400 directories")
-    deep = tmp_path / "tree"
-    deep.mkdir()
-    at = os.open(deep, os.O_PATH)
-    for _ in range(405):
-        os.mkdir("d", dir_fd=at)
-        below = os.open("d", os.O_PATH, dir_fd=at)
-        os.close(at)
-        at = below
-    os.close(at)
+    nested(tmp_path / "tree", "d", 405)
     with pytest.raises(OperationFailed, match="nest deeper than 400"):
-        packed(deep)
+        packed(tmp_path / "tree")
 
 
 @pytest.mark.parametrize("left", [100, 600, 1100, 1500])

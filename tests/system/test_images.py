@@ -263,6 +263,19 @@ def test_a_thousand_levels_are_packed_and_unpacked(scenario: Tell, tree: Path) -
         remove_tree(f"{story.engine.root}/layers")  # deeper than what others delete
 
 
+def test_a_path_that_nobody_could_unpack_is_refused_and_nothing_is_made(scenario: Tell, tree: Path) -> None:
+    way = "cd /tmp; for i in $$(seq 2060); do mkdir d && cd d; done"
+    story = scenario(STACK.format(image=f"rootfs:{tree}", script=f"-c, '{way}; echo did all; exec sleep 1000'"))
+    story.step("up -d", eventually(log("web", "did all")))
+    told = err("O8-651", "tmp/d/d", "are the most that can be unpacked", "help: move it further up, or delete it")
+    story.step("commit web mine:1", told, state("web", "running"), code=1)
+    story.step(f"export -o {tree}.tar web", told, code=1)
+    assert not Path(f"{tree}.tar").exists()
+    assert not list(images(story).glob("**/*.new"))
+    assert not (images(story) / "index.json").exists()
+    story.step("down")
+
+
 @pytest.mark.parametrize("end", [signal.SIGKILL, signal.SIGTERM])
 def test_an_engine_that_ends_over_it_leaves_nothing_half_made(scenario: Tell, tree: Path, end: signal.Signals) -> None:
     with (tree / "large").open("wb") as file:
