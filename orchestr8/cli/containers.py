@@ -7,14 +7,14 @@ from orchestr8.errors import Conflict, NotFound
 
 TYPE_CHECKING = False  # `typing` costs 4 ms at start
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
     from typing import Any
 
     from orchestr8.cli.context import Context
 
 
 def list_containers(context: Context, services: Iterable[str] = (), *, stopped: bool) -> list[dict[str, Any]]:
-    """Containers of these services, or of all, by name. Raises NotFound for a service that the stack does not have."""
+    """Containers of these services, or with these names, or all. Raises NotFound for what the stack does not have."""
     found = ask_for_services(context, "containers", services, stopped=stopped)
     return sorted(found, key=lambda each: (each["service"], each["number"], each["name"]))
 
@@ -22,44 +22,56 @@ def list_containers(context: Context, services: Iterable[str] = (), *, stopped: 
 def ask_for_services(
     context: Context, what: str, services: Iterable[str] = (), *, stopped: bool
 ) -> list[dict[str, Any]]:  # fmt: skip
-    """A list that the engine has for containers of these services, or of all. Raises NotFound for a service that the
-    stack does not have.
+    """A list that the engine has for containers of these services, or with these names, or for all. Raises NotFound for
+    what the stack does not have.
     """
     query: dict[str, Any] = {"all": 1} if stopped else {}
     if services := list(services):
         query["service"] = services
     stack = context.stack
     found: list[dict[str, Any]] = context.client.request("GET", f"/stacks/{stack}/{what}", query=query)
-    for missing in set(services) - {each["service"] for each in found}:
+    for missing in set(services) - {each[key] for each in found for key in ("service", "name")}:
         _check_service(context, stack, missing)
     return found
 
 
-def running_container(context: Context, service: str, index: int | None) -> dict[str, Any]:
-    """The container in which `exec` runs: the one with that number, or the first that runs; a one-off by its own name."""
-    of_service = _of_service(context, service)
-    running = [each for each in of_service if each["state"] == "running" and index in (None, each["number"])]
+def chosen_containers(
+    known: Sequence[dict[str, Any]], name: str, *, one_offs: bool = False
+) -> list[dict[str, Any]]:  # fmt: skip
+    """Of those that are known: the service's of this name, one-offs among them or not; or the one that is called so itself."""
+    of_service = [each for each in known if each["service"] == name and (one_offs or not each["oneoff"])]
+    return of_service or [each for each in known if each["name"] == name]
+
+
+def running_container(context: Context, name: str, index: int | None) -> dict[str, Any]:
+    """The container in which `exec` runs: the one with that number, or the first that runs; or the one of that name."""
+    found = _chosen(context, name)
+    running = [each for each in found if each["state"] == "running" and index in (None, each["number"])]
     if running:
         return running[0]
+    by_name = bool(found) and found[0]["service"] != name
+    service = found[0]["service"] if by_name else name
     which = f" container #{index}" if index is not None else ""
     raise Conflict(
-        f'service "{service}" is not running{which}',
-        notes=[f"{each['name']}: {each['status']}" for each in of_service],
-        helps=[f"start it: orchestr8 up -d {service}"],
+        f'{"container" if by_name else "service"} "{name}" is not running{which}',
+        notes=[f"{each['name']}: {each['status']}" for each in found],
+        helps=[] if by_name and found[0]["oneoff"] else [f"start it: orchestr8 up -d {service}"],
     )
 
 
-def one_container(context: Context, service: str, index: int | None) -> dict[str, Any]:
-    """The container with that number, or the first, whether it runs or not; a one-off by its own name."""
-    of_service = _of_service(context, service)
-    for each in of_service:
+def one_container(context: Context, name: str, index: int | None) -> dict[str, Any]:
+    """The container with that number, or the first, whether it runs or not; or the one of that name."""
+    found = _chosen(context, name)
+    for each in found:
         if index in (None, each["number"]):
             return each
+    if found and found[0]["service"] != name:
+        raise NotFound(f'container "{name}" is not #{index}')
     which = f" #{index}" if index is not None else ""
     raise NotFound(
-        f'service "{service}" has no container{which}',
-        notes=[f"{each['name']}: {each['status']}" for each in of_service],
-        helps=[] if of_service else [f"create it: orchestr8 up -d {service}"],
+        f'service "{name}" has no container{which}',
+        notes=[f"{each['name']}: {each['status']}" for each in found],
+        helps=[] if found else [f"create it: orchestr8 up -d {name}"],
     )
 
 
@@ -77,7 +89,7 @@ def containers_to_copy(
         if described is None:
             raise
         return [{"id": described["Id"], "name": described["Name"].removeprefix("/")}]
-    of_service = [each for each in found if one_offs or not each["oneoff"]]
+    of_service = chosen_containers(found, service, one_offs=one_offs)
     if index is not None:
         of_service = [each for each in of_service if each["number"] == index and not each["oneoff"]]
     if not of_service:
@@ -88,16 +100,9 @@ def containers_to_copy(
     return of_service
 
 
-def _of_service(context: Context, service: str) -> list[dict[str, Any]]:
-    try:
-        return [each for each in list_containers(context, [service], stopped=True) if not each["oneoff"]]
-    except NotFound:
-        one_offs = [
-            each for each in list_containers(context, stopped=True) if each["oneoff"] and each["name"] == service
-        ]
-        if not one_offs:
-            raise
-        return one_offs
+def _chosen(context: Context, name: str) -> list[dict[str, Any]]:
+    """None: the service has no container, or only one-offs. Raises NotFound for what the stack does not have."""
+    return chosen_containers(list_containers(context, [name], stopped=True), name)
 
 
 def _check_service(context: Context, stack: str, service: str) -> None:

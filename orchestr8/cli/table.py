@@ -88,6 +88,8 @@ GLOBAL_FLAGS: Final = (
 HELP: Final = Flag("-h", "--help", help="show this help")
 
 SERVICES: Final = Argument("SERVICE", "services")
+CONTAINERS: Final = Argument("SERVICE|CONTAINER", "services")
+CONTAINER: Final = Argument("SERVICE|CONTAINER", "service", "one")
 TIMEOUT: Final = Flag(
     "-t", "--timeout", kind="seconds", metavar="SECONDS", help="time to stop in, instead of stop_grace_period"
 )
@@ -106,6 +108,9 @@ INDEX: Final = Flag("--index", kind="number", metavar="N", help="which container
 REMOVE_ORPHANS: Final = Flag("--remove-orphans", help="remove containers of services that the file no longer has")
 
 ONE_OFFS: Final = "Without a name, those of all services. A one-off container of `run` is meant by its own name alone."
+BY_NAME: Final = (
+    "Without a name, those of all services. CONTAINER is a name that ps shows: a one-off of `run` has no other."
+)
 
 _COMMANDS: Final = (
     Command(
@@ -146,7 +151,7 @@ _COMMANDS: Final = (
     Command(
         "ps",
         "list containers",
-        arguments=[SERVICES],
+        arguments=[CONTAINERS],
         flags=[
             Flag("-a", "--all", help="those that do not run, too"),
             Flag("--format", kind="text", choices=("table", "json"), help="json: one object a line"),
@@ -156,7 +161,7 @@ _COMMANDS: Final = (
     Command(
         "logs",
         "show what containers wrote: those of services, or single ones by the names that ps shows",
-        arguments=[SERVICES],
+        arguments=[CONTAINERS],
         flags=[
             Flag("-f", "--follow", help="go on with what they write from now on"),
             Flag("-n", "--tail", kind="text", metavar="N", help="the last N lines of each container, or all"),
@@ -178,7 +183,7 @@ _COMMANDS: Final = (
     Command(
         "exec",
         "run a further program in a running container",
-        arguments=[Argument("SERVICE", "service", "one"), Argument("COMMAND", "command", "rest")],
+        arguments=[CONTAINER, Argument("COMMAND", "command", "rest")],
         flags=[
             INTERACTIVE,
             TTY,
@@ -241,7 +246,7 @@ _COMMANDS: Final = (
     Command(
         "attach",
         "connect with the program of a running container",
-        arguments=[Argument("SERVICE", "service", "one")],
+        arguments=[CONTAINER],
         flags=[
             Flag("--detach-keys", kind="text", metavar="KEYS", help="that leave it running; ctrl-p,ctrl-q unless said"),
             INDEX,
@@ -262,28 +267,28 @@ _COMMANDS: Final = (
     Command(
         "kill",
         "send containers a signal",
-        arguments=[SERVICES],
+        arguments=[CONTAINERS],
         flags=[Flag("-s", "--signal", kind="text", metavar="SIGNAL", help="instead of SIGKILL")],
-        detail=ONE_OFFS,
+        detail=BY_NAME,
     ),
     Command(
         "top",
         "show the processes of containers",
-        arguments=[SERVICES],
+        arguments=[CONTAINERS],
         detail="With the numbers and names of users that this machine has for them.",
     ),
     Command(
         "wait",
         "wait until containers have ended",
-        arguments=[SERVICES],
+        arguments=[CONTAINERS],
         flags=[Flag("--down-project", help="once the first has ended, stop and remove the stack as `down` does")],
         detail="It exits with the code of the container that ended last, or first with --down-project. What has ended already\n"
-        f"counts, too. {ONE_OFFS}",
+        f"counts, too.\n{BY_NAME}",
     ),
     Command(
         "stats",
         "show what containers use: processors, memory, network, block devices",
-        arguments=[SERVICES],
+        arguments=[CONTAINERS],
         flags=[
             Flag("-a", "--all", help="those that do not run, too"),
             Flag("--format", kind="text", choices=("table", "json"), help="json: one object a line"),
@@ -322,7 +327,7 @@ _COMMANDS: Final = (
     Command(
         "diff",
         "show what a container has changed of its image's files",
-        arguments=[Argument("SERVICE", "service", "one")],
+        arguments=[CONTAINER],
         flags=[
             INDEX,
             Flag("--format", kind="text", choices=("text", "json"), help="json: one object a line"),
@@ -332,7 +337,7 @@ _COMMANDS: Final = (
     Command(
         "export",
         "write a container's whole file system as a tar archive",
-        arguments=[Argument("SERVICE", "service", "one")],
+        arguments=[CONTAINER],
         flags=[
             Flag("-o", "--output", kind="text", metavar="FILE", help="write there, not to the standard output"),
             INDEX,
@@ -342,7 +347,7 @@ _COMMANDS: Final = (
     Command(
         "commit",
         "make an image of a container: what it has changed, upon what it was made from",
-        arguments=[Argument("SERVICE", "service", "one"), Argument("IMAGE[:TAG]", "image", "one", optional=True)],
+        arguments=[CONTAINER, Argument("IMAGE[:TAG]", "image", "one", optional=True)],
         flags=[
             Flag("-a", "--author", kind="text", metavar="AUTHOR", help="who made it"),
             Flag(
@@ -376,8 +381,8 @@ _COMMANDS: Final = (
         ],
         detail="The engine remembers the latest 1024 events of all stacks, for --since, until it ends.",
     ),
-    Command("pause", "have no process of containers run", arguments=[SERVICES], flags=[DRY_RUN], detail=ONE_OFFS),
-    Command("unpause", "have paused containers go on", arguments=[SERVICES], flags=[DRY_RUN], detail=ONE_OFFS),
+    Command("pause", "have no process of containers run", arguments=[CONTAINERS], flags=[DRY_RUN], detail=BY_NAME),
+    Command("unpause", "have paused containers go on", arguments=[CONTAINERS], flags=[DRY_RUN], detail=BY_NAME),
     Command(
         "plan",
         "show what `up` would do, and why",

@@ -101,7 +101,7 @@ class Stacks:
         found = [
             Listed(container=each, restarting=will_restart(each, snapshot))
             for each in snapshot.containers.values()
-            if not services or each.service in services
+            if not services or each.service in services or each.name in services
         ]
         shown = (each for each in found if stopped or each.restarting or each.container.state is ContainerState.RUNNING)
         return sorted(shown, key=lambda each: (each.container.service, each.container.number, each.container.name))

@@ -40,8 +40,13 @@ def plan_stop(desired: Desired | None, snapshot: Snapshot, options: StopOptions 
     plan = Plan()
     graph = service_graph(desired, snapshot)
     present = containers_by_service(snapshot)
-    services, one_offs = _named(graph, snapshot, options.services)
-    for each in one_offs:
+    services, named = _named(graph, snapshot, options.services)
+    if replicas := [each.name for each in named if not each.oneoff]:  # what goes first is decided by services
+        raise NotFound(
+            f"no such service: {replicas[0]}",
+            helps=[f"all of its service: orchestr8 stop {snapshot.containers[replicas[0]].service}"],
+        )
+    for each in named:
         if each.state is ContainerState.RUNNING:
             plan.add(StopContainer(name=each.name, timeout_s=options.timeout_s, by_user=True), "stop requested")
     decisions = {name: kept(present.get(name, ())) for name in select(graph, services, with_dependencies=False)}
@@ -124,19 +129,18 @@ def plan_unpause(desired: Desired | None, snapshot: Snapshot, options: PauseOpti
 def _running(desired: Desired | None, snapshot: Snapshot, services: Services) -> Iterator[ObservedContainer]:
     present = containers_by_service(snapshot)
     graph = service_graph(desired, snapshot)
-    services, one_offs = _named(graph, snapshot, services)
-    for name in select(graph, services, with_dependencies=False):
-        yield from (each for each in present.get(name, ()) if each.state is ContainerState.RUNNING)
-    yield from (each for each in one_offs if each.state is ContainerState.RUNNING)
+    services, named = _named(graph, snapshot, services)
+    of_services = [each for name in select(graph, services, with_dependencies=False) for each in present.get(name, ())]
+    for each in dict.fromkeys(each.name for each in (*of_services, *named)):
+        if snapshot.containers[each].state is ContainerState.RUNNING:
+            yield snapshot.containers[each]
 
 
 def _named(graph: Graph, snapshot: Snapshot, names: Services) -> tuple[Services, list[ObservedContainer]]:
-    """What a command line names: services, and one-off containers by their own names."""
-    named = dict.fromkeys(names or ())
-    containers = [snapshot.containers.get(ContainerName(name)) for name in named if name not in graph]
-    one_offs = [each for each in containers if each is not None and each.oneoff]
-    taken = {ServiceName(each.name) for each in one_offs}
-    return None if names is None else tuple(each for each in names if each not in taken), one_offs
+    """What a command line names: services, and containers by their own names."""
+    found = {name: snapshot.containers.get(ContainerName(name)) for name in names or () if name not in graph}
+    containers = {name: each for name, each in found.items() if each is not None}
+    return None if names is None else tuple(each for each in names if each not in containers), [*containers.values()]
 
 
 def _check_present(

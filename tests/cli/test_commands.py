@@ -342,6 +342,11 @@ def test_exec_needs_a_running_container(cli: Cli, engine: FakeEngine) -> None:
             "  = help: start it: orchestr8 up -d web\n"
         ),
     )
+    assert cli("exec", "shop-web-1", "true")[2].splitlines() == [
+        'error[O8-409]: container "shop-web-1" is not running',
+        "  = note: shop-web-1: Exited (1) 2 minutes ago",
+        "  = help: start it: orchestr8 up -d web",
+    ]
     engine.routes["GET /stacks/shop/containers"] = [container()]
     code, _, err = cli("exec", "--index", "2", "web", "true")
     assert (code, err.splitlines()[0]) == (125, 'error[O8-409]: service "web" is not running container #2')
@@ -596,6 +601,8 @@ def test_wait_tells_each_end_and_exits_with_the_last_code(cli: Cli, engine: Fake
         7, "shop-web-1 exited with status code 3\nshop-web-2 exited with status code 7\n", "",
     )  # fmt: skip
     assert cli("wait", "db") == (4, "shop-db-1 exited with status code 4\n", "")
+    assert cli("wait", "shop-db-1", "db") == (4, "shop-db-1 exited with status code 4\n", "")
+    assert cli("wait", "shop-web-2") == (7, "shop-web-2 exited with status code 7\n", "")
     assert cli("wait")[0] == 7
     code, _, err = cli("wait", "wbe")
     assert (code, "no such service: wbe" in err) == (1, True)

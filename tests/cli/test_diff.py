@@ -51,6 +51,8 @@ def test_json_has_the_names_exactly(cli: Cli) -> None:
 def test_one_of_several_is_named_by_its_number_and_a_one_off_by_its_name(cli: Cli, engine: FakeEngine) -> None:
     assert cli("diff", "--index", "2", "web") == (0, "", "")
     assert cli("diff", "shop-web-run-1") == (0, "C /etc\n", "")
+    assert cli("diff", "shop-web-1")[0] == 0
+    assert 'container "shop-web-1" is not #2\n' in cli("diff", "--index", "2", "shop-web-1")[2]
     assert engine.names.count("GET /containers/000000000002/changes") == 1
     code, _, err = cli("diff", "--index", "9", "web")
     assert (code, 'service "web" has no container #9' in err) == (1, True)

@@ -31,6 +31,7 @@ def _stack(engine: FakeEngine) -> None:
 
 def test_it_goes_to_the_standard_output(cli: Cli) -> None:
     assert cli("export", "web") == (0, "onetwo", "")
+    assert cli("export", "shop-web-1") == (0, "onetwo", "")
 
 
 def test_it_goes_to_a_file_that_is_replaced_when_all_is_there(cli: Cli, engine: FakeEngine) -> None:

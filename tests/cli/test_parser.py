@@ -54,7 +54,7 @@ def test_words_become_a_command_and_its_options(line: str, command: str, options
         ("ps -f x", "`ps` has no flag `-f`", "write it before the command: orchestr8 -f … ps"),
         ("--fiel x ps", "there is no flag `--fiel` before the command", "did you mean `--file`?"),
         ("down web", "`down` takes no argument `web`", "see orchestr8 down --help"),
-        ("exec", f"the following arguments are required: SERVICE{LAST}", "see orchestr8 exec --help"),
+        ("exec", f"the following arguments are required: SERVICE|CONTAINER{LAST}", "see orchestr8 exec --help"),
         ("up -t soon", "argument -t/--timeout: `soon` is not a time, such as 10 or 1m30s", "see orchestr8 up --help"),
         ("exec --index x web ls", "argument --index: `x` is not a whole number", "see orchestr8 exec --help"),
         ("ps --format yaml", "argument --format: `yaml` is none of table, json", "see orchestr8 ps --help"),
@@ -100,7 +100,7 @@ def test_no_flag_of_a_command_shares_its_destination_with_another(command) -> No
 
 def test_an_argument_that_may_be_left_out_is_shown_so() -> None:
     assert help_text(COMMANDS["run"]).startswith("Usage: orchestr8 run [flags] SERVICE [COMMAND…]\n")
-    assert help_text(COMMANDS["exec"]).startswith("Usage: orchestr8 exec [flags] SERVICE COMMAND…\n")
+    assert help_text(COMMANDS["exec"]).startswith("Usage: orchestr8 exec [flags] SERVICE|CONTAINER COMMAND…\n")
 
 
 @pytest.mark.parametrize("before", [[], ["--env-file", "first"]])

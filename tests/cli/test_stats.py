@@ -156,3 +156,12 @@ def test_an_engine_that_was_ended_is_not_started_for_the_next_reading(engine: Fa
         assert process.end() == 1
         assert "the engine ended; containers go on without it" in process.text
     os.rename(f"{engine.path}.away", engine.path)
+
+
+def test_one_container_by_its_name(cli: Cli, engine: FakeEngine) -> None:
+    engine.routes["GET /stacks/shop/stats"] = readings([stats(1)], [stats(2)])
+    code, out, err = cli("stats", "--no-stream", "--format", "json", "shop-web-1")
+    assert (code, json.loads(out)["Name"], err) == (0, "shop-web-1", "")
+    assert engine.calls[0].query == {"service": ["shop-web-1"]}
+    code, _, err = cli("stats", "--no-stream", "shop-web-9")
+    assert (code, "no such service: shop-web-9" in err) == (1, True)

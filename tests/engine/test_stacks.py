@@ -90,6 +90,8 @@ async def test_containers_are_listed_with_dockers_status(start: Any, make_docume
         assert listed["again"].split()[0] in ("Restarting", "Up")
         running = await engine.ask("GET", "/stacks/shop/containers", service="job")
         assert running == []
+        (job,) = await engine.ask("GET", "/stacks/shop/containers", service="shop-job-1", all=1)
+        assert job["service"] == "job"
         assert await engine.ask("GET", "/stacks") == [{"name": "shop", "services": 3, "containers": 3, "running": 1}]
 
 
@@ -107,6 +109,9 @@ async def test_figures_have_dockers_names_and_those_that_do_not_run_have_none(st
         assert await engine.ask("GET", "/stacks/shop/stats", service="job") == []
         (job,) = await engine.ask("GET", "/stacks/shop/stats", service="job", all=1)
         assert (job["name"], "memory_stats" in job) == ("shop-job-1", False)
+        assert [each["name"] for each in await engine.ask("GET", "/stacks/shop/stats", service="shop-web-1")] == [
+            "shop-web-1"
+        ]
         assert await engine.ask("GET", "/stacks/other/stats") == []
 
 

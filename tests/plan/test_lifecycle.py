@@ -85,6 +85,25 @@ def test_stop_of_one_service_touches_that_one_only() -> None:
     assert step.action == StopContainer(name=name("db"), timeout_s=2, by_user=True)
 
 
+def test_one_replica_is_signalled_and_paused_by_its_own_name_and_once() -> None:
+    shop = desired(web=service(scale=2), api=service())
+    seen = snapshot_of(shop)
+    named = names("shop-web-2")
+    assert (
+        plan_kill(shop, seen, KillOptions(services=named)).render()
+        == "1. KillContainer shop-web-2 SIGKILL -- kill requested"
+    )
+    assert (
+        plan_pause(shop, seen, PauseOptions(services=named)).render()
+        == "1. PauseContainer shop-web-2 -- pause requested"
+    )
+    assert plan_kill(shop, seen, KillOptions(services=names("web", "shop-web-2"))).render() == (
+        "1. KillContainer shop-web-1 SIGKILL -- kill requested\n2. KillContainer shop-web-2 SIGKILL -- kill requested"
+    )
+    with pytest.raises(NotFound, match="no such service: shop-web-3"):
+        plan_kill(shop, seen, KillOptions(services=names("shop-web-3")))
+
+
 def test_a_one_off_is_stopped_and_signalled_by_its_own_name_and_no_other() -> None:
     seen = snapshot_of(SHOP)
     run = dataclasses.replace(seen.containers[name("web")], name=ContainerName("my-run"), number=0, oneoff=True)

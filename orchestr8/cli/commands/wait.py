@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from orchestr8.cli.containers import list_containers
+from orchestr8.cli.containers import chosen_containers, list_containers
 from orchestr8.cli.follow import exit_code_of
 from orchestr8.cli.loop import Loop
 from orchestr8.errors import Conflict, NotFound
@@ -38,18 +38,19 @@ def run(context: Context, options: Options) -> int:
 
 
 def _chosen(context: Context, names: list[str]) -> list[dict[str, Any]]:
-    """Of these services, or of all; a one-off by its own name."""
+    """Of these services, or with these names; or those of all services."""
     known = list_containers(context, stopped=True)
-    of_services = [each for each in known if not each["oneoff"] and (not names or each["service"] in names)]
-    oneoffs = [each for each in known if each["oneoff"] and each["name"] in names]
-    missing = set(names) - {each["service"] for each in of_services} - {each["name"] for each in oneoffs}
+    if not names:
+        return [each for each in known if not each["oneoff"]]
+    chosen = {name: chosen_containers(known, name) for name in names}
+    missing = sorted(name for name, found in chosen.items() if not found)
     if missing:
-        list_containers(context, sorted(missing), stopped=True)  # which tells of services that the stack does not have
+        list_containers(context, missing, stopped=True)  # which tells of services that the stack does not have
         raise NotFound(
-            f"{', '.join(sorted(missing))}: there is no container to wait for",
-            helps=[f"start it: orchestr8 up -d {' '.join(sorted(missing))}"],
+            f"{', '.join(missing)}: there is no container to wait for",
+            helps=[f"start it: orchestr8 up -d {' '.join(missing)}"],
         )
-    return of_services + oneoffs
+    return list({each["id"]: each for found in chosen.values() for each in found}.values())
 
 
 class _Waiting:
