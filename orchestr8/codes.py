@@ -418,9 +418,9 @@ which. The last two can be turned off for containers that are made later:
     "O8-651": ("a file cannot be in an archive", """\
 `cp`, `export` and `commit` write tar archives, and this file could be written into one, but not be unpacked again,
 neither here nor by podman or docker: its path has more than 4,095 bytes (as all below 2,047 directories have); its
-extended attributes have more than 128 KiB; or it has tens of thousands of holes and would be many times as large
-without them. The message names the file. Nothing is made: move the file further up, take attributes away (`setfattr -x
-NAME FILE`), or delete it, and do it again.
+extended attributes have more than 128 KiB, or one of them has a "=" in its name; or it has tens of thousands of holes
+and would be many times as large without them. The message names the file. Nothing is made: move the file further up,
+take attributes away (`setfattr -x NAME FILE`), or delete it, and do it again.
 """),
     "O8-700": ("a network does not exist", """\
 A container is to join a network that is gone, or was never made. Bring the stack up again.

@@ -29,14 +29,15 @@ class Stored(NamedTuple):
 
     @property
     def config(self) -> dict[str, Any]:
-        return dict(self.document.get("config") or {})
+        """Without fields that are null, as Go writes what is empty."""
+        return {key: value for key, value in (self.document.get("config") or {}).items() if value is not None}
 
 
 def read_manifest(data: bytes, digest: str) -> tuple[str, tuple[Blob, ...]]:
     """The config's digest, and the layers."""
     try:
         found = json.loads(data)
-        layers = tuple(Blob(each["digest"], int(each["size"])) for each in found["layers"])
+        layers = tuple(Blob(each["digest"], int(each["size"])) for each in found["layers"] or ())
         config = str(found["config"]["digest"])
     except (ValueError, KeyError, TypeError) as error:
         raise OperationFailed(f"{digest} is no manifest of an image: {error!r}", code="O8-506") from error
@@ -48,8 +49,10 @@ def read_manifest(data: bytes, digest: str) -> tuple[str, tuple[Blob, ...]]:
 def read_config(data: bytes, digest: str) -> tuple[dict[str, Any], tuple[str, ...]]:
     try:
         found = json.loads(data)
-        return found, tuple(str(each) for each in found["rootfs"]["diff_ids"])
-    except (ValueError, KeyError, TypeError) as error:
+        if not isinstance(found.get("config") or {}, dict):
+            raise TypeError("its settings are no object")
+        return found, tuple(str(each) for each in found["rootfs"]["diff_ids"] or ())
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise OperationFailed(f"{digest} is no config of an image: {error!r}", code="O8-506") from error
 
 
@@ -92,10 +95,15 @@ def moment(seconds: float) -> str:
     return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(seconds))
 
 
+def environment_of(config: Mapping[str, Any]) -> dict[str, str]:
+    """What says nothing, having no "=", is not there."""
+    return dict(pair.split("=", 1) for pair in config.get("Env") or () if "=" in pair)
+
+
 def config_of(spec: ContainerSpec, base: Mapping[str, Any]) -> dict[str, Any]:
     """What a container's image says about its program, `base`, with what the container was given, as `docker commit` has it."""
     config = dict(base)
-    values = dict(pair.split("=", 1) for pair in base.get("Env", ()))
+    values = environment_of(base)
     values.update(spec.environment)
     for name in spec.unset_environment:
         values.pop(name, None)

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final
 
 from orchestr8.errors import InvalidInput, Unsupported
+from orchestr8.image.documents import environment_of
 from orchestr8.model.signals import signal_number
 
 Config = dict[str, Any]
@@ -56,8 +57,7 @@ def _text(key: str) -> Callable[[Config, str, str], None]:
 
 
 def _env(config: Config, rest: str, change: str) -> None:
-    values = dict(pair.split("=", 1) for pair in config.get("Env", ()))
-    values.update(_pairs(rest, change))
+    values = environment_of(config) | _pairs(rest, change)
     config["Env"] = [f"{key}={value}" for key, value in values.items()]
 
 

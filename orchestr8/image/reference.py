@@ -45,6 +45,24 @@ def parse_image(text: str) -> Reference:
     return Reference("", parse_name(text))
 
 
+def parse_new_name(text: str) -> str:
+    """The full name that an image is to be given; `image:` must then find it by the same text."""
+    bare, at, _ = text.partition("@")
+    if at:
+        raise InvalidInput(
+            f"{text!r:.300} cannot be given as a name: a digest is what an image has by itself",
+            code="O8-500",
+            helps=[f"leave the digest out: {bare:.200}", "`image:` takes the id that commit prints, too"],
+        )
+    if text.startswith((ROOTFS, *_TRANSPORTS)) or _ID.fullmatch(text):
+        raise InvalidInput(
+            f"{text!r:.300} cannot be given as a name: `image:` takes it for something else",
+            code="O8-500",
+            helps=["take another one: shop/web:1.2"],
+        )
+    return parse_name(text)
+
+
 def parse_name(text: str) -> str:
     """The full name of `shop`, `shop:1` or `registry.example:5000/team/shop:1`."""
     if len(text) > _NAME_MAX or not _NAME.fullmatch(text):

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from orchestr8.errors import InvalidInput, NotFound, Unsupported
+from orchestr8.image.documents import environment_of
 from orchestr8.image.host import host_covers
 from orchestr8.image.reference import Reference
 from orchestr8.image.store import ImageStore
@@ -55,11 +56,10 @@ def _stored(reference: Reference, engine_root: str) -> Image:
 
 def config_of(config: Mapping[str, Any]) -> ImageConfig:
     """OCI's (image-spec, config.md), as far as containers are started by it."""
-    environment = dict(pair.split("=", 1) for pair in config.get("Env") or () if "=" in pair)
     return ImageConfig(
         entrypoint=tuple(config.get("Entrypoint") or ()),
         command=tuple(config.get("Cmd") or ()),
-        environment=tuple({"PATH": DEFAULT_PATH, **environment}.items()),
+        environment=tuple({"PATH": DEFAULT_PATH, **environment_of(config)}.items()),
         working_dir=config.get("WorkingDir") or "/",
         user=config.get("User") or "",
         stop_signal=config.get("StopSignal") or "",

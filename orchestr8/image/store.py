@@ -14,7 +14,7 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
-from orchestr8.errors import NotFound, Unsupported
+from orchestr8.errors import NotFound, OperationFailed, Orchestr8Error, Unsupported
 from orchestr8.image import documents
 from orchestr8.image.documents import Stored
 from orchestr8.image.unpack import unpack
@@ -52,15 +52,29 @@ class ImageStore:
                 return self.stored(descriptor["digest"])
         if name.startswith("sha256:"):
             for descriptor in self.blobs.index():
-                found = self.stored(descriptor["digest"])
-                if name in (found.id, found.digest):
+                found = self._whole(descriptor["digest"], name)
+                if found is not None and name in (found.id, found.digest):
                     return found
         return None
+
+    def _whole(self, digest: str, wanted: str) -> Stored | None:
+        """None for one that is damaged, which is passed over unless it is the one that is wanted."""
+        try:
+            return self.stored(digest)
+        except Orchestr8Error as error:
+            if digest == wanted:
+                raise
+            _log.warning("the image %.100r in %s is passed over: %s", digest, self.blobs.path, error.message)
+            return None
 
     def stored(self, digest: str) -> Stored:
         """By its manifest's digest. Raises NotFound."""
         config, layers = documents.read_manifest(self.blobs.read(digest), digest)
         document, diff_ids = documents.read_config(self.blobs.read(config), config)
+        if len(diff_ids) != len(layers):
+            raise OperationFailed(
+                f"the image {digest} has {len(layers)} layers, and its config tells of {len(diff_ids)}", code="O8-506"
+            )
         return Stored(digest, config, document, layers, diff_ids)
 
     def add(

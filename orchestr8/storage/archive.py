@@ -69,11 +69,15 @@ class ArchiveWriter:
     """One archive, written to `sink` in pieces of a MiB or so; `finish` ends it.
 
     `owner`: whose everything is in the archive, instead of who has it; rights that belong to an owner (set-id bits, file
-    capabilities) of another one are left out then.
+    capabilities) of another one are left out then. `told`: what no archive can say, a sentence each; without it, that is
+    refused.
     """
 
-    def __init__(self, sink: Sink, *, owner: tuple[int, int] | None = None) -> None:
+    def __init__(
+        self, sink: Sink, *, owner: tuple[int, int] | None = None, told: Callable[[str], object] | None = None
+    ) -> None:
         self._sink = sink
+        self._told = told
         self._owner = owner
         self._pieces: list[bytes] = []
         self._waiting = 0
@@ -321,8 +325,24 @@ class ArchiveWriter:
                 helps=["move it further up, or delete it"],
             )
         if entry.xattrs:
+            if any("=" in name for name in entry.xattrs):
+                entry = entry._replace(xattrs=self._sayable(entry))
             _check_xattrs(entry)
         self._put(encode(entry, shown_as))
+
+    def _sayable(self, entry: Entry) -> dict[str, bytes]:
+        """Its attributes but for those whose name would end at its first "=" (pax(1))."""
+        left_out = [name for name in entry.xattrs if "=" in name]
+        for name in left_out:
+            what = shown(name.encode(errors="surrogateescape"))
+            if self._told is None:
+                raise OperationFailed(
+                    f'{shown(entry.name)} cannot be in an archive: its extended attribute {what} has a "=" in its name',
+                    code="O8-651",
+                    helps=["take it away: setfattr -x NAME FILE"],
+                )
+            self._told(f'{shown(entry.name)}: the extended attribute {what} is left out: it has a "=" in its name')
+        return {name: value for name, value in entry.xattrs.items() if name not in left_out}
 
     def _put(self, data: bytes) -> None:
         self._pieces.append(data)

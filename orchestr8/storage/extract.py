@@ -23,7 +23,7 @@ from orchestr8.storage.tarread import PIECE_BYTES, TarReader
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from typing import Final
 
     from orchestr8.storage.tarformat import Entry
@@ -258,6 +258,10 @@ class Extractor:
         set_id = entry.mode & _SET_ID
         fd = os.open(base, _NEW_FILE, entry.mode & 0o777, dir_fd=parent)
         try:
+            # What is new is the maker's already, but for the group where the directory passes its own on.
+            if self._own and ((entry.uid, entry.gid) != self._maker or parent in self._passing_on):
+                with _or_nothing(parent, base):
+                    os.fchown(fd, entry.uid, entry.gid)
             if entry.sparse_size >= 0:
                 os.ftruncate(fd, entry.sparse_size)
                 for offset, data in reader.extents(entry):
@@ -268,12 +272,8 @@ class Extractor:
             else:
                 for data in reader.data():
                     _write(fd, data)
-            if self._own:
-                # What is new is the maker's already, but for the group where the directory passes its own on.
-                if (entry.uid, entry.gid) != self._maker or parent in self._passing_on:
-                    os.fchown(fd, entry.uid, entry.gid)
-                if set_id:
-                    os.fchmod(fd, entry.mode)
+            if self._own and set_id:
+                os.fchmod(fd, entry.mode)
             if entry.xattrs:
                 self._set_xattrs(fd, entry)
             os.utime(fd, ns=(entry.mtime_ns, entry.mtime_ns))
@@ -304,7 +304,8 @@ class Extractor:
     def _dress(self, entry: Entry, parent: int, base: bytes) -> None:
         """Owner and times of what is not opened."""
         if self._own:
-            os.chown(base, entry.uid, entry.gid, dir_fd=parent, follow_symlinks=False)
+            with _or_nothing(parent, base):
+                os.chown(base, entry.uid, entry.gid, dir_fd=parent, follow_symlinks=False)
         os.utime(base, ns=(entry.mtime_ns, entry.mtime_ns), dir_fd=parent, follow_symlinks=False)
 
     def _set_xattrs(self, fd: int, entry: Entry) -> None:
@@ -321,6 +322,17 @@ class Extractor:
     def _tell(self, sentence: str) -> None:
         if self._told is not None:
             self._told(sentence)
+
+
+@contextlib.contextmanager
+def _or_nothing(parent: int, base: bytes) -> Iterator[None]:
+    """What cannot be given to its owner is not to be found as somebody else's."""
+    try:
+        yield
+    except OSError:
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(base, dir_fd=parent)
+        raise
 
 
 def _write(fd: int, data: bytes, offset: int = -1) -> None:

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from orchestr8.errors import InvalidInput, Orchestr8Error, Unsupported
-from orchestr8.image.reference import Reference, parse_image
+from orchestr8.image.reference import Reference, parse_image, parse_new_name
 
 
 @pytest.mark.parametrize(
@@ -43,6 +43,19 @@ def test_what_is_no_name_is_refused(text: str) -> None:
     with pytest.raises(InvalidInput, match="is not the name of an image") as caught:
         parse_image(text)
     assert caught.value.code == "O8-500"
+
+
+@pytest.mark.parametrize(
+    "text", [f"shop@sha256:{'0' * 64}", f"shop:1@sha256:{'0' * 64}", f"sha256:{'0' * 64}", "rootfs:1", "oci:1"]
+)
+def test_what_names_an_image_and_cannot_be_given_to_one_is_refused(text: str) -> None:
+    with pytest.raises(InvalidInput, match="cannot be given as a name") as caught:
+        parse_new_name(text)
+    assert caught.value.code == "O8-500"
+    assert caught.value.helps[0] in (
+        f"leave the digest out: {text.partition('@')[0]}",
+        "take another one: shop/web:1.2",
+    )
 
 
 @pytest.mark.parametrize("text", ["oci:/srv/image", "docker://x", "docker-archive:x.tar"])

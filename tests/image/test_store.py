@@ -1,9 +1,13 @@
+import json
 from pathlib import Path
 
 import pytest
 
 from orchestr8.errors import OperationFailed, Unsupported
+from orchestr8.image import documents
+from orchestr8.image.instructions import apply_changes
 from orchestr8.image.store import ImageStore
+from orchestr8.model.specs import ContainerSpec
 from orchestr8.storage.blobs import Blob
 from orchestr8.storage.overlay import OverlayMount
 
@@ -86,5 +90,69 @@ def test_what_the_index_names_and_is_not_there_is_told(tmp_path: Path) -> None:
     found = store.find("a:1")
     assert found is not None
     Path(store.blobs.path_of(found.digest)).write_bytes(b"{}")
-    with pytest.raises(OperationFailed, match="is damaged"):
-        store.find("a:1")
+    for name in ("a:1", found.digest):
+        with pytest.raises(OperationFailed, match="is damaged"):
+            store.find(name)
+
+
+@pytest.mark.parametrize("how", ["damaged", "gone", "no manifest", "no digest", "without a config"])
+def test_a_damaged_image_hides_no_other_one_from_who_looks_by_id(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, how: str
+) -> None:
+    store = ImageStore(str(tmp_path))
+    digest = made_digest(store, "bad:1")
+    good = made(store, "good:1", message="good")
+    if how == "damaged":
+        Path(store.blobs.path_of(digest)).write_bytes(b"{}")
+    elif how == "gone":
+        Path(store.blobs.path_of(digest)).unlink()
+    else:
+        digest = "../../x" if how == "no digest" else store.blobs.put(b"[]" if how == "no manifest" else BARE).digest
+        store.blobs.write_index([{"digest": digest}, *store.blobs.index()])
+    found = store.find(good)
+    assert found is not None
+    assert found.id == good
+    (told,) = caplog.messages
+    assert f"the image '{digest}' in {tmp_path}/images is passed over: " in told
+
+
+BARE = json.dumps({"config": {"digest": f"sha256:{'0' * 64}"}, "layers": None}).encode()
+
+
+def made_digest(store: ImageStore, name: str) -> str:
+    made(store, name)
+    return store.named[name]
+
+
+def test_layers_that_the_config_does_not_tell_of_are_a_damage(tmp_path: Path) -> None:
+    store = ImageStore(str(tmp_path))
+    config = store.blobs.put(documents.image_config({}, [], [], created="2026-01-01T00:00:00Z", author=""))
+    manifest = store.blobs.put(documents.manifest(config, [store.blobs.put(b"layer")]))
+    with pytest.raises(OperationFailed, match="has 1 layers, and its config tells of 0"):
+        store.stored(manifest.digest)
+
+
+def test_what_is_null_in_a_foreign_image_is_empty(tmp_path: Path) -> None:
+    store = ImageStore(str(tmp_path))
+    fields = (
+        "Env",
+        "Entrypoint",
+        "Cmd",
+        "Labels",
+        "Volumes",
+        "ExposedPorts",
+        "OnBuild",
+        "User",
+        "WorkingDir",
+        "StopSignal",
+    )
+    document = {"config": dict.fromkeys(fields), "rootfs": {"type": "layers", "diff_ids": None}, "history": None}
+    config = store.blobs.put(json.dumps(document).encode())
+    manifest = store.blobs.put(json.dumps({"config": {"digest": config.digest}, "layers": None}).encode())
+    found = store.stored(manifest.digest)
+    assert (found.config, found.layers, found.diff_ids) == ({}, (), ())
+    changes = ("ENV A=1", "LABEL b=2", "EXPOSE 80", "VOLUME /v", "ONBUILD RUN x", "WORKDIR w")
+    assert apply_changes(documents.config_of(ContainerSpec(image="x"), document["config"]), changes) == {
+        "Env": ["A=1"], "Labels": {"b": "2"}, "ExposedPorts": {"80/tcp": {}}, "Volumes": {"/v": {}},
+        "OnBuild": ["RUN x"], "WorkingDir": "/w",
+    }  # fmt: skip

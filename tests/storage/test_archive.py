@@ -1,6 +1,7 @@
 """Trees to archives and back, as any user; owners and devices are left to the system's tests."""
 
 import bz2
+import errno
 import gzip
 import io
 import lzma
@@ -21,6 +22,7 @@ from orchestr8.storage import tarformat
 from orchestr8.storage.archive import ArchiveWriter
 from orchestr8.storage.extract import Extractor
 from orchestr8.storage.tarformat import Entry
+from orchestr8.storage.tarread import TarReader
 from tests.requires import requires
 
 
@@ -245,6 +247,40 @@ def test_a_path_that_nobody_can_unpack_is_refused(tmp_path: Path) -> None:
     writer.add_entry(Entry(b"x" * 4094))
     with pytest.raises(OperationFailed, match=r"its path has 4,096 bytes"):
         writer.add_entry(Entry(b"x" * 4095))
+
+
+def test_an_attribute_whose_name_no_record_can_have_is_told_or_refused() -> None:
+    entry = Entry(b"x", xattrs={"user.a=b": b"1", "user.c": b"2"})
+    with pytest.raises(OperationFailed, match=r'^x cannot be in an archive: its extended attribute user.a=b has a "="'):
+        ArchiveWriter(lambda data: None).add_entry(entry)
+    pieces: list[bytes] = []
+    told: list[str] = []
+    writer = ArchiveWriter(pieces.append, told=told.append)
+    writer.add_entry(entry)
+    writer.finish()
+    assert told == ['x: the extended attribute user.a=b is left out: it has a "=" in its name']
+    (found,) = TarReader(source_of(b"".join(pieces)))
+    assert found.xattrs == {"user.c": b"2"}
+
+
+@pytest.mark.parametrize("kind", [tarformat.FILE, tarformat.SYMLINK, tarformat.FIFO])
+def test_what_cannot_be_given_to_its_owner_is_not_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: bytes
+) -> None:
+    seen: list[int] = []
+
+    def fails(what: object, *_: object, **__: object) -> None:
+        if isinstance(what, int):
+            seen.append(os.fstat(what).st_size)
+        raise OSError(errno.EINVAL, "Invalid argument")
+
+    monkeypatch.setattr(os, "fchown", fails)
+    monkeypatch.setattr(os, "chown", fails)
+    entry = Entry(b"x", kind, link=b"to" if kind == tarformat.SYMLINK else b"", uid=os.geteuid() + 1)
+    data = b"secret" if kind == tarformat.FILE else b""
+    assert refused(made((entry, data)), tmp_path / "to", own=True).message == "cannot write x: Invalid argument"
+    assert os.listdir(tmp_path / "to") == []
+    assert seen == ([0] if data else [])  # nothing was in it yet
 
 
 def test_attributes_that_are_too_many_to_be_read_are_not_written() -> None:

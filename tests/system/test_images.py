@@ -224,6 +224,8 @@ def test_nothing_runs_while_it_is_made_unless_it_may(scenario: Tell, tree: Path)
     story.step("commit nobody x", code=1)
     story.step('commit -c "RUN make" web x', err("O8-504"), code=1)
     story.step("commit web No", err("O8-500"), code=1)
+    digest = f"sha256:{'0' * 64}"
+    story.step(f"commit web shop@{digest}", err("O8-500", "help: leave the digest out: shop"), code=1)
     story.step("down")
     story = scenario(STACK.format(image="nothing:1", script="x"))
     story.step("up -d", err("O8-501", "orchestr8 commit SERVICE NAME", "stack.yml"), code=1)

@@ -8,7 +8,7 @@ from orchestr8.api.errors import error_response
 from orchestr8.api.router import Route
 from orchestr8.api.services import ContainerService, LayerService
 from orchestr8.api.values import json_response
-from orchestr8.image.reference import parse_name
+from orchestr8.image.reference import parse_new_name
 from orchestr8.model.changes import ChangeKind, FileChange
 from orchestr8.model.images import CommitSpec
 from orchestr8.wire.frames import MULTIPLEXED
@@ -57,7 +57,7 @@ def routes(containers: ContainerService, layers: LayerService) -> list[Route]:
         name = (await containers.find(request.first("container"))).container.name
         repository, tag = request.first("repo"), request.first("tag")
         wanted = CommitSpec(
-            name=parse_name(f"{repository}:{tag}" if tag else repository) if repository else "",
+            name=parse_new_name(f"{repository}:{tag}" if tag else repository) if repository else "",
             author=request.first("author"),
             message=request.first("comment"),
             changes=tuple(

@@ -43,7 +43,7 @@ def commit(
     config = apply_changes(config_of(record.spec, base.config), wanted.changes)
     left_out = _LeftOut()
     with store.blobs.writing() as blob:
-        writer = ArchiveWriter(_sink(blob))
+        writer = ArchiveWriter(_sink(blob), told=left_out.tell)
         put_directory("/", layers.upper.itself(), {}, writer)
         write_changes(Comparison(layers.upper, layers.base, layers.own), layers.upper, writer, left_out.tell)
         writer.finish()
