@@ -49,7 +49,7 @@ def parse(argv: Sequence[str]) -> tuple[Command, Options]:
     if not name:
         return COMMANDS["help"], _with(options, services=[])
     if name not in COMMANDS:
-        raise UsageError(f"there is no command `{name}`", helps=[*close_names(name, COMMANDS), "see orchestr8 --help"])
+        raise no_such_command(name)
     command = COMMANDS[name]
     parser = _parser(f"orchestr8 {name}", command.flags, command.arguments)
     own = {word for flag in command.flags for word in flag.names}
@@ -180,6 +180,13 @@ def _unknown(word: str, command: Command) -> UsageError:
     if name in known:
         helps = [f"write it before the command: orchestr8 {name} … {command.name}"]
     return UsageError(f"`{command.name}` has no flag `{name}`", helps=[*helps, usage])
+
+
+def no_such_command(name: str) -> UsageError:
+    from orchestr8.cli.elsewhere import about  # only errors need it
+
+    message, helps = about(name)
+    return UsageError(message, helps=[*(helps or close_names(name, COMMANDS)), "see orchestr8 --help"])
 
 
 def close_names(word: str, known: Iterable[str]) -> list[str]:

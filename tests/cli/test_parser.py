@@ -1,9 +1,12 @@
+import re
 import sys
 
 import pytest
 
+from orchestr8.cli.elsewhere import DONE_BY, NOT_YET, SAME_AS
 from orchestr8.cli.parser import UsageError, help_text, parse, split
 from orchestr8.cli.table import COMMANDS, GLOBAL_FLAGS
+from tests.cli.conftest import Cli
 
 LAST = "" if sys.version_info >= (3, 13) else ", COMMAND"  # since 3.13 argparse does not ask for the rest of a line
 
@@ -50,6 +53,9 @@ def test_words_become_a_command_and_its_options(line: str, command: str, options
     ("line", "message", "help"),
     [
         ("dwon", "there is no command `dwon`", "did you mean `down`?"),
+        ("scale web=2", "there is no command `scale`", "orchestr8 up -d --scale SERVICE=N"),
+        ("rmi shop", "there is no command `rmi` yet", "images cannot be removed yet"),
+        ("list", "there is no command `list` yet", NOT_YET["ls"]),
         ("up --detatch", "`up` has no flag `--detatch`", "did you mean `--detach`?"),
         ("ps -f x", "`ps` has no flag `-f`", "write it before the command: orchestr8 -f … ps"),
         ("--fiel x ps", "there is no flag `--fiel` before the command", "did you mean `--file`?"),
@@ -67,6 +73,23 @@ def test_a_wrong_command_line_says_what_would_be_right(line: str, message: str, 
         parse(line.split())
     assert caught.value.message == message
     assert caught.value.helps[0] == help
+
+
+def test_what_is_named_instead_of_a_command_that_is_not_there_is_there() -> None:
+    assert not COMMANDS.keys() & {*DONE_BY, *NOT_YET, *SAME_AS}
+    assert not DONE_BY.keys() & NOT_YET.keys()
+    assert {*SAME_AS.values()} <= {*DONE_BY, *NOT_YET}
+    for text in {*DONE_BY.values(), *NOT_YET.values()}:
+        for name, words in re.findall(r"orchestr8 (?:-p NAME )?([a-z]+)((?: (?:-[-a-z]+|[A-Z=0]+))*)", text):
+            known = {word for flag in COMMANDS[name].flags for word in flag.names}
+            assert known >= {word for word in words.split() if word.startswith("-")}, text
+
+
+def test_help_of_a_command_that_is_not_there_says_what_is_there_instead(cli: Cli) -> None:
+    code, out, err = cli("help", "images")
+    assert (code, out) == (2, "")
+    assert "there is no command `images` yet" in err
+    assert NOT_YET["images"] in err
 
 
 def test_what_stands_before_the_command_is_told_from_it() -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from orchestr8.cli.parser import UsageError, close_names, help_text
+from orchestr8.cli.parser import help_text, no_such_command
 from orchestr8.cli.table import COMMANDS
 
 TYPE_CHECKING = False  # `typing` costs 4 ms at start
@@ -14,6 +14,6 @@ if TYPE_CHECKING:
 def run(context: Context, options: Options) -> int:
     name = options.services[0] if options.services else ""
     if name and name not in COMMANDS:
-        raise UsageError(f"there is no command `{name}`", helps=close_names(name, COMMANDS))
+        raise no_such_command(name)
     context.out.write(help_text(COMMANDS[name] if name else None))
     return 0
