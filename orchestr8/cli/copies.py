@@ -14,6 +14,7 @@ import stat
 
 from orchestr8.cli.landing import CONTENTS, Landing, asserts_directory, land, split
 from orchestr8.errors import InvalidInput, NotFound, OperationFailed, Unavailable
+from orchestr8.model.told import Told
 from orchestr8.storage.archive import ArchiveWriter
 from orchestr8.storage.extract import Extractor
 from orchestr8.wire.frames import ANNOUNCEMENT, ERROR, HEADER
@@ -228,13 +229,12 @@ class CopyOut:
         rename = None
         if CONTENTS not in {landing.name, status.name}:
             rename = (os.fsencode(status.name), os.fsencode(landing.name))
+        told = Told()
         try:
-            Extractor(root, own=self._own, rename=rename, told=self._tell).run(Framed(stream).read)
+            Extractor(root, own=self._own, rename=rename, told=told.tell).run(Framed(stream).read)
         finally:
             os.close(root)
-
-    def _tell(self, sentence: str) -> None:
-        warn(self._context, [sentence])
+            warn(self._context, told.sentences())
 
     def _open_folder(self, landing: Landing, status: Status) -> int:
         """What the archive is unpacked into; made, where it is the copy itself."""

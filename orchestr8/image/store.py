@@ -18,6 +18,7 @@ from orchestr8.errors import NotFound, OperationFailed, Orchestr8Error, Unsuppor
 from orchestr8.image import documents
 from orchestr8.image.documents import Stored
 from orchestr8.image.unpack import unpack
+from orchestr8.model.told import Told
 from orchestr8.storage.blobs import Blob, BlobStore
 
 _log: Final = logging.getLogger(__name__)
@@ -127,12 +128,12 @@ class ImageStore:
                 return
             if not self.blobs.has(blob):
                 raise NotFound(f"the layer {blob.digest} of the image {image.id} is not there", code="O8-506")
-            unpack(
-                self.blobs.path_of(blob.digest),
-                blob,
-                folder,
-                lambda told: _log.warning("a layer of %s: %r", image.id, told),
-            )
+            told = Told()
+            try:
+                unpack(self.blobs.path_of(blob.digest), blob, folder, told.tell)
+            finally:
+                for sentence in told.sentences():
+                    _log.warning("a layer of %s: %r", image.id, sentence)
 
     def base(self, fingerprint: str, pack: Callable[[], tuple[Blob, bool]]) -> Blob:
         """The layer that a tree with this fingerprint is, packed when there is none; `pack` also says whether it has the

@@ -36,7 +36,9 @@ from orchestr8.kernel.libc import SyscallError
 from orchestr8.kernel.mount import MountAttr, MountFlag
 from orchestr8.kernel.namespaces import CloneFlag, setns
 from orchestr8.kernel.openat2 import Resolve, open_in_root
+from orchestr8.model.told import Told
 from orchestr8.runtime import messages
+from orchestr8.runtime.setup import write_oom_score
 from orchestr8.runtime.userns import Ids
 from orchestr8.storage.archive import KERNEL_OWNED, ArchiveWriter
 from orchestr8.storage.extract import Extractor
@@ -44,6 +46,7 @@ from orchestr8.wire import frames
 from orchestr8.wire.body import ChunkedBody, SizedBody
 
 _READ_BYTES: Final = 1 << 20
+_OOM_SCORE: Final = 1000  # the most: what it does can be done again, containers and the engine cannot
 _WALLS: Final = MountAttr.NODEV | MountAttr.NOSUID | MountAttr.NOEXEC
 AFTER_UPGRADE: Final = "if orchestr8 was upgraded since its engine started: orchestr8 engine stop, and copy again"
 TMPFS: Final = 0x01021994  # TMPFS_MAGIC, <linux/magic.h>
@@ -57,6 +60,7 @@ def main(packet: bytes, fds: list[int]) -> NoReturn:
     try:
         _end_with(fds[1])
         _show(control)
+        write_oom_score(_OOM_SCORE)
         signal.signal(signal.SIGPIPE, signal.SIG_IGN)
         signal.signal(
             signal.SIGCHLD, signal.SIG_DFL
@@ -222,7 +226,7 @@ class Place:
             name=self._name, mode=status.st_mode, size=status.st_size, mtime_ns=status.st_mtime_ns, link=link
         )
 
-    def send(self, outlet: "Outlet") -> list[str]:
+    def send(self, outlet: "Outlet") -> tuple[str, ...]:
         writer = ArchiveWriter(outlet.write)
         try:
             writer.add_opened(self._fd, self._name.encode(errors="surrogateescape"))
@@ -233,18 +237,18 @@ class Place:
             outlet.fail(_refusal(error))
             raise
         outlet.end()
-        return []
+        return ()
 
     def close(self) -> None:
         os.close(self._fd)
 
-    def receive(self, inlet: "Inlet", *, own: bool = True) -> list[str]:
-        told: list[str] = []
+    def receive(self, inlet: "Inlet", *, own: bool = True) -> tuple[str, ...]:
+        told = Told()
         is_root = os.path.samestat(self._status, os.fstat(self._view))
         # Below the container's own root absolute symlinks mean what they mean to it; elsewhere they would lead away.
         resolve = Resolve.IN_ROOT if is_root else Resolve.BENEATH
-        Extractor(self._fd, own=own, resolve=resolve, told=told.append).run(inlet.read)
-        return told
+        Extractor(self._fd, own=own, resolve=resolve, told=told.tell).run(inlet.read)
+        return told.sentences()
 
 
 class Outlet:

@@ -317,7 +317,8 @@ class Extractor:
             except OSError as error:
                 if error.errno not in _NO_XATTR:
                     raise
-                self._tell(f"{shown(entry.name)}: {name} cannot be set here: {error.strerror}")
+                what = shown(name.encode(errors="surrogateescape"))
+                self._tell(f"{shown(entry.name)}: {what} cannot be set here: {error.strerror}")
 
     def _tell(self, sentence: str) -> None:
         if self._told is not None:

@@ -442,6 +442,9 @@ def test_owners_and_rights_come_along_with_a_alone(scenario: Tell, busybox_image
     assert (status.st_uid, stat.S_IMODE(status.st_mode)) == (os.geteuid(), 0o751)
     assert "security.capability" not in os.listxattr(Path(story.directory) / "out/kept")
     assert stat.S_ISFIFO((Path(story.directory) / "out/fifo").stat().st_mode)
+    in_there(story, "web", "mkdir /m; cd /m; for i in $(seq 30); do mknod $i c 1 3; done")
+    _, said = run(story, "web:/m", "many")
+    assert (said.count("was left out"), said.count("and 20 more like these")) == (10, 1)
     story.step("cp -a web:/d kept")
     status = (Path(story.directory) / "kept/kept").stat()
     assert (status.st_uid, stat.S_IMODE(status.st_mode)) == (1234, 0o4751)
@@ -477,6 +480,19 @@ volumes: {{data: }}
             assert any("security.capability" in key for key in found.pax_headers)
     story.step("start web")
     assert in_there(story, "web", "stat -c %u:%g /stopped /data/stopped") == "1234:1235\n1234:1235\n"
+    _, said = run(story, "-", "web:/data", stdin=devices(2000))
+    assert (said.count("warning: "), said.count("which cannot be made here")) == (11, 10)
+    assert "warning: and 1990 more like these\n" in said
+
+
+def devices(count: int) -> bytes:
+    data = io.BytesIO()
+    with tarfile.open(fileobj=data, mode="w") as archive:
+        for number in range(count):
+            member = tarfile.TarInfo(f"{'n' * 80}{number}")
+            member.type, member.devmajor, member.devminor = tarfile.CHRTYPE, 1, 3
+            archive.addfile(member)
+    return data.getvalue()
 
 
 @requires("program:mkfs.ext4")
@@ -732,6 +748,7 @@ def test_a_copy_ends_with_its_engine(scenario: Tell, busybox_image: str) -> None
     story.step("cp large web:/large")
     with slow_reader(story):
         (pid,) = copying_processes(story)
+        assert Path(f"/proc/{pid}/oom_score_adj").read_text() == "1000\n"
         pidfd = os.pidfd_open(pid)
         os.kill(story.engine.status()["pid"], signal.SIGKILL)
         readable = select.select([pidfd], [], [], 20)[0]

@@ -15,6 +15,7 @@ from orchestr8.image.resolve import DEFAULT_PATH
 from orchestr8.image.store import ImageStore
 from orchestr8.model.images import CommitSpec, Committed
 from orchestr8.model.records import ContainerRecord
+from orchestr8.model.told import Told
 from orchestr8.runtime.bundle import IMAGE
 from orchestr8.storage.archive import ArchiveWriter
 from orchestr8.storage.blobs import Blob, BlobWriter
@@ -22,7 +23,6 @@ from orchestr8.storage.changes import Comparison
 from orchestr8.storage.layers import Tree
 from orchestr8.storage.pack import fingerprint, put_directory, write_changes, write_tree
 
-_TOLD: Final = 10
 _PATH: Final = [f"PATH={DEFAULT_PATH}"]  # what a directory as image says of its program
 
 
@@ -41,7 +41,7 @@ def commit(
     created = moment(created_at)
     store.check_height(len(base.layers) + 1)
     config = apply_changes(config_of(record.spec, base.config), wanted.changes)
-    left_out = _LeftOut()
+    left_out = Told()
     with store.blobs.writing() as blob:
         writer = ArchiveWriter(_sink(blob), told=left_out.tell)
         put_directory("/", layers.upper.itself(), {}, writer)
@@ -58,7 +58,7 @@ def commit(
         created=created,
         author=wanted.author,
     )
-    return Committed(id=made.id, warnings=left_out.warnings())
+    return Committed(id=made.id, warnings=left_out.sentences())
 
 
 def base_of(
@@ -94,21 +94,3 @@ def _sink(blob: BlobWriter) -> Callable[[bytes], None]:
         blob.write(data)
 
     return write
-
-
-class _LeftOut:
-    """What could not be put into an image. A container may have as many such files as it likes: some are named."""
-
-    def __init__(self) -> None:
-        self._told: list[str] = []
-        self._more = 0
-
-    def tell(self, sentence: str) -> None:
-        if len(self._told) < _TOLD:
-            self._told.append(sentence)
-        else:
-            self._more += 1
-
-    def warnings(self) -> tuple[str, ...]:
-        more = [f"and {self._more} more like these"] if self._more else []
-        return (*self._told, *more)
