@@ -11,7 +11,7 @@ from orchestr8.image.host import host_covers
 from orchestr8.image.reference import Reference
 from orchestr8.image.store import ImageStore
 from orchestr8.model.specs import Pairs
-from orchestr8.stack.images import IMAGE_HELPS
+from orchestr8.stack.images import IMAGE_HELPS, tags_help
 from orchestr8.storage.covers import Cover, CoverKind
 
 DEFAULT_PATH: Final = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"  # Docker's
@@ -46,10 +46,15 @@ def _stored(reference: Reference, engine_root: str) -> Image:
     store = ImageStore(engine_root)
     found = store.find(reference.path)
     if found is None:
+        store.look()
         raise Unsupported(
             f"image {reference}: none of this name was made here, and there are no registries yet",
             code="O8-501",
-            helps=["`orchestr8 commit SERVICE NAME` makes an image of a container", *IMAGE_HELPS],
+            helps=[
+                *tags_help(reference.path, store.named),
+                "`orchestr8 commit SERVICE NAME` makes an image of a container",
+                *IMAGE_HELPS,
+            ],
         )
     return Image(lowerdirs=store.lowerdirs(found), config=config_of(found.config), digest=found.digest)
 

@@ -42,6 +42,12 @@ class ImageStore:
         annotated = [(each.get("annotations") or {}, each["digest"]) for each in self.blobs.index()]
         self.named = {notes[documents.NAME]: digest for notes, digest in annotated if documents.NAME in notes}
 
+    def words(self) -> set[str]:
+        """All by which `find` finds an image: full names, and ids."""
+        self.look()
+        found = [self._whole(each["digest"], "") for each in self.blobs.index()]
+        return {*self.named, *(word for each in found if each is not None for word in (each.id, each.digest))}
+
     def is_another(self, name: str, digest: str) -> bool:
         """Whether that name is an image's other than this one."""
         return self.named.get(name, digest) != digest

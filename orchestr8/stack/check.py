@@ -19,14 +19,14 @@ from orchestr8.stack.lines import line_starts
 from orchestr8.stack.load import load
 from orchestr8.stack.nodes import Mapping as Block
 from orchestr8.stack.nodes import Scalar, cut
-from orchestr8.stack.preflight import check_images
+from orchestr8.stack.preflight import Stored, check_images, unseen
 from orchestr8.stack.problems import Problems
 from orchestr8.stack.project import locate
 from orchestr8.stack.source import STDIN, instead_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
     from typing import Any, Final
 
     _Extent = tuple[tuple[int, int], tuple[int, int]]  # line and column where an edit begins, and where it ends
@@ -65,8 +65,8 @@ class Mend:
         self.report = report
 
 
-def examine(options: LoadOptions) -> Report:
-    """Load, and tell everything. Raises NotFound or InvalidInput where there is no file to tell of."""
+def examine(options: LoadOptions, images: Stored = unseen) -> Report:
+    """Load, and tell everything. `images`: as `check_images` has it. Raises NotFound or InvalidInput where there is no file to tell of."""
     remarks = Problems()
     try:
         loaded = load(options)
@@ -76,7 +76,7 @@ def examine(options: LoadOptions) -> Report:
     else:
         found, document = loaded.warnings, loaded.document
         remarks.sources = dict(loaded.sources)
-        _look_around(loaded, remarks)
+        _look_around(loaded, remarks, images)
     _look_closer(remarks)
     if options.strict:
         for each in remarks.warnings:
@@ -84,13 +84,13 @@ def examine(options: LoadOptions) -> Report:
     return Report(remarks.ordered([*found, *remarks.errors, *remarks.warnings]), remarks.sources, document)
 
 
-def _look_around(loaded: Loaded, problems: Problems) -> None:
+def _look_around(loaded: Loaded, problems: Problems, images: Stored) -> None:
     """What `up` would find out beyond the stack files: images, and what secrets, configs and seccomp profiles hold."""
     services = loaded.root.items.get("services")
     active = loaded.document.get("services", {})
     if isinstance(services, Block):
         found = [each for name, each in services.items.items() if name in active and isinstance(each, Block)]
-        check_images(found, problems)
+        check_images(found, problems, images)
     for read in (read_contents, read_profiles):
         try:
             read(loaded)
@@ -144,7 +144,7 @@ def _plain_values(file: str, text: str) -> list[Scalar]:
     return found
 
 
-def mend(options: LoadOptions, may_change: Mapping[str, str]) -> Mend:
+def mend(options: LoadOptions, may_change: Mapping[str, str], images: Stored = unseen) -> Mend:
     """Apply the findings' edits in memory, again and again until none is left that makes things better.
 
     `may_change`: the files that may be changed, as spans name them, and their absolute paths.
@@ -160,7 +160,7 @@ def mend(options: LoadOptions, may_change: Mapping[str, str]) -> Mend:
         tries += 1
         if tries > TRIES:
             return None
-        if found := _try(options, report, wanted, texts, may_change):
+        if found := _try(lambda: examine(options, images), report, wanted, texts, may_change):
             return found
         if len(wanted) == 1:
             refused.add(repr(wanted[0]))
@@ -168,7 +168,7 @@ def mend(options: LoadOptions, may_change: Mapping[str, str]) -> Mend:
         middle = len(wanted) // 2
         return better(wanted[:middle]) or better(wanted[middle:])
 
-    report = examine(options)
+    report = examine(options, images)
     for _ in range(ROUNDS):
         wanted = [
             each for each in report.diagnostics
@@ -184,8 +184,9 @@ def mend(options: LoadOptions, may_change: Mapping[str, str]) -> Mend:
 
 
 def _try(
-    options: LoadOptions, before: Report, wanted: list[Diagnostic], texts: dict[str, str], paths: Mapping[str, str]
-) -> tuple[list[Diagnostic], dict[str, str], Report] | None:
+    look: Callable[[], Report], before: Report, wanted: list[Diagnostic], texts: dict[str, str],
+    paths: Mapping[str, str],
+) -> tuple[list[Diagnostic], dict[str, str], Report] | None:  # fmt: skip
     """The report with these edits made, if it is the better one."""
     chosen = without_overlaps(wanted)
     changed = dict(texts)
@@ -193,7 +194,7 @@ def _try(
         edits = [edit for each in chosen if each.fix for edit in each.fix.edits if edit.file == file]
         changed[paths[file]] = apply(before.sources[file], edits)
     with instead_of(changed):
-        after = examine(options)
+        after = look()
     return (chosen, changed, after) if _better(before, after, chosen) else None
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from typing import Final
 
 ROOTFS: Final = "rootfs:"  # and the absolute path of a directory
@@ -15,6 +16,7 @@ IMAGE_HELPS: Final = (
     "`image: rootfs:/some/directory` runs on a tree made by debootstrap, for example",
 )
 DEFAULT_REGISTRY: Final = "docker.io"
+_TAGS_SHOWN: Final = 20
 _LIBRARY: Final = "library"  # where names of one word live there
 
 
@@ -29,6 +31,19 @@ def full_name(image: str) -> str:
     if not at and ":" not in path.rpartition("/")[2]:
         path += ":latest"
     return f"{registry}/{path}{at}{digest}"
+
+
+def tags_help(image: str, known: Iterable[str]) -> list[str]:
+    """Which tags of that name are there, when any are: a help. `known`: full names."""
+    name = _untagged(full_name(image))
+    tags = sorted(each.rpartition(":")[2] for each in known if _untagged(each) == name)
+    more = f", and {len(tags) - _TAGS_SHOWN} more" if len(tags) > _TAGS_SHOWN else ""
+    return [f"the tags of {name} here are {', '.join(tags[:_TAGS_SHOWN])}{more}"] if tags else []
+
+
+def _untagged(full: str) -> str:
+    path, slash, last = full.partition("@")[0].rpartition("/")
+    return f"{path}{slash}{last.partition(':')[0]}"
 
 
 def pinned(image: str, digest: str) -> str:

@@ -2,13 +2,16 @@
 
 import os
 import stat
-from collections.abc import Iterable
+from collections.abc import Callable, Collection, Iterable
 
-from orchestr8.stack.images import IMAGE_HELPS, ROOTFS
+from orchestr8.stack.images import IMAGE_HELPS, ROOTFS, full_name, tags_help
 from orchestr8.stack.nodes import Mapping, Scalar, Sequence
 from orchestr8.stack.problems import Problems
 from orchestr8.stack.source import exists, names_in
 from orchestr8.stack.suggest import closest
+
+# Full names and ids of the images that were made here; None: this user may not see them.
+Stored = Callable[[], Collection[str] | None]
 
 
 def check_bind_sources(services: dict[str, Mapping], problems: Problems) -> None:
@@ -37,23 +40,37 @@ def _check(mount: Mapping, problems: Problems) -> None:
     problems.warn("O8-402", f"bind source does not exist: {path}", source, notes=notes, helps=helps)
 
 
-def check_images(services: Iterable[Mapping], problems: Problems) -> None:
-    """Tell of each image of a kind that the engine has none of, and of directories that are not there.
+def unseen() -> None:
+    return None
 
-    For who only asks. Who acts has it from the engine, which sees what this user may not, and needs images for new
+
+def check_images(services: Iterable[Mapping], problems: Problems, stored: Stored = unseen) -> None:
+    """Tell of each image that the engine has not, and of directories that are not there.
+
+    `stored` is asked when there is an image that it may have. For who only asks. Who acts has it from the engine, which sees what this user may not, and needs images for new
     containers alone.
     """
+    asked: list[Collection[str] | None] = []
     for service in services:
         node = service.items.get("image")
         image = str(node.plain()) if isinstance(node, Scalar) else ""
         if not node or not image.strip():
             continue
         if not image.startswith(ROOTFS):
-            message = f"image {image}: there are no registries yet"
-            problems.warn(
-                "O8-501", f"{message}; `orchestr8 up` will refuse it unless `orchestr8 commit` has made it", node,
-                helps=IMAGE_HELPS,
-            )  # fmt: skip
+            asked = asked or [stored()]
+            known = asked[0]
+            if known is None:
+                found = (
+                    "there are no registries yet; `orchestr8 up` will refuse it unless `orchestr8 commit` has made it"
+                )
+            elif image in known or full_name(image) in known:
+                continue
+            else:
+                found = (
+                    "none of this name was made here, and there are no registries yet; `orchestr8 up` will refuse it"
+                )
+            helps = [*tags_help(image, known or ()), *IMAGE_HELPS]
+            problems.warn("O8-501", f"image {image}: {found}", node, helps=helps)
         elif _is_missing(path := image.removeprefix(ROOTFS)):
             directory, name = os.path.split(path.rstrip("/"))
             near = closest(name, names_in(directory))

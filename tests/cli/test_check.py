@@ -1,5 +1,6 @@
 """`check` tells all, and `--fix` mends what is beyond doubt and nothing else."""
 
+import errno
 import json
 import os
 from pathlib import Path
@@ -7,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from orchestr8.cli.commands import check
+from orchestr8.image.store import ImageStore
 from tests.cli.conftest import Cli, Stdin
 
 SICK = """\
@@ -94,7 +96,7 @@ def test_what_up_would_not_find_is_told_at_its_place(cli: Cli, tmp_path: Path) -
     code, out, _ = cli("--error-format", "concise", "check")
     assert (code, out.splitlines()) == (1, [
         f"stack.yml:2:16: error[O8-502] image rootfs:{tmp_path}/trees/debain: there is no directory {tmp_path}/trees/debain",
-        "stack.yml:3:15: warning[O8-501] image postgres:16: there are no registries yet; `orchestr8 up` will refuse it unless `orchestr8 commit` has made it",
+        "stack.yml:3:15: warning[O8-501] image postgres:16: none of this name was made here, and there are no registries yet; `orchestr8 up` will refuse it",
         f"stack.yml:3:43: error[O8-407] seccomp profile not found: {tmp_path}/work/./no.json",
         f"stack.yml:6:21: error[O8-406] file of secret `t` not found: {tmp_path}/work/tokn.txt",
         f"stack.yml:8:13: error[O8-406] file of config `c` not found: {tmp_path}/work/gone",
@@ -104,6 +106,33 @@ def test_what_up_would_not_find_is_told_at_its_place(cli: Cli, tmp_path: Path) -
     assert f"= help: did you mean rootfs:{tmp_path}/trees/debian?" in out
     assert f"= help: did you mean {tmp_path}/work/token.txt?" in out
     assert "= help: export NO_SUCH_VARIABLE=…, or write it into .env" in out
+
+
+def test_images_that_commit_made_are_there_by_name_and_id_and_a_tag_that_is_not_names_those_that_are(
+    cli: Cli, tmp_path: Path
+) -> None:
+    store = ImageStore(str(tmp_path / "root"))
+    layer = store.blobs.put(b"layer")
+    for tag in ("1.0", "1.1"):
+        made = store.add({}, [(layer, layer.digest)], [], name=f"docker.io/library/shop:{tag}", created="", author=tag)
+    Path("stack.yml").write_text(f"services: {{a: {{image: 'shop:1.0'}}, b: {{image: '{made.id}'}}}}\n")
+    assert cli("check") == (0, "", "nothing is wrong: stack.yml\n")
+    Path("stack.yml").write_text("services: {a: {image: shop}}\n")
+    code, out, _ = cli("check")
+    assert (code, "  = help: the tags of docker.io/library/shop here are 1.0, 1.1\n" in out) == (0, True)
+    assert "image shop: none of this name was made here" in out
+
+
+def test_images_that_this_user_may_not_see_are_not_said_to_be_missing(
+    cli: Cli, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(_: ImageStore) -> None:
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+
+    monkeypatch.setattr(ImageStore, "words", refused)
+    Path("stack.yml").write_text("services: {a: {image: shop}}\n")
+    code, out, _ = cli("check")
+    assert (code, "`orchestr8 up` will refuse it unless `orchestr8 commit` has made it" in out) == (0, True)
 
 
 def test_an_image_that_only_the_engine_may_see_is_not_judged(cli: Cli, tmp_path: Path) -> None:

@@ -2,10 +2,11 @@ from pathlib import Path
 
 import pytest
 
-from orchestr8.errors import InvalidInput, NotFound
+from orchestr8.errors import InvalidInput, NotFound, Unsupported
 from orchestr8.image.host import host_covers
 from orchestr8.image.reference import Reference
 from orchestr8.image.resolve import DEFAULT_PATH, ImageConfig, resolve
+from orchestr8.image.store import ImageStore
 from orchestr8.storage.covers import Cover, CoverKind
 
 ENGINE = "/var/lib/engine"
@@ -32,6 +33,24 @@ def test_a_directory_is_one_layer_with_dockers_path(tmp_path: Path) -> None:
     assert image.lowerdirs == (str(tmp_path),)
     assert image.config == ImageConfig(environment=(("PATH", DEFAULT_PATH),), working_dir="/")
     assert image.covers == ()
+
+
+def test_a_tag_that_is_not_there_names_those_that_are(tmp_path: Path) -> None:
+    store = ImageStore(str(tmp_path))
+    layer = store.blobs.put(b"layer")
+    names = ("docker.io/library/shop:1", "docker.io/library/shop:2", "docker.io/library/shopping:3", "here:5000/shop:4")
+    for name in names:
+        store.add({}, [(layer, layer.digest)], [], name=name, created="", author=name)
+    helps = {}
+    for name in ("docker.io/library/shop:9", "here:5000/shop:9", "docker.io/library/other:1"):
+        with pytest.raises(Unsupported) as caught:
+            resolve(Reference("", name), str(tmp_path))
+        helps[name] = caught.value.helps[0]
+    assert helps == {
+        "docker.io/library/shop:9": "the tags of docker.io/library/shop here are 1, 2",
+        "here:5000/shop:9": "the tags of here:5000/shop here are 4",
+        "docker.io/library/other:1": "`orchestr8 commit SERVICE NAME` makes an image of a container",
+    }
 
 
 def test_links_on_the_way_are_resolved_once(tmp_path: Path) -> None:

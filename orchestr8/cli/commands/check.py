@@ -15,6 +15,7 @@ from orchestr8.stack.render import render
 
 TYPE_CHECKING = False  # `typing` costs 4 ms at start
 if TYPE_CHECKING:
+    from collections.abc import Collection
     from typing import Final
 
     from orchestr8.cli.context import Context
@@ -26,7 +27,11 @@ _BOM: Final = b"\xef\xbb\xbf"
 
 def run(context: Context, options: Options) -> int:
     load_options = context.load_options(options.services)
-    report = examine(load_options)
+
+    def images() -> Collection[str] | None:
+        return _images(context.root)
+
+    report = examine(load_options, images)
     if options.fix:
         may, _ = changeable(load_options, report)
         if "-" in load_options.files:
@@ -34,13 +39,23 @@ def run(context: Context, options: Options) -> int:
                 "standard input cannot be mended", helps=["write it to a file, and name that with -f"]
             )  # fmt: skip
         originals = {path: _read(path) for path in may.values()}
-        done = mend(load_options, may)
+        done = mend(load_options, may, images)
         for path, text in done.texts.items():
             _replace(path, originals[path], text)
         _tell_mended(context, done)
         report = done.report
     _tell(context, report)
     return 1 if report.failed else 0
+
+
+def _images(root: str) -> Collection[str] | None:
+    """What images were made for this root; None where that is nothing for this user to know."""
+    from orchestr8.image.store import ImageStore  # few stacks have images that may be there
+
+    try:
+        return ImageStore(root).words()
+    except (PermissionError, NotADirectoryError):
+        return None
 
 
 def _tell(context: Context, report: Report) -> None:
