@@ -20,7 +20,7 @@ from orchestr8.engine.store import Store
 from orchestr8.errors import OperationFailed
 from orchestr8.kernel.cgroup import CgroupTree
 from orchestr8.kernel.namespaces import CloneFlag, setns, unshare
-from orchestr8.model.actions import RemoveContainer, StopContainer
+from orchestr8.model.actions import Action, PauseContainer, RemoveContainer, StopContainer, UnpauseContainer
 from orchestr8.model.observed import ContainerState
 from tests.backends.bench import WEB, Bench
 
@@ -99,6 +99,29 @@ def wait_for_end(pid: int) -> None:
         select.select([fd], [], [])
     finally:
         os.close(fd)
+
+
+@pytest.mark.parametrize(
+    ("told", "rests"),
+    [((), False), ((PauseContainer(name=WEB),), True), ((PauseContainer(name=WEB), UnpauseContainer(name=WEB)), False)],
+    ids=["for a moment", "by the user", "no longer"],
+)
+async def test_what_stood_still_for_an_engine_that_died_goes_on_unless_the_user_has_paused_it(
+    place: Place, told: tuple[Action, ...], rests: bool
+) -> None:
+    async with place.engine() as bench:
+        await bench.create()
+        await bench.start()
+        held = bench.backend._container(WEB).standing_still()  # type: ignore[attr-defined]
+        await held.__aenter__()  # and nobody leaves it before the next engine is there
+        for action in told:
+            await bench.backend.apply(action)
+        assert (await bench.see()).paused
+    async with place.engine(last=True) as bench:
+        assert (await bench.see()).paused == rests
+        await bench.backend.apply(UnpauseContainer(name=WEB))
+        assert not (await bench.see()).paused
+        await held.__aexit__(None, None, None)  # this process is still the one that should have died
 
 
 async def test_an_end_that_nobody_saw_is_seen_and_its_shim_let_go(place: Place) -> None:

@@ -6,6 +6,7 @@ import subprocess
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
+import anyio
 import pytest
 
 from orchestr8.backends.native import NativeBackend
@@ -122,6 +123,20 @@ async def test_a_pause_of_the_users_outlasts_one_that_was_for_a_moment(
     assert await paused(backend, running)
     await backend.apply(actions.UnpauseContainer(name=running))
     assert not await paused(backend, running)
+
+
+async def test_a_pause_that_comes_at_the_same_time_outlasts_it(backend: NativeBackend, running: ContainerName) -> None:
+    async def for_a_moment() -> None:
+        async with backend._container(running).standing_still():
+            pass
+
+    for _ in range(20):
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(backend.apply, actions.PauseContainer(name=running))
+            tasks.start_soon(for_a_moment)
+        assert await paused(backend, running)
+        await backend.apply(actions.UnpauseContainer(name=running))
+        assert not await paused(backend, running)
 
 
 async def test_what_the_user_lets_go_on_does_so_when_nobody_needs_it_still(

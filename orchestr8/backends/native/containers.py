@@ -89,7 +89,8 @@ class Container:
         self._sandbox = Sandbox(around, self)
         self.paused = False
         self._holders = 0  # of those that need it to stand still for a moment
-        self._rests = False  # and so it stays when they are done
+        self._rests = False  # by the user's wish, whoever else needs it to
+        self._marking = anyio.Lock()
         self._exited = anyio.Event()
         self._fresh: dict[str, Any] | None = None
         self._oom_told = False  # of this run
@@ -306,7 +307,7 @@ class Container:
         self.run = RunState(
             ContainerState.EXITED, 0, exit_code, oom_killed, run.started_at, finished_at, run.log_lost_bytes
         )
-        self.paused = False
+        self.paused = self._rests = False
         self._around.networks.withdraw(self.record.id)
         self._exited.set()
         if oom_killed and not self._oom_told:
@@ -412,17 +413,22 @@ class Container:
             await self._go_on()  # what is to end must be able to (moby daemon/kill.go)
 
     async def pause(self) -> None:
-        self._rests = True
-        await self._freeze()
+        await self._freeze(by_user=True)
+        await self._mark()
 
     async def unpause(self) -> None:
         """Who needs it to stand still just now lets it go on when that is over."""
         self._rests = False
-        if not self._holders:
-            async with self._alone():
+        if self._holders:
+            await self._mark()
+        await self._go_on_unless_held()
+
+    async def _go_on_unless_held(self) -> None:
+        async with self._alone():
+            if not self._holders and not self._rests:
                 await self._go_on()
 
-    async def _freeze(self) -> None:
+    async def _freeze(self, *, by_user: bool = False) -> None:
         async with self._alone():
             if not self.running:
                 raise Conflict(f"{self.record.name} is not running")
@@ -432,22 +438,17 @@ class Container:
                     raise Conflict(f"{self.record.name} ended while it was being paused")
                 self.paused = True
                 self._emit(EventKind.PAUSE)
+            self._rests |= by_user
 
     @asynccontextmanager
     async def standing_still(self) -> AsyncIterator[None]:
-        """Paused for as long as anybody is in here, if it runs; after that unless the user has paused it.
-
-        The mark has the next engine let it go on when this one dies over it.
-        """
-        if not self.running or (self.paused and not self._holders):
+        """Paused for as long as anybody is in here, if it runs; after that unless the user has paused it."""
+        if not self.running:
             yield
             return
-        mark = f"{self.bundle}/{_STILL}"
         self._holders += 1
         try:
-            if self._holders == 1:
-                self._rests = False
-                await anyio.to_thread.run_sync(_touch, mark)
+            await self._mark()
             with contextlib.suppress(Conflict):  # it has ended meanwhile
                 await self._freeze()
             yield
@@ -455,12 +456,18 @@ class Container:
             self._holders -= 1
             if not self._holders:
                 with anyio.CancelScope(shield=True):
-                    if not self._rests:
-                        with contextlib.suppress(NotFound):  # it was removed meanwhile
-                            await self.unpause()
-                    await anyio.to_thread.run_sync(_untouch, mark)
+                    with contextlib.suppress(NotFound):  # it was removed meanwhile
+                        await self._go_on_unless_held()
+                    await self._mark()
+
+    async def _mark(self) -> None:
+        """Have the next engine let it go on if this one dies while it stands still, but not on the user's account."""
+        async with self._marking:
+            change = _touch if self._holders and not self._rests else _untouch
+            await anyio.to_thread.run_sync(change, f"{self.bundle}/{_STILL}")
 
     async def _go_on(self) -> None:
+        self._rests = False
         if self.paused:
             await anyio.to_thread.run_sync(self._around.cgroups.thaw, self.record.id)
             if self.paused:  # else it has ended meanwhile
@@ -508,6 +515,8 @@ class Container:
                 self.paused = frozen
                 if await anyio.to_thread.run_sync(_untouch, f"{self.bundle}/{_STILL}"):
                     await self._go_on()
+                else:
+                    self._rests = frozen
 
     async def _bury(self, state: Mapping[str, Any], boot_id: str) -> None:
         """No shim: the machine was restarted, or the shim was killed while no engine looked."""
@@ -641,8 +650,9 @@ def new_record(action: CreateContainer, addresses: Mapping[Any, tuple[str, ...]]
     )
 
 
-def _touch(path: str) -> None:
+def _touch(path: str) -> bool:
     os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600))
+    return True
 
 
 def _untouch(path: str) -> bool:
