@@ -93,10 +93,8 @@ def limit(sets: CapabilitySets) -> None:
     _prctl(_PR_CAP_AMBIENT, _PR_CAP_AMBIENT_CLEAR_ALL)
     bounding = sets.bounding
     number = 0
-    while (present := prctl(_PR_CAPBSET_READ, number, 0, 0, 0)) >= 0:
-        # The kernel may know capabilities that have no name here: those are dropped too.
-        if present and not bounding >> number & 1:
-            _prctl(_PR_CAPBSET_DROP, number)
+    # The kernel may know capabilities that have no name here: those are dropped too.
+    while bounding >> number & 1 or _drop(number):
         number += 1
     _prctl(_PR_SET_KEEPCAPS, int(sets.permitted != 0))
 
@@ -112,6 +110,15 @@ def apply(sets: CapabilitySets) -> None:
         if ambient & 1:
             _prctl(_PR_CAP_AMBIENT, _PR_CAP_AMBIENT_RAISE, number)
         number, ambient = number + 1, ambient >> 1
+
+
+def _drop(number: int) -> bool:
+    """Take a capability out of the bounding set. False: the kernel has none of that number."""
+    if prctl(_PR_CAPBSET_DROP, number, 0, 0, 0) == 0:
+        return True
+    present = prctl(_PR_CAPBSET_READ, number, 0, 0, 0)
+    check(-1 if present == 1 else 0, "prctl", _PR_CAPBSET_DROP)
+    return bool(present == 0)  # which who has no right to drop anything need not drop
 
 
 def _prctl(option: int, argument: int, second: int = 0) -> None:

@@ -1,8 +1,9 @@
 """The seccomp filter of a container: `kernel.seccomp_rules` compiled to a program by libseccomp. For the engine.
 
 Forked children install the program with `kernel.seccomp_install` and never load libseccomp. In front of libseccomp's
-program stands our own short one, for what it cannot say: a number newer than the rules is ENOSYS, and a name that this
-libseccomp is too old for is allowed by its number.
+program stands our own one, for what it cannot say: a number newer than the rules is ENOSYS, and a name that this
+libseccomp is too old for is allowed by its number. What is allowed whatever its arguments is there, too, by runs of numbers:
+libseccomp compares with each number alone, and the kernel translates every instruction anew at each start.
 """
 
 import ctypes
@@ -10,7 +11,8 @@ import errno
 import functools
 import os
 import struct
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from collections.abc import Set as AbstractSet
 from typing import Any, Final, NamedTuple, Self
 
 from orchestr8.errors import OperationFailed, Unsupported
@@ -24,16 +26,20 @@ _ERRNO: Final = 0x00050000
 _REFUSALS: Final = {0x80000000, 0x00000000, 0x00030000, _ERRNO}  # kill the process or the thread, SIGSYS, an errno
 _ATTRIBUTE_OPTIMIZE: Final = 8  # SCMP_FLTATR_CTL_OPTIMIZE
 _BINARY_TREE: Final = 2
+_NATIVE: Final = 0  # SCMP_ARCH_NATIVE
 _UNKNOWN_NAME: Final = -1  # __NR_SCMP_ERROR; other negative numbers stand for calls of other architectures
+_MULTIPLEXED: Final = range(-299, -99)  # in i386's socketcall(2) or ipc(2), most beside it, too: libseccomp knows which
 _CAP_SYS_ADMIN: Final = "CAP_SYS_ADMIN"
 
 # Classic BPF (<linux/bpf_common.h>) over struct seccomp_data: the number is at 0, the architecture at 4.
 _LOAD: Final = 0x20
+_JUMP: Final = 0x05
 _JUMP_IF_EQUAL: Final = 0x15
 _JUMP_IF_GREATER: Final = 0x25
 _JUMP_IF_AT_LEAST: Final = 0x35
 _RETURN: Final = 0x06
 _JUMP_MAX: Final = 255
+_RUNS_MAX: Final = 100  # of which a search is made: a jump reaches from its first instruction to its last
 _INSTRUCTIONS_MAX: Final = 4096
 _NUMBER: Final = 0
 _ARCHITECTURE: Final = 4
@@ -78,7 +84,9 @@ def _compiled(capabilities: frozenset[str], machine: str) -> bytes:
         raise Unsupported(f"no seccomp profile for {machine}", helps=[f"it is there for {', '.join(_ARCHITECTURES)}"])
     allowed = _allowed_names(capabilities, machine)
     with _Filter(architectures) as filter_:
-        unresolved = [name for name in sorted(allowed) if not filter_.add(_ALLOW, name)]
+        for name in sorted(allowed):
+            if any(_number(name, each.seccomp) in _MULTIPLEXED for each in architectures):
+                filter_.add(_ALLOW, name)
         for name, conditions in rules.CONDITIONAL.items():
             for condition in conditions:
                 filter_.add(_ALLOW, name, condition)
@@ -86,7 +94,7 @@ def _compiled(capabilities: frozenset[str], machine: str) -> bytes:
             filter_.add(_ALLOW, "clone", rules.UNPRIVILEGED_CLONE)
             filter_.add(_ERRNO | errno.ENOSYS, "clone3")
         main = filter_.export()
-    return _bounded(_front(architectures, unresolved) + main)
+    return _bounded(_front(architectures, allowed) + main)
 
 
 def compile_profile(profile: Profile) -> bytes:
@@ -102,11 +110,11 @@ def compile_profile(profile: Profile) -> bytes:
             for name in rule.names:
                 for conditions in rule.alternatives:
                     filter_.add(rule.action, name, *conditions)
-                newest = max(newest, filter_.number(name))
+                newest = max(newest, _number(name))
         main = filter_.export()
     # What is allowed unless it is named needs no help to find out that a call is new.
     refuses = profile.default_action & ~0xFFFF in _REFUSALS
-    return _bounded((_front(architectures, (), newest) if refuses and newest else b"") + main)
+    return _bounded((_front(architectures, frozenset(), newest) if refuses and newest else b"") + main)
 
 
 def _bounded(program: bytes) -> bytes:
@@ -123,28 +131,54 @@ def _allowed_names(capabilities: frozenset[str], machine: str) -> set[str]:
     return names
 
 
-def _front(architectures: Iterable[_Architecture], unresolved: Iterable[str], newest: int = rules.NEWEST) -> bytes:
+def _front(architectures: Iterable[_Architecture], allowed: AbstractSet[str], newest: int = rules.NEWEST) -> bytes:
     """What is decided before libseccomp's program: it follows right behind, so falling through reaches it."""
-    unresolved = set(unresolved)
+    unresolved = {name for name in allowed if _number(name) == _UNKNOWN_NAME}
     program: list[bytes] = []
     for architecture in architectures:
         if architecture is _X32:
             continue  # the kernel calls it x86_64 with a bit in the number
         newer = {**rules.NEWER, **(rules.NEWER_X86_64 if architecture is _X86_64 else {})}
+        kinds = [each for each in architectures if each.audit == architecture.audit]
+        numbers = {newer[name] for name in unresolved & newer.keys()}
+        numbers |= {_number(name, kind.seccomp) for kind in kinds for name in allowed}
         block = [_instruction(_LOAD, _NUMBER)]
-        verdicts = [_instruction(_JUMP_IF_GREATER, newest, 0, 1), _instruction(_RETURN, _ERRNO | errno.ENOSYS)]
-        for name in sorted(unresolved & newer.keys()):
-            verdicts += [_instruction(_JUMP_IF_EQUAL, newer[name], 0, 1), _instruction(_RETURN, _ALLOW)]
         if architecture.private_from:
-            block.append(_instruction(_JUMP_IF_AT_LEAST, architecture.private_from, len(verdicts), 0))
-        block += verdicts
-        assert len(block) <= _JUMP_MAX, "a conditional jump reaches no further"
+            block.append(_instruction(_JUMP_IF_AT_LEAST, architecture.private_from, 2, 0))
+        block += [_instruction(_JUMP_IF_GREATER, newest, 0, 1), _instruction(_RETURN, _ERRNO | errno.ENOSYS)]
+        block += _allow({number for number in numbers if number >= 0})
         program += [
             _instruction(_LOAD, _ARCHITECTURE),
-            _instruction(_JUMP_IF_EQUAL, architecture.audit, 0, len(block)),
+            _instruction(_JUMP_IF_EQUAL, architecture.audit, 1, 0),
+            _instruction(_JUMP, len(block)),
             *block,
         ]
     return b"".join(program)
+
+
+def _allow(numbers: AbstractSet[int]) -> list[bytes]:
+    """Allow these; other numbers reach what follows."""
+    firsts = sorted(number for number in numbers if number - 1 not in numbers)
+    ends = sorted(number + 1 for number in numbers if number + 1 not in numbers)
+    runs = list(zip(firsts, ends, strict=True))
+    program: list[bytes] = []
+    for at in range(0, len(runs), _RUNS_MAX):
+        program += _search([bound for run in runs[at : at + _RUNS_MAX] for bound in run])
+    return program
+
+
+def _search(bounds: Sequence[int]) -> list[bytes]:
+    """Allow a number with an odd count of `bounds` up to it, by halving; an instruction a bound, then the two ends."""
+
+    def halve(low: int, high: int, at: int) -> list[bytes]:
+        middle = (low + high) // 2
+        below = halve(low, middle, at + 1) if low < middle else []
+        above = halve(middle + 1, high, at + 1 + len(below)) if middle + 1 < high else []
+        ends = [len(bounds) + count % 2 - at - 1 for count in (middle, middle + 1)]
+        if_less, if_not = 0 if below else ends[0], len(below) if above else ends[1]
+        return [_instruction(_JUMP_IF_AT_LEAST, bounds[middle], if_not, if_less), *below, *above]
+
+    return [*halve(0, len(bounds), 0), _instruction(_JUMP, 1), _instruction(_RETURN, _ALLOW)]
 
 
 def _instruction(opcode: int, value: int, if_true: int = 0, if_false: int = 0) -> bytes:
@@ -162,6 +196,11 @@ def _library() -> Any:
         ) from error
     library.seccomp_init.restype = ctypes.c_void_p
     return library
+
+
+def _number(name: str, architecture: int = _NATIVE) -> int:
+    """Of a call; negative for what the architecture, or this libseccomp, does not have."""
+    return int(_library().seccomp_syscall_resolve_name_arch(ctypes.c_uint32(architecture), name.encode()))
 
 
 class _Filter:
@@ -183,17 +222,13 @@ class _Filter:
     def __exit__(self, *_exception: object) -> None:
         self._library.seccomp_release(self._context)
 
-    def number(self, name: str) -> int:
-        """The machine's own number of a call; negative for what it, or this libseccomp, does not have."""
-        return int(self._library.seccomp_syscall_resolve_name(name.encode()))
-
-    def add(self, action: int, name: str, *conditions: rules.Compare) -> bool:
-        """Add a rule, for when all `conditions` hold, for each architecture that has `name`; False when this libseccomp
-        does not know it.
+    def add(self, action: int, name: str, *conditions: rules.Compare) -> None:
+        """Add a rule, for when all `conditions` hold, for each architecture that has `name`; none when this libseccomp does
+        not know it.
         """
-        number = self.number(name)
+        number = _number(name)
         if number == _UNKNOWN_NAME:
-            return False
+            return
         count = len(conditions)
         comparisons = (_Comparison * count)(*(_Comparison(*each) for each in conditions)) if count else None
         self._check(
@@ -204,7 +239,6 @@ class _Filter:
             comparisons,
             subject=name,
         )
-        return True
 
     def export(self) -> bytes:
         """The finished program."""

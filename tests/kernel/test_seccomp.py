@@ -140,6 +140,28 @@ def test_programs_of_32_bits_have_the_same_profile(default: bytes) -> None:
     assert run(default, X32_BIT | 165) == EPERM  # mount by x32
 
 
+def test_what_i386_has_in_one_call_with_others_is_allowed_by_its_own_number_too(default: bytes) -> None:
+    for number in (337, 361, 373, 393, 402):  # recvmmsg bind shutdown semget msgctl
+        assert run(default, number, architecture=I386) == ALLOW
+    assert run(default, 359, 1, architecture=I386) == ALLOW  # socket
+    assert run(default, 359, 40, architecture=I386) == EPERM  # AF_VSOCK
+
+
+@pytest.mark.parametrize("step", [1, 2, 3, 7])
+@pytest.mark.parametrize("count", [1, 2, 5, 255, 256, 1000])
+def test_runs_of_numbers_are_allowed_and_no_others(step: int, count: int) -> None:
+    numbers = {*range(3, 3 + count * step, step), *range(8, 20), X32_BIT}
+    load, refuse = struct.pack("=HBBI", 0x20, 0, 0, 0), struct.pack("=HBBI", 0x06, 0, 0, EPERM)
+    program = load + b"".join(seccomp._allow(numbers)) + refuse
+    looked_at = [*range(max(numbers - {X32_BIT}) + 3), X32_BIT - 1, X32_BIT, X32_BIT + 1, MINUS_ONE]
+    assert {number for number in looked_at if run(program, number) == ALLOW} == numbers
+
+
+def test_the_program_is_short(default: bytes) -> None:
+    """The kernel translates and tries all of it at each start."""
+    assert len(default) // 8 < 600
+
+
 def test_a_foreign_architecture_is_killed(default: bytes) -> None:
     assert run(default, 1, architecture=0x40000028) == 0  # SECCOMP_RET_KILL_THREAD
 

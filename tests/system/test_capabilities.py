@@ -71,6 +71,21 @@ def test_what_was_inherited_or_ambient_before_is_gone(in_child: InChild) -> None
     assert (after["CapInh"], after["CapAmb"]) == (NOTHING, NOTHING)
 
 
+def test_who_may_drop_nothing_is_told_so_unless_it_is_dropped_already(in_child: InChild) -> None:
+    def child() -> list[str]:
+        default = CapabilitySets.from_oci(oci_capabilities(0))
+        capabilities.limit(default)
+        capabilities.apply(default._replace(effective=0, permitted=0))
+        capabilities.limit(default)
+        try:
+            capabilities.limit(default._replace(bounding=0))
+        except OSError as error:
+            return [str(error), status()["CapBnd"]]
+        return []
+
+    assert in_child(child) == ["prctl 24: Operation not permitted", EVERYTHING]
+
+
 def test_a_capability_that_was_dropped_cannot_come_back(in_child: InChild) -> None:
     def child() -> list[str]:
         become(CapabilitySets.from_oci(oci_capabilities(0)), 0)
