@@ -320,5 +320,5 @@ def _whole(text: bytes) -> int:
 def _nanoseconds(text: bytes) -> int:
     """Of decimal seconds; digits beyond the ninth do not count."""
     whole, _, fraction = text.removeprefix(b"-").partition(b".")
-    value = _whole((whole or b"0") + fraction[:9].ljust(9, b"0"))
+    value = _whole(whole or b"0") * _NANOSECONDS + _whole(fraction[:9].ljust(9, b"0"))
     return -value if text.startswith(b"-") else value

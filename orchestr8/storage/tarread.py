@@ -24,7 +24,7 @@ _GLOBALS_BYTES_MAX: Final = 1 << 20  # of all global ones together, which stay t
 _NAME_BYTES_MAX: Final = 64 << 10  # several times what a path may have (PATH_MAX)
 _MAP_PAIRS_MAX: Final = 1 << 20
 _ID_MAX: Final = 2**32 - 2  # the number above says "leave it as it is"
-_TIME_MAX_NS: Final = 2**62
+_TIME_END_NS: Final = 2**63 * 1_000_000_000  # of time_t: a file on a tmpfs may have any of them
 _SIZE_END: Final = 2**63  # off_t
 _CUT: Final = "the archive ends in the middle"
 
@@ -209,7 +209,7 @@ def _check(entry: Entry) -> None:
         raise InvalidInput(f"{shown(entry.name)} in the archive has attributes that are too large", code="O8-641")
     if max(entry.size, entry.sparse_size) >= _SIZE_END:
         raise InvalidInput(f"{shown(entry.name)} in the archive has a size that cannot be", code="O8-641")
-    if not (0 <= entry.uid <= _ID_MAX and 0 <= entry.gid <= _ID_MAX and abs(entry.mtime_ns) < _TIME_MAX_NS):
+    if not (0 <= entry.uid <= _ID_MAX and 0 <= entry.gid <= _ID_MAX and -_TIME_END_NS <= entry.mtime_ns < _TIME_END_NS):
         raise InvalidInput(f"{shown(entry.name)} in the archive has an owner or a time that cannot be", code="O8-641")
 
 

@@ -377,6 +377,15 @@ def test_extended_attributes_come_along(tmp_path: Path) -> None:
     assert os.getxattr(tmp_path / "there/tree", "user.note") == b"\0binary\n"
 
 
+@pytest.mark.parametrize("seconds", [2**63 - 1, 4_700_000_000, -(2**31)])
+def test_whatever_time_a_file_can_have_comes_along(tmp_path: Path, seconds: int) -> None:
+    path = tmp_path / "tree"
+    path.touch()
+    os.utime(path, ns=(seconds * 10**9, seconds * 10**9))  # of which the file system makes what it can tell
+    unpack(packed(path), tmp_path / "there")
+    assert (tmp_path / "there/tree").stat().st_mtime_ns == path.stat().st_mtime_ns
+
+
 def test_set_id_bits_are_an_owners(tmp_path: Path) -> None:
     data = made((Entry(b"d/", tarformat.DIRECTORY, 0o2755), b""), (Entry(b"d/program", mode=0o6755), b""))
     unpack(data, tmp_path / "there")
@@ -514,6 +523,7 @@ def test_many_directories_take_few_descriptors(tmp_path: Path) -> None:
         (Entry(b"l", kind=tarformat.SYMLINK, link=b"x" * 70_000), "has too long a name"),
         (Entry(b"x", xattrs={"user.a": b"x" * 140_000}), "has attributes that are too large"),
         (Entry(b"x", sparse_size=2**63), "has a size that cannot be"),
+        (Entry(b"x", mtime_ns=2**63 * 10**9), "has an owner or a time that cannot be"),
     ],
 )
 def test_what_no_file_can_be_is_refused_before_it_is_made(tmp_path: Path, entry: Entry, said: str) -> None:

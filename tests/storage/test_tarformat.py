@@ -47,7 +47,7 @@ def test_a_record_counts_its_own_length() -> None:
     mode=st.integers(0, 0o7777),
     uid=st.integers(0, 2**32 - 2),
     gid=st.integers(0, 2**32 - 2),
-    mtime_ns=st.integers(-(2**61), 2**61),
+    mtime_ns=st.integers(-(2**63) * 10**9, 2**63 * 10**9 - 1),
     link=NAMES,
     attribute=st.binary(max_size=600),
 )
