@@ -380,8 +380,8 @@ distribution's python3.
 """),
     "O8-631": ("the receiver of a container's log cannot be reached", """\
 `logging.driver` sends the container's output to a syslog server or to journald, and there was no connection to it: the
-address is wrong, nothing listens there, a name is not known, or TLS does not accept the certificate. That is an error
-at a container's first start only, when it is most likely a mistake:
+address is wrong, nothing listens there, a name is not known, or TLS does not accept the certificate, or does
+not find a file. That is an error at a container's first start only, when it is most likely a mistake:
 
     services:
       web:

@@ -90,13 +90,16 @@ def containers_to_copy(
             raise
         return [{"id": described["Id"], "name": described["Name"].removeprefix("/")}]
     of_service = chosen_containers(found, service, one_offs=one_offs)
+    there = of_service
     if index is not None:
-        of_service = [each for each in of_service if each["number"] == index and not each["oneoff"]]
+        of_service = [each for each in there if each["number"] == index and not each["oneoff"]]
     if not of_service:
         which = f" #{index}" if index is not None else ""
         raise NotFound(
-            f'service "{service}" has no container{which}', helps=[f"create it: orchestr8 up -d {service}"]
-        )  # fmt: skip
+            f'service "{service}" has no container{which}',
+            notes=[f"{each['name']}: {each['status']}" for each in there],
+            helps=[] if there else [f"create it: orchestr8 up -d {service}"],
+        )
     return of_service
 
 

@@ -54,14 +54,18 @@ class Logs:
             raise NotFound(f"No such container: {query.container}")
         present: set[str] = {each.service for each in containers}
         known = present | self.stacks.services(query.stack) | {each.name for each in containers}
-        if query.index is not None and not any(
-            (each.service in query.services or not query.services) and each.number == query.index and not each.oneoff
-            for each in containers
-        ):
-            raise NotFound(f"no container {query.index} of service {', '.join(query.services)}")
         for service in query.services:
             if service not in known:
                 raise NotFound(f"no such service: {service}", helps=near(service, known))
+        if query.index is not None:
+            numbers = sorted(
+                each.number
+                for each in containers
+                if not each.oneoff and (not query.services or not {each.service, each.name}.isdisjoint(query.services))
+            )
+            if query.index not in numbers:
+                there = f"it has {', '.join(f'#{number}' for number in numbers)}" if numbers else "it has none"
+                raise NotFound(f"no container {query.index} of service {', '.join(query.services)}", helps=[there])
 
         selected = [each for each in containers if _is_selected(each, query) and not each.oneoff]
         if selected and not query.follow and not any(each.log_kept for each in selected):

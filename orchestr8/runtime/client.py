@@ -37,10 +37,10 @@ _PROGRAM_HELPS: Final = {  # by what a shell would say, and how it is said
     127: {"": "give its path as the container sees it; what only a shell knows needs one: sh -c '…'"},
 }
 
-_HELPS: Final = {
-    "O8-631": (
-        "start it first, or take another `logging.driver`; a container that has run once starts without it, too",
-    ),
+_REACH_HELPS: Final = {  # by what is said of a receiver of logs, the first that is found
+    "cannot be reached: syslog-tls-": "give the path of a file that is there, on this machine, and that the engine may read",
+    "certificate verify failed": "`syslog-tls-ca-cert` names a file with the certificate of who has signed the receiver's",
+    "": "start it first, or take another `logging.driver`; a container that has run once starts without it, too",
 }
 
 
@@ -239,8 +239,9 @@ class ShimClient:
             if code in _PROGRAM_HELPS:
                 helps = [said for beginning, said in _PROGRAM_HELPS[code].items() if text.startswith(beginning)]
                 raise OperationFailed(text, code=f"O8-{500 + code}", helps=helps)
-            known = pending.answer.code
-            raise OperationFailed(text, code=known or "O8-601", helps=_HELPS.get(known, ()))
+            known = pending.answer.code or "O8-601"
+            helps = [said for part, said in _REACH_HELPS.items() if known == "O8-631" and part in text][:1]
+            raise OperationFailed(text, code=known, helps=helps)
         return pending.answer, pending.fds
 
     async def query(self) -> tuple[messages.Status, list[int]]:

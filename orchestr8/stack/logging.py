@@ -36,6 +36,15 @@ _SENT: Final = _CACHE | {
 }
 _RECEIVERS: Final = ("syslog", "journald")  # `model.receivers` knows their own options
 DRIVERS: Final = (*_KNOWN, *_RECEIVERS)
+_ELSEWHERE: Final = (
+    "gelf",
+    "fluentd",
+    "awslogs",
+    "splunk",
+    "etwlogs",
+    "gcplogs",
+    "logentries",
+)  # Docker's further ones
 
 # Of Docker's drivers, in any of ours: what comes of it here.
 _TOLD: Final = {
@@ -59,6 +68,10 @@ class Logging(Record):
         named = node.items.get("driver")
         driver = (str(named.plain() or "") if named is not None else "") or DRIVERS[0]
         if driver not in DRIVERS:
+            meant = () if driver in _ELSEWHERE else did_you_mean(driver, (*DRIVERS, *_ELSEWHERE))
+            if meant and named is not None:  # where docker has none of that name, it creates no container either
+                look.impossible(named, f"`{where}.driver`: there is no logging driver `{driver}`", *meant)
+                return
             reason = f"logs are kept by the engine; drivers here are {', '.join(DRIVERS)}"
             look.no_effect(node.keys["driver"], f"{where}.driver", reason)
             return

@@ -47,8 +47,8 @@ def unseen() -> None:
 def check_images(services: Iterable[Mapping], problems: Problems, stored: Stored = unseen) -> None:
     """Tell of each image that the engine has not, and of directories that are not there.
 
-    `stored` is asked when there is an image that it may have. For who only asks. Who acts has it from the engine, which sees what this user may not, and needs images for new
-    containers alone.
+    `stored` is asked when there is an image that it may have. For who only asks. Who acts has it from the engine, which
+    sees what this user may not, and needs images for new containers alone.
     """
     asked: list[Collection[str] | None] = []
     for service in services:

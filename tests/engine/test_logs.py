@@ -68,6 +68,13 @@ async def test_what_is_not_there_is_refused_before_the_stream_begins(start: Any,
         with pytest.raises(NotFound, match="no such service: wbe"):
             async with engine.upgraded("GET", "/stacks/shop/logs", service="wbe"):
                 pass
+        with pytest.raises(NotFound, match="no container 9 of service web") as caught:
+            async with engine.upgraded("GET", "/stacks/shop/logs", service="web", index=9):
+                pass
+        assert caught.value.helps == ["it has #1"]
+        with pytest.raises(NotFound, match="no such service: wbe"):
+            async with engine.upgraded("GET", "/stacks/shop/logs", service="wbe", index=9):
+                pass
         with pytest.raises(NotFound, match="No such container: c"):
             async with engine.upgraded("GET", "/stacks/shop/logs", container="c"):
                 pass

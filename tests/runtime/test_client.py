@@ -117,6 +117,27 @@ async def test_a_failure_is_an_error_whose_code_says_what_a_shell_would(shim: Sh
     client.close()
 
 
+@pytest.mark.parametrize(
+    ("why", "helps"),
+    [
+        ("syslog-tls-ca-cert: /none: No such file or directory", "give the path of a file that is there"),
+        ("certificate verify failed: self-signed certificate", "`syslog-tls-ca-cert` names a file"),
+        ("Connection refused", "start it first"),
+    ],
+)
+async def test_a_receiver_that_cannot_be_reached_has_the_help_for_what_is_wrong(
+    shim: Shim, why: str, helps: str
+) -> None:
+    client = ShimClient(shim.ours, shim)
+    text = f"the receiver of its log, syslog tcp+tls://x, cannot be reached: {why}"
+    shim.send(messages.Failed(request=1, text=text, exit_code=128, code="O8-631"))
+    with pytest.raises(OperationFailed) as caught:
+        await client.start()
+    (said,) = caught.value.helps
+    assert (caught.value.code, said.startswith(helps)) == ("O8-631", True)
+    client.close()
+
+
 async def test_news_come_in_the_order_in_which_they_were_sent(shim: Shim) -> None:
     """A program that ends at once: started, then exited, though nobody has taken the answer yet."""
     client = ShimClient(shim.ours, shim)

@@ -279,7 +279,7 @@ def test_a_copy_goes_into_every_container_of_a_service_and_comes_from_the_first(
     run(story, "-", "web:/tmp", stdin=archive)  # which is read once, for all of them
     for number in (1, 2, 3):
         story.step(f"exec -T --index {number} web cat /tmp/file", out("all"))
-    story.step("cp file web:/x --index 9", err("has no container #9"), code=1)
+    story.step("cp file web:/x --index 9", err("has no container #9", "note: shop-web-3: "), code=1)
     story.step("cp web:/x web:/y", err("not from one to another"), code=2)
     story.step("cp file nobody:/x", err("no such service"), code=1)
 

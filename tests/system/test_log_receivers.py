@@ -288,7 +288,13 @@ async def test_tls_checks_who_receives(runtime: Runtime, tmp_path: Path) -> None
 
     with in_background(receiver):
         assert "certificate verify failed" in await refused(**own)
-        assert (await refused(syslog_tls_ca_cert="/none", **own)) == "/none: No such file or directory"
+        assert (await refused(syslog_tls_ca_cert="/none", **own)) == (
+            "syslog-tls-ca-cert: /none: No such file or directory"
+        )
+        for name in ("cert", "key"):
+            missing = {**own, f"syslog_tls_{name}": "/none"}
+            said = f"syslog-tls-{name}: /none: No such file or directory"
+            assert await refused(syslog_tls_skip_verify="true", **missing) == said
         for options in ({"syslog_tls_ca_cert": str(ca)}, {"syslog_tls_skip_verify": "true"}):
             receiver.messages.clear()
             box = await run(**options, **own)

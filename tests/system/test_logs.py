@@ -69,7 +69,7 @@ services:
     assert story.step("logs --index 2 web").out.splitlines() == [
         f"web-2  | {text}" for text in ("out", "err", "unfinished")
     ]
-    story.step("logs --index 3 web", err("no container 3 of service web"), code=1)
+    story.step("logs --index 3 web", err("no container 3 of service web", "help: it has #1, #2"), code=1)
     story.step("logs --index 1", err("--index needs one service"), code=2)
     story.step("logs nosuchservice", code=1)
     story.step("logs --tail many", code=2)

@@ -205,12 +205,16 @@ def _secure(sock: socket.socket, host: str, tls: Mapping[str, Any]) -> socket.so
             context.check_hostname = False
             context.verify_mode = ssl.CERT_NONE
         elif tls["ca"]:
-            _named(tls["ca"], lambda: context.load_verify_locations(tls["ca"]))
+            _named("syslog-tls-ca-cert", tls["ca"], lambda: context.load_verify_locations(tls["ca"]))
         else:
             context.load_default_certs()
         if tls["cert"]:
+            _named("syslog-tls-cert", tls["cert"], lambda: _try_to_open(tls["cert"]))  # OpenSSL has one error for both
+            _named("syslog-tls-key", tls["key"], lambda: _try_to_open(tls["key"]))
             # No pass phrase: it would be asked for on a terminal that is not there.
-            _named(tls["cert"], lambda: context.load_cert_chain(tls["cert"], tls["key"], password=""))
+            _named(
+                "syslog-tls-cert", tls["cert"], lambda: context.load_cert_chain(tls["cert"], tls["key"], password="")
+            )
         sock.settimeout(_CONNECT_S)
         secured = undo.enter_context(context.wrap_socket(sock, server_hostname=host))
         secured.settimeout(None)
@@ -218,9 +222,13 @@ def _secure(sock: socket.socket, host: str, tls: Mapping[str, Any]) -> socket.so
         return secured
 
 
-def _named(path: str, load: Callable[[], None]) -> None:
-    """An error of `load` with the file's name, which OpenSSL does not tell."""
+def _try_to_open(path: str) -> None:
+    os.close(os.open(path, os.O_RDONLY | os.O_CLOEXEC))
+
+
+def _named(option: str, path: str, load: Callable[[], None]) -> None:
+    """An error of `load` with the option and the file's name, which OpenSSL does not tell."""
     try:
         load()
     except OSError as error:
-        raise OSError(error.errno or errno.EINVAL, f"{path}: {error.strerror or error}") from error
+        raise OSError(error.errno or errno.EINVAL, f"{option}: {path}: {error.strerror or error}") from error

@@ -35,6 +35,22 @@ def test_a_driver_of_others_changes_nothing(key) -> None:
     assert key.acted_on("{driver: gelf, options: {gelf-address: 'udp://x:1'}}") == [
         "stack.yml:4:15: warning[O8-111] `driver` has no effect (`services.*.logging.driver`)"
     ]
+    assert key.acted_on("{driver: loki}") == key.acted_on(
+        "{driver: gelf}"
+    )  # a plugin of docker's may be called anything
+
+
+def test_a_misspelt_driver_is_refused_with_what_was_meant(key) -> None:
+    assert key.acted_on("{driver: sylog, options: {syslog-address: 'udp://x:1'}}") == [
+        "stack.yml:4:23: error[O8-305] `services.web.logging.driver`: there is no logging driver `sylog`"
+    ]
+    assert key.warned("{driver: json_file}") == """\
+warning[O8-305]: `services.web.logging.driver`: there is no logging driver `json_file`
+ --> stack.yml:4:23
+4 |     logging: {driver: json_file}
+  |                       ^^^^^^^^^
+  = help: did you mean `json-file`?
+"""  # fmt: skip
 
 
 def test_options_that_have_no_effect_are_told(key) -> None:
