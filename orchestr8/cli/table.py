@@ -302,7 +302,13 @@ _COMMANDS: Final = (
         "show all that is known of containers, with Docker's names",
         arguments=[Argument("CONTAINER", "names")],
         flags=[
-            Flag("-f", "--format", kind="text", metavar="PATH", help="one value of each: .State.Pid, '{{.State.Pid}}'"),
+            Flag(
+                "-f",
+                "--format",
+                kind="text",
+                metavar="PATHS",
+                help="values of each: .State.Pid, '{{.Name}}: {{.State.Pid}}'",
+            ),
         ],
         detail="CONTAINER is a service, or the name or id of a container; without any, all of the stack are shown.",
     ),
@@ -321,7 +327,7 @@ _COMMANDS: Final = (
             Flag("--all", dest="all_containers", help="into one-off containers of `run`, too"),
         ],
         detail="One of the two is SERVICE:PATH, or CONTAINER:PATH, the other a path here, or `-`: a tar archive on the standard\n"
-        "input or output. Into a service means into each of its containers, out of one means its first. What ends in\n"
+        "input or output. What begins with `/` or `.` is a path here, colons or not: ./a:b. Into a service means into each of its containers, out of one means its first. What ends in\n"
         "`/.` means what is in that directory. Containers need not run.",
     ),
     Command(

@@ -640,6 +640,12 @@ def test_inspect_shows_documents_or_one_value_of_each(cli: Cli, engine: FakeEngi
     assert cli("inspect", "-f", "{{.State.Pid}}", "web") == (0, "1\n2\n", "")
     assert cli("inspect", "-f", ".Name", "a2") == (0, "/shop-web-2\n", "")
     assert cli("inspect", "-f", "{{json .State}}", "a2") == (0, '{"Pid": 2}\n', "")
+    assert cli("inspect", "-f", "{{json .Name}}", "a2") == (0, '"/shop-web-2"\n', "")
+    assert cli("inspect", "-f", "{{.Name}}: {{ .State.Pid }}!", "web") == (0, "/shop-web-1: 1!\n/shop-web-2: 2!\n", "")
+    assert cli("inspect", "-f", ".Name  .State.Pid", "a2") == (0, "/shop-web-2 2\n", "")
+    for wrong in ("Name", "", "{{.Name}} {{.State.Pid", "{{.Name}} {{if .State}}x{{end}}", ".Name State"):
+        code, _, err = cli("inspect", "-f", wrong, "a1")
+        assert (code, "is not the path of a value" in err) == (2, True), wrong
     code, out, err = cli("inspect", "-f", ".State.Pdi", "a1")
     assert (code, out, err.splitlines()[1:]) == (1, "", ["  = help: it has: Pid"])
     assert cli("inspect", "-f", "{{range .State}}", "a1")[0] == 2

@@ -110,6 +110,20 @@ def test_a_command_line_that_means_nothing_is_told(cli: Cli, words: tuple[str, .
     assert said in err
 
 
+def test_a_file_whose_name_has_a_colon_is_a_path_when_it_begins_with_a_dot(cli: Cli, engine: FakeEngine) -> None:
+    Path("a:b").write_text("content")
+    code, _, said = cli("cp", "a:b", "web:/x")
+    assert (code, "help: the file here that is called so: ./a:b\n" in said) == (2, True)
+    code, _, said = cli("cp", "a:b", ".")
+    assert (code, "no such service: a" in said, "called so: ./a:b\n" in said) == (1, True, True)
+    code, _, said = cli("cp", "other:/x", ".")
+    assert (code, "no such service: other" in said, "called so" in said) == (1, True, False)
+    data = archive(x=b"new")
+    engine.routes[f"GET {WHERE}"] = answers_get(encode(STDOUT, data), WHOLE)
+    assert cli("cp", "web:/x", "./a:b") == (0, "", "")
+    assert Path("a:b").read_text() == "new"
+
+
 def test_what_is_not_there_is_told_before_the_engine_is_asked_for_anything(cli: Cli, engine: FakeEngine) -> None:
     code, _, said = cli("cp", "nothing", "web:/x")
     assert (code, said) == (1, "error[O8-640]: nothing: no such file or directory\n")

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
+
 from orchestr8.cli.copies import CopyIn, CopyOut
 from orchestr8.cli.parser import UsageError
+from orchestr8.errors import NotFound
 
 TYPE_CHECKING = False  # `typing` costs 4 ms at start
 if TYPE_CHECKING:
@@ -19,6 +22,7 @@ def run(context: Context, options: Options) -> int:
     if source_in and destination_in:
         raise UsageError("cp copies into a container or out of one, not from one to another", helps=[
             f"orchestr8 cp {options.source} - | orchestr8 cp - {options.destination}",
+            *(_as_path(text) for text in (options.source, options.destination) if os.path.lexists(text)),
         ])  # fmt: skip
     if not source_in and not destination_in:
         raise UsageError("cp needs SERVICE:PATH on one side", helps=[f"orchestr8 cp {source} SERVICE:{destination}"])
@@ -26,12 +30,22 @@ def run(context: Context, options: Options) -> int:
         raise UsageError("the path in the container is empty", helps=[f"{source_in or destination_in}:/ is its root"])
     if not (destination if source_in else source):
         raise UsageError("a path is empty", helps=[". is the directory that you are in"])
-    found = targets(context, source_in or destination_in, options, out=bool(source_in))
+    try:
+        found = targets(context, source_in or destination_in, options, out=bool(source_in))
+    except NotFound as error:
+        text = options.source if source_in else options.destination
+        if os.path.lexists(text):
+            error.helps = [*error.helps, _as_path(text)]
+        raise
     if source_in:
         CopyOut(context, found[0], source, options).run(destination)
     else:
         CopyIn(context, source, options).run(found, destination)
     return 0
+
+
+def _as_path(text: str) -> str:
+    return f"the file here that is called so: ./{text}"
 
 
 def divided(text: str) -> tuple[str, str]:

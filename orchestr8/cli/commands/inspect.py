@@ -1,8 +1,9 @@
-"""`inspect`: containers as JSON, with Docker's names, or one value of each."""
+"""`inspect`: containers as JSON, with Docker's names, or values of each."""
 
 from __future__ import annotations
 
 import json
+import re
 
 from orchestr8.cli.containers import list_containers
 from orchestr8.cli.parser import UsageError
@@ -10,21 +11,24 @@ from orchestr8.errors import NotFound
 
 TYPE_CHECKING = False  # `typing` costs 4 ms at start
 if TYPE_CHECKING:
-    from typing import Any
+    from typing import Any, Final
 
     from orchestr8.cli.context import Context
     from orchestr8.cli.parser import Options
 
+_BRACED: Final = re.compile(r"(\{\{.*?\}\})")
+_PATH: Final = re.compile(r"\{\{ *(json )? *(\.[^ {}|()]*) *\}\}")
+
 
 def run(context: Context, options: Options) -> int:
-    path = _path(options.format) if options.format is not None else []
+    parts = _parts(options.format) if options.format is not None else []
     found = [context.client.request("GET", f"/containers/{each}/json") for each in _chosen(context, options.names)]
     if options.format is None:
         context.out.write(json.dumps(found, indent=4, ensure_ascii=False) + "\n")
         return 0
     for document in found:
-        value = _value(document, path)
-        context.out.write(f"{value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)}\n")
+        shown = (part if isinstance(part, str) else part.shown(document) for part in parts)
+        context.out.write("".join(shown) + "\n")
     return 0
 
 
@@ -40,16 +44,39 @@ def _chosen(context: Context, names: list[str]) -> list[str]:
     return list(dict.fromkeys(chosen))
 
 
-def _path(text: str) -> list[str]:
-    """The keys of `.State.Pid`, which may stand in double braces, as in Docker's templates."""
-    inner = text.strip()
-    if inner.startswith("{{") and inner.endswith("}}"):
-        inner = inner[2:-2].strip().removeprefix("json ").strip()
-    if not inner.startswith(".") or any(letter in inner for letter in " {}|()"):
+class _Path:
+    """Of one value; `as_json`: a text in quotes, too."""
+
+    def __init__(self, keys: list[str], *, as_json: bool) -> None:
+        self.keys = keys
+        self.as_json = as_json
+
+    def shown(self, document: dict[str, Any]) -> str:
+        value = _value(document, self.keys)
+        return value if isinstance(value, str) and not self.as_json else json.dumps(value, ensure_ascii=False)
+
+
+def _parts(text: str) -> list[str | _Path]:
+    """Texts and the paths between them, of `{{.Name}} {{json .State}}` as Docker's templates have it, or `.Name .State.Pid`."""
+    template = text.strip()
+    if "{{" not in template:
+        template = " ".join(f"{{{{{word}}}}}" for word in template.split())
+    parts: list[str | _Path] = []
+    for part in _BRACED.split(template):
+        found = _PATH.fullmatch(part)
+        if found:
+            parts.append(_Path([key for key in found[2].split(".") if key], as_json=bool(found[1])))
+        elif "{{" in part or "}}" in part:
+            parts = []
+            break
+        else:
+            parts.append(part)
+    if not any(isinstance(each, _Path) for each in parts):
         raise UsageError(
-            f"--format {text} is not the path of a value", helps=["such as .State.Status, or '{{.State.Status}}'"]
+            f"--format {text} is not the path of a value",
+            helps=["such as .State.Status, or '{{.Name}}: {{.State.Status}}'"],
         )
-    return [part for part in inner.split(".") if part]
+    return parts
 
 
 def _value(document: dict[str, Any], path: list[str]) -> Any:
