@@ -37,13 +37,18 @@ def read_manifest(data: bytes, digest: str) -> tuple[str, tuple[Blob, ...]]:
     """The config's digest, and the layers."""
     try:
         found = json.loads(data)
-        layers = tuple(Blob(each["digest"], int(each["size"])) for each in found["layers"] or ())
+        layers = tuple(_layer(each) for each in found["layers"] or ())
         config = str(found["config"]["digest"])
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise OperationFailed(f"{digest} is no manifest of an image: {error!r}", code="O8-506") from error
     if not all(DIGEST.fullmatch(each) for each in (config, *(layer.digest for layer in layers))):
         raise OperationFailed(f"the manifest {digest} names something by what is no digest", code="O8-506")
     return config, layers
+
+
+def _layer(descriptor: Mapping[str, Any]) -> Blob:
+    media_type = str(descriptor.get("mediaType") or LAYER)
+    return Blob(descriptor["digest"], int(descriptor["size"]), "" if media_type == LAYER else media_type)
 
 
 def read_config(data: bytes, digest: str) -> tuple[dict[str, Any], tuple[str, ...]]:
@@ -61,7 +66,7 @@ def manifest(config: Blob, layers: Sequence[Blob]) -> bytes:
         "schemaVersion": 2,
         "mediaType": MANIFEST,
         "config": {"mediaType": CONFIG, "digest": config.digest, "size": config.size},
-        "layers": [{"mediaType": LAYER, "digest": each.digest, "size": each.size} for each in layers],
+        "layers": [{"mediaType": each.media_type or LAYER, "digest": each.digest, "size": each.size} for each in layers],
     })  # fmt: skip
 
 

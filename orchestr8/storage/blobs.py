@@ -27,6 +27,7 @@ _LOOK_EACH_BYTES: Final = 64 << 20
 class Blob(NamedTuple):
     digest: str  # "sha256:…"
     size: int
+    media_type: str = ""  # of a layer that is no plain tar: how it is compressed is said there alone
 
 
 class BlobWriter:

@@ -1,5 +1,6 @@
 """The documents of an image."""
 
+import json
 from typing import Any
 
 import pytest
@@ -32,8 +33,24 @@ def test_what_was_written_is_read() -> None:
     )
 
 
+def test_a_layer_stays_compressed_as_it_is_in_images_made_upon_it() -> None:
+    gzip = "application/vnd.oci.image.layer.v1.tar+gzip"
+    layers = [{"mediaType": gzip, "digest": ONE, "size": 5}, {"mediaType": documents.LAYER, "digest": TWO, "size": 7}]
+    _, found = read_manifest(json.dumps({"config": {"digest": ONE}, "layers": layers}).encode(), "x")
+    assert found == (Blob(ONE, 5, gzip), Blob(TWO, 7))
+    assert json.loads(documents.manifest(Blob(ONE, 5), found))["layers"] == layers
+
+
 @pytest.mark.parametrize(
-    "text", [b"", b"[]", b"{}", b'{"layers": [], "config": {"digest": "../../etc/passwd"}}', b'{"layers": [{}]}']
+    "text",
+    [
+        b"",
+        b"[]",
+        b"{}",
+        b'{"layers": [], "config": {"digest": "../../etc/passwd"}}',
+        b'{"layers": [{}]}',
+        b'{"layers": ["x"]}',
+    ],
 )
 def test_what_is_no_manifest_is_told(text: bytes) -> None:
     with pytest.raises(OperationFailed) as caught:

@@ -117,10 +117,14 @@ def blob(story: Scenario, digest: str) -> Path:
     return images(story) / "blobs/sha256" / digest.removeprefix("sha256:")
 
 
-def layers_of(story: Scenario, name: str) -> list[str]:
+def manifest_of(story: Scenario, name: str) -> dict[str, Any]:
     (digest,) = [each["digest"] for each in index(story) if name in each.get("annotations", {}).values()]
-    manifest = json.loads(blob(story, digest).read_text())
-    return [each["digest"] for each in manifest["layers"]]
+    found: dict[str, Any] = json.loads(blob(story, digest).read_text())
+    return found
+
+
+def layers_of(story: Scenario, name: str) -> list[str]:
+    return [each["digest"] for each in manifest_of(story, name)["layers"]]
 
 
 @pytest.fixture
@@ -375,6 +379,26 @@ def policy(folder: Path) -> str:
     path = folder / "policy.json"
     path.write_text('{"default": [{"type": "insecureAcceptAnything"}]}')
     return str(path)
+
+
+@requires("program:skopeo", "program:umoci")
+def test_an_image_upon_a_compressed_one_is_unpacked_by_others(
+    scenario: Tell, committed: tuple[Scenario, str], tmp_path: Path
+) -> None:
+    story, _ = committed
+    place = f"oci:{images(story)}:docker.io/library"
+    copy = ("skopeo", "--policy", policy(tmp_path), "copy")
+    said(*copy, "--dest-compress-format", "gzip", "--dest-compress", f"{place}/mine:1", f"oci:{tmp_path}/small:1")
+    said(*copy, f"oci:{tmp_path}/small:1", f"{place}/small:1")
+    story.step("down")
+    story = scenario(STACK.format(image="small:1", script="-c, 'echo more >/base/more; echo did all; exec sleep 1000'"))
+    story.step("up -d", eventually(log("web", "did all")))
+    story.step("commit web more:1")
+    kinds = [each["mediaType"].rpartition(".")[2] for each in manifest_of(story, "docker.io/library/more:1")["layers"]]
+    assert kinds == ["tar+gzip", "tar+gzip", "tar"]
+    said("umoci", "unpack", "--image", f"{images(story)}:docker.io/library/more:1", str(tmp_path / "bundle"))
+    assert (tmp_path / "bundle/rootfs/base/more").read_text() == "more\n"
+    story.step("down")
 
 
 @requires("program:umoci")
