@@ -341,6 +341,12 @@ class Forkservers:
         packet, fds = sockets.receive_packet(self.sockets[index])
         return messages.decode(packet), fds
 
+    def order(self) -> Message:
+        """The next one, without its descriptors."""
+        message, fds = self.receive()
+        sockets.close_all(fds)
+        return message
+
 
 @pytest.fixture
 def forkservers() -> Iterator[Forkservers]:
@@ -365,7 +371,7 @@ async def test_it_is_configured_first_and_its_engine_travels_as_a_file(forkserve
     os.close(launch)
     assert client.pid == 100
     await client.close()
-    assert forkservers.receive()[0] == messages.Shutdown()
+    assert forkservers.order() == messages.Shutdown()
     assert forkservers.processes[0].waited == 1
 
 
@@ -382,15 +388,15 @@ async def test_many_at_once_start_one(forkservers: Forkservers) -> None:
         for number in range(10):
             tasks.start_soon(client.spawn, messages.Spawn(container=str(number)), 0)
     assert len(forkservers.sockets) == 1
-    forkservers.receive()
-    assert {forkservers.receive()[0].container for _ in range(10)} == {str(number) for number in range(10)}
+    forkservers.order()
+    assert {forkservers.order().container for _ in range(10)} == {str(number) for number in range(10)}
     await client.close()
 
 
 async def test_more_orders_than_the_socket_holds_wait_for_their_turn(forkservers: Forkservers) -> None:
     client = ForkserverClient(forkservers.start, CONFIGURE)
     await client.start()
-    forkservers.receive()
+    forkservers.order()
     found: list[str] = []
     async with anyio.create_task_group() as tasks:
         for number in range(300):
@@ -399,7 +405,7 @@ async def test_more_orders_than_the_socket_holds_wait_for_their_turn(forkservers
             await anyio.sleep(0)
             forkservers.sockets[0].setblocking(False)
             try:
-                found.append(forkservers.receive()[0].container)
+                found.append(forkservers.order().container)
             except BlockingIOError:
                 continue
     assert found == [str(number) for number in range(300)]
@@ -412,8 +418,8 @@ async def test_one_that_died_is_replaced_for_the_next_order(forkservers: Forkser
     forkservers.sockets[0].close()  # noticed or not
     await client.spawn(messages.Spawn(container="x"), 0)
     assert client.pid == 101
-    assert forkservers.receive()[0] == CONFIGURE
-    assert forkservers.receive()[0].container == "x"
+    assert forkservers.order() == CONFIGURE
+    assert forkservers.order().container == "x"
     assert forkservers.processes[0].waited == 1
     await client.close()
 
