@@ -91,6 +91,16 @@ services:
     assert story.step("logs --no-log-prefix shop-web-2").out == "web\n"
     assert sorted(story.step(f"logs --no-log-prefix shop-web-1 {name}").out.split()) == ["alone", "web"]
     story.step(f"logs {name}x", err("no such service", f"did you mean `{name}`?"), code=1)
+    story.step(f"wait {name} shop-web-9", err("no such service: shop-web-9"), code=1)
+    story.step("exec -T shop-web-2 sh -c 'echo two > /srv/own'")
+    assert "A /srv/own" in story.step("diff shop-web-2").out
+    assert "A /srv/own" not in story.step("diff shop-web-1").out
+    figures = story.step("stats --no-stream --format json shop-web-2").out.splitlines()
+    assert [json.loads(each)["Name"] for each in figures] == ["shop-web-2"]
+    story.step("kill shop-web-2")
+    story.step("wait shop-web-2", out("shop-web-2 exited with status code 137"), code=137)
+    assert [json.loads(each)["Name"] for each in story.step("ps --format json").out.splitlines()] == ["shop-web-1"]
+    story.step("exec shop-web-2 true", err('container "shop-web-2" is not running'), code=125)
 
 
 def test_times_are_those_of_the_lines(scenario: Tell) -> None:
