@@ -316,14 +316,8 @@ class ArchiveWriter:
 
     def _put_header(self, entry: Entry, shown_as: bytes = b"") -> None:
         """Raises OperationFailed for what could be written, but not be unpacked by anybody."""
-        length = len(entry.name)
-        if length >= tarformat.PATH_BYTES_MAX and (length := len(entry.name.rstrip(b"/"))) >= tarformat.PATH_BYTES_MAX:
-            raise OperationFailed(
-                f"{shown(entry.name)} cannot be in an archive: its path has {length + 1:,} bytes,"
-                f" {tarformat.PATH_BYTES_MAX:,} are the most that can be unpacked",
-                code="O8-651",
-                helps=["move it further up, or delete it"],
-            )
+        if len(entry.name) >= tarformat.PATH_BYTES_MAX:
+            check_path(entry.name)
         if entry.xattrs:
             if any("=" in name for name in entry.xattrs):
                 entry = entry._replace(xattrs=self._sayable(entry))
@@ -365,6 +359,18 @@ def _listed(fd: int) -> list[tuple[str, bool]]:
     """Names in a directory, in order, and which of them are said to be regular files."""
     with os.scandir(fd) as listing:
         return sorted((each.name, each.is_file(follow_symlinks=False)) for each in listing)
+
+
+def check_path(name: bytes) -> None:
+    """Raises OperationFailed for one that is too long to be unpacked."""
+    length = len(name.strip(b"/")) + 1
+    if length > tarformat.PATH_BYTES_MAX:
+        raise OperationFailed(
+            f"{shown(name)} cannot be in an archive: its path has {length:,} bytes,"
+            f" {tarformat.PATH_BYTES_MAX:,} are the most that can be unpacked",
+            code="O8-651",
+            helps=["move it further up, or delete it"],
+        )
 
 
 def _check_xattrs(entry: Entry) -> None:

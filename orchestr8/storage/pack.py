@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from typing import Final, NamedTuple
 
 from orchestr8.storage import tarformat
-from orchestr8.storage.archive import CARRIED, ArchiveWriter
+from orchestr8.storage.archive import CARRIED, ArchiveWriter, check_path
 from orchestr8.storage.changes import Change, Comparison
 from orchestr8.storage.layers import Entry, Tree
 
@@ -121,9 +121,19 @@ def _carried(attributes: dict[str, bytes]) -> dict[str, bytes]:
     }
 
 
+def check_paths(tree: Tree) -> None:
+    """Raises OperationFailed for what an archive of the tree could not hold, before one is begun."""
+    for each in walk(tree):
+        check_path(os.fsencode(each.path))
+
+
 def fingerprint(tree: Tree) -> str:
-    """Of what the status of every file says: a tree that was changed by ordinary means has another one."""
+    """Of what the status of every file says: a tree that was changed by ordinary means has another one.
+
+    Raises OperationFailed as `check_paths` does.
+    """
     found = hashlib.sha256()
     for each in walk(tree):
+        check_path(os.fsencode(each.path))
         found.update(f"{each.path}\0{each.entry[:-1]}\n".encode(errors="surrogateescape"))
     return found.hexdigest()

@@ -52,6 +52,7 @@ from orchestr8.runtime.messages import Configure
 from orchestr8.runtime.sealed import remove_rehearsals, start_forkserver
 from orchestr8.storage import skeleton
 from orchestr8.storage.contents import ContentStore
+from orchestr8.storage.pack import check_paths
 from orchestr8.storage.snapshots import SnapshotStore
 from orchestr8.storage.trash import Trash
 from orchestr8.storage.volumes import VolumeStore
@@ -485,6 +486,7 @@ class NativeBackend:
         created = time.time()
 
         def look(layers: Layers) -> Base:
+            check_paths(layers.upper)
             return base_of(self._images, self._root, found.record, layers.document, created)
 
         base = await self._layers.read(found, look)  # which may have to be packed: no reason to stand still
