@@ -1,6 +1,6 @@
-"""Commands that docker and compose have and this program does not: what does it here, or what to do until there is one.
+"""Commands and flags that docker and compose have and this program does not: what does it here, or what to do until there is one.
 
-Data only, and only the error of an unknown command needs it.
+Data only, and only the error of an unknown word needs it.
 """
 
 from __future__ import annotations
@@ -51,6 +51,21 @@ NOT_YET: Final = {
     **dict.fromkeys(("pull", "push", "login", "logout", "search", "publish"), _NO_REGISTRY),
 }
 SAME_AS: Final = {"list": "ls", "builder": "build", "buildx": "build"}
+
+_PS_LINES: Final = "orchestr8 ps --format json has an object a line, for jq and the like"
+FLAGS: Final = {
+    **dict.fromkeys(("--build", "--no-build"), NOT_YET["build"]),
+    **dict.fromkeys(("--pull", "--quiet-pull"), _NO_REGISTRY),
+    **dict.fromkeys(("--filter", "--status"), _PS_LINES),
+    **dict.fromkeys(
+        ("--abort-on-container-exit", "--abort-on-container-failure", "--exit-code-from"),
+        "orchestr8 up -d, then: orchestr8 wait --down-project SERVICE exits with its code",
+    ),
+    "--rmi": _NO_REMOVAL,
+    "--no-start": DONE_BY["create"],
+    "--services": "orchestr8 config --services names them",
+    "--watch": NOT_YET["watch"],
+}
 
 
 def about(name: str) -> tuple[str, list[str]]:

@@ -176,7 +176,9 @@ def _unknown(word: str, command: Command) -> UsageError:
         return UsageError(f"`{command.name}` takes no argument `{word}`", helps=[usage])
     name = word.partition("=")[0]
     known = [each for flag in (*command.flags, *GLOBAL_FLAGS) for each in flag.names]
-    helps = close_names(name, known)
+    from orchestr8.cli.elsewhere import FLAGS  # only errors need it
+
+    helps = [FLAGS[name]] if name in FLAGS else close_names(name, known)
     if name in known:
         helps = [f"write it before the command: orchestr8 {name} … {command.name}"]
     return UsageError(f"`{command.name}` has no flag `{name}`", helps=[*helps, usage])

@@ -3,7 +3,7 @@ import sys
 
 import pytest
 
-from orchestr8.cli.elsewhere import DONE_BY, NOT_YET, SAME_AS
+from orchestr8.cli.elsewhere import DONE_BY, FLAGS, NOT_YET, SAME_AS
 from orchestr8.cli.parser import UsageError, help_text, parse, split
 from orchestr8.cli.table import COMMANDS, GLOBAL_FLAGS
 from tests.cli.conftest import Cli
@@ -57,6 +57,8 @@ def test_words_become_a_command_and_its_options(line: str, command: str, options
         ("rmi shop", "there is no command `rmi` yet", "images cannot be removed yet"),
         ("list", "there is no command `list` yet", NOT_YET["ls"]),
         ("up --detatch", "`up` has no flag `--detatch`", "did you mean `--detach`?"),
+        ("up -d --build", "`up` has no flag `--build`", FLAGS["--build"]),
+        ("ps --status=exited", "`ps` has no flag `--status`", FLAGS["--status"]),
         ("ps -f x", "`ps` has no flag `-f`", "write it before the command: orchestr8 -f … ps"),
         ("--fiel x ps", "there is no flag `--fiel` before the command", "did you mean `--file`?"),
         ("down web", "`down` takes no argument `web`", "see orchestr8 down --help"),
@@ -79,7 +81,7 @@ def test_what_is_named_instead_of_a_command_that_is_not_there_is_there() -> None
     assert not COMMANDS.keys() & {*DONE_BY, *NOT_YET, *SAME_AS}
     assert not DONE_BY.keys() & NOT_YET.keys()
     assert {*SAME_AS.values()} <= {*DONE_BY, *NOT_YET}
-    for text in {*DONE_BY.values(), *NOT_YET.values()}:
+    for text in {*DONE_BY.values(), *NOT_YET.values(), *FLAGS.values()}:
         for name, words in re.findall(r"orchestr8 (?:-p NAME )?([a-z]+)((?: (?:-[-a-z]+|[A-Z=0]+))*)", text):
             known = {word for flag in COMMANDS[name].flags for word in flag.names}
             assert known >= {word for word in words.split() if word.startswith("-")}, text
