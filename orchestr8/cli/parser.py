@@ -1,6 +1,6 @@
 """From the words of the command line to a command and its options, by the table; and the help, from the same table.
 
-Flags that hold for every command stand before it, as compose's do; in their long form they may also stand after it.
+Flags that hold for every command stand before it, as compose's do, or after it where the command has none of that name.
 Only the parser of the command that was called is built.
 """
 
@@ -55,10 +55,9 @@ def parse(argv: Sequence[str]) -> tuple[Command, Options]:
     own = {word for flag in command.flags for word in flag.names}
     for flag in (*GLOBAL_FLAGS, HELP):
         if flag.long not in own:
-            names = flag.names if flag is HELP else (flag.long,)
             _add(
                 parser,
-                names,
+                [each for each in flag.names if each not in own],
                 flag,
                 default=[*getattr(options, flag.dest, ())] if flag.kind == "list" else argparse.SUPPRESS,
             )
@@ -179,8 +178,6 @@ def _unknown(word: str, command: Command) -> UsageError:
     from orchestr8.cli.elsewhere import FLAGS  # only errors need it
 
     helps = [FLAGS[name]] if name in FLAGS else close_names(name, known)
-    if name in known:
-        helps = [f"write it before the command: orchestr8 {name} … {command.name}"]
     return UsageError(f"`{command.name}` has no flag `{name}`", helps=[*helps, usage])
 
 

@@ -17,6 +17,7 @@ import contextlib
 import os
 import signal
 import socket
+from collections.abc import Callable
 from typing import Final, NamedTuple, NoReturn
 
 from orchestr8.kernel import prctl, sockets
@@ -72,8 +73,13 @@ def _ids_open_memory() -> bool:
         return True
 
 
-def make_cradle(reaper_fd: int, title: prctl.ArgumentArea, template: Template | None) -> Cradle | None:
-    """In a shim that waits for an order. None where that cannot be: PID 1 is forked then when it is wanted."""
+def make_cradle(
+    reaper_fd: int,
+    title: prctl.ArgumentArea,
+    template: Template | None,
+    become_init: Callable[[init.Birth], NoReturn] = init.run,
+) -> Cradle | None:
+    """In a shim that waits for an order; `become_init` is PID 1's life. None where that cannot be: PID 1 is forked then when it is wanted."""
     if not CAN_SUCCEED_IN_PLACE or reaper_fd < 0:
         return None
     successor = Successor()
@@ -83,7 +89,7 @@ def make_cradle(reaper_fd: int, title: prctl.ArgumentArea, template: Template | 
             with successor.given(), template.given() if template else contextlib.nullcontext():
                 pid, pidfd = clone()
                 if pid == 0:
-                    _wait(theirs, reaper_fd, title, successor, template)
+                    _wait(theirs, reaper_fd, title, successor, template, become_init)
         except OSError:
             ours.close()
             return None
@@ -91,7 +97,12 @@ def make_cradle(reaper_fd: int, title: prctl.ArgumentArea, template: Template | 
 
 
 def _wait(
-    sync: socket.socket, reaper_fd: int, title: prctl.ArgumentArea, successor: Successor, template: Template | None
+    sync: socket.socket,
+    reaper_fd: int,
+    title: prctl.ArgumentArea,
+    successor: Successor,
+    template: Template | None,
+    become_init: Callable[[init.Birth], NoReturn],
 ) -> NoReturn:
     try:
         prctl.set_parent_death_signal(signal.SIGKILL)
@@ -102,7 +113,7 @@ def _wait(
             template.copy_ahead_what_pid_1_writes()
         packet, fds = sockets.receive_packet(sync)
         if packet:
-            _bear(packet, fds, sync, reaper_fd, title, successor, template)
+            _bear(packet, fds, sync, reaper_fd, title, successor, template, become_init)
     except BaseException as error:  # noqa: BLE001 - the shim must hear of it, whatever it was: nobody else can
         setup.report_again(sync, error)
     finally:
@@ -117,10 +128,11 @@ def _bear(
     title: prctl.ArgumentArea,
     successor: Successor,
     template: Template | None,
+    become_init: Callable[[init.Birth], NoReturn],
 ) -> NoReturn:
     cgroup_fd = fds.pop(0) if packet.startswith(_IN_GROUP) else -1
     order = messages.decode(packet.removeprefix(_IN_GROUP))
     assert isinstance(order, messages.Spawn)
     birth = init.Birth(order, sync, reaper_fd, fds, title, {}, successor, in_cradle=True, template=template)
     successor.take_over_in_place(CloneFlag(order.namespaces), cgroup_fd=cgroup_fd)
-    init.run(birth)
+    become_init(birth)

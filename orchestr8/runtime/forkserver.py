@@ -20,6 +20,7 @@ from orchestr8.kernel import cgroup_enter, prctl, signals, sockets
 from orchestr8.runtime import init, messages, reaper, rehearsal, shim
 from orchestr8.runtime.cradle import make_cradle
 from orchestr8.runtime.template import Run, Template, copy_ahead, make_template
+from orchestr8.runtime.template.holes import fill_holes
 
 _RESTART_DELAY_S: Final = 0.1
 _RESTART_DELAY_MAX_S: Final = 10.0
@@ -30,14 +31,18 @@ _STEADY_S: Final = 10.0  # an engine that lived this long starts the delays anew
 
 
 class Forkserver:
-    def __init__(self, engine: socket.socket, title: prctl.ArgumentArea) -> None:
+    def __init__(self, engine: socket.socket, title: prctl.ArgumentArea, scratch: str) -> None:
+        self._scratch = scratch
         self._engine = engine
         self._title = title
         self.template: Template | None = None
+        self.filling: list[bytes] = []
         self.private: tuple[Run, ...] = ()  # what a shim has of it for itself
         self._forked = False  # since memory was last given back
         self._configured = False
         self._spare: socket.socket | None = None
+        self._last_pid = 0  # of the shim that was forked last
+        self._life = shim.Life()  # of what is forked
         self._starting: list[socket.socket] = []  # of shims, until each has started its program for the first time
         self._reaper_fd = reaper.open_image()
         self._engine_launch_fd = -1
@@ -67,6 +72,31 @@ class Forkserver:
                 if isinstance(message, messages.Configure):
                     self._configure(message, fds)
             sockets.close_all(fds)
+
+    def rehearse(self, template: Template) -> None:
+        """Have the template be what a shim has that rests, seen where all is as for those to come: a spare one shows where
+        shims write, and this process's own memory settles over it; what one has that is forked for its order is taken.
+        """
+        self._life = rehearsal.LIFE
+        try:
+            self._fork_spare()
+            with rehearsal.resting(self._scratch, self._spawn_next) as pid:
+                self.private = template.private(pid)
+            with rehearsal.resting(self._scratch, self._spawn_next) as pid:
+                template.take_after(pid)
+        except OSError as error:  # a full or read-only /run: the engine itself will soon say so with a place
+            print(f"forkserver: shims will be larger, for a rehearsal failed: {error}", file=sys.stderr, flush=True)
+        finally:
+            self._life = shim.Life()
+            for each in filter(None, (*self._starting, self._spare)):
+                each.close()
+            self._starting.clear()
+            self._spare = None
+            template.seal()
+
+    def _spawn_next(self, packet: bytes, fds: list[int]) -> int:
+        self._spawn(packet, fds)
+        return self._last_pid
 
     def _settle(self) -> None:
         """Use a quiet time: fork the shim of the next container; later give memory back, which the next shims then share too."""
@@ -135,7 +165,9 @@ class Forkserver:
         try:
             self._forked = True
             ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-            if os.fork():
+            pid = os.fork()
+            if pid:
+                self._last_pid = pid
                 theirs.close()
                 return ours
         except OSError as error:  # EAGAIN, ENOMEM: the control socket's end tells the engine
@@ -152,12 +184,12 @@ class Forkserver:
             for each in (self._engine, ours, *self._starting):  # closed by now
                 each.detach()
             if not packet:
-                self._title.write(self._title.prepared("orchestr8-shim (next)"))
+                self._title.write(self._title.prepared(self._life.title))
                 prctl.set_name(b"orchestr8-shim")
-                cradle = make_cradle(self._reaper_fd, self._title, self.template)
+                cradle = make_cradle(self._reaper_fd, self._title, self.template, self._life.become_init)
                 copy_ahead(self.private)
                 packet, fds = _await_order(theirs)
-            shim.main(packet, fds, theirs, self._reaper_fd, self._title, self.template, cradle)
+            shim.main(packet, fds, theirs, self._reaper_fd, self._title, self.template, cradle, self._life)
         except BaseException:  # noqa: BLE001 - the last frame of this process: its log is the only listener
             code = 1
             sys.__excepthook__(*sys.exc_info())
@@ -255,18 +287,19 @@ def main(engine_fd: int, scratch: str) -> None:
     os.closerange(engine_fd + 1, _FD_MAX)
     os.set_inheritable(engine_fd, False)
     title = prctl.ArgumentArea()
-    server = Forkserver(socket.socket(fileno=engine_fd), title)
+    server = Forkserver(socket.socket(fileno=engine_fd), title, scratch)
     prctl.set_name(b"orchestr8-fork")
     sys.path_importer_cache.clear()
     rehearsal.rehearse(scratch, title)
     title.write(title.prepared("orchestr8-forkserver"))
     gc.disable()
     gc.collect()
+    server.filling = fill_holes()
     gc.freeze()
     try:
         server.template = make_template()
     except OSError as error:
         print(f"forkserver: shims will be larger, for they cannot share its heap: {error}", file=sys.stderr, flush=True)
     if server.template is not None:
-        server.private = rehearsal.find_private(scratch, title, server.template)
+        server.rehearse(server.template)
     server.serve()

@@ -2,16 +2,18 @@
 
 CPython writes into code objects while it counts their runs and specialises them (PEP 659), and into caches as they
 fill. What has settled before the fork is not written in each shim: each page left alone is 4 KiB that all shims share,
-and a fault less at every start. What a shim writes all the same is seen in another one, whose memory is the frozen heap.
-How a shim behaves is not changed by it, so a rehearsal that cannot be held is no loss.
+and a fault less at every start. Later others, whose memory is the frozen heap, live until their program runs and rest
+(`resting`): these show what all have then. How a shim behaves is not changed by it, so a rehearsal that cannot be held is
+no loss.
 """
 
-import array
 import contextlib
 import os
 import signal
 import socket
 import sys
+import time
+from collections.abc import Callable, Iterator
 from typing import Final, NoReturn
 
 from orchestr8.kernel import prctl, sockets
@@ -20,11 +22,11 @@ from orchestr8.runtime.init import Birth
 from orchestr8.runtime.launch import Ground
 from orchestr8.runtime.logsenders import packets
 from orchestr8.runtime.logsenders.sender import Sender, make_format
-from orchestr8.runtime.shim import LOG_FILE, Shim
+from orchestr8.runtime.shim import LOG_FILE, Life, Shim
 from orchestr8.runtime.statefile import STATE_FILE
-from orchestr8.runtime.template import Run, Template
 
 _TIMES: Final = 12  # eight runs until a function is specialised at all, some more for what depends on others
+_PATIENCE_S: Final = 10.0  # with a life that stands still: somebody has stopped a process of it, say
 _SOCKET: Final = "socket"
 _RECEIVER: Final = "receiver"
 _FOLDERS: Final = (os.path.dirname(LOG_FILE),)
@@ -46,43 +48,68 @@ def rehearse(folder: str, title: prctl.ArgumentArea) -> None:
         signal.signal(signal.SIGCHLD, signal.SIG_IGN)
 
 
-def find_private(folder: str, title: prctl.ArgumentArea, template: Template) -> tuple[Run, ...]:
-    """What a shim has of the template for itself after a life. Empty when that cannot be found out."""
-    reader, writer = os.pipe()
-    with open(reader, "rb") as report:
-        try:
-            if os.fork() == 0:
-                _tell_private(folder, title, template, writer)
-        except OSError:  # the next fork will fail as well, and its failure is told
-            return ()
-        finally:
-            os.close(writer)
-        numbers = memoryview(report.read()).cast("Q")
-    return tuple(Run(*numbers[at : at + 2]) for at in range(0, len(numbers), 2))
-
-
-def _tell_private(folder: str, title: prctl.ArgumentArea, template: Template, writer: int) -> NoReturn:
-    code = 1
+def _play(birth: Birth) -> NoReturn:
+    """PID 1's part, without a container: it is ready, says a line, and waits for the signal that ends it."""
     try:
-        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-        _act(folder, title, 1, sending=False)
-        numbers = array.array("Q", [number for run in template.private() for number in run])
-        with open(writer, "wb", closefd=False) as report:
-            report.write(numbers)
-        code = 0
-    except OSError as error:
-        print(f"forkserver: shims start a little later, for a rehearsal failed: {error}", file=sys.stderr, flush=True)
+        prctl.set_parent_death_signal(signal.SIGKILL)
+        sockets.close_all(sockets.receive_packet(birth.sync)[1])  # the network
+        null = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
+        sockets.send_packet(birth.sync, b'{"ready": true, "name": "play"}', [null])
+        os.write(birth.stdio[1], b"a line\n")
+        birth.sync.close()
+        if birth.reaper_fd >= 0:  # as one that executes something: no page is shared with the shim any more
+            os.execve("/proc/self/exe", [sys.orig_argv[0], "-I", "-S", "-c", "import signal; signal.pause()"], {})
+        signal.sigwaitinfo({signal.SIGTERM})
     finally:
-        os._exit(code)
+        os._exit(0)
 
 
-def _act(folder: str, title: prctl.ArgumentArea, times: int, *, sending: bool = True) -> None:
+LIFE: Final = Life("orchestr8-shim (rehearsal)", mortal=True, become_init=_play, quiet_s=0)  # of those that rest
+
+
+@contextlib.contextmanager
+def resting(folder: str, spawn: Callable[[bytes, list[int]], int]) -> Iterator[int]:
+    """Order a life of a shim, a child that `spawn` has take the order: its pid, while it rests, its program running. It is
+    gone afterwards.
+    """
+    pid = 0
+    try:
+        _make(folder)
+        engine, control = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        with engine:
+            engine.settimeout(_PATIENCE_S)
+            with control:
+                pid = spawn(_order(folder), [control.fileno()])
+            _equip(engine)
+            sockets.send_packet(engine, messages.encode(messages.Start(request=1)))
+            _understand(engine)
+            _await_rest(pid)
+            yield pid
+    finally:
+        if pid:
+            os.kill(pid, signal.SIGKILL)  # not waited for yet
+            with contextlib.suppress(ChildProcessError):  # since SIGCHLD is ignored
+                os.waitpid(pid, 0)
+        _remove(folder)
+
+
+def _await_rest(pid: int) -> None:
+    """It has answered all that it was asked, so it will sleep once more only. One that does not within a second is as good."""
+    until = time.monotonic() + 1
+    stat = os.open(f"/proc/{pid}/stat", os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        while b") S " not in os.pread(stat, 512, 0) and time.monotonic() < until:
+            os.sched_yield()
+    finally:
+        os.close(stat)
+
+
+def _act(folder: str, title: prctl.ArgumentArea, times: int) -> None:
     _make(folder)
     try:
         for _ in range(times):
             _live(folder, title)
-            if sending:
-                _send(folder)
+            _send(folder)
     finally:
         _remove(folder)
 
@@ -105,19 +132,12 @@ def _remove(folder: str) -> None:
 
 def _live(folder: str, title: prctl.ArgumentArea) -> None:
     """What an engine asks of a shim from its first breath to its last: start, query, signal, release."""
-    order = messages.decode(
-        messages.encode(
-            messages.Spawn(container="rehearsal", bundle=folder, socket=f"{folder}/{_SOCKET}", cgroup_files=(folder,))
-        )
-    )
+    order = messages.decode(_order(folder))
     assert isinstance(order, messages.Spawn)
     engine, control = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     with engine:
         shim = Shim(order, control, lambda cgroup: Ground(cgroup, -1, title, become_init=_play))
-        here, null = (os.open(path, os.O_RDONLY | os.O_CLOEXEC) for path in ("/proc/self/ns/net", os.devnull))
-        sockets.send_packet(engine, messages.encode(messages.Place()), [null])
-        sockets.send_packet(engine, messages.encode(messages.Equip()), [here])
-        sockets.close_all([here, null])
+        _equip(engine)
         try:
             _ask(shim, engine, messages.Start(request=1))
             _ask(shim, engine, messages.Query(request=2))
@@ -126,6 +146,22 @@ def _live(folder: str, title: prctl.ArgumentArea) -> None:
         finally:
             sockets.send_packet(engine, messages.encode(messages.Release()))
             shim.run()
+
+
+def _order(folder: str) -> bytes:
+    container = f"{folder.rpartition('-')[2]:0>64}"  # as long as they are
+    return messages.encode(
+        messages.Spawn(
+            container=container, bundle=folder, socket=f"{folder}/{_SOCKET}", cgroup_files=(folder,), plain=False
+        )
+    )
+
+
+def _equip(engine: socket.socket) -> None:
+    here, null = (os.open(path, os.O_RDONLY | os.O_CLOEXEC) for path in ("/proc/self/ns/net", os.devnull))
+    sockets.send_packet(engine, messages.encode(messages.Place()), [null])
+    sockets.send_packet(engine, messages.encode(messages.Equip()), [here])
+    sockets.close_all([here, null])
 
 
 def _send(folder: str) -> None:
@@ -147,7 +183,20 @@ def _send(folder: str) -> None:
 
 def _ask(shim: Shim, engine: socket.socket, request: messages.Message) -> None:
     sockets.send_packet(engine, messages.encode(request))
-    answer = _hear(shim, engine)
+    _check(_hear(shim, engine))
+
+
+def _understand(engine: socket.socket) -> messages.Message:
+    packet, fds = sockets.receive_packet(engine)
+    sockets.close_all(fds)
+    if not packet:
+        raise ConnectionResetError("a shim has ended")
+    answer = messages.decode(packet)
+    _check(answer)
+    return answer
+
+
+def _check(answer: messages.Message) -> None:
     if isinstance(answer, messages.Failed):  # no clone to be had here, say: nothing more would come
         raise OSError(answer.text)
 
@@ -169,17 +218,3 @@ def _hear(shim: Shim, engine: socket.socket) -> messages.Message:
 def _receive_now(engine: socket.socket) -> tuple[bytes, list[int]]:
     engine.setblocking(False)
     return sockets.receive_packet(engine)
-
-
-def _play(birth: Birth) -> NoReturn:
-    """PID 1's part, without a container: it is ready, says a line, and waits for the signal that ends it."""
-    try:
-        prctl.set_parent_death_signal(signal.SIGKILL)
-        sockets.close_all(sockets.receive_packet(birth.sync)[1])  # the network
-        null = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
-        sockets.send_packet(birth.sync, b'{"ready": true, "name": "play"}', [null])
-        os.write(birth.stdio[1], b"a line\n")
-        birth.sync.close()
-        signal.sigwaitinfo({signal.SIGTERM})
-    finally:
-        os._exit(0)

@@ -19,12 +19,12 @@ import stat
 import sys
 import time
 from collections.abc import Callable
-from typing import Final
+from typing import Final, NamedTuple, NoReturn
 
 from orchestr8.errors import OperationFailed
 from orchestr8.kernel import prctl, sockets
 from orchestr8.kernel.namespaces import CloneFlag
-from orchestr8.runtime import messages
+from orchestr8.runtime import init, messages
 from orchestr8.runtime.console import Console
 from orchestr8.runtime.cradle import Cradle, make_cradle, suits
 from orchestr8.runtime.engines import Engines
@@ -47,6 +47,15 @@ LOG_FILE: Final = "log/current.log"
 _QUIET_S: Final = 1.0
 
 
+class Life(NamedTuple):
+    """What is different in one that is rehearsed (`rehearsal`)."""
+
+    title: str = "orchestr8-shim (next)"  # while it waits for its order
+    mortal: bool = False  # it ends with its forkserver
+    become_init: Callable[[init.Birth], NoReturn] = init.run
+    quiet_s: float = _QUIET_S  # after which it rests
+
+
 class Shim:
     def __init__(
         self,
@@ -56,10 +65,12 @@ class Shim:
         template: Template | None = None,
         cradle: Cradle | None = None,
         starting: socket.socket | None = None,
+        quiet_s: float = _QUIET_S,
     ) -> None:
         """`make_ground(cgroup_fd)`: what every run stands on, once an engine has brought that. `cradle`: for the first run.
-        `starting`: whose end tells that the first start is over.
+        `starting`: whose end tells that the first start is over. `quiet_s`: after which it rests.
         """
+        self._quiet_s = quiet_s
         self._starting = starting
         self._bundle = order.bundle
         self._order = order
@@ -104,7 +115,7 @@ class Shim:
 
     def step(self) -> None:
         """Sleep until something happens, and do what it asks for. After a quiet while give memory back, once."""
-        if self._engines.wait(_QUIET_S if self._stirred else -1):
+        if self._engines.wait(self._quiet_s if self._stirred else -1):
             return
         self._stirred = False
         self._drop_cradle()
@@ -434,6 +445,7 @@ def main(
     title: prctl.ArgumentArea,
     template: Template | None,
     cradle: Cradle | None,
+    life: Life,
 ) -> None:
     """The life of a shim, in the child that the forkserver has just forked.
 
@@ -446,6 +458,9 @@ def main(
     assert isinstance(order, messages.Spawn)
     title.write(title.prepared(f"orchestr8-shim {order.container}"))
     prctl.set_name(b"orchestr8-shim")
+    if life.mortal:
+        prctl.set_parent_death_signal(signal.SIGKILL)
     (control_fd,) = fds
     control = socket.socket(fileno=control_fd)
-    Shim(order, control, lambda cgroup: Ground(cgroup, reaper_fd, title), template, cradle, starting).run()
+    ground = functools.partial(Ground, reaper_fd=reaper_fd, title=title, become_init=life.become_init)
+    Shim(order, control, ground, template, cradle, starting, life.quiet_s).run()

@@ -59,7 +59,6 @@ def test_words_become_a_command_and_its_options(line: str, command: str, options
         ("up --detatch", "`up` has no flag `--detatch`", "did you mean `--detach`?"),
         ("up -d --build", "`up` has no flag `--build`", FLAGS["--build"]),
         ("ps --status=exited", "`ps` has no flag `--status`", FLAGS["--status"]),
-        ("ps -f x", "`ps` has no flag `-f`", "write it before the command: orchestr8 -f … ps"),
         ("--fiel x ps", "there is no flag `--fiel` before the command", "did you mean `--file`?"),
         ("down web", "`down` takes no argument `web`", "see orchestr8 down --help"),
         ("exec", f"the following arguments are required: SERVICE|CONTAINER{LAST}", "see orchestr8 exec --help"),
@@ -143,3 +142,11 @@ def test_a_global_flag_that_may_be_repeated_stands_after_any_command(before: lis
             ]
         )
         assert list(options.env_files) == [*before[1:], "x", "y"], command
+
+
+def test_flags_of_all_commands_stand_on_either_side_unless_the_command_has_its_own() -> None:
+    assert parse(["up", "-f", "a.yml", "-d", "-p", "shop"])[1].files == ["a.yml"]
+    assert parse(["-f", "a.yml", "ps", "-f", "b.yml"])[1].files == ["a.yml", "b.yml"]
+    assert parse(["exec", "-f", "a.yml", "web", "ls", "-p", "x"])[1].project_name is None
+    options = parse(["-f", "a.yml", "logs", "-f", "web"])[1]
+    assert (options.files, options.follow, options.services) == (["a.yml"], True, ["web"])

@@ -50,6 +50,7 @@ before = hash(tuple(values))
 fds = os.listdir('/proc/self/fd')
 made = make_template()
 assert made is not None
+made.seal()
 assert hash(tuple(values)) == before and len({*values}) == 200_000
 assert os.listdir('/proc/self/fd') == fds
 values[:] = [value + '!' for value in values]      # its own copy from here on
@@ -89,6 +90,73 @@ assert os.wait()[1] == 0
     )
     assert touched > before + 8_000, "reference counts were written all over"
     assert after - before < (touched - before) / 3
+
+
+def test_what_a_child_had_at_rest_is_what_the_others_share() -> None:
+    """A tenth of all values is another one, and stays so: a page of each that only a file like that can have for them all."""
+    before, after, values = (
+        run("""
+import signal
+made = make_template()
+fds = os.listdir('/proc/self/fd')
+def change():
+    for number in range(0, 200_000, 10):
+        values[number] = values[number + 1]
+def changed():
+    return all(values[number] is values[number + 1] for number in range(0, 200_000, 10))
+reader, writer = os.pipe()
+pid = os.fork()
+if pid == 0:
+    change()
+    os.write(writer, b'.')
+    signal.pause()
+os.read(reader, 1)
+made.take_after(pid)
+os.kill(pid, signal.SIGKILL); os.waitpid(pid, 0)
+made.seal()
+assert len(os.listdir('/proc/self/fd')) == len(fds) - 1 + 2
+assert not changed() and values[:2] == ['000', '111'], 'this process keeps what it has'
+made.share_again()
+assert not changed() and values[-1] == '199999' * 3
+if os.fork() == 0:
+    change()
+    before = private_kib()
+    made.share_again()
+    print(before, private_kib(), changed(), values[199_990])
+    sys.stdout.flush()
+    os._exit(0)
+assert os.wait()[1] == 0
+assert not changed()
+print(len({*values}))
+""")
+        .replace("\n", " ")
+        .split(" ", 2)
+    )
+    assert values == "True 199991199991199991 200000 "
+    assert int(after) < int(before) / 4
+
+
+def test_objects_that_come_later_lie_side_by_side() -> None:
+    script = """
+made = {number: bytes(number % 400) for number in range(100_000)}
+for number in range(0, 100_000, 3):
+    del made[number]               # a hole in every page
+FILL
+template = make_template()
+template.seal()
+if os.fork() == 0:
+    before = private_kib()
+    kept = [bytes(number % 400) for number in range(1000)]
+    print(private_kib() - before)
+    sys.stdout.flush()
+    os._exit(0)
+assert os.wait()[1] == 0
+"""
+    with_holes = int(run(script.replace("FILL", "")))
+    without = int(
+        run(script.replace("FILL", "from orchestr8.runtime.template.holes import fill_holes; held = fill_holes()"))
+    )
+    assert without < with_holes / 2
 
 
 def test_a_machine_without_code_keeps_its_memory_where_it_is(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,7 +3,8 @@
 Every object that a forked Python looks at has its reference count written, which makes the page a private copy; and
 when the shim has settled the count is often what it was. An anonymous page cannot be given back for the original. A
 private copy of a file's page can (madvise(2), MADV_DONTNEED), and so the forkserver's memory is moved onto a file once
-it is frozen. Moving memory from under a running interpreter takes code that is no part of it: 140 bytes, x86_64.S
+it is frozen. Most of what a shim writes is the same in each: the file is not what the forkserver has, but what one of
+them had that rested (`Template.take_after`). Moving memory from under a running interpreter takes code that is no part of it: 140 bytes, x86_64.S
 beside this file. Where there is none for the machine, shims just stay larger.
 """
 
@@ -58,6 +59,9 @@ class Region(NamedTuple):
     size: int
     offset: int  # in the file
 
+    def has(self, address: int) -> bool:
+        return self.start <= address < self.start + self.size
+
 
 class Run(NamedTuple):
     """Pages in a row."""
@@ -67,11 +71,12 @@ class Run(NamedTuple):
 
 
 class Template:
-    """Memory on a file: `original` is where the whole file can be read, to compare."""
+    """Memory on a file: `original` is where the whole file can be read, to compare. `fd`: the file's, until it is sealed."""
 
-    def __init__(self, regions: tuple[Region, ...], original: int) -> None:
+    def __init__(self, regions: tuple[Region, ...], original: int, fd: int = -1) -> None:
         self._regions = regions
         self._original = original
+        self._fd = fd
         # Shared by forkserver, shims and cradles: how many runs there are, and they. Nobody else's: see `given`.
         self._of_pid_1 = mmap.mmap(-1, mmap.PAGESIZE)
 
@@ -86,10 +91,36 @@ class Template:
             print(f"memory is not shared again: {error}", file=sys.stderr, flush=True)
             self._regions = ()
 
-    def private(self) -> tuple[Run, ...]:
-        """What this process alone has of it for itself, having written there. What its parent has written is the two's."""
+    def seal(self) -> None:
+        """From now on nobody can write to the file: not before that may a process be forked whose program is another's."""
+        fd, self._fd = self._fd, -1
+        try:
+            seal_data(fd)
+        finally:
+            os.close(fd)
+
+    def take_after(self, pid: int) -> None:
+        """Have the file be what a child has of it, as far as that wrote there: what others come to have like it they can give
+        back. Only before it is sealed, and while no other process has anything of it.
+
+        This process keeps what it has: of these pages it first makes copies of its own. Where it cannot, nothing is taken.
+        """
+        runs = self.private(pid)
+        memory = os.open(f"/proc/{pid}/mem", os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            if any(_madvise(*run, _MADV_POPULATE_WRITE) for run in runs):
+                return
+            for start, size in runs:
+                offset = next(each.offset + start - each.start for each in self._regions if each.has(start))
+                for at in range(0, size, PAGE):
+                    os.pwrite(self._fd, os.pread(memory, PAGE, start + at), offset + at)
+        finally:
+            os.close(memory)
+
+    def private(self, pid: int | str = "self") -> tuple[Run, ...]:
+        """What that process alone has of it for itself, having written there. What its parent has written is the two's."""
         found: list[Run] = []
-        pagemap = os.open("/proc/self/pagemap", os.O_RDONLY | os.O_CLOEXEC)
+        pagemap = os.open(f"/proc/{pid}/pagemap", os.O_RDONLY | os.O_CLOEXEC)
         try:
             for start, size, _ in self._regions:
                 entries = memoryview(os.pread(pagemap, size // PAGE * 8, start // PAGE * 8)).cast("Q")
@@ -165,7 +196,7 @@ def copy_ahead(runs: Iterable[Run]) -> None:
 
 
 def make_template() -> Template | None:
-    """Move the large writable mappings of the calling process, which has one thread, onto a sealed file.
+    """Move the large writable mappings of the calling process, which has one thread, onto a file that is yet to be sealed.
 
     None where there is no code for this machine, or nothing to move. Raises OSError when memory is short; nothing is
     moved then, or all that is moved reads as before.
@@ -181,12 +212,22 @@ def make_template() -> Template | None:
         moved = _run(code, regions, fd)
         if moved < 0:
             raise OSError(-moved, os.strerror(-moved))
-        seal_data(fd)
-        original = _mmap(0, end, _PROT_READ, _MAP_SHARED, fd, 0)
-        check(-1 if original == -1 else 0, "mmap", "the heap's template")
-    finally:
+        original = _map_to_read(fd, end)
+    except BaseException:
         os.close(fd)
-    return Template(regions, original)
+        raise
+    return Template(regions, original, fd)
+
+
+def _map_to_read(fd: int, size: int) -> int:
+    """By a descriptor that cannot write: no memory of this mapping can ever be made writable, or sealing would fail."""
+    reader = os.open(f"/proc/self/fd/{fd}", os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        address: int = _mmap(0, size, _PROT_READ, _MAP_SHARED, reader, 0)
+        check(-1 if address == -1 else 0, "mmap", "the heap's template")
+        return address
+    finally:
+        os.close(reader)
 
 
 def _regions() -> tuple[Region, ...]:
