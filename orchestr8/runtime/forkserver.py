@@ -17,7 +17,7 @@ import time
 from typing import Final, NoReturn
 
 from orchestr8.kernel import cgroup_enter, prctl, signals, sockets
-from orchestr8.runtime import init, messages, reaper, rehearsal, shim
+from orchestr8.runtime import init, messages, practice, reaper, rehearsal, shim
 from orchestr8.runtime.cradle import make_cradle
 from orchestr8.runtime.template import Run, Template, copy_ahead, make_template
 from orchestr8.runtime.template.holes import fill_holes
@@ -290,6 +290,7 @@ def main(engine_fd: int, scratch: str) -> None:
     server = Forkserver(socket.socket(fileno=engine_fd), title, scratch)
     prctl.set_name(b"orchestr8-fork")
     sys.path_importer_cache.clear()
+    practice.practise()
     rehearsal.rehearse(scratch, title)
     title.write(title.prepared("orchestr8-forkserver"))
     gc.disable()

@@ -127,6 +127,15 @@ def test_where_no_rehearsal_can_be_held_it_serves_all_the_same(tmp_path: Path) -
     assert "the rehearsal failed: [Errno 2]" in done.stderr
 
 
+def test_where_practice_fails_it_is_told_and_served_all_the_same(tmp_path: Path) -> None:
+    refuse = "raise OSError(1, 'Operation not permitted')"
+    before = f"from orchestr8.kernel import mount\ndef refuse(*_, **__): {refuse}\nmount.new_filesystem = refuse"
+    done = start_in_vain(str(tmp_path / "rehearsal"), before)
+    _, _, children, *fds = done.stdout.split()
+    assert (children, len(fds)) == ("SIG_IGN", 6)
+    assert "practice failed: [Errno 1] Operation not permitted" in done.stderr
+
+
 async def test_nothing_is_imported_or_compiled_after_the_fork(runtime: Runtime) -> None:
     """Shim, PID 1, set-up and exec, with a terminal and without: all under an audit hook that tells of every import."""
 
