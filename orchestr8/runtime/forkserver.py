@@ -78,15 +78,18 @@ class Forkserver:
         shims write, and this process's own memory settles over it; what one has that is forked for its order is taken.
         """
         self._life = rehearsal.LIFE
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # a child's number is its own until it is waited for
         try:
             self._fork_spare()
             with rehearsal.resting(self._scratch, self._spawn_next) as pid:
                 self.private = template.private(pid)
+                template.take_after(pid)
             with rehearsal.resting(self._scratch, self._spawn_next) as pid:
                 template.take_after(pid)
-        except OSError as error:  # a full or read-only /run: the engine itself will soon say so with a place
+        except Exception as error:  # noqa: BLE001 - a full or read-only /run, say: whatever it is, shims are only larger
             print(f"forkserver: shims will be larger, for a rehearsal failed: {error}", file=sys.stderr, flush=True)
         finally:
+            signal.signal(signal.SIGCHLD, signal.SIG_IGN)
             self._life = shim.Life()
             for each in filter(None, (*self._starting, self._spare)):
                 each.close()
@@ -95,7 +98,10 @@ class Forkserver:
             template.seal()
 
     def _spawn_next(self, packet: bytes, fds: list[int]) -> int:
+        """A child's pid. Raises OSError where there is none."""
         self._spawn(packet, fds)
+        if not self._last_pid:
+            raise ChildProcessError("nothing can be forked")
         return self._last_pid
 
     def _settle(self) -> None:
@@ -162,6 +168,7 @@ class Forkserver:
         that when it has started its program. None: nothing can be forked.
         """
         ours = theirs = None
+        parent, self._last_pid = os.getpid(), 0
         try:
             self._forked = True
             ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
@@ -178,6 +185,10 @@ class Forkserver:
         code, cradle, fds = 0, None, fds or []
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # a shim waits for its children itself
         try:
+            if self._life.mortal:
+                prctl.set_parent_death_signal(signal.SIGKILL)
+                if os.getppid() != parent:
+                    return None
             if self.template is not None:
                 self.template.keep()
             _close_others({0, 1, 2, theirs.fileno(), *fds, *([self._reaper_fd] if self._reaper_fd >= 0 else [])})

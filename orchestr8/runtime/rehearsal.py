@@ -26,7 +26,7 @@ from orchestr8.runtime.shim import LOG_FILE, Life, Shim
 from orchestr8.runtime.statefile import STATE_FILE
 
 _TIMES: Final = 12  # eight runs until a function is specialised at all, some more for what depends on others
-_PATIENCE_S: Final = 10.0  # with a life that stands still: somebody has stopped a process of it, say
+_PATIENCE_S: Final = 2.0  # with a life that stands still: somebody has stopped a process of it, say
 _SOCKET: Final = "socket"
 _RECEIVER: Final = "receiver"
 _FOLDERS: Final = (os.path.dirname(LOG_FILE),)
@@ -71,6 +71,9 @@ LIFE: Final = Life("orchestr8-shim (rehearsal)", mortal=True, become_init=_play,
 def resting(folder: str, spawn: Callable[[bytes, list[int]], int]) -> Iterator[int]:
     """Order a life of a shim, a child that `spawn` has take the order: its pid, while it rests, its program running. It is
     gone afterwards.
+
+    Few things may be alive here while it is forked that are not when others are: what those make would lie elsewhere, and
+    nothing would be alike.
     """
     pid = 0
     try:
@@ -87,9 +90,8 @@ def resting(folder: str, spawn: Callable[[bytes, list[int]], int]) -> Iterator[i
             yield pid
     finally:
         if pid:
-            os.kill(pid, signal.SIGKILL)  # not waited for yet
-            with contextlib.suppress(ChildProcessError):  # since SIGCHLD is ignored
-                os.waitpid(pid, 0)
+            os.kill(pid, signal.SIGKILL)
+            os.waitpid(pid, 0)
         _remove(folder)
 
 

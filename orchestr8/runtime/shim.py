@@ -318,6 +318,7 @@ class Shim:
             self._poller.watch(launch.pidfd, ENDED, functools.partial(self._start_failed, *error))
             return
         self._init_pidfd = launch.pidfd
+        self._stirred = True
         self._execs.begin_run()
         self._status.__dict__.update(
             state="running", pid=launch.pid, started_at=time.time(), finished_at=0.0, exit_code=None,
@@ -458,8 +459,6 @@ def main(
     assert isinstance(order, messages.Spawn)
     title.write(title.prepared(f"orchestr8-shim {order.container}"))
     prctl.set_name(b"orchestr8-shim")
-    if life.mortal:
-        prctl.set_parent_death_signal(signal.SIGKILL)
     (control_fd,) = fds
     control = socket.socket(fileno=control_fd)
     ground = functools.partial(Ground, reaper_fd=reaper_fd, title=title, become_init=life.become_init)

@@ -159,6 +159,33 @@ assert os.wait()[1] == 0
     assert without < with_holes / 2
 
 
+def test_memory_that_a_child_has_in_the_place_of_the_file_is_not_taken() -> None:
+    """As an allocator may, which gives pages back and gets others at the same place."""
+    assert (
+        run("""
+import ctypes, signal
+made = make_template()
+start, size, offset = made._regions[-1]
+page = ctypes.string_at(start + size - 4096, 4096)
+library = ctypes.CDLL(None)
+library.mmap.argtypes = (ctypes.c_size_t, ctypes.c_size_t, ctypes.c_int, ctypes.c_int, ctypes.c_int, ctypes.c_long)
+reader, writer = os.pipe()
+pid = os.fork()
+if pid == 0:
+    library.mmap(start + size - 4096, 4096, 3, 0x32, -1, 0)  # private, anonymous, fixed
+    ctypes.memset(start + size - 4096, 7, 4096)
+    os.write(writer, b'.')
+    signal.pause()
+os.read(reader, 1)
+made.take_after(pid)
+os.kill(pid, signal.SIGKILL); os.waitpid(pid, 0)
+made.seal()
+print(ctypes.string_at(made._original + offset + size - 4096, 4096) == page)
+""")
+        == "True\n"
+    )
+
+
 def test_a_machine_without_code_keeps_its_memory_where_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(template, "_CODE", {})
     assert template.make_template() is None

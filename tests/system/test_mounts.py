@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from e2e.checks import containers, err, out, state
-from e2e.scenario import Scenario
+from e2e.scenario import Scenario, eventually
 from orchestr8.errors import OperationFailed
 from orchestr8.kernel.libc import libc
 from orchestr8.runtime.sources import open_source
@@ -295,7 +295,7 @@ def test_a_limited_layer_outlives_the_engine(scenario: Tell) -> None:
     story.step("up -d", state("web", "running"))
     story.step("exec web touch /etc/mine")
     os.kill(int(json.loads(story.step("engine status --format json").out)["pid"]), signal.SIGKILL)
-    story.step("kill web", code=0)
+    story.step("kill web", eventually(state("web", "exited"), within_s=10))
     story.step("up -d", state("web", "running"))
     story.step("exec web ls /etc/mine")
     story.step("down", containers())

@@ -29,6 +29,7 @@ _CODE: Final = {
         "39f8750b5f4883c718ebcf5f31c0c35f5f4885c0750748c7c0fbffffffc3"
     ),
 }
+_NAME: Final = "orchestr8-heap"
 _LEAST: Final = 1 << 20  # bytes; what is smaller may be the C library's own: thread state, a chunk that grows by mremap
 _PRESENT: Final = 1 << 63  # values: Documentation/admin-guide/mm/pagemap.rst
 _OF_FILE: Final = 1 << 61
@@ -105,7 +106,8 @@ class Template:
 
         This process keeps what it has: of these pages it first makes copies of its own. Where it cannot, nothing is taken.
         """
-        runs = self.private(pid)
+        mapped = _mapped(pid)
+        runs = [run for run in self.private(pid) if any(low <= run.start and sum(run) <= high for low, high in mapped)]
         memory = os.open(f"/proc/{pid}/mem", os.O_RDONLY | os.O_CLOEXEC)
         try:
             if any(_madvise(*run, _MADV_POPULATE_WRITE) for run in runs):
@@ -205,7 +207,7 @@ def make_template() -> Template | None:
     regions = _regions()
     if code is None or not regions:
         return None
-    fd = os.memfd_create("orchestr8-heap", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
+    fd = os.memfd_create(_NAME, os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
     try:
         end = regions[-1].offset + regions[-1].size
         os.ftruncate(fd, end)
@@ -214,9 +216,19 @@ def make_template() -> Template | None:
             raise OSError(-moved, os.strerror(-moved))
         original = _map_to_read(fd, end)
     except BaseException:
+        with contextlib.suppress(OSError):  # memory may lie on it already, and goes on lying there
+            seal_data(fd)
         os.close(fd)
         raise
     return Template(regions, original, fd)
+
+
+def _mapped(pid: int) -> list[tuple[int, int]]:
+    """Where that process has the file: its allocators may have put other memory in the place of some of it."""
+    with open(f"/proc/{pid}/maps", encoding="utf-8", errors="surrogateescape") as maps:
+        lines = [line.split(maxsplit=5) for line in maps]
+    spans = [each[0].split("-") for each in lines if len(each) == 6 and each[5].startswith(f"/memfd:{_NAME} ")]
+    return [(int(low, 16), int(high, 16)) for low, high in spans]
 
 
 def _map_to_read(fd: int, size: int) -> int:

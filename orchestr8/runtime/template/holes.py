@@ -14,7 +14,10 @@ _STEP: Final = 16  # between the classes of sizes of either
 _LARGEST_IN_POOL: Final = 512
 _LARGEST: Final = 2048  # what is larger is rare
 _HEADER: Final = b"".__sizeof__()  # of a bytes object, with the NUL at its end
-_MOST: Final = 20_000  # of a size; a bound for an allocator that does otherwise
+_MOST_BYTES: Final = 1 << 20  # of a size; a bound for an allocator that does otherwise
+_ABOVE_HOLES: Final = (
+    100_000  # bytes; what is so large comes from the top, and is not yet a mapping of its own (mallopt(3))
+)
 
 
 def fill_holes() -> list[bytes]:
@@ -22,7 +25,7 @@ def fill_holes() -> list[bytes]:
     filling: list[bytes] = []
     for size in range(_STEP * 3, _LARGEST_IN_POOL + 1, _STEP):
         _fill_pools(size, filling)
-    top = 0
+    top = id(bytes(_ABOVE_HOLES))
     for size in range(_LARGEST, _LARGEST_IN_POOL, -_STEP):
         top = _fill_to_the_top(size, top, filling)
     return filling
@@ -31,7 +34,7 @@ def fill_holes() -> list[bytes]:
 def _fill_pools(size: int, filling: list[bytes]) -> None:
     """Until a pool is begun: its first two blocks in a row."""
     before = -1
-    for _ in range(_MOST):
+    for _ in range(_MOST_BYTES // size):
         block = bytes(size - _HEADER)
         filling.append(block)
         address = id(block)
@@ -42,7 +45,7 @@ def _fill_pools(size: int, filling: list[bytes]) -> None:
 
 def _fill_to_the_top(size: int, top: int, filling: list[bytes]) -> int:
     """Until a block lies above all others: where that is."""
-    for _ in range(_MOST):
+    for _ in range(_MOST_BYTES // size):
         block = bytes(size - _HEADER)
         filling.append(block)
         if id(block) > top:
