@@ -135,12 +135,17 @@ def test_a_shim_that_is_killed_is_found_dead_and_its_container_started_again(
             fault = Fault(moment, action, target, "shim")
             assert lab.strike(command, fault).code == 0
             lab.check_up(fault)
-            assert lab.containers()[target]["restarts"] == (moment == "after"), fault
+            _await_restarts(lab, target, int(moment == "after"))
+            lab.check_up(fault)  # what was up before may have been the one that was killed
             if command == UP:
                 lab.shop.step(DOWN)
                 lab.check_gone(fault)
     lab.shop.step(DOWN)
     lab.check_gone("down")
+
+
+def _await_restarts(lab: CrashLab, container: str, count: int) -> None:
+    lab.eventually(lambda: lab.containers()[container]["restarts"] == count, f"{container}: not {count} restarts")
 
 
 def test_a_killed_shim_of_what_has_no_policy_is_told_and_leaves_nothing(lab: CrashLab) -> None:
