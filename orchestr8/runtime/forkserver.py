@@ -36,7 +36,7 @@ class Forkserver:
         self._engine = engine
         self._title = title
         self.template: Template | None = None
-        self.filling: list[bytes] = []
+        self.filling: list[bytes] = []  # of the heap's holes; nobody reads it
         self.private: tuple[Run, ...] = ()  # what a shim has of it for itself
         self._forked = False  # since memory was last given back
         self._configured = False
@@ -74,8 +74,9 @@ class Forkserver:
             sockets.close_all(fds)
 
     def rehearse(self, template: Template) -> None:
-        """Have the template be what a shim has that rests, seen where all is as for those to come: a spare one shows where
-        shims write, and this process's own memory settles over it; what one has that is forked for its order is taken.
+        """Have the template be what a shim has that rests, seen where all is as for those to come. A spare one shows where
+        shims write, and over it this process's own memory settles; what counts in the end is the second one, forked for its
+        order, as most are when many start at once. Returns with the template sealed.
         """
         self._life = rehearsal.LIFE
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # a child's number is its own until it is waited for

@@ -36,15 +36,8 @@ _SENT: Final = _CACHE | {
 }
 _RECEIVERS: Final = ("syslog", "journald")  # `model.receivers` knows their own options
 DRIVERS: Final = (*_KNOWN, *_RECEIVERS)
-_ELSEWHERE: Final = (
-    "gelf",
-    "fluentd",
-    "awslogs",
-    "splunk",
-    "etwlogs",
-    "gcplogs",
-    "logentries",
-)  # Docker's further ones
+# Docker's further ones
+_ELSEWHERE: Final = ("gelf", "fluentd", "awslogs", "splunk", "etwlogs", "gcplogs", "logentries")
 
 # Of Docker's drivers, in any of ours: what comes of it here.
 _TOLD: Final = {

@@ -37,9 +37,7 @@ LONG_LINK: Final = b"K"
 XATTR: Final = b"SCHILY.xattr."
 SPARSE: Final = b"GNU.sparse."
 
-PATH_BYTES_MAX: Final = (
-    4095  # of a path with its first "/" (PATH_MAX): nobody unpacks a longer one, or over 2,047 levels
-)
+PATH_BYTES_MAX: Final = 4095  # with its first "/" (PATH_MAX): nobody unpacks a longer one, or over 2,047 levels
 MAP_BYTES_MAX: Final = 1 << 20  # of a sparse file's map: Go's archive/tar, and with it podman and docker, reads no more
 XATTRS_BYTES_MAX: Final = 128 << 10  # of a file: the kernel takes 64 KiB of each (xattr(7)), and file systems less
 

@@ -4,7 +4,9 @@ Every object that a forked Python looks at has its reference count written, whic
 when the shim has settled the count is often what it was. An anonymous page cannot be given back for the original. A
 private copy of a file's page can (madvise(2), MADV_DONTNEED), and so the forkserver's memory is moved onto a file once
 it is frozen. Most of what a shim writes is the same in each: the file is not what the forkserver has, but what one of
-them had that rested (`Template.take_after`). Moving memory from under a running interpreter takes code that is no part of it: 140 bytes, x86_64.S
+them had that rested (`Template.take_after`).
+
+Moving memory from under a running interpreter takes code that is no part of it: 140 bytes, x86_64.S
 beside this file. Where there is none for the machine, shims just stay larger.
 """
 
@@ -72,7 +74,7 @@ class Run(NamedTuple):
 
 
 class Template:
-    """Memory on a file: `original` is where the whole file can be read, to compare. `fd`: the file's, until it is sealed."""
+    """Memory on a file: `original` is where the whole file can be read, to compare. `fd`: the file's, which `seal` closes."""
 
     def __init__(self, regions: tuple[Region, ...], original: int, fd: int = -1) -> None:
         self._regions = regions

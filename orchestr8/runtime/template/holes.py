@@ -15,9 +15,7 @@ _LARGEST_IN_POOL: Final = 512
 _LARGEST: Final = 2048  # what is larger is rare
 _HEADER: Final = b"".__sizeof__()  # of a bytes object, with the NUL at its end
 _MOST_BYTES: Final = 1 << 20  # of a size; a bound for an allocator that does otherwise
-_ABOVE_HOLES: Final = (
-    100_000  # bytes; what is so large comes from the top, and is not yet a mapping of its own (mallopt(3))
-)
+_ABOVE_HOLES: Final = 100_000  # bytes: larger than holes, and not yet a mapping of its own (mallopt(3))
 
 
 def fill_holes() -> list[bytes]:
