@@ -112,7 +112,7 @@ async def test_what_stood_still_for_an_engine_that_died_goes_on_unless_the_user_
     async with place.engine() as bench:
         await bench.create()
         await bench.start()
-        held = bench.backend._container(WEB).standing_still()  # type: ignore[attr-defined]
+        held = bench.backend._container(WEB).stillness.held()  # type: ignore[attr-defined]
         await held.__aenter__()  # and nobody leaves it before the next engine is there
         for action in told:
             await bench.backend.apply(action)

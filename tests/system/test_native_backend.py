@@ -104,8 +104,8 @@ async def test_what_stands_still_for_two_goes_on_after_the_second(
     backend: NativeBackend, running: ContainerName
 ) -> None:
     found = backend._container(running)
-    async with found.standing_still():
-        async with found.standing_still():
+    async with found.stillness.held():
+        async with found.stillness.held():
             assert await paused(backend, running)
         assert await paused(backend, running), "one still needs it"
     assert not await paused(backend, running)
@@ -115,10 +115,10 @@ async def test_a_pause_of_the_users_outlasts_one_that_was_for_a_moment(
     backend: NativeBackend, running: ContainerName
 ) -> None:
     found = backend._container(running)
-    async with found.standing_still():
+    async with found.stillness.held():
         await backend.apply(actions.PauseContainer(name=running))
     assert await paused(backend, running)
-    async with found.standing_still():
+    async with found.stillness.held():
         assert await paused(backend, running)
     assert await paused(backend, running)
     await backend.apply(actions.UnpauseContainer(name=running))
@@ -127,7 +127,7 @@ async def test_a_pause_of_the_users_outlasts_one_that_was_for_a_moment(
 
 async def test_a_pause_that_comes_at_the_same_time_outlasts_it(backend: NativeBackend, running: ContainerName) -> None:
     async def for_a_moment() -> None:
-        async with backend._container(running).standing_still():
+        async with backend._container(running).stillness.held():
             pass
 
     for _ in range(20):
@@ -142,7 +142,7 @@ async def test_a_pause_that_comes_at_the_same_time_outlasts_it(backend: NativeBa
 async def test_what_the_user_lets_go_on_does_so_when_nobody_needs_it_still(
     backend: NativeBackend, running: ContainerName
 ) -> None:
-    async with backend._container(running).standing_still():
+    async with backend._container(running).stillness.held():
         await backend.apply(actions.PauseContainer(name=running))
         await backend.apply(actions.UnpauseContainer(name=running))
         assert await paused(backend, running)

@@ -365,9 +365,9 @@ class NativeBackend:
             case actions.KillContainer():
                 await self._container(action.name).kill(action.signal)
             case actions.PauseContainer():
-                await self._container(action.name).pause()
+                await self._container(action.name).stillness.pause()
             case actions.UnpauseContainer():
-                await self._container(action.name).unpause()
+                await self._container(action.name).stillness.unpause()
             case actions.RemoveContainer():
                 await self._remove_container(action)
             case actions.WaitFor():
@@ -494,7 +494,7 @@ class NativeBackend:
         def run(layers: Layers) -> Committed:
             return commit(self._images, base, found.record, layers, wanted, created)
 
-        async with found.standing_still() if wanted.pause else contextlib.nullcontext():
+        async with found.stillness.held() if wanted.pause else contextlib.nullcontext():
             return await self._layers.read(found, run)
 
     async def probe(self, container: ContainerName, argv: tuple[str, ...], timeout_s: float) -> ProbeResult:

@@ -1,12 +1,12 @@
-"""One container of this machine: its bundle, its run state, and the order in which they come and go.
+"""One container of this machine: its bundle, its run, and the order in which they come and go.
 
 What is made for a container, in order: record, layer, volumes, bundle; then what a run needs (`sandbox`). Undo goes the
 other way. The record is stored first, so that whatever a crash leaves behind has an owner. `backend` decides nothing
-about when a container runs; neither does this module.
+about when a container runs; neither does this module. What may happen meanwhile has modules of its own: `stillness` pauses
+it, `copies` opens its files, `execs` runs further programs in it.
 """
 
 import base64
-import contextlib
 import dataclasses
 import logging
 import os
@@ -18,15 +18,12 @@ from typing import Any, Final
 
 import anyio
 
-from orchestr8.backends.native import idranges
 from orchestr8.backends.native.copies import Copies, Copy
-from orchestr8.backends.native.making import (
-    MadeOf,
-    Surroundings,
-    made_of,
-    make_bundle,
-)
+from orchestr8.backends.native.execs import RunningExec, start_exec
+from orchestr8.backends.native.making import MadeOf, Surroundings, made_of, make_bundle
+from orchestr8.backends.native.runs import RunState
 from orchestr8.backends.native.sandbox import KILL_GRACE_S, Sandbox
+from orchestr8.backends.native.stillness import Stillness
 from orchestr8.errors import Conflict, NotFound, OperationFailed, Orchestr8Error, Unavailable
 from orchestr8.image.reference import parse_image
 from orchestr8.model.actions import CreateContainer
@@ -40,10 +37,8 @@ from orchestr8.model.signals import signal_number
 from orchestr8.model.specs import MountKind, RestartMode
 from orchestr8.runtime import bundle, messages
 from orchestr8.runtime.client import ShimClient
-from orchestr8.storage import limited
 
 _log: Final = logging.getLogger(__name__)
-_STILL: Final = "still"  # in the bundle: this engine has paused it for a moment
 _KEYS_AT_FAULT: Final = {  # by the code of what kept a container from starting
     "O8-401": ("ports",),
     "O8-502": ("image",),
@@ -51,29 +46,6 @@ _KEYS_AT_FAULT: Final = {  # by the code of what kept a container from starting
     "O8-627": ("entrypoint", "command", "working_dir"),
     "O8-631": ("logging",),
 }
-
-
-@dataclasses.dataclass(slots=True)
-class RunState:
-    """The last run as its shim told it."""
-
-    state: ContainerState = ContainerState.CREATED
-    pid: int = 0
-    exit_code: int | None = None
-    oom_killed: bool = False
-    started_at: float = 0.0
-    finished_at: float = 0.0
-    log_lost_bytes: int = 0  # as far as it was told: when a loss began, and when it was over
-    execs_used: tuple[int, int] = (0, 0)  # bytes read from block devices and written to them, by ended execs
-
-    @classmethod
-    def from_status(cls, status: Mapping[str, Any]) -> "RunState":
-        return cls(
-            ContainerState(status["state"]),
-            **{name: status[name] for name in ("pid", "exit_code", "oom_killed", "started_at", "finished_at")},
-            log_lost_bytes=status.get("log_lost_bytes", 0),
-            execs_used=(status.get("execs_read_bytes", 0), status.get("execs_written_bytes", 0)),
-        )
 
 
 class Container:
@@ -87,17 +59,14 @@ class Container:
         self.run = RunState()
         self._lock = anyio.Lock()
         self._sandbox = Sandbox(around, self)
-        self.paused = False
-        self._holders = 0  # of those that need it to stand still for a moment
-        self._rests = False  # by the user's wish, whoever else needs it to
-        self._marking = anyio.Lock()
+        self.stillness = Stillness(around.cgroups, self, alone=self._alone, emit=self._emit)
         self._exited = anyio.Event()
         self._fresh: dict[str, Any] | None = None
         self._oom_told = False  # of this run
         self._start_kind = EventKind.START
         self._start_follows = False
         self._removed = False
-        self._copies = Copies()
+        self._copies = Copies(around, self, alone=self._alone, complete=self._complete)
         self.former_execs: dict[
             str, RunningExec | int
         ] = {}  # of the engine before this one; of ended ones the exit codes
@@ -131,7 +100,7 @@ class Container:
             config_hash=record.config_hash,
             oneoff=record.oneoff,
             state=run.state,
-            paused=self.paused,
+            paused=self.stillness.paused,
             pid=run.pid,
             exit_code=run.exit_code,
             oom_killed=run.oom_killed,
@@ -307,7 +276,7 @@ class Container:
         self.run = RunState(
             ContainerState.EXITED, 0, exit_code, oom_killed, run.started_at, finished_at, run.log_lost_bytes
         )
-        self.paused = self._rests = False
+        self.stillness.run_ended()
         self._around.networks.withdraw(self.record.id)
         self._exited.set()
         if oom_killed and not self._oom_told:
@@ -374,7 +343,7 @@ class Container:
         self._emit(EventKind.KILL, signal=str(number))
         with anyio.move_on_after(max(timeout_s, 0) if timeout_s >= 0 else float("inf")):
             await self._signal(number)
-            await self._go_on()  # only then: it is to hear of nothing else before
+            await self.stillness.go_on()  # only then: it is to hear of nothing else before
             await self._exited.wait()
             return
         self._emit(EventKind.KILL, signal=str(int(signal.SIGKILL)))
@@ -382,7 +351,7 @@ class Container:
             # PID 1 alone: with it everything of its namespace dies. Not `cgroup.kill`: since Linux 6.14 (kill_seq in
             # kernel/cgroup/cgroup.c) what is cloned into a group that was killed once is born dead.
             await self._signal(signal.SIGKILL)
-            await self._go_on()
+            await self.stillness.go_on()
             await self._exited.wait()
             return
         raise OperationFailed(f"{self.record.name} does not die of SIGKILL; is it stuck in the kernel?", code="O8-602")
@@ -410,69 +379,7 @@ class Container:
         self._emit(EventKind.KILL, signal=str(int(number)))
         await self._signal(number)
         if number in {signal.SIGKILL, signal_number(self.record.spec.stop_signal)}:
-            await self._go_on()  # what is to end must be able to (moby daemon/kill.go)
-
-    async def pause(self) -> None:
-        await self._freeze(by_user=True)
-        await self._mark()
-
-    async def unpause(self) -> None:
-        """Who needs it to stand still just now lets it go on when that is over."""
-        self._rests = False
-        if self._holders:
-            await self._mark()
-        await self._go_on_unless_held()
-
-    async def _go_on_unless_held(self) -> None:
-        async with self._alone():
-            if not self._holders and not self._rests:
-                await self._go_on()
-
-    async def _freeze(self, *, by_user: bool = False) -> None:
-        async with self._alone():
-            if not self.running:
-                raise Conflict(f"{self.record.name} is not running")
-            if not self.paused:
-                await anyio.to_thread.run_sync(self._around.cgroups.freeze, self.record.id)
-                if not self.running:
-                    raise Conflict(f"{self.record.name} ended while it was being paused")
-                self.paused = True
-                self._emit(EventKind.PAUSE)
-            self._rests |= by_user
-
-    @asynccontextmanager
-    async def standing_still(self) -> AsyncIterator[None]:
-        """Paused for as long as anybody is in here, if it runs; after that unless the user has paused it."""
-        if not self.running:
-            yield
-            return
-        self._holders += 1
-        try:
-            await self._mark()
-            with contextlib.suppress(Conflict):  # it has ended meanwhile
-                await self._freeze()
-            yield
-        finally:
-            self._holders -= 1
-            if not self._holders:
-                with anyio.CancelScope(shield=True):
-                    with contextlib.suppress(NotFound):  # it was removed meanwhile
-                        await self._go_on_unless_held()
-                    await self._mark()
-
-    async def _mark(self) -> None:
-        """Have the next engine let it go on if this one dies while it stands still, but not on the user's account."""
-        async with self._marking:
-            change = _touch if self._holders and not self._rests else _untouch
-            await anyio.to_thread.run_sync(change, f"{self.bundle}/{_STILL}")
-
-    async def _go_on(self) -> None:
-        self._rests = False
-        if self.paused:
-            await anyio.to_thread.run_sync(self._around.cgroups.thaw, self.record.id)
-            if self.paused:  # else it has ended meanwhile
-                self.paused = False
-                self._emit(EventKind.UNPAUSE)
+            await self.stillness.go_on()  # what is to end must be able to (moby daemon/kill.go)
 
     async def remove(self, *, volumes: bool) -> None:
         """Everything of the container; running is a Conflict. Its files are deleted later, from the trash."""
@@ -509,14 +416,7 @@ class Container:
             return
         if self.running:  # and did not end meanwhile
             self._around.networks.announce(self.record)
-            run = self.run
-            frozen = await anyio.to_thread.run_sync(self._around.cgroups.is_frozen, self.record.id)
-            if self.run is run:  # else that run has ended meanwhile
-                self.paused = frozen
-                if await anyio.to_thread.run_sync(_untouch, f"{self.bundle}/{_STILL}"):
-                    await self._go_on()
-                else:
-                    self._rests = frozen
+            await self.stillness.adopt()
 
     async def _bury(self, state: Mapping[str, Any], boot_id: str) -> None:
         """No shim: the machine was restarted, or the shim was killed while no engine looked."""
@@ -542,7 +442,7 @@ class Container:
     def _awake_shim(self) -> ShimClient:
         """For who wants to run something: a process that comes to a frozen group freezes, too."""
         shim = self._live_shim()
-        if self.paused:
+        if self.stillness.paused:
             raise Paused(self.record.name)
         return shim
 
@@ -561,77 +461,10 @@ class Container:
         await shim.resize(rows, columns)
 
     async def open_path(self, path: str, *, write: bool, follow: bool) -> Copy:
-        """See model.backend. Of one that runs the lock is not waited for: it may be held by a stop that takes long."""
-        record = self.record
-        count = idranges.COUNT if record.id_base else 0
-        order = messages.Copy(
-            bundle=self.bundle, path=path, write=write, follow=follow, id_base=record.id_base, id_count=count
-        )
-        if not self.running:
-            async with self._alone():
-                if (standing := await self._open_standing(order)) is not None:
-                    return standing
-        order.pid = self.run.pid
-        with contextlib.ExitStack() as opened:
-            try:
-                pidfd = os.pidfd_open(order.pid)
-                opened.callback(os.close, pidfd)
-            except (OSError, ValueError):  # no such process, or number
-                pidfd = -1
-            copy = await self._copies.new(standing=False)
-            if pidfd < 0 or self.run.pid != order.pid:  # else it is the process that it was taken for
-                await copy.close()
-                raise Conflict(f"{record.name} ended just now", helps=["copy again"])
-            return await copy.begun(self._around.forkserver, order, [pidfd])
+        return await self._copies.open_path(path, write=write, follow=follow)
 
-    async def _open_standing(self, order: messages.Copy) -> Copy | None:
-        """None: it runs by now."""
-        if self.running:
-            return None
-        await self._complete()
-        with contextlib.ExitStack() as opened:
-            layer = []
-            if self.record.spec.storage_bytes:
-                os.makedirs(f"{self.bundle}/layer", mode=0o700, exist_ok=True)
-                layer = [opened.enter_context(limited.shown(self.bundle))]
-            return await (await self._copies.new(standing=True)).begun(self._around.forkserver, order, layer)
-
-    async def exec(self, spec: ExecSpec, stream_fd: int, early: bytes) -> "RunningExec":
-        shim = self._awake_shim()
-        order = messages.Exec(
-            exec=spec.id or os.urandom(16).hex(),
-            keep=bool(spec.id),
-            privileged=spec.privileged,
-            argv=list(spec.argv),
-            environment=[f"{key}={value}" for key, value in spec.environment],
-            user=spec.user,
-            working_dir=spec.working_dir,
-            tty=spec.tty,
-            rows=spec.rows,
-            columns=spec.columns,
-            stdin=spec.stdin,
-            early=base64.b64encode(early).decode(),
-        )
-        pid = await shim.exec(order, stream_fd)
-        return RunningExec(shim, order.exec, pid)
-
-
-class RunningExec:
-    """See model.backend.ExecHandle."""
-
-    def __init__(self, shim: ShimClient, exec_id: str, pid: int) -> None:
-        self._shim = shim
-        self._id = exec_id
-        self.pid = pid
-
-    async def wait(self) -> int:
-        return await self._shim.exec_ended(self._id)
-
-    async def resize(self, rows: int, columns: int) -> None:
-        await self._shim.resize(rows, columns, self._id)
-
-    async def kill(self) -> None:
-        await self._shim.signal(signal.SIGKILL, self._id)
+    async def exec(self, spec: ExecSpec, stream_fd: int, early: bytes) -> RunningExec:
+        return await start_exec(self._awake_shim(), spec, stream_fd, early)
 
 
 def new_record(action: CreateContainer, addresses: Mapping[Any, tuple[str, ...]]) -> ContainerRecord:
@@ -648,17 +481,3 @@ def new_record(action: CreateContainer, addresses: Mapping[Any, tuple[str, ...]]
         created_at=time.time(),
         addresses=dict(addresses),
     )
-
-
-def _touch(path: str) -> bool:
-    os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600))
-    return True
-
-
-def _untouch(path: str) -> bool:
-    """Whether it was there."""
-    try:
-        os.unlink(path)
-    except FileNotFoundError:
-        return False
-    return True

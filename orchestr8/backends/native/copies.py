@@ -1,4 +1,4 @@
-"""The engine's side of a copy: a process of `runtime.copying`, what it says, and its end.
+"""The engine's side of a copy: a process of `runtime.copying`, whose files it opens, what it says, and its end.
 
 No lock is held while bytes flow, from the client's connection into that process or back: the engine only waits for its word.
 A container that starts, or is removed, ends what copies from or to it (`Copies.end`): a layer must not be mounted by two who
@@ -9,16 +9,21 @@ import contextlib
 import os
 import signal
 import socket
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import AbstractAsyncContextManager
 from typing import Final
 
 import anyio
 
+from orchestr8.backends.native import idranges
+from orchestr8.backends.native.making import Surroundings
+from orchestr8.backends.native.runs import Owner
 from orchestr8.errors import Conflict, OperationFailed, Unavailable, error_from_json
 from orchestr8.kernel import sockets
 from orchestr8.model.backend import PathStatus
 from orchestr8.runtime import messages
 from orchestr8.runtime.client import ForkserverClient
+from orchestr8.storage import limited
 
 _ENDING_S: Final = 2.0
 _DYING_S: Final = 10.0  # as for a container's own processes
@@ -143,13 +148,61 @@ class Copy:
 
 
 class Copies:
-    """Those of one container."""
+    """Those of one container. `alone` is the owner's lock; `complete` makes what a crash kept from being made."""
 
-    def __init__(self) -> None:
+    def __init__(
+        self,
+        around: Surroundings,
+        owner: Owner,
+        *,
+        alone: Callable[[], AbstractAsyncContextManager[None]],
+        complete: Callable[[], Awaitable[None]],
+    ) -> None:
+        self._around = around
+        self._owner = owner
+        self._alone = alone
+        self._complete = complete
         self._open: set[Copy] = set()
         self._changed = anyio.Event()
 
-    async def new(self, *, standing: bool) -> Copy:
+    async def open_path(self, path: str, *, write: bool, follow: bool) -> Copy:
+        """See model.backend. Of one that runs the lock is not waited for: it may be held by a stop that takes long."""
+        owner, record = self._owner, self._owner.record
+        count = idranges.COUNT if record.id_base else 0
+        order = messages.Copy(
+            bundle=owner.bundle, path=path, write=write, follow=follow, id_base=record.id_base, id_count=count
+        )
+        if not owner.running:
+            async with self._alone():
+                if (standing := await self._open_standing(order)) is not None:
+                    return standing
+        order.pid = owner.run.pid
+        with contextlib.ExitStack() as opened:
+            try:
+                pidfd = os.pidfd_open(order.pid)
+                opened.callback(os.close, pidfd)
+            except (OSError, ValueError):  # no such process, or number
+                pidfd = -1
+            copy = await self._new(standing=False)
+            if pidfd < 0 or owner.run.pid != order.pid:  # else it is the process that it was taken for
+                await copy.close()
+                raise Conflict(f"{record.name} ended just now", helps=["copy again"])
+            return await copy.begun(self._around.forkserver, order, [pidfd])
+
+    async def _open_standing(self, order: messages.Copy) -> Copy | None:
+        """None: it runs by now."""
+        owner = self._owner
+        if owner.running:
+            return None
+        await self._complete()
+        with contextlib.ExitStack() as opened:
+            layer = []
+            if owner.record.spec.storage_bytes:
+                os.makedirs(f"{owner.bundle}/layer", mode=0o700, exist_ok=True)
+                layer = [opened.enter_context(limited.shown(owner.bundle))]
+            return await (await self._new(standing=True)).begun(self._around.forkserver, order, layer)
+
+    async def _new(self, *, standing: bool) -> Copy:
         """Raises Conflict where another one has the files of a container that does not run, and keeps them."""
         with anyio.move_on_after(_ENDING_S):  # who has all that he wanted is gone in a moment
             while standing and any(each.standing for each in self._open):
