@@ -1,9 +1,10 @@
 """The files of a container's log: which there are, compressed or not, and places in them by time and by lines from the end."""
 
+import contextlib
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 from orchestr8.runtime import logmarks
 from orchestr8.runtime.logarchive import Archive
@@ -13,6 +14,7 @@ from orchestr8.runtime.logrecords import STDOUT, TAGS, TIME_BYTES
 
 LOOK_BACK_BYTES: Final = 1024 * 1024  # how far before the last N lines the beginning of a split line is looked for
 BACKWARD_BYTES: Final = 64 * 1024
+_ATTEMPTS: Final = 100
 
 
 @dataclass(slots=True)
@@ -25,19 +27,12 @@ class File:
     archive: Archive | None = None
 
     @classmethod
-    def open(cls, path: str) -> "File | None":
-        """The file, or what it was compressed to: at any time there is one of the two."""
-        try:
-            fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-        except FileNotFoundError:
-            try:
-                fd = os.open(path + SUFFIX, os.O_RDONLY | os.O_CLOEXEC)
-            except FileNotFoundError:
-                return None
-            archive = Archive(fd)
-            return cls(fd, os.fstat(fd).st_ino, archive.size, archive)
-        status = os.fstat(fd)
-        return cls(fd, status.st_ino, status.st_size)
+    def of(cls, opened: "_Opened") -> "File":
+        status = os.fstat(opened.fd)
+        if not opened.packed:
+            return cls(opened.fd, status.st_ino, status.st_size)
+        archive = Archive(opened.fd)
+        return cls(opened.fd, status.st_ino, archive.size, archive)
 
     def pread(self, size: int, offset: int) -> bytes:
         return os.pread(self.fd, size, offset) if self.archive is None else self.archive.pread(size, offset)
@@ -59,20 +54,75 @@ class File:
         return len(first) == TIME_BYTES and first == other.pread(TIME_BYTES, 0)
 
 
+class _Opened(NamedTuple):
+    number: int  # that it had: 0 is the current one
+    fd: int
+    packed: bool
+
+
 def open_all(path: str) -> list[File]:
     """The log's files, oldest first.
 
     Newest first is the order of opening: a rotation meanwhile moves a file into a place that is still to be looked at,
-    where it is recognised. Between two steps of a rotation a number may be free.
+    where it is recognised. A second one may bring a file there that is newer than those before; then it is all done
+    again. Who is overtaken every time gets the newest one alone: what is between it and what he has can be counted.
     """
+    opened = _open_each(path)
+    for _ in range(_ATTEMPTS):
+        if len(opened) < 2 or _is_where_it_was(path, opened[0]):
+            break
+        _close(opened)
+        opened = _open_each(path)
+    else:
+        _close(opened[1:])
+        del opened[1:]
     files: list[File] = []
-    for name in (path, *(f"{path}.{number}" for number in range(1, _highest(path) + 2))):
-        file = File.open(name)
-        if file is not None and any(file.holds_the_same_as(other) for other in files):
+    for each in opened:
+        file = File.of(each)
+        if any(file.holds_the_same_as(other) for other in files):
             os.close(file.fd)
-        elif file is not None:
+        else:
             files.append(file)
     return files[::-1]
+
+
+def _open_each(path: str) -> list[_Opened]:
+    """Each number's file, the newest first. While this looks, two rotations may have begun: so far go the numbers."""
+    opened: list[_Opened] = []
+    try:
+        _open(path, 0, opened)
+        for number in range(1, _highest(path) + 3):
+            _open(f"{path}.{number}", number, opened)
+    except BaseException:  # no more descriptors, most likely
+        _close(opened)
+        raise
+    return opened
+
+
+def _open(name: str, number: int, opened: list[_Opened]) -> None:
+    """The file, or what it was compressed to: at any time there is one of the two, or none has this number just now."""
+    for suffix in ("", SUFFIX):
+        with contextlib.suppress(FileNotFoundError):
+            opened.append(_Opened(number, os.open(name + suffix, os.O_RDONLY | os.O_CLOEXEC), bool(suffix)))
+            return
+
+
+def _close(opened: list[_Opened]) -> None:
+    for each in opened:
+        os.close(each.fd)
+
+
+def _is_where_it_was(path: str, first: _Opened) -> bool:
+    """Has this file its number still, or the next one? Then it had one of the two all the time, and what was found
+    behind it is older.
+    """
+    inode = os.fstat(first.fd).st_ino
+    for number in (first.number, first.number + 1):
+        name = f"{path}.{number}" if number else path
+        with contextlib.suppress(FileNotFoundError):
+            if os.stat(name + SUFFIX if first.packed else name).st_ino == inode:
+                return True
+    return False
 
 
 def _highest(path: str) -> int:
