@@ -170,22 +170,28 @@ def test_a_shim_that_is_killed_while_it_rotates_leaves_the_count(
     place = reader.place
     reader.close()
     left = [step]
+    opened: set[int] = set()  # the kernel closes what the dead had open
 
     def dying(real: Any) -> Any:
         def call(*arguments: Any, **options: Any) -> Any:
             left[0] -= 1
             if left[0] < 0:
                 raise Killed
-            return real(*arguments, **options)
+            result = real(*arguments, **options)
+            if real is opening:
+                opened.add(result)
+            return result
 
         return call
 
+    opening = os.open
     with monkeypatch.context() as patch:
         for name in ("open", "write", "rename", "unlink"):
             patch.setattr(logwriter.os, name, dying(getattr(os, name)))
         with pytest.raises(Killed):
             numbered(writer, 6, 7)
-    os.close(writer._fd)
+    for fd in {writer._fd, *opened}:
+        os.close(fd)
     writer = small(path, max_files=3)
     numbered(writer, 6, 20)
     again = LogReader(path, place=place)

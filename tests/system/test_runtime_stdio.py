@@ -132,6 +132,7 @@ async def test_a_client_that_leaves_a_silent_program_is_noticed(runtime: Runtime
     """Sockets are counted: other descriptors come and go when the shim rests."""
     box = await runtime.run("sleep", "1000", stdin_open=True)
     await eventually(lambda: children_of(box.shim_pid) == [box.pid], "the end of what it was born in")
+    await box.status()  # which it answers when all of the start is done: it has told the forkserver, too
     before = sockets_of(box.shim_pid)
     clients = [await box.attach(stdin=number % 2 == 0) for number in range(10)]
     assert sockets_of(box.shim_pid) == before + 10
