@@ -93,7 +93,7 @@ async def test_a_down_is_finished_by_the_next_engine(
         await engine.work("/stacks/shop/up", {"document": stack(make_document)})
     await crash(start, f"{moment}:{action}", kills, "/stacks/shop/down", {})
     async with start() as engine:
-        await eventually(lambda: not backend._containers and not backend._networks)
+        await eventually(lambda: not backend._containers and not backend._networks.seen)
         await eventually(lambda: _stored(engine) == {})
 
 

@@ -1,28 +1,22 @@
-"""A backend that keeps everything in memory: for tests, and for an engine without a kernel to do it for (API, CLI).
-
-It is a verified fake: it passes the contract tests that the native backend passes (`tests/backends/contract.py`), and
-refuses what a kernel would refuse, so that a plan which only works on paper fails here too. Programs are modelled by
-`memory_programs`; time is the event loop's.
-"""
+"""The Backend protocol in memory: which Action goes where, and what exists. Time is the event loop's."""
 
 import asyncio
-import dataclasses
 import hashlib
 import io
-import ipaddress
 import itertools
 import os
 import signal
 import tarfile
 import time
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, field
 
 import anyio
 import anyio.lowlevel
 
-from orchestr8.backends.memory_files import MemoryFiles, MemoryPath
-from orchestr8.backends.memory_programs import KNOWN, Exec, Peer, Program, run_at_once
+from orchestr8.backends.memory.containers import MemoryContainer, append_log
+from orchestr8.backends.memory.files import MemoryFiles, MemoryPath
+from orchestr8.backends.memory.networks import MemoryNetworks, bind
+from orchestr8.backends.memory.programs import KNOWN, Exec, Peer, Program, run_at_once
 from orchestr8.errors import Conflict, NotFound, OperationFailed, Orchestr8Error
 from orchestr8.image.reference import parse_image
 from orchestr8.model.actions import (
@@ -47,40 +41,14 @@ from orchestr8.model.figures import Figures, Traffic
 from orchestr8.model.ids import ContainerId, ContainerName, NetworkName, StackName, VolumeName
 from orchestr8.model.images import CommitSpec, Committed
 from orchestr8.model.lending import anonymous_volume, with_loans
-from orchestr8.model.observed import (
-    BoundPort,
-    ContainerState,
-    ObservedContainer,
-    ObservedNetwork,
-    ObservedVolume,
-    Snapshot,
-    guests,
-)
+from orchestr8.model.observed import ContainerState, ObservedContainer, ObservedVolume, Snapshot, guests
 from orchestr8.model.processes import Process
 from orchestr8.model.signals import signal_number
-from orchestr8.model.specs import ContainerSpec, MountKind, PortSpec
+from orchestr8.model.specs import MountKind
 from orchestr8.runtime.messages import Copy
-from orchestr8.wire.frames import STDERR
 
 PROBE_OUTPUT_BYTES = 4096
 MEMORY_BYTES = 1 << 20
-
-
-@dataclass(slots=True, kw_only=True)
-class _Container:
-    seen: ObservedContainer
-    spec: ContainerSpec
-    volumes: tuple[VolumeName, ...] = ()  # anonymous ones
-    program: Program | None = None
-    gone: asyncio.Event = field(default_factory=asyncio.Event)  # the current run is over
-    peers: list[Peer] = field(default_factory=list)
-    talkers: list[tuple[Peer, bytes]] = field(default_factory=list)  # with input for a program not yet started
-
-    def listener(self, program: Program) -> Callable[[bytes], None]:
-        """What takes a client's input; b"" is its end, which is a service's container's only where it is a one-off."""
-        if self.seen.oneoff:
-            return program.feed
-        return lambda data: program.feed(data) if data else None
 
 
 class MemoryBackend:
@@ -94,8 +62,8 @@ class MemoryBackend:
     def __init__(self, root: str = "", *, now: Callable[[], float] = time.time) -> None:
         self._root = root
         self._now = now
-        self._containers: dict[ContainerName, _Container] = {}
-        self._networks: dict[NetworkName, ObservedNetwork] = {}
+        self._containers: dict[ContainerName, MemoryContainer] = {}
+        self._networks = MemoryNetworks()
         self._volumes: dict[VolumeName, ObservedVolume] = {}
         self._contents: dict[StackName, set[str]] = {}
         self._listeners: list[Callable[[Event], None]] = []
@@ -114,7 +82,7 @@ class MemoryBackend:
     async def observe(self, stack: StackName | None = None) -> Snapshot:
         await anyio.lowlevel.checkpoint()
         mine = {name: each for name, each in self._containers.items() if stack in {None, each.seen.stack}}
-        networks = {name: each for name, each in self._networks.items() if stack in {None, each.stack}}
+        networks = {name: each for name, each in self._networks.seen.items() if stack in {None, each.stack}}
         volumes = {name: each for name, each in self._volumes.items() if stack in {None, each.stack}}
         others = [(name, each) for name, each in sorted(self._containers.items()) if name not in mine]
         running = [(name, each) for name, each in others if each.seen.state is ContainerState.RUNNING]
@@ -128,7 +96,7 @@ class MemoryBackend:
             ),
             volume_guests=guests(volumes, {name: [on.source for on in each.spec.mounted] for name, each in others}),
             specs={name: each.spec for name, each in mine.items()},
-            foreign_networks=frozenset(self._networks.keys() - networks.keys()),
+            foreign_networks=frozenset(self._networks.seen.keys() - networks.keys()),
             foreign_volumes=frozenset(self._volumes.keys() - volumes.keys()),
         )
 
@@ -178,7 +146,7 @@ class MemoryBackend:
             raise self.failures[str(action)]
         match action:
             case CreateNetwork():
-                self._create_network(action)
+                self._networks.create(action.stack, action.spec)
             case RemoveNetwork():
                 self._remove_network(action.name)
             case CreateVolume():
@@ -205,37 +173,18 @@ class MemoryBackend:
         self.applied.append(str(action))
         return self.lacks.get(str(action), ())
 
-    def _create_network(self, action: CreateNetwork) -> None:
-        spec = action.spec
-        if spec.name in self._networks:
-            return
-        used = {ipaddress.ip_network(each.subnet) for each in self._networks.values()}
-        pools = ipaddress.ip_network("10.201.0.0/16").subnets(new_prefix=24)
-        wanted = ipaddress.ip_network(spec.subnet) if spec.subnet else next(each for each in pools if each not in used)
-        if any(wanted.overlaps(each) for each in used if each.version == wanted.version):
-            raise Conflict(f"subnet {wanted} of network {spec.name} overlaps with another network", code="O8-708")
-        self._networks[spec.name] = ObservedNetwork(
-            name=spec.name,
-            stack=action.stack,
-            key=spec.key,
-            subnet=str(wanted),
-            requested_subnet=spec.subnet,
-            bridge=f"o8mem-b{len(self._networks)}",
-            labels=dict(spec.labels),
-        )
-
     def _remove_network(self, name: NetworkName) -> None:
-        if name not in self._networks:
+        if name not in self._networks.seen:
             return
         users = sorted(
             each.seen.name for each in self._running() if any(place.network == name for place in each.spec.networks)
         )
         if users:
             raise Conflict(f"network {name} is in use by {', '.join(users)}", code="O8-706")
-        del self._networks[name]
+        self._networks.remove(name)
         for container in self._containers.values():
             left = {network: place for network, place in container.seen.addresses.items() if network != name}
-            self._update(container, addresses=left)
+            container.update(addresses=left)
 
     def _add_volume(self, name: VolumeName, stack: StackName, key: str, labels: dict[str, str]) -> None:
         path = os.path.join(self._root, "volumes", name)
@@ -270,7 +219,7 @@ class MemoryBackend:
         anonymous = tuple(anonymous_volume(action.name, each.target) for each in mounts if not each.source)
         for name in anonymous:
             self._add_volume(name, action.stack, "", {})
-        container = _Container(
+        container = MemoryContainer(
             seen=ObservedContainer(
                 id=ContainerId(f"{next(self._ids):012x}"),
                 name=action.name,
@@ -293,19 +242,10 @@ class MemoryBackend:
         self._containers[action.name] = container
         self._tell(container, EventKind.CREATE)
 
-    def _allot_addresses(self, container: _Container) -> None:
-        """Once, and again only for a network that has been replaced since."""
-        addresses = dict(container.seen.addresses)
-        for network in (each.network for each in container.spec.networks):
-            if network not in self._networks:
-                raise NotFound(f"network {network} does not exist")
-            if network not in addresses:
-                everyone = self._containers.values()
-                used = {place for each in everyone for place in each.seen.addresses.get(network, ())}
-                hosts = ipaddress.ip_network(self._networks[network].subnet).hosts()
-                next(hosts)  # the gateway
-                addresses[network] = (next(str(each) for each in hosts if str(each) not in used),)
-        self._update(container, addresses=addresses)
+    def _allot_addresses(self, container: MemoryContainer) -> None:
+        wanted = [each.network for each in container.spec.networks]
+        everyone = [each.seen.addresses for each in self._containers.values()]
+        container.update(addresses=self._networks.allot(wanted, container.seen.addresses, everyone))
 
     def _start(self, action: StartContainer) -> None:
         container = self._find(action.name)
@@ -313,12 +253,12 @@ class MemoryBackend:
             return
         try:
             self._allot_addresses(container)
-            ports = tuple(self._bind(port) for port in container.spec.ports)
+            bound = [each for other in self._running() for each in other.seen.ports]
+            ports = tuple(bind(port, bound) for port in container.spec.ports)
         except Orchestr8Error as error:
-            self._update(container, error=error.message)
+            container.update(error=error.message)
             raise
-        self._update(
-            container,
+        container.update(
             state=ContainerState.RUNNING,
             pid=next(self._pids),
             exit_code=None,
@@ -328,33 +268,16 @@ class MemoryBackend:
             stopped_by_user=False,
             ports=ports,
         )
-        container.gone = asyncio.Event()
-        argv = container.seen.command or ("sleep", "infinity")
-        container.program = Program(
-            argv,
-            lambda stream, data: self._written(container, stream, data),
-            lambda code: self._ended(container, code),
-            stdin=container.spec.stdin_open,
+        program = container.load(
+            lambda stream, data: self._written(container, stream, data), lambda code: self._ended(container, code)
         )
-        for peer, early in container.talkers:
-            peer.listen(container.listener(container.program), early)
-        container.talkers.clear()
         self._tell(container, EventKind.START)
-        container.program.start()
-
-    def _bind(self, port: PortSpec) -> BoundPort:
-        used = {(each.published, each.protocol) for other in self._running() for each in other.seen.ports}
-        first, last = (32768, 60999) if not port.published_first else (port.published_first, port.published_last)
-        free = next((each for each in range(first, last + 1) if (each, port.protocol) not in used), None)
-        if free is None:
-            wanted = f"{first}" if first == last else f"{first}-{last}"
-            raise OperationFailed(f"port {port.host_ip}:{wanted} is already in use", code="O8-401")
-        return BoundPort(host_ip=port.host_ip, published=free, target=port.target, protocol=port.protocol)
+        program.start()
 
     async def _stop(self, action: StopContainer) -> None:
         container = self._find(action.name)
         if action.by_user:
-            self._update(container, stopped_by_user=True)
+            container.update(stopped_by_user=True)
         if container.program is None:
             return
         timeout_s = container.spec.stop_timeout_s if action.timeout_s is None else action.timeout_s
@@ -371,7 +294,7 @@ class MemoryBackend:
         number = signal_number(action.signal)
         final = number in {signal.SIGKILL, signal_number(container.spec.stop_signal)}
         if final:
-            self._update(container, stopped_by_user=True)
+            container.update(stopped_by_user=True)
         if container.program is not None:
             self._tell(container, EventKind.KILL, signal=str(number))
             container.program.signal(number)
@@ -380,12 +303,9 @@ class MemoryBackend:
 
     def _pause(self, name: ContainerName, *, paused: bool) -> None:
         container = self._find(name)
-        if container.program is None:
-            if paused:
-                raise Conflict(f"{name} is not running")
-        elif container.seen.paused != paused:
-            container.program.pause() if paused else container.program.go_on()
-            self._update(container, paused=paused)
+        if container.program is None and paused:
+            raise Conflict(f"{name} is not running")
+        if container.pause(paused=paused):
             self._tell(container, EventKind.PAUSE if paused else EventKind.UNPAUSE)
 
     def _remove(self, action: RemoveContainer) -> None:
@@ -397,8 +317,7 @@ class MemoryBackend:
         del self._containers[action.name]
         for name in container.volumes if action.volumes else ():
             self._volumes.pop(name, None)
-        for peer in container.peers:
-            peer.close()
+        container.disconnect()
         self._tell(container, EventKind.DESTROY)
 
     # --- programs ---------------------------------------------------------------------------------------------
@@ -436,12 +355,7 @@ class MemoryBackend:
         found = self._find(container)
         if guest and found.program is None:
             raise Conflict(f"{container} is not running")
-        peer = Peer(stream_fd, tty=found.spec.tty)
-        found.peers.append(peer)
-        if stdin and found.program is not None:
-            peer.listen(found.listener(found.program), early)
-        elif stdin:
-            found.talkers.append((peer, early))
+        found.connect(stream_fd, early, stdin=stdin)
 
     async def resize(self, container: ContainerName, rows: int, columns: int) -> None:  # noqa: ARG002 - no terminal here
         await anyio.lowlevel.checkpoint()
@@ -487,47 +401,26 @@ class MemoryBackend:
         self.missing_images.discard(wanted.name)
         for each in self._containers.values():
             if wanted.name and parse_image(each.spec.image) == parse_image(wanted.name):
-                self._update(each, image_outdated=True)
+                each.update(image_outdated=True)
         return Committed(id=f"sha256:{hashlib.sha256(made.encode()).hexdigest()}")
 
-    def _written(self, container: _Container, stream: int, data: bytes) -> None:
-        for peer in container.peers:
-            peer.write(stream, data)
+    def _written(self, container: MemoryContainer, stream: int, data: bytes) -> None:
+        container.show(stream, data)
         if self._root and container.spec.logging.kept:
-            path = self.log_path(container.seen.name)
-            os.makedirs(os.path.dirname(path), exist_ok=True)
-            stamp = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(self._now())) + ".000000000Z"
-            name = b"stderr" if stream == STDERR else b"stdout"
-            with open(path, "ab") as file:
-                for line in data.splitlines(keepends=True):
-                    tag = b"F" if line.endswith(b"\n") else b"P"
-                    file.write(b"%s %s %s %s\n" % (stamp.encode(), name, tag, line.removesuffix(b"\n")))
+            append_log(self.log_path(container.seen.name), stream, data, self._now())
 
-    def _ended(self, container: _Container, code: int) -> None:
-        container.program = None
-        self._update(
-            container,
-            state=ContainerState.EXITED,
-            pid=0,
-            exit_code=code,
-            finished_at=self._now(),
-            ports=(),
-            paused=False,
-        )
-        for peer in container.peers:
-            peer.close()
-        container.peers.clear()
-        container.gone.set()
+    def _ended(self, container: MemoryContainer, code: int) -> None:
+        container.ended(code, self._now())
         self._tell(container, EventKind.DIE, exitCode=str(code))
 
     # --- helpers ----------------------------------------------------------------------------------------------
 
-    def _find(self, name: ContainerName) -> _Container:
+    def _find(self, name: ContainerName) -> MemoryContainer:
         if name not in self._containers:
             raise NotFound(f"no such container: {name}")
         return self._containers[name]
 
-    def _find_running(self, name: ContainerName) -> _Container:
+    def _find_running(self, name: ContainerName) -> MemoryContainer:
         container = self._find(name)
         if container.program is None:
             raise Conflict(f"container {name} is not running")
@@ -535,14 +428,10 @@ class MemoryBackend:
             raise Paused(name)
         return container
 
-    def _running(self) -> list[_Container]:
+    def _running(self) -> list[MemoryContainer]:
         return [each for each in self._containers.values() if each.program is not None]
 
-    @staticmethod
-    def _update(container: _Container, **changes: object) -> None:
-        container.seen = dataclasses.replace(container.seen, **changes)  # type: ignore[arg-type]
-
-    def _tell(self, container: _Container, kind: EventKind, **attributes: str) -> None:
+    def _tell(self, container: MemoryContainer, kind: EventKind, **attributes: str) -> None:
         seen = container.seen
         event = Event(
             kind=kind,
