@@ -4,6 +4,7 @@ The work is not the client's: it goes on when nobody reads any more, and then it
 """
 
 from collections import deque
+from collections.abc import Callable
 from typing import Any
 
 import anyio
@@ -15,7 +16,9 @@ from orchestr8.wire.http import Send
 class Progress:
     """Lines go in by `put`, on the loop; one reader takes them out by `write_to`."""
 
-    def __init__(self) -> None:
+    def __init__(self, on_leaving: Callable[[], None] | None = None) -> None:
+        """`on_leaving` is called once nobody reads any more, be it because all is told."""
+        self._on_leaving = on_leaving
         self._lines: deque[dict[str, Any]] = deque()
         self._changed = anyio.Event()
         self._ended = False
@@ -49,3 +52,5 @@ class Progress:
         finally:
             self._abandoned = True
             self._lines.clear()
+            if self._on_leaving is not None:
+                self._on_leaving()

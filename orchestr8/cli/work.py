@@ -105,7 +105,8 @@ class Work:
     def _warn(self, line: dict[str, Any]) -> None:
         message, code = str(line.get("message", "")), str(line.get("code", ""))
         if not code:  # a remark of the plan, such as what stays: nothing to look up
-            self._progress.say(f"{self._context.err.paint('warning', YELLOW)}: {message}")
+            helps = "".join(f"\n  = help: {each}" for each in line.get("helps") or ())
+            self._progress.say(f"{self._context.err.paint('warning', YELLOW)}: {message}{helps}")
             return
         from orchestr8.cli.render import diagnostics_text
 

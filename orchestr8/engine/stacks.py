@@ -32,7 +32,7 @@ from orchestr8.model.ids import ContainerName, StackName
 from orchestr8.model.observed import ContainerState, ObservedContainer, Snapshot
 from orchestr8.model.specs import Desired
 from orchestr8.plan.desired import build_desired
-from orchestr8.plan.options import OneOff, Unfinished
+from orchestr8.plan.options import OneOff, Unfinished, UpOptions
 from orchestr8.plan.order import near, select, service_graph
 from orchestr8.plan.plan import Plan
 from orchestr8.plan.restart import due_after_engine_start, restart_delay
@@ -49,6 +49,7 @@ from orchestr8.plan.verbs import (
     plan_up,
 )
 from orchestr8.reconcile.loop import Reconciler
+from orchestr8.reconcile.room import Caller
 
 log = logging.getLogger("orchestr8.engine")
 
@@ -130,8 +131,9 @@ class Stacks:
         """Begin the work. Raises for a document or a service that is not right; the rest is in the progress."""
         order = self._completed(order)
         desired = self._desired(order)
-        progress = Progress()
-        self._tasks.start_soon(self._work, order, desired, progress, name=f"{order.verb} {order.stack}")
+        caller = _caller(order)
+        progress = Progress(caller.leave)
+        self._tasks.start_soon(self._work, order, desired, progress, caller, name=f"{order.verb} {order.stack}")
         return progress
 
     # --- resuming ---------------------------------------------------------------------------------------------
@@ -233,7 +235,9 @@ class Stacks:
 
         return make
 
-    async def _work(self, order: Order, desired: Desired | None, progress: Progress) -> None:
+    async def _work(
+        self, order: Order, desired: Desired | None, progress: Progress, caller: Caller | None = None
+    ) -> None:
         stack, verb = order.stack, order.verb
         log.info("%s %s: begun", verb, stack)
         self._working[stack] += 1
@@ -247,6 +251,7 @@ class Stacks:
                 lambda report: progress.put(report.to_json()),
                 preempt=verb in PREEMPT,
                 beside=verb in BESIDE,
+                caller=caller or _caller(order),
             )
             progress.put(await self._conclude(order, desired))
             log.info("%s %s: done", verb, stack)
@@ -318,6 +323,12 @@ class Stacks:
             "containers": [each.name for each in mine],
             "ports": [address for each in mine for address in published_addresses(each)],
         }
+
+
+def _caller(order: Order) -> Caller:
+    options = order.options
+    everything = isinstance(options, UpOptions) and options.services is None and options.start
+    return Caller(order.verb, replaces=everything, replaceable=order.verb in {"up", "start", "restart"})
 
 
 def will_restart(container: ObservedContainer, snapshot: Snapshot) -> bool:

@@ -69,7 +69,7 @@ class Execution:
         self._failures: dict[int, Orchestr8Error] = {}  # step → its own failure
         self._causes: dict[int, Orchestr8Error] = {}  # step → the failure because of which it or a need of it ended
         self._ceased: Orchestr8Error | None = None
-        self._waiting: set[anyio.CancelScope] = set()
+        self._waiting: dict[anyio.CancelScope, WaitFor] = {}
 
     def claims(self, container: ContainerName) -> bool:
         """Is something still to be done to it? Then nobody else must start or stop it."""
@@ -78,6 +78,11 @@ class Execution:
     def stops(self, container: ContainerName) -> bool:
         """Is its end this plan's own doing?"""
         return container in self._stopping and self.claims(container)
+
+    @property
+    def waits(self) -> list[WaitFor]:
+        """What it waits for at this moment."""
+        return list(self._waiting.values())
 
     def cease(self, reason: str) -> None:
         """Begin no further step and wait no longer. What has begun is finished: half an Action helps nobody."""
@@ -133,12 +138,12 @@ class Execution:
         self._faults.hit("before", action)
         done = False
         with anyio.CancelScope() as scope:
-            self._waiting.add(scope)
+            self._waiting[scope] = action
             try:
                 await self._waits.wait(action, lambda name: self._report(StepReport.of(step, ended(action), name=name)))
                 done = True
             finally:
-                self._waiting.discard(scope)
+                del self._waiting[scope]
         if done:
             self._faults.hit("after", action)
         elif self._ceased is not None:

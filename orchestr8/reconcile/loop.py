@@ -27,8 +27,8 @@ from orchestr8.reconcile.execute import Execution
 from orchestr8.reconcile.faults import NO_FAULTS, Faults
 from orchestr8.reconcile.health import HealthMonitor
 from orchestr8.reconcile.report import PlanReport, Reporter, Status, StepReport, WarningReport, ignore
-from orchestr8.reconcile.room import Room, Turn
-from orchestr8.reconcile.waits import Look, Verdict, judge, missing_proof_s, timed_out
+from orchestr8.reconcile.room import TAKEN, Caller, Room, Turn
+from orchestr8.reconcile.waits import AIMS, Look, Verdict, crash, judge, missing_proof_s, timed_out
 
 PlanMaker = Callable[[Snapshot], Plan]
 
@@ -95,6 +95,7 @@ class Reconciler:
         yields: bool | None = None,
         beside: bool = False,
         check_images: bool = True,
+        caller: Caller | None = None,
     ) -> Plan:
         """Make a plan from a fresh snapshot and carry it out, after those that came before for this stack.
 
@@ -102,6 +103,7 @@ class Reconciler:
         begin nothing more and wait for nothing more, which their callers learn as Conflict. `beside`: do not queue at
         all, for `kill`, which must reach what a stop is still waiting for. `check_images`: do nothing at all when a
         container of the plan cannot be made of its image; else the steps that need it fail, and the others go on.
+        `caller`: whoever has left is not waited for by those who replace it.
 
         Raises what `make_plan` raises before anything is done, and the first failure of a step when all have ended.
         """
@@ -112,10 +114,10 @@ class Reconciler:
             _announce(plan, report)
             await self._execution(room, plan, report).run()
             return plan
-        turn = Turn(yields=not preempt if yields is None else yields)
+        turn = Turn(yields=not preempt if yields is None else yields, caller=caller)
         if preempt:
-            room.cease_all(f"interrupted: another command for {stack} took its place")
-        async with room.turn(turn):
+            room.cease_all(TAKEN.format(stack))
+        async with room.turn(turn, lambda earlier: report(_queued_behind(stack, earlier))):
             try:
                 return await self._perform(room, turn, make_plan, report, check_images=check_images)
             finally:
@@ -186,7 +188,7 @@ class Reconciler:
                 raise
 
     def _execution(self, room: Room, plan: Plan, report: Reporter) -> Execution:
-        return Execution(plan, self._backend, waits=_Waits(self, room), report=report, faults=self._faults)
+        return Execution(plan, self._backend, waits=_Waits(self, room, report), report=report, faults=self._faults)
 
     async def _resume(self, stack: StackName, make_plan: PlanMaker) -> None:
         try:
@@ -328,7 +330,10 @@ class Reconciler:
 
     # --- waiting ----------------------------------------------------------------------------------------------
 
-    async def wait(self, room: Room, action: WaitFor, met: Callable[[ContainerName], None]) -> None:
+    async def wait(
+        self, room: Room, action: WaitFor, met: Callable[[ContainerName], None], report: Reporter = ignore
+    ) -> None:
+        crashed: set[ContainerName] = set()
         unmet = dict.fromkeys(action.containers, Look(container=None))
         with room.waiter() as waiter:
             self._look_again(room)
@@ -339,6 +344,9 @@ class Reconciler:
                     for name in list(unmet):
                         unmet[name] = self._look_of(room, snapshot, name)
                         if judge(action, name, unmet[name]) is Verdict.PENDING:
+                            if name not in crashed and (news := crash(action, unmet[name])):
+                                crashed.add(name)
+                                report(WarningReport(news, helps=(f"see why: orchestr8 logs {action.service}",)))
                             continue
                         if missing_s := missing_proof_s(action, unmet[name], self._now()):
                             proof_s = max(proof_s, missing_s)
@@ -367,12 +375,22 @@ class Reconciler:
 class _Waits:
     """The executor's view of waiting: it knows the step, the room knows the stack."""
 
-    def __init__(self, reconciler: Reconciler, room: Room) -> None:
+    def __init__(self, reconciler: Reconciler, room: Room, report: Reporter) -> None:
         self._reconciler = reconciler
         self._room = room
+        self._report = report
 
     async def wait(self, action: WaitFor, met: Callable[[ContainerName], None]) -> None:
-        await self._reconciler.wait(self._room, action, met)
+        await self._reconciler.wait(self._room, action, met, self._report)
+
+
+def _queued_behind(stack: StackName, earlier: Turn) -> WarningReport:
+    waits = " and ".join(dict.fromkeys(f"for {each.service} {AIMS[each.condition]}" for each in earlier.waits))
+    verb = earlier.caller.verb and f" `{earlier.caller.verb}`"
+    return WarningReport(
+        f"waiting for an earlier{verb or ' command'} of {stack}" + (f", which waits {waits}" if waits else ""),
+        helps=("orchestr8 stop, or down, ends what it does",),
+    )
 
 
 def _has_check(snapshot: Snapshot, name: ContainerName) -> bool:

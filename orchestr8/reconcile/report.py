@@ -128,9 +128,11 @@ class StepReport:
 class WarningReport:
     message: str
     code: str = ""
+    helps: tuple[str, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
-        return {"type": "warning", "message": self.message, "code": self.code}
+        line: dict[str, Any] = {"type": "warning", "message": self.message, "code": self.code}
+        return {**line, "helps": list(self.helps)} if self.helps else line
 
 
 Report = PlanReport | StepReport | WarningReport

@@ -1,26 +1,60 @@
 """What the reconciler keeps in mind about one stack: whose turn it is, who waits, which restarts are due."""
 
 from collections import deque
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
+from typing import Final
 
 import anyio
 
 from orchestr8.errors import Conflict, Orchestr8Error
+from orchestr8.model.actions import WaitFor
 from orchestr8.model.ids import ContainerName, StackName
 from orchestr8.model.observed import Snapshot
 from orchestr8.model.specs import ContainerSpec
 from orchestr8.reconcile.execute import Execution
 
+PATIENCE_S: Final = 1.0  # of a command that waits for its turn, before it says so
+TAKEN: Final = "interrupted: another command for {} took its place"
+
+
+class Caller:
+    """Who gave a command, as far as those behind it in the line must know.
+
+    `replaces`: all that an earlier command to bring the stack up may have left is part of this one. `replaceable`: it
+    is such an earlier one. Nobody waits any more for what a caller that left has asked for.
+    """
+
+    def __init__(self, verb: str = "", *, replaces: bool = False, replaceable: bool = False) -> None:
+        self.verb = verb
+        self.replaces = replaces
+        self.replaceable = replaceable
+        self.left = False
+        self.on_leaving: Callable[[], None] = _nothing
+
+    def leave(self) -> None:
+        self.left = True
+        self.on_leaving()
+
+
+def _nothing() -> None:
+    pass
+
 
 class Turn:
     """One command's place in the line."""
 
-    def __init__(self, *, yields: bool) -> None:
+    def __init__(self, *, yields: bool, caller: Caller | None = None) -> None:
         self.yields = yields
+        self.caller = caller or Caller()
         self.ready = anyio.Event()
         self._ceased = ""
         self._execution: Execution | None = None
+
+    @property
+    def waits(self) -> list[WaitFor]:
+        """What it is waiting for, once it is its turn."""
+        return self._execution.waits if self._execution is not None else []
 
     def cease(self, reason: str) -> None:
         self._ceased = reason
@@ -78,12 +112,18 @@ class Room:
     # --- turns ------------------------------------------------------------------------------------------------
 
     @asynccontextmanager
-    async def turn(self, turn: Turn) -> AsyncIterator[None]:
-        """Wait until all who came before have gone."""
+    async def turn(self, turn: Turn, tell: Callable[[Turn], None]) -> AsyncIterator[None]:
+        """Wait until all who came before have gone. `tell`: of whose turn it is, when that takes long."""
         self._line.append(turn)
+        turn.caller.on_leaving = self._make_way
         try:
+            self._make_way()
             if self._line[0] is not turn:
-                await turn.ready.wait()
+                with anyio.move_on_after(PATIENCE_S):
+                    await turn.ready.wait()
+                if not turn.ready.is_set():
+                    tell(self._line[0])
+                    await turn.ready.wait()
             turn.check()
             yield
         finally:
@@ -95,6 +135,13 @@ class Room:
         for turn in self._line:
             if turn.yields:
                 turn.cease(reason)
+
+    def _make_way(self) -> None:
+        """End what nobody waits for and a later command will do anyhow: it may wait for what never comes."""
+        for place, turn in enumerate(self._line):
+            left = turn.caller.replaceable and turn.caller.left
+            if left and any(each.caller.replaces and not each.caller.left for each in list(self._line)[place + 1 :]):
+                turn.cease(TAKEN.format(self.stack))
 
     @contextmanager
     def planning(self) -> Iterator[None]:

@@ -47,6 +47,21 @@ def judge(action: WaitFor, name: ContainerName, look: Look) -> Verdict:
     raise _ended(action, container)
 
 
+def crash(action: WaitFor, look: Look) -> str:
+    """What to tell, once, of a container that ended while it is waited for, and is started again; else nothing.
+
+    Without it, waiting for a program that ends at each start looks like waiting for one that is slow.
+    """
+    container = look.container
+    if container is None or container.state is not ContainerState.EXITED or not look.restarts_soon:
+        return ""
+    memory = f", {lack_of_memory(container)}" if container.oom_killed else ""
+    return (
+        f"container {container.name} exited ({container.exit_code}{memory}) and will be started again,"
+        f" while others wait for it {AIMS[action.condition]}"
+    )
+
+
 def missing_proof_s(action: WaitFor, look: Look, now: float) -> float:
     """How much longer a program that `--wait` finds running must go on before that is believed.
 
@@ -92,14 +107,14 @@ def _ended(action: WaitFor, container: ObservedContainer) -> WaitFailed:
 
 def timed_out(action: WaitFor, name: ContainerName, look: Look) -> OperationFailed:
     """Compose's sentence, and what was waited for."""
-    notes = [f"container {name}: {_state(look)}, waited for {_AIMS[action.condition]}", *look.check]
+    notes = [f"container {name}: {_state(look)}, waited for it {AIMS[action.condition]}", *look.check]
     return WaitFailed(f"application not healthy after {action.timeout_s:g}s", name, code="O8-606", notes=notes)
 
 
-_AIMS = {
-    Condition.STARTED: "it to run",
-    Condition.HEALTHY: "it to be healthy",
-    Condition.COMPLETED: "it to complete",
+AIMS = {
+    Condition.STARTED: "to run",
+    Condition.HEALTHY: "to be healthy",
+    Condition.COMPLETED: "to complete",
 }
 
 

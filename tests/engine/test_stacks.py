@@ -4,10 +4,12 @@ from collections.abc import Callable
 from typing import Any
 
 import anyio
+import anyio.to_thread
 import pytest
 
 from orchestr8.errors import Conflict, InvalidInput, NotFound, OperationFailed
 from orchestr8.model.ids import ContainerName
+from orchestr8.wire.client import Lines
 
 pytestmark = pytest.mark.anyio
 
@@ -281,6 +283,21 @@ async def test_stopping_the_engine_leaves_containers_alone_and_cuts_waiting_work
         await engine.ask("POST", "/engine/stop")
     assert lines[-1]["message"] == "the engine is ending; the next one goes on with this"
     assert backend._containers[ContainerName("shop-job-1")].program is not None
+
+
+async def test_an_up_does_not_wait_for_one_whose_client_has_gone(start: Any, make_document: Make) -> None:
+    need = {"command": SLEEP, "depends_on": {"job": {"condition": "service_completed_successfully", "required": True}}}
+    async with start() as engine:
+
+        def up_and_away() -> None:
+            body = {"document": make_document(web=need, job=SLEEP)}
+            with engine.client.open("POST", "/stacks/shop/up", body=body) as response:
+                next(line for line in Lines(response) if line.get("status") == "Waiting")
+
+        await anyio.to_thread.run_sync(up_and_away)
+        with anyio.fail_after(60):
+            lines = await engine.work("/stacks/shop/up", {"document": make_document(web=SLEEP, job=SLEEP)})
+        assert lines[-1]["type"] == "done"
 
 
 async def test_the_engine_tells_about_itself(start: Any, make_document: Make) -> None:

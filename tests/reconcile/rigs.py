@@ -16,6 +16,7 @@ from orchestr8.plan.plan import Plan
 from orchestr8.plan.verbs import UpOptions, plan_up
 from orchestr8.reconcile.loop import PlanMaker, Reconciler
 from orchestr8.reconcile.report import Report, StepReport, WarningReport
+from orchestr8.reconcile.room import Caller
 from tests.virtual_time import virtual_now
 
 SHOP = StackName("shop")
@@ -34,8 +35,8 @@ class Rig:
     async def run(self, make_plan: PlanMaker, **options: Any) -> Plan:
         return await self.reconciler.run(SHOP, make_plan, self.reports.append, **options)
 
-    async def up(self, desired: Desired, **options: Any) -> Plan:
-        return await self.run(lambda seen: plan_up(desired, seen, UpOptions(**options)))
+    async def up(self, desired: Desired, *, caller: Caller | None = None, **options: Any) -> Plan:
+        return await self.run(lambda seen: plan_up(desired, seen, UpOptions(**options)), caller=caller)
 
     def begin(self, work: Callable[[], Any]) -> "Outcome":
         """Start `work` beside the test."""

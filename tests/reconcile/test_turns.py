@@ -19,7 +19,8 @@ from orchestr8.plan.verbs import (
     plan_reconcile,
     plan_stop,
 )
-from orchestr8.reconcile.report import PlanReport
+from orchestr8.reconcile.report import PlanReport, WarningReport
+from orchestr8.reconcile.room import Caller
 from tests.reconcile.rigs import SHOP, rig
 from tests.virtual_time import VirtualLoop, virtual_now
 from tests.worlds import check, desired, names, needs, service
@@ -58,6 +59,77 @@ async def test_a_down_cuts_short_an_up_that_waits() -> None:
         assert isinstance(queued.error, Conflict)
         assert (await it.backend.observe()).containers == {}
         assert anyio.current_time() == 1.0
+
+
+async def test_an_up_replaces_an_earlier_one_that_nobody_waits_for_any_more() -> None:
+    """Who mends the file and says `up` again must not wait for what the old file waits for, perhaps for ever."""
+    broken = desired(web=service(depends_on=needs(db="service_healthy")), db=service(healthcheck=check(interval="1h")))
+    mended = desired(web=service(), db=service())
+    async with rig() as it:
+        caller = Caller("up", replaceable=True)
+        up = it.begin(lambda: it.up(broken, caller=caller))
+        await anyio.sleep(5)
+        caller.leave()
+        await anyio.sleep(5)
+        assert not up.done, "what is begun goes on until something else is asked for"
+        await it.up(mended, caller=Caller("up", replaces=True, replaceable=True))
+        assert isinstance(up.error, Conflict)
+        assert await it.states() == {"web": RUNNING, "db": RUNNING}
+        assert anyio.current_time() == 10.0
+
+
+async def test_an_up_that_is_left_while_another_one_waits_for_it_makes_way() -> None:
+    broken = desired(web=service(depends_on=needs(db="service_healthy")), db=service(healthcheck=check(interval="1h")))
+    async with rig() as it:
+        caller = Caller("up", replaceable=True)
+        first = it.begin(lambda: it.up(broken, caller=caller))
+        part = it.begin(lambda: it.run(lambda seen: plan_stop(None, seen), caller=Caller("restart")))
+        second = it.begin(lambda: it.up(desired(web=service()), caller=Caller("up", replaces=True)))
+        await anyio.sleep(5)
+        assert (first.done, part.done, second.done) == (False, False, False)
+        caller.leave()
+        await anyio.sleep(0.1)
+        assert isinstance(first.error, Conflict)
+        assert (part.error, second.done, second.error) == (None, True, None)
+
+
+async def test_an_up_that_somebody_waits_for_is_not_replaced_and_who_waits_behind_it_is_told() -> None:
+    broken = desired(web=service(depends_on=needs(db="service_healthy")), db=service(healthcheck=check(interval="1h")))
+    async with rig() as it:
+        first = it.begin(lambda: it.up(broken, caller=Caller("up", replaceable=True)))
+        second = it.begin(lambda: it.up(broken, caller=Caller("up", replaces=True)))
+        await anyio.sleep(0.9)
+        assert it.warnings() == []
+        await anyio.sleep(60)
+        assert (first.done, second.done) == (False, False)
+        assert [each.to_json() for each in it.reports if isinstance(each, WarningReport)] == [
+            {
+                "type": "warning",
+                "message": "waiting for an earlier `up` of shop, which waits for db to be healthy",
+                "code": "",
+                "helps": ["orchestr8 stop, or down, ends what it does"],
+            }
+        ]
+
+
+async def test_who_waits_for_a_container_that_ends_at_each_start_is_told_once() -> None:
+    shop = desired(
+        web=service(depends_on=needs(db="service_healthy")),
+        db=service(command=crashing(3, 1), restart="always", healthcheck=check(interval="1h")),
+    )
+    async with rig() as it:
+        it.begin(lambda: it.up(shop))
+        await anyio.sleep(60)
+        assert len(it.starts_of("shop-db-1")) > 3
+        assert [each.to_json() for each in it.reports if isinstance(each, WarningReport)] == [
+            {
+                "type": "warning",
+                "message": "container shop-db-1 exited (3) and will be started again,"
+                " while others wait for it to be healthy",
+                "code": "",
+                "helps": ["see why: orchestr8 logs db"],
+            }
+        ]
 
 
 async def test_a_plan_that_is_interrupted_while_it_is_made_leaves_restart_policies_working() -> None:
