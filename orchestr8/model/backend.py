@@ -1,7 +1,7 @@
 """The border between deciding and doing: what the reconciler needs from whatever runs containers.
 
 Two implementations: `backends.native` (this machine) and `backends.memory` (a verified fake); both pass the same
-contract tests, `tests/backends/contract.py`.
+contract tests, `tests/backends/contract/`.
 """
 
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence

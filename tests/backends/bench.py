@@ -26,7 +26,7 @@ FOREVER = ("sleep", "1000")
 
 
 class Bench:
-    """A backend with the few verbs that the tests below are written in."""
+    """`events`: all that it has told."""
 
     def __init__(self, backend: Backend, image: str) -> None:
         self.backend = backend

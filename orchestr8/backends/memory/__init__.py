@@ -1,6 +1,6 @@
 """A backend that keeps everything in memory: for tests, and for an engine without a kernel to do it for (API, CLI).
 
-It is a verified fake: it passes the contract tests that the native backend passes (`tests/backends/contract.py`), and
+It is a verified fake: it passes the contract tests that the native backend passes (`tests/backends/contract/`), and
 refuses what a kernel would refuse, so that a plan which only works on paper fails here too.
 
 backend.py      the Backend protocol: which Action goes where, and what exists
