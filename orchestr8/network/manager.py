@@ -222,13 +222,18 @@ class NetworkManager:
             except Conflict as conflict:
                 conflict.notes = self._own_holders(ports) or conflict.notes  # shims hold them, and say little
                 raise
+            mine = self._ports.setdefault(
+                container_id, {}
+            )  # before the rules: another container may want them meanwhile
+            mine.update(change.add.ports)
             try:
                 await self._apply(change)
             except BaseException:
+                for key in change.add.ports:
+                    mine.pop(key, None)
                 for fd in reserved.fds:
                     os.close(fd)
                 raise
-        self._ports.setdefault(container_id, {}).update(change.add.ports)
         return reserved
 
     def _own_holders(self, ports: Sequence[PublishRequest]) -> list[str]:

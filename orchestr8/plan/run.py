@@ -53,7 +53,8 @@ def one_off_spec(service_name: ServiceName, spec: ContainerSpec, one_off: OneOff
     own_entrypoint = one_off.entrypoint is not None
     command = one_off.command if one_off.command is not None or own_entrypoint else spec.command
     added = dict(one_off.environment)
-    program = {"entrypoint", "command"} if own_entrypoint or one_off.command is not None else set()
+    replaced = {"entrypoint", "command"} if own_entrypoint or one_off.command is not None else set()
+    replaced |= {key for key in ("user", "working_dir") if getattr(one_off, key)}
     return dataclasses.replace(
         spec,
         entrypoint=one_off.entrypoint if own_entrypoint else spec.entrypoint,
@@ -71,7 +72,7 @@ def one_off_spec(service_name: ServiceName, spec: ContainerSpec, one_off: OneOff
         ),
         labels=tuple(sorted({**dict(spec.labels), **dict(one_off.labels)}.items())),
         restart=RestartPolicy(),
-        origins=tuple(each for each in spec.origins if each[0] not in program),  # which stand on the command line
+        origins=tuple(each for each in spec.origins if each[0] not in replaced),  # which stand on the command line
     )
 
 

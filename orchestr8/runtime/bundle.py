@@ -134,7 +134,9 @@ def build_document(request: BundleRequest) -> dict[str, Any]:
     open_paths = isolation.privileged or not isolation.system_paths
     working_dir = spec.working_dir or request.image_working_dir or "/"
     if not working_dir.startswith("/"):
-        raise InvalidInput(f"working_dir `{working_dir}` must be absolute", code="O8-612")
+        raise InvalidInput(
+            f"working_dir `{working_dir}` must be absolute", code="O8-612", helps=[f"write /{working_dir}"]
+        )
     return {
         "ociVersion": OCI_VERSION,
         "process": {

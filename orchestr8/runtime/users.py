@@ -29,7 +29,11 @@ class User(NamedTuple):
         for name in names:
             entry = _find(rows, name)
             if entry is None and not _is_number(name):
-                raise InvalidInput(f"group_add: the image's /etc/group has no group `{name}`", code="O8-610")
+                raise InvalidInput(
+                    f"group_add: the image's /etc/group has no group `{name}`",
+                    code="O8-610",
+                    helps=["take one of the container's /etc/group, or a number, which needs no entry there"],
+                )
             found.add(_number(name, entry[2] if entry else name))
         return self._replace(groups=tuple(sorted(found)))
 
@@ -99,4 +103,8 @@ def _number(text: str, digits: str) -> int:
 
 
 def _bad(text: str, why: str) -> InvalidInput:
-    return InvalidInput(f"user `{text}` cannot be used: {why}", code="O8-610")
+    return InvalidInput(
+        f"user `{text}` cannot be used: {why}",
+        code="O8-610",
+        helps=["take one of the container's /etc/passwd, or a number, which needs no entry there"],
+    )

@@ -270,6 +270,10 @@ services:
     image: rootfs:/
     command: sleep infinity
     ports: ["127.0.0.1:18090:80"]
+  stranger: {image: "rootfs:/", command: sleep infinity, user: nobody-here}
+  astray: {image: "rootfs:/", command: sleep infinity, working_dir: srv}
+  mute: {image: "rootfs:/"}
+  everywhere: {image: "rootfs:/", command: sleep infinity, volumes: ["/srv:/"]}
 """)
     story.step("up -d typo", err("error[O8-627]", "`command` stands at stack.yml:5", "give its path as"), code=1)
     story.step("up -d gone", err("error[O8-502]", "service gone: `image` stands at stack.yml:7"), code=1)
@@ -279,6 +283,12 @@ services:
         err("container shop-first-1 publishes 127.0.0.1:18090", "`ports` stands at stack.yml:16"),
         code=1,
     )
+    story.step("up -d stranger", err("error[O8-610]", "`user` stands at stack.yml:17", "or a number"), code=1)
+    story.step("up -d astray", err("error[O8-612]", "`working_dir` stands at stack.yml:18", "write /srv"), code=1)
+    story.step("up -d mute", err("error[O8-611]", "`image` stands at stack.yml:19"), code=1)
+    story.step("up -d everywhere", err("error[O8-621]", "`volumes` stands at stack.yml:20"), code=1)
+    ran = story.step("run -u nobody-here stranger true", err("error[O8-610]"), code=125)
+    assert "stands at" not in ran.err
     ran = story.step("run first slep", err("error[O8-627]"), code=127)
     assert "stands at" not in ran.err  # but on the command line
     story.step("exec first slep", err("error[O8-627]", "give its path as"), code=127)

@@ -4,6 +4,7 @@ import os
 import socket
 from pathlib import Path
 
+import anyio
 import pytest
 
 from orchestr8.errors import Conflict
@@ -194,6 +195,26 @@ def test_a_port_in_use_is_an_error_that_names_the_port_and_its_holder(machine: M
         with pytest.raises(Conflict) as again:
             await made.publish("web", 2, 8080, "127.0.0.1")
         assert again.value.notes[-1] == "container web publishes 0.0.0.0:8080"
+
+    in_lab(machine, work)
+
+
+def test_a_port_that_two_containers_want_at_the_same_moment_is_named_with_the_one_that_got_it(machine: Machine) -> None:
+    async def work(made: Lab) -> None:
+        for number, name in enumerate(("web", "web2"), 2):
+            await made.container(name, number)
+        failed: list[Conflict] = []
+
+        async def publish(name: str, number: int) -> None:
+            try:
+                await made.publish(name, number, 8080)
+            except Conflict as conflict:
+                failed.append(conflict)
+
+        async with anyio.create_task_group() as tasks:
+            for number, name in enumerate(("web", "web2"), 2):
+                tasks.start_soon(publish, name, number)
+        assert [each.notes for each in failed] == [["container web publishes 0.0.0.0:8080"]]
 
     in_lab(machine, work)
 

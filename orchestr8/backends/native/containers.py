@@ -39,9 +39,16 @@ from orchestr8.runtime import bundle, messages
 from orchestr8.runtime.client import ShimClient
 
 _log: Final = logging.getLogger(__name__)
-_KEYS_AT_FAULT: Final = {  # by the code of what kept a container from starting
+_KEYS_AT_FAULT: Final = {  # by the code of what kept a container from being made, or from starting
     "O8-401": ("ports",),
     "O8-502": ("image",),
+    "O8-610": ("user", "group_add"),
+    "O8-611": ("entrypoint", "command", "image"),
+    "O8-612": ("working_dir",),
+    "O8-615": ("sysctls",),
+    "O8-616": ("devices",),
+    "O8-620": ("volumes",),
+    "O8-621": ("volumes", "tmpfs"),
     "O8-626": ("entrypoint", "command"),
     "O8-627": ("entrypoint", "command", "working_dir"),
     "O8-631": ("logging",),
@@ -151,7 +158,16 @@ class Container:
 
     async def create(self) -> None:
         async with self._alone():
-            await self._complete()
+            try:
+                await self._complete()
+            except Orchestr8Error as error:
+                self._tell_place(error)
+                raise
+
+    def _tell_place(self, error: Orchestr8Error) -> None:
+        """Where the key stands that is most likely at fault."""
+        if place := self.record.spec.place_of(*_KEYS_AT_FAULT.get(error.code, ())):
+            error.notes.append(place)
 
     async def _complete(self) -> None:
         """Make layer, volumes and bundle; what a crash interrupted is made to its end, and what is there is left."""
@@ -233,8 +249,7 @@ class Container:
                     await self._sandbox.release()
                     await self.update(error=error.message)
                 error.message = f"cannot start {self.record.name}: {error.message}"
-                if place := self.record.spec.place_of(*_KEYS_AT_FAULT.get(error.code, ())):
-                    error.notes.append(place)
+                self._tell_place(error)
                 raise
 
     async def leave(self, network: NetworkName) -> None:
