@@ -42,6 +42,9 @@ def parse_image(text: str) -> Reference:
         raise Unsupported(f"image {text}: this transport is not supported yet", code="O8-501", helps=IMAGE_HELPS)
     if _ID.fullmatch(text):
         return Reference("", text)
+    if text.startswith(("/", "./", "../", "~/")) or text in (".", "..", "~"):
+        helps = [f"a directory is written with its absolute path: rootfs:{text if text.startswith('/') else '/...'}"]
+        raise InvalidInput(f"{text!r:.300} is not the name of an image", code="O8-500", helps=helps)
     return Reference("", parse_name(text))
 
 

@@ -29,6 +29,7 @@ MAX_LETTERS: Final = 2**25  # of all texts, with aliases counted as often as the
 MAX_KEY: Final = 1024  # letters of a key; YAML's own limit, but for keys behind a `?`
 MAX_DEPTH: Final = 100  # lists and mappings in each other, through aliases too; later phases walk them by recursion
 UNREADABLE: Final = "O8-102"  # the code of an error that leaves nothing of a file to go on with
+_MISALIGNED: Final = ("did not find expected key", "did not find expected '-' indicator")
 _TAG_PREFIX: Final = "tag:yaml.org,2002:"
 _KNOWN_TAGS: Final = frozenset(
     _TAG_PREFIX + each for each in ("binary", "bool", "float", "int", "map", "merge", "null", "seq", "str", "timestamp")
@@ -102,6 +103,13 @@ class Composer:
             helps = ["quote a value that holds `: `, and check the indentation of this line and the one above"]
         elif "cannot start any token" in problem:
             helps = [f"quote a value that begins with {self.lines[line][column : column + 1]}"]
+        elif problem in _MISALIGNED and self.lines[line][:column].rstrip().endswith(('"', "'")):
+            helps = ["a value that begins with a quote ends with it: quote all of it"]
+        elif problem in _MISALIGNED and not self.lines[line][:column].strip() and (columns := self._open_columns(line)):
+            begin = " or ".join(map(str, sorted(columns)))
+            helps = [
+                f"this line begins in column {column + 1}: what continues something above begins in column {begin}"
+            ]
         elif "${" in self.lines[line][: column + 1]:
             helps = ['between { } and [ ] a value with a variable is quoted: "${...}"']
         spans = [Span(self.file, line + 1, column + 1, label=problem, via=self.via)]
@@ -109,6 +117,18 @@ class Composer:
             above, at = self._mark(error.context_mark)
             spans.insert(0, Span(self.file, above + 1, at + 1, label=error.context, primary=False, via=self.via))
         self.problems.error("O8-102", f"this is not YAML: {problem}", spans, helps=helps, fix=fix)
+
+    def _open_columns(self, line: int) -> set[int]:
+        """Where the lines begin, counted from 1, that a block line after those above `line` may continue."""
+        found: set[int] = set()
+        for text in reversed(self.lines[:line]):
+            content = text.lstrip(" ")
+            column = len(text) - len(content) + 1
+            if content.strip() and not content.startswith("#") and column < min(found, default=column + 1):
+                found.add(column)
+                if content.startswith("- ") and (": " in content or content.rstrip().endswith(":")):
+                    found.add(column + len(content) - len(content[1:].lstrip(" ")))
+        return found
 
     def _place(self, node: Node, event: Any) -> None:
         start, end = event.start_mark, event.end_mark

@@ -31,13 +31,12 @@ class Command(Type):
             words: list[Node] = []
             for index, item in enumerate(node.items):
                 if not isinstance(item, Scalar) or not isinstance(item.value, str):
-                    helps = [f'quote it: "{item.text}"'] if isinstance(item, Scalar) and item.text else []
-                    run.wrong(item, f"{where}[{index}]", "text", helps=helps)
+                    run.not_text(item, f"{where}[{index}]", "text")
                 else:
                     words.append(item)
             return Sequence(words, at=node)
         if not isinstance(node, Scalar) or not (node.value is None or isinstance(node.value, str)):
-            return run.wrong(node, where, self.what)
+            return run.not_text(node, where, self.what)
         if node.value is None or run.is_template(node):
             return node
         try:
@@ -64,12 +63,12 @@ class HealthTest(Type):
         if isinstance(node, Scalar) and isinstance(node.value, str):
             return Sequence([Scalar("CMD-SHELL", at=node), node], at=node)
         if not isinstance(node, Sequence):
-            return run.wrong(node, where, self.what)
+            return run.not_text(node, where, self.what)
         if not node.items:  # nothing is said: the image's own
             return node
         for index, item in enumerate(node.items):
             if not isinstance(item, Scalar) or not isinstance(item.value, str):
-                return run.wrong(item, f"{where}[{index}]", "text")
+                return run.not_text(item, f"{where}[{index}]", "text")
         kind = str(node.items[0].plain())
         if kind not in ("CMD", "CMD-SHELL", "NONE") and not run.is_template(node.items[0]):
             return run.bad(

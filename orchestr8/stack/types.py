@@ -58,6 +58,11 @@ class Reading:
         self.problems.error(code, message, node, helps=helps or [], fix=fix)
         return None
 
+    def not_text(self, node: Node, where: str, expected: str) -> Node | None:
+        """As `wrong`: where text may stand, a number or a boolean that was meant as such is to be quoted."""
+        helps = [f'quote it: "{node.text}"'] if isinstance(node, Scalar) and node.value is not None else []
+        return self.wrong(node, where, expected, helps=helps, fix=quote(node, self.problems))
+
     def bad(
         self, node: Node, where: str, message: str, *, helps: list[str] | None = None, code: str = "O8-305"
     ) -> Node | None:
@@ -179,8 +184,7 @@ class Text(Type):
 
     def read(self, node: Node, where: str, run: Reading) -> Node | None:
         if not isinstance(node, Scalar) or not isinstance(node.value, str):
-            helps = [f'quote it: "{node.text}"'] if isinstance(node, Scalar) and node.value is not None else []
-            return run.wrong(node, where, self.what, helps=helps, fix=quote(node, run.problems))
+            return run.not_text(node, where, self.what)
         if run.is_template(node):
             return node
         if not node.value:  # as an unset variable gives: nothing is said

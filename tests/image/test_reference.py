@@ -45,6 +45,13 @@ def test_what_is_no_name_is_refused(text: str) -> None:
     assert caught.value.code == "O8-500"
 
 
+@pytest.mark.parametrize(("text", "shown"), [("/srv/tree", "/srv/tree"), ("./tree", "/..."), ("~/tree", "/...")])
+def test_a_directory_without_its_transport_is_refused_with_how_it_is_written(text: str, shown: str) -> None:
+    with pytest.raises(InvalidInput, match="is not the name of an image") as caught:
+        parse_image(text)
+    assert caught.value.helps == [f"a directory is written with its absolute path: rootfs:{shown}"]
+
+
 @pytest.mark.parametrize(
     "text", [f"shop@sha256:{'0' * 64}", f"shop:1@sha256:{'0' * 64}", f"sha256:{'0' * 64}", "rootfs:1", "oci:1"]
 )

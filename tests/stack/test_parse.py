@@ -138,6 +138,21 @@ def test_a_variable_that_ends_a_mapping_is_to_be_quoted() -> None:
     assert problems.errors[0].helps == ['between { } and [ ] a value with a variable is quoted: "${...}"']
 
 
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("a:\n    b: 1\n   c: 2\n", "this line begins in column 4: what continues something above begins in column 1 or 5"),
+        ("a:\n   - 1\n  - 2\n", "this line begins in column 3: what continues something above begins in column 1 or 4"),
+        ("a:\n- b: 1\n  c:\n     d: 2\n\n # e\n    f: 3\n", "this line begins in column 5: what continues something above begins in column 1 or 3 or 6"),
+        ('a:\n  b: "c" d\n', "a value that begins with a quote ends with it: quote all of it"),
+    ],
+)  # fmt: skip
+def test_an_indentation_that_fits_nothing_above_is_told_with_those_that_would(text: str, told: str) -> None:
+    problems = Problems()
+    parse_documents(text, "f.yml", problems)
+    assert problems.errors[0].helps == [told]
+
+
 def test_an_alias_bomb_is_refused() -> None:
     text = "a: &a [x, x, x, x, x, x, x, x, x, x]\n"
     text += "".join(

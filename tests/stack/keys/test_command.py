@@ -31,6 +31,18 @@ error[O8-104]: `services.web.command[1]` must be text, found the number 5
 4 |     command: [sleep, 5]
   |                      ^
   = help: quote it: "5"
+  = fix:  orchestr8 check --fix   (quote it: "5")
+"""  # fmt: skip
+
+
+def test_the_program_true_is_to_be_quoted(key) -> None:
+    assert key.printed("true") == """\
+error[O8-104]: `services.web.command` must be a command line, or a list of words, found the boolean true
+ --> stack.yml:4:14
+4 |     command: true
+  |              ^^^^
+  = help: quote it: "true"
+  = fix:  orchestr8 check --fix   (quote it: "true")
 """  # fmt: skip
 
 
