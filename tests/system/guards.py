@@ -35,7 +35,7 @@ class Lesson(NamedTuple):
 ESCAPES: Final = "system/test_escapes.py::"
 LOOKING: Final = "system/test_looking_in.py::"
 PLACES: Final = "system/test_hostile_places.py::"
-COPIES: Final = "system/test_cp.py::"
+COPIES: Final = "system/test_cp_hostile.py::"
 
 LESSONS: Final = (
     Lesson(
