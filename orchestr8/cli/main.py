@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from typing import Final, NoReturn
 
-    from orchestr8.cli.table import Command
+    from orchestr8.cli.words import Command
 
 FAILED: Final = 1
 USAGE: Final = 2

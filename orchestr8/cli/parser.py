@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import argparse
 
-from orchestr8.cli.table import COMMANDS, GLOBAL_FLAGS, HELP, Argument, Command, Flag
+from orchestr8.cli.table import COMMANDS, GLOBAL_FLAGS, HELP
+from orchestr8.cli.words import Argument, Command, Flag
 from orchestr8.errors import InvalidInput
 
 TYPE_CHECKING = False  # `typing` costs 4 ms at start

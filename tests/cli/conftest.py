@@ -13,6 +13,14 @@ from tests.cli.fake_engine import FakeEngine
 Cli = Callable[..., tuple[int, str, str]]
 Stdin = Callable[[bytes], None]
 
+SHOP = """
+name: shop
+services:
+  web: {image: "rootfs:/", command: [sleep, "9"], depends_on: [db]}
+  db: {image: "rootfs:/"}
+  mail: {image: "rootfs:/", profiles: [extra]}
+"""
+
 
 @pytest.fixture(autouse=True)
 def _surroundings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -25,6 +33,12 @@ def _surroundings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("ORCHESTR8_ROOT", str(tmp_path / "root"))
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.chdir(tmp_path / "work")
+
+
+@pytest.fixture
+def shop() -> None:
+    """Two services, one of which waits for the other, and one of a profile."""
+    Path("stack.yml").write_text(SHOP)
 
 
 @pytest.fixture

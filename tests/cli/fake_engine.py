@@ -128,3 +128,16 @@ def container(service: str = "web", number: int = 1, **further: Any) -> dict[str
         "ports": [{"host_ip": "0.0.0.0", "published": 8080, "target": 80, "protocol": "tcp"}],
         "labels": {"b": "2", "a": "1"}, "addresses": {"shop_default": ["10.9.0.2"]}, **further,
     }  # fmt: skip
+
+
+def steps(*events: tuple[str, str, str]) -> Any:
+    """A route that does work: these steps, then done."""
+
+    def route(call: Call) -> None:
+        call.line(type="plan", steps=len(events), text="")
+        for kind, name, status in events:
+            call.line(type="step", kind=kind, name=name, status=status)
+        call.line(type="done", ports=[], containers=[])
+        call.end()
+
+    return route

@@ -212,3 +212,21 @@ def test_variables_of_included_files_are_listed(cli: Cli) -> None:
     Path("own/part.yml").write_text("services:\n  part:\n    image: rootfs:/${PART:-x}\n")
     Path("stack.yml").write_text("include: [own/part.yml]\nservices:\n  web:\n    image: rootfs:/${WEB:?}\n")
     assert list(json.loads(cli("config", "--variables", "--format", "json")[1])) == ["PART", "WEB"]
+
+
+@pytest.mark.usefixtures("shop")
+def test_config_needs_no_engine(cli: Cli) -> None:
+    code, out, err = cli("config")
+    assert (code, err) == (0, "")
+    assert out.startswith("name: shop\nservices:\n  db:\n")
+    assert json.loads(cli("config", "--format", "json", "web")[1])["services"].keys() == {"db", "web"}  # web needs db
+    assert cli("config", "-q") == (0, "", "")
+    assert cli("config", "--services") == (0, "db\nweb\n", "")
+    assert cli("--profile", "extra", "config", "--services") == (0, "db\nmail\nweb\n", "")
+    assert cli("config", "--profiles") == (0, "extra\n", "")
+    assert cli("config", "--networks") == (0, "default\n", "")
+    assert cli("config", "--volumes") == (0, "", "")
+    assert cli("config", "--images") == (0, "rootfs:/\n", "")
+    assert cli("config", "-o", "out.yml") == (0, "", "")
+    assert Path("out.yml").read_text() == out
+    assert cli("config", "-o", "no/such/place")[0] == 1

@@ -26,6 +26,7 @@ OURS = {
         "cli.main",
         "cli.parser",
         "cli.table",
+        "cli.words",
         "cli.context",
         "cli.remembered",
         "cli.output",

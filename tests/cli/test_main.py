@@ -136,3 +136,8 @@ def test_colours_are_the_terminals_unless_asked_for(
     for name, value in variables.items():
         monkeypatch.setenv(name, value)
     assert bool(re.search("\x1b", cli("--project-directory", "/", "config")[2])) is coloured
+
+
+def test_help_of_a_command_that_does_not_exist(cli: Cli) -> None:
+    assert cli("help", "up")[1].startswith("Usage: orchestr8 up [flags] [SERVICE…]\n")
+    assert cli("help", "uup")[0] == 2
