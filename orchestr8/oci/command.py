@@ -32,6 +32,11 @@ class _Call:
 
     def __init__(self, options: Options) -> None:
         self.options = options
+        if options.log:
+            try:
+                os.close(os.open(options.log, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644))
+            except OSError as error:
+                raise InvalidInput(f"--log {options.log}: {error.strerror}") from error
 
     @property
     def root(self) -> str:
@@ -92,13 +97,19 @@ def _make(call: _Call, options: Options, console: int, size: dict[str, int] | No
     if options.no_pivot:
         raise InvalidInput("--no-pivot is not supported: without pivot_root the host's files can be reached")
     bundle = os.path.abspath(options.bundle or ".")
-    preserved = max(options.preserve_fds, int(os.environ.get("LISTEN_FDS") or 0))
+    sockets = _listening()
     order = create.Order(
-        bundle=bundle, console=console, size=size or {}, pid_file=options.pid_file, preserved=preserved,
-        keyring=not options.no_new_keyring, systemd=options.systemd_cgroup, warn=call.warn,
+        bundle=bundle, console=console, size=size or {}, pid_file=options.pid_file, preserved=options.preserve_fds + sockets,
+        listening=sockets, keyring=not options.no_new_keyring, systemd=options.systemd_cgroup, warn=call.warn,
     )  # fmt: skip
     container = Container(call.root, options.id)
     return container, create.create(container, order)
+
+
+def _listening() -> int:
+    """So many sockets, from 3 on, are for this process by systemd's rule (sd_listen_fds(3)); they are passed on."""
+    given = os.environ.get("LISTEN_FDS", "")
+    return int(given) if given.isdecimal() and os.environ.get("LISTEN_PID") == str(os.getpid()) else 0
 
 
 def _console(path: str) -> int:
@@ -130,7 +141,7 @@ def _run(call: _Call, options: Options) -> int:
         lifecycle.start(container, call.warn)
         return 0
     bundle = os.path.abspath(options.bundle or ".")
-    relay = Relay(terminal=bool((document.read_json(f"{bundle}/config.json").get("process") or {}).get("terminal")))
+    relay = Relay(terminal=document.wants_terminal(bundle))
     container, pid = _make(call, options, relay.console, relay.size())
     try:
         lifecycle.start(container, call.warn)
@@ -261,12 +272,12 @@ def _exec(call: _Call, options: Options) -> int:
     from orchestr8.oci.relay import Relay
 
     container = call.container()
-    process = _process(container, options)
+    process = _process(call, container, options)
     relay = Relay(terminal=process["terminal"] and not options.detach and not options.console_socket)
     console = _console(options.console_socket) if options.console_socket else relay.console
     if console == relay.console >= 0:
         process["consoleSize"] = process.get("consoleSize") or relay.size()
-    pid = enter.execute(container, enter.Order(process, console, options.pid_file, options.preserve_fds))
+    pid = enter.execute(container, enter.Order(process, console, options.pid_file, options.preserve_fds + _listening()))
     if options.detach:
         return 0
 
@@ -277,11 +288,11 @@ def _exec(call: _Call, options: Options) -> int:
     return relay.wait(pid, send)
 
 
-def _process(container: Container, options: Options) -> dict[str, Any]:
-    from orchestr8.oci import document
+def _process(call: _Call, container: Container, options: Options) -> dict[str, Any]:
+    from orchestr8.oci import document, shape
 
     if options.process:
-        return document.process(document.read_json(options.process))
+        return document.process(document.read_json(options.process, shape.PROCESS), call.warn)
     base: dict[str, Any] = container.document()["process"]
     words = options.words[1:] if options.words[:1] == ["--"] else options.words
     base |= {"args": words, "terminal": options.tty, "env": [*base["env"], *options.env]}
@@ -298,7 +309,7 @@ def _process(container: Container, options: Options) -> dict[str, Any]:
         for kind in ("bounding", "effective", "permitted"):
             base["capabilities"].setdefault(kind, []).append(name)
     base["noNewPrivileges"] = base.get("noNewPrivileges") or options.no_new_privs
-    return document.process(base)
+    return document.process(base, call.warn)
 
 
 def _print_json(value: object) -> None:

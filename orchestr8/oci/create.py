@@ -27,7 +27,8 @@ class Order(NamedTuple):
     console: int  # connected to who wants the terminal's master; -1: nobody
     size: dict[str, int]  # of the terminal, where the document says none; {}: nor does anybody else
     pid_file: str
-    preserved: int
+    preserved: int  # so many descriptors from 3 on are the program's
+    listening: int  # and so many of them are sockets that it is told of
     keyring: bool
     systemd: bool
     warn: lifecycle.Warn
@@ -35,9 +36,11 @@ class Order(NamedTuple):
 
 def create(container: Container, order: Order) -> int:
     """PID 1, waiting for `start`. What was made is undone when it cannot be."""
-    found = document.read(order.bundle)
+    found = document.read(order.bundle, order.warn)
     _check_console(found, order)
     found["process"]["consoleSize"] = found["process"].get("consoleSize") or order.size
+    if order.listening:
+        found["process"]["env"] += [f"LISTEN_FDS={order.listening}", "LISTEN_PID=1"]
     with contextlib.ExitStack() as undo:
         container.make()
         undo.callback(container.remove)
@@ -127,12 +130,12 @@ def _beget(
         undo.callback(_end, line, successor)
         theirs.close()
         container.save(container.record._replace(pid=pid, started=state.start_time(pid)))
-        _hear(ours, birth.MOUNTED)
+        _hear(ours, birth.MOUNTED, found)
         report = container.report("creating")
         for kind in ("prestart", "createRuntime"):
             hooks.run(kind, found["hooks"][kind], report)
         sockets.send_packet(ours, birth.GO)
-        _hear(ours, birth.READY)
+        _hear(ours, birth.READY, found)
         if successor.pid:
             container.save(container.record._replace(pid=successor.pid, started=state.start_time(successor.pid)))
         os.rename(container.unborn, container.fifo)
@@ -158,13 +161,15 @@ def _open_namespace(kind: str, path: str) -> int:
         raise InvalidInput(f"the {kind} namespace {path} cannot be joined: {error.strerror}") from error
 
 
-def _hear(sync: socket.socket, expected: dict[str, bool]) -> None:
+def _hear(sync: socket.socket, expected: dict[str, bool], found: document.Document) -> None:
     try:
         packet, _ = sockets.receive_packet(sync)
     except ConnectionResetError:
         packet = b""
     if not packet:
-        raise OperationFailed("PID 1 died while it set the container up")
+        limit = (found["linux"]["resources"].get("memory") or {}).get("limit") or -1
+        helps = [f"its memory limit of {limit} bytes may be too low"] if limit > 0 else []
+        raise OperationFailed("PID 1 died while it set the container up", helps=helps)
     try:
         said = json.loads(packet)
         if said == expected:

@@ -14,8 +14,10 @@ from orchestr8.kernel import capabilities, rlimit
 from orchestr8.kernel.device_rules import DEFAULT_DEVICES, oci_devices
 from orchestr8.kernel.namespaces import CloneFlag
 from orchestr8.model.sysctl import namespace_of
+from orchestr8.oci import shape
 
 Document = dict[str, Any]
+Warn = Callable[[str], None]
 
 NAMESPACES: Final = {
     "pid": CloneFlag.NEWPID,
@@ -46,31 +48,36 @@ _REFUSED: Final = {
 }
 
 
-def read(bundle: str) -> Document:
+def read(bundle: str, warn: Warn) -> Document:
     """The bundle's config.json, settled. Raises InvalidInput, NotFound, Unsupported."""
-    path = os.path.join(bundle, "config.json")
-    found = read_json(path)
-    try:
-        return _settled(found, bundle)
-    except (KeyError, TypeError, AttributeError, ValueError) as error:
-        what = f"{error.args[0]!r} is missing" if isinstance(error, KeyError) else str(error)
-        raise InvalidInput(f"{path} is not an OCI document: {what}") from error
+    return _settled(_config(bundle), bundle, warn)
 
 
-def read_json(path: str) -> Document:
+def wants_terminal(bundle: str) -> bool:
+    return bool(_config(bundle)["process"].get("terminal"))
+
+
+def _config(bundle: str) -> Document:
+    return read_json(os.path.join(bundle, "config.json"), shape.CONFIG)
+
+
+def read_json(path: str, kind: Mapping[str, Any]) -> Document:
+    """An object of this shape. Raises InvalidInput, NotFound."""
     try:
         with open(path, encoding="utf-8") as file:
             found = json.load(file)
     except OSError as error:
         raise NotFound(f"cannot read {path}: {error.strerror}") from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise InvalidInput(f"{path} is not JSON: {error}") from error
-    if not isinstance(found, dict):
-        raise InvalidInput(f"{path} must hold an object")
-    return found
+    try:
+        checked: Document = shape.checked(found, kind)
+    except InvalidInput as error:
+        raise InvalidInput(f"{path} is not an OCI document: {error.message}") from error
+    return checked
 
 
-def _settled(found: Document, bundle: str) -> Document:
+def _settled(found: Document, bundle: str, warn: Warn) -> Document:
     linux: Document = found.setdefault("linux", {}) or {}
     found["linux"] = linux
     if found.get("vm") or found.get("windows") or found.get("solaris"):
@@ -95,7 +102,7 @@ def _settled(found: Document, bundle: str) -> Document:
     if not os.path.isdir(found["root"]["path"]):
         raise NotFound(f"root.path {found['root']['path']} is not a directory")
     found["mounts"] = [_mount(dict(each), bundle) for each in found.get("mounts") or ()]
-    found["process"] = process(found["process"])
+    found["process"] = process(found["process"], warn)
     found["hooks"] = {kind: list((found.get("hooks") or {}).get(kind) or ()) for kind in HOOKS}
     _check_namespaces(found)
     _check_devices(linux)
@@ -110,7 +117,7 @@ def refuse(part: Mapping[str, Any], name: str) -> None:
             raise Unsupported(f"{name}.{key} is not supported")
 
 
-def process(found: Document) -> Document:
+def process(found: Document, warn: Warn) -> Document:
     """OCI's `process`, with what may be left out. Capabilities are those that this process itself can give."""
     refuse(found, "process")
     if not found.get("args"):
@@ -129,18 +136,26 @@ def process(found: Document) -> Document:
         "env": list(found.get("env") or ()),
         "rlimits": list(found.get("rlimits") or ()),
         "terminal": bool(found.get("terminal")),
-        "capabilities": _capabilities(found.get("capabilities") or {}),
+        "capabilities": _capabilities(found.get("capabilities") or {}, warn),
     }
 
 
-def _capabilities(sets: Mapping[str, list[str] | None]) -> dict[str, list[str]]:
+def _capabilities(sets: Mapping[str, list[str]], warn: Warn) -> dict[str, list[str]]:
+    """Those that can be had; others are told and left out (config.md, "Linux Process").
+
+    Ambient ones are those that are permitted and inheritable, too (capabilities(7)): documents that say otherwise are common,
+    since `runc spec` wrote such for years.
+    """
     available = set(capabilities.names_of(capabilities.read().permitted))
-    found = {}
-    for name, wanted in sets.items():
-        unknown = [each for each in wanted or () if each not in capabilities.NAMES]
-        if unknown:
-            raise InvalidInput(f"process.capabilities.{name}: there is no capability {unknown[0]}")
-        found[name] = [each for each in wanted or () if each in available]
+    found = {name: [each for each in wanted if each in available] for name, wanted in sets.items()}
+    lost = {each for wanted in sets.values() for each in wanted} - available
+    if lost:
+        warn(f"capabilities that are unknown or not to be had are left out: {', '.join(sorted(lost))}")
+    if ambient := found.get("ambient"):
+        can_be = {*found.get("permitted", ())}.intersection(found.get("inheritable", ()))
+        found["ambient"] = [each for each in ambient if each in can_be]
+        if len(found["ambient"]) < len(ambient):
+            warn("capabilities are left out of process.capabilities.ambient that are not permitted and inheritable")
     return found
 
 

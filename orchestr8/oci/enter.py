@@ -51,7 +51,8 @@ def execute(container: Container, order: Order) -> int:
     """The process's number, once it is the program. Raises what kept it from that."""
     status = container.status()
     if status not in {"running", "created"}:
-        raise Conflict(f"cannot exec in a {status} container")
+        helps = ["its program has ended: a shell does at the end of its input, for one"] if status == "stopped" else []
+        raise Conflict(f"cannot exec in a {status} container", helps=helps)
     if order.process["terminal"] and order.console < 0:
         raise InvalidInput("a terminal that nobody here looks after needs --console-socket")
     config = container.document()

@@ -8,7 +8,7 @@ import json
 from typing import Any, Final
 
 from orchestr8.errors import Conflict, InvalidInput, OperationFailed
-from orchestr8.oci import document
+from orchestr8.oci import document, shape
 from orchestr8.oci.arguments import LIMITS
 from orchestr8.oci.state import Container
 
@@ -21,7 +21,7 @@ _UNITS: Final = {"b": 0, "k": 10, "m": 20, "g": 30, "t": 40}
 def wanted(options: argparse.Namespace) -> dict[str, Any]:
     """What a command line asks for: a file with resources (`-`: stdin), or flags."""
     if options.resources:
-        found = document.read_json("/dev/stdin" if options.resources == "-" else options.resources)
+        found = document.read_json("/dev/stdin" if options.resources == "-" else options.resources, shape.RESOURCES)
         document.refuse(found, "resources")
         return {key: found[key] for key in _SECTIONS if found.get(key)}
     asked: dict[str, Any] = {}
