@@ -1,4 +1,5 @@
-"""Merged logs as lines: `web-1  | text`, each container in its colour. Used by `logs` and by an attached `up`.
+"""Merged logs as lines: `web-1  | text`, each container in its colour. Used by `logs` and by an attached `up`, which shows
+lines of stderr as `web-1 !| text`.
 
 The engine sends frames: announcements say which source is which container and when one ends; the others hold whole
 lines. A million lines pass here, so a frame's lines get their prefix by one `replace`.
@@ -12,7 +13,7 @@ from orchestr8.cli.output import RESET
 from orchestr8.cli.resumption import Resumption
 from orchestr8.errors import error_from_json
 from orchestr8.wire.body import cut_off
-from orchestr8.wire.frames import ANNOUNCEMENT, ERROR, FrameReader
+from orchestr8.wire.frames import ANNOUNCEMENT, ERROR, STDERR, STDOUT, FrameReader
 
 TYPE_CHECKING = False  # `typing` costs 4 ms at start
 if TYPE_CHECKING:
@@ -38,8 +39,11 @@ class LogView:
         colour: bool,
         prefix: bool,
         pick: Pick | None = None,
+        marks_stderr: bool = False,
     ) -> None:
-        """`say`: what is to be known of the log and is none of it. `pick`: of lines of a log, those that are to be shown."""
+        """`say`: what is to be known of the log and is none of it. `pick`: of lines of a log, those that are to be shown.
+        `marks_stderr`: in the prefix.
+        """
         self.stream = stream
         self.ended = False
         self.is_followed = False  # another engine's stream takes up what is cut off
@@ -51,7 +55,8 @@ class LogView:
         self._reader = FrameReader()
         self.resumption = Resumption()
         self._names: dict[int, str] = {}
-        self._prefixes: dict[int, bytes] = {}
+        self._prefixes: dict[tuple[int, int], bytes] = {}  # of a source and a stream
+        self._marks = {STDOUT: " ", STDERR: "!" if marks_stderr else " "}
         self._unfinished: int | None = None  # the source whose last line, shown without a prefix, has no newline yet
 
     def fileno(self) -> int:
@@ -87,9 +92,9 @@ class LogView:
         if pieces:
             self._write(b"".join(pieces))
 
-    def _said(self, _stream: int, source: int, lines: bytes, pieces: list[bytes]) -> None:
+    def _said(self, stream: int, source: int, lines: bytes, pieces: list[bytes]) -> None:
         if self._prefix:
-            pieces.append(self._marked(source, lines))
+            pieces.append(self._marked(stream, source, lines))
             return
         self._finish_line(pieces, source)
         self._unfinished = None if lines.endswith(b"\n") else source
@@ -129,14 +134,16 @@ class LogView:
         """All prefixes as wide as the longest name that is known by now."""
         width = max(len(name) for name in self._names.values())
         self._prefixes = {
-            source: self._painted(source, f"{name:<{width}}  | ").encode() for source, name in self._names.items()
+            (source, stream): self._painted(source, f"{name:<{width}} {mark}| ").encode()
+            for source, name in self._names.items()
+            for stream, mark in self._marks.items()
         }
 
     def _painted(self, source: int, text: str) -> str:
         return f"{_COLOURS[source % len(_COLOURS)]}{text}{RESET}" if self._colour else text
 
-    def _marked(self, source: int, lines: bytes) -> bytes:
-        prefix = self._prefixes.get(source, b"")
+    def _marked(self, stream: int, source: int, lines: bytes) -> bytes:
+        prefix = self._prefixes.get((source, stream), b"")
         if not lines.endswith(b"\n"):
             lines += b"\n"
         return prefix + lines[:-1].replace(b"\n", b"\n" + prefix) + b"\n"

@@ -76,6 +76,22 @@ services:
     story.step("start", eventually(log("web", "out", "out", "out", "out")))
 
 
+def test_an_attached_up_shows_each_line_once_and_marks_those_of_stderr(scenario: Tell) -> None:
+    story = scenario(f"""
+services:
+  web: {{{IDLE}, command: [sh, -c, "echo out; echo err >&2; echo out again; printf unfinished >&2"]}}
+  job: {{{IDLE}, command: [sh, -c, "echo hello >&2"]}}
+""")
+    ends = ["job-1 exited with code 0", "web-1 exited with code 0"]
+    said = story.step("up").out.splitlines()
+    lines = ["web-1  | out", "web-1  | out again", "web-1 !| err", "web-1 !| unfinished", "job-1 !| hello"]
+    assert sorted(said) == sorted(lines + ends)
+    said = story.step("up --no-log-prefix --force-recreate").out.splitlines()
+    assert sorted(said) == sorted(["out", "err", "out again", "unfinished", "hello", *ends])
+    said = story.step("--ansi always up --force-recreate").out.splitlines()
+    assert any(re.fullmatch(r"\x1b\[3\dmweb-1 !\| \x1b\[0merr", line) for line in said)
+
+
 def test_a_container_is_chosen_by_the_name_that_ps_shows(scenario: Tell) -> None:
     """One of a service, and what `run` made, which is no service's number."""
     story = scenario(f"""

@@ -140,6 +140,7 @@ class _Attached:
             self._progress.say,
             colour=self._context.colour_logs(),
             prefix=not self._options.no_log_prefix,
+            marks_stderr=True,
         )
 
     def _drop_logs(self) -> None:
