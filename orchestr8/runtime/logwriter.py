@@ -22,6 +22,8 @@ from orchestr8.runtime.template import Template
 
 MAX_BYTES: Final = 10 * 1024 * 1024
 MAX_FILES: Final = 3
+RECORD_BYTES: Final = 16 * 1024  # of text in a record at most, as Docker and the kubelet have it
+_SPLIT_BYTES: Final = 4096  # what is read at once and has no more than that is not distributed to several files
 _NEXT: Final = ".next"  # the file that a rotation is about to begin
 _OPEN: Final = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
 
@@ -81,6 +83,13 @@ class LogWriter:
         """Append `chunk` of `stream` (b"stdout" or b"stderr"). A full disk loses the chunk, never the container; once
         there is room again, a line of ours says how much is missing at this place.
         """
+        while cut := _end_of_long_record(chunk):
+            self._write(stream, chunk[:cut])
+            chunk = chunk[cut:]
+        self._write(stream, chunk)
+
+    def _write(self, stream: bytes, chunk: bytes) -> None:
+        """Of whose lines none is too long for a record."""
         at = self._timestamp()
         head = at + b" " + stream
         prefix = head + b" F "
@@ -95,8 +104,13 @@ class LogWriter:
         if rest:
             size += PREFIX_BYTES + rest + 1
             records += [head + b" P ", chunk[-rest:], b"\n"]
-        if self._max_bytes and self._size and self._size + size > self._max_bytes:
-            self._rotate(at)
+        if self._max_bytes and self._size + size > self._max_bytes:
+            if size > max(self._max_bytes, _SPLIT_BYTES) and (half := _half(chunk)):
+                self._write(stream, chunk[:half])
+                self._write(stream, chunk[half:])
+                return
+            if self._size:
+                self._rotate(at)
         if self._untold:
             notice = _LOST % (at, self._untold, self._reason.encode())
             if self._append(at, [notice], len(notice), b"stderr", 1):
@@ -175,6 +189,8 @@ class LogWriter:
         now = time.time_ns()
         second, nanosecond = divmod(now, 1_000_000_000)
         if second != self._second:
+            if os.fstat(self._fd).st_nlink == 0:
+                self._begin_where_it_was()
             self._second = second
             self._second_text = b"%04d-%02d-%02dT%02d:%02d:%02d" % time.gmtime(second)[:6]
         return b"%s.%09dZ" % (self._second_text, nanosecond)
@@ -220,6 +236,18 @@ class LogWriter:
             os.ftruncate(fd, 0)
         return fd
 
+    def _begin_where_it_was(self) -> None:
+        """Somebody has removed the file, or its directory: what is written to it nobody can read, and it takes room."""
+        try:
+            with contextlib.suppress(FileExistsError):
+                os.mkdir(os.path.dirname(self._path), 0o755)
+            fresh = os.open(self._path, _OPEN | os.O_EXCL, 0o640)
+        except OSError:  # tried again in a second
+            return
+        os.close(self._fd)
+        self._fd = fresh
+        self._size, self._rest = 0, b""
+
     def _shift(self) -> None:
         """Give each file the number after its own; the last one goes. The only one there is gives its place to the next."""
         for number in range(self._max_files - 1, 0, -1):
@@ -254,6 +282,23 @@ class LogWriter:
 
     def linger(self) -> None:
         """Everything is written already."""
+
+
+def _end_of_long_record(chunk: bytes) -> int:
+    """Where a record is to end within a line that is too long for one; 0: there is no such line."""
+    start, size = 0, len(chunk)
+    while size - start > RECORD_BYTES:
+        newline = chunk.rfind(b"\n", start, start + RECORD_BYTES + 1)
+        if newline == -1:
+            return start + RECORD_BYTES
+        start = newline + 1
+    return 0
+
+
+def _half(chunk: bytes) -> int:
+    """Where a line begins about in the middle; 0: it is one line."""
+    middle = len(chunk) // 2
+    return chunk.rfind(b"\n", 0, middle) + 1 or (chunk.find(b"\n", middle, len(chunk) - 1) + 1)
 
 
 def _end_of(path: str, size: int) -> tuple[Mark, bool]:

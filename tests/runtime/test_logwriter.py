@@ -3,6 +3,7 @@
 import errno
 import os
 import re
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from orchestr8.runtime import logmarks, logwriter
+from orchestr8.runtime.logrecords import Batch
 from orchestr8.runtime.logs import LogReader
 from orchestr8.runtime.logwriter import LogWriter, open_log
 from orchestr8.runtime.poller import Poller
@@ -135,6 +137,69 @@ def test_a_chunk_larger_than_a_file_is_written_whole(path: str) -> None:
     writer.write(b"stdout", b"z\n")
     writer.close()
     assert read_back(path)[1] == b"y" * 500 + b"\nz\n"
+
+
+def test_a_file_takes_no_more_than_it_may_though_more_than_that_was_read_at_once(path: str) -> None:
+    writer = LogWriter(path, max_bytes=10_000, max_files=4)
+    text = b"".join(b"%d\n" % number for number in range(12_000))
+    for start in range(0, len(text), 65_536):
+        writer.write(b"stdout", text[start : start + 65_536])
+    writer.close()
+    sizes = [os.path.getsize(f"{path}{suffix}") for suffix in ("", ".1", ".2", ".3")]
+    assert max(sizes) <= 10_000
+    assert sum(sizes) > 20_000
+    assert text.endswith(b"\n" + read_back(path)[1])
+
+
+@pytest.mark.parametrize("before", [b"", b"short\n", b"x" * logwriter.RECORD_BYTES + b"\n"])
+@pytest.mark.parametrize("size", [-1, 0, 1, 20_000, 40_000])
+def test_no_record_is_longer_than_16_kib(path: str, before: bytes, size: int) -> None:
+    text = before + b"y" * (logwriter.RECORD_BYTES + size) + b"\nshort\n" + b"z" * 33_000
+    writer = LogWriter(path)
+    writer.write(b"stdout", text)
+    writer.write(b"stdout", b"\n")
+    writer.close()
+    assert read_back(path)[1] == text + b"\n"
+    assert max(len(each) for _, _, each in records(path)) <= 16_384
+    whole = [each for _, kind, each in records(path) if kind == b"F"]
+    assert len(whole) == text.count(b"\n") + 1
+    assert (b"y" * (logwriter.RECORD_BYTES + size) in whole) == (size <= 0), "no line is split that need not be"
+
+
+@pytest.mark.parametrize("gone", ["file", "directory"])
+def test_who_removes_the_log_finds_a_new_one_in_its_place(
+    tmp_path: Path, gone: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """At the latest a second later; what is written to the removed file until then goes with it."""
+    moments = iter(range(0, 5_000_000_000, 1_000_000_000))
+    monkeypatch.setattr(logwriter.time, "time_ns", lambda: next(moments))
+    (tmp_path / "log").mkdir()
+    path = str(tmp_path / "log/current.log")
+    writer = LogWriter(path)
+    writer.write(b"stdout", b"one\ntwo\nthr")
+    reader = LogReader(path)
+    assert [each.data for each in reader.read() or [] if isinstance(each, Batch)] == [b"one\ntwo\n"]
+    if gone == "directory":
+        shutil.rmtree(tmp_path / "log")
+    else:
+        os.unlink(path)
+    writer.write(b"stdout", b"ee\nfour\n")
+    assert [each.data for each in reader.read() or [] if isinstance(each, Batch)] == [b"three\nfour\n"]
+    reader.close()
+    writer.close()
+    assert records(path)[-1] == (b"stdout", b"F", b"four")
+
+
+def test_a_log_whose_container_is_gone_is_not_begun_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    moments = iter(range(0, 5_000_000_000, 1_000_000_000))
+    monkeypatch.setattr(logwriter.time, "time_ns", lambda: next(moments))
+    (tmp_path / "box/log").mkdir(parents=True)
+    writer = LogWriter(str(tmp_path / "box/log/current.log"))
+    shutil.rmtree(tmp_path / "box")
+    for _ in range(3):
+        writer.write(b"stdout", b"x\n")
+    writer.close()
+    assert os.listdir(tmp_path) == []
 
 
 def test_the_log_is_not_readable_for_everybody(path: str) -> None:
