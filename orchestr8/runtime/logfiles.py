@@ -201,18 +201,22 @@ def _lines_backward(files: list[File], first_offset: int) -> Iterator[tuple[int,
                 yield index, begin + newline + 1, lines
 
 
-def seek_tail(files: list[File], first_offset: int, wanted: int) -> tuple[tuple[int, int], int]:
+def seek_tail(
+    files: list[File], first_offset: int, wanted: int, torn: frozenset[int] = frozenset()
+) -> tuple[tuple[int, int], int]:
     """Where to begin reading for the last `wanted` lines, and how many lines that come first are to be left out.
 
     Reading begins early enough that the parts of a split line are all there, the other stream's records between them
     or not: before the first wanted line there is an ended line of each stream that has one after it, or
-    `LOOK_BACK_BYTES` were searched for it.
+    `LOOK_BACK_BYTES` were searched for it. `torn`: the streams that are within a line where the first file begins, whose
+    end is no line.
     """
     place = _end(files)
     if wanted == 0:
         return place, 0
     ends: list[int] = []  # the streams of the lines that end in what was looked at, last line first
     seen: set[int] = set()
+    first_is_end: dict[int, bool] = {}  # of each stream, of what was looked at
     searched = 0
     for index, offset, lines in _lines_backward(files, first_offset):
         for line in reversed(lines):
@@ -225,9 +229,12 @@ def seek_tail(files: list[File], first_offset: int, wanted: int) -> tuple[tuple[
             elif stream not in seen:
                 wanted -= 1  # the log ends with a line that has no newline
             seen.add(stream)
+            first_is_end[stream] = whole
         place = (index, offset)
         if len(ends) >= wanted:
             if searched > LOOK_BACK_BYTES or seen.issubset(ends[max(0, wanted) :]):
                 break
             searched += BACKWARD_BYTES
-    return place, max(0, len(ends) - max(0, wanted))
+    skipped = ends[max(0, wanted) :]
+    no_lines = torn & set(skipped) if place == (0, 0) else ()
+    return place, len(skipped) - sum(first_is_end[stream] for stream in no_lines)

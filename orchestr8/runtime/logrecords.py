@@ -68,6 +68,11 @@ def time_text(at: float) -> bytes:
     return f"{time.strftime('%Y-%m-%dT%H:%M:%S', time.gmtime(seconds))}.{microseconds:06d}000Z".encode()
 
 
+def streams_within(mark: Mark) -> frozenset[int]:
+    """Those that are within a line there."""
+    return frozenset(_STREAMS[each] for each in mark.within if each in _STREAMS)
+
+
 class LogParser:
     """Records to batches. `coalesce`: neighbours of one stream become one batch, with the time of the first."""
 
@@ -76,6 +81,7 @@ class LogParser:
         self._pending: dict[int, bytearray] = {}  # per stream: parts of a line without its end
         self._pending_at: dict[int, bytes] = {}
         self._cut: set[int] = set()  # streams within a line whose beginning is lost: it ends with nothing but its end
+        self._torn: frozenset[int] = frozenset()  # streams that begin within a line, and of which nothing has come yet
         self._is_counted = False  # are these two known?
         self._records = 0
         self._lines = 0
@@ -86,6 +92,10 @@ class LogParser:
         """What comes first stands there, as far as that is known."""
         self._is_counted = mark is not None
         self._records, self._lines = (mark.records, mark.lines) if mark else (0, 0)
+
+    def begin_torn(self, streams: frozenset[int]) -> None:
+        """These streams begin within a line: if its end comes first, that is left out. What goes on longer is shown."""
+        self._torn = streams
 
     def miss(self) -> None:
         """What comes first is not what was to come first. Where nothing was counted, this is told."""
@@ -131,7 +141,7 @@ class LogParser:
             self._lose(record[:TIME_BYTES], -1, out)
         elif self._is_counted and mark.records > self._records:
             self._lose(record[:TIME_BYTES], mark.lines - self._lines, out)
-            self._cut = {_STREAMS[each] for each in mark.within if each in _STREAMS}
+            self._cut = set(streams_within(mark))
             self.begin_at(mark)
         elif not self._is_counted or mark.records < self._records:  # less: somebody has cut a file off
             self.begin_at(mark)
@@ -158,6 +168,13 @@ class LogParser:
         if self._misses:
             self._lose(at, -1, out)
         self._records += len(texts)
+        if stream in self._torn:
+            self._torn -= {stream}
+            if whole:
+                self._lines += 1
+                del texts[0]
+                if not texts:
+                    return
         if stream in self._cut:
             if not whole:
                 return

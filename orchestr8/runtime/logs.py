@@ -13,7 +13,16 @@ from typing import Final, NamedTuple
 from orchestr8.runtime import logmarks
 from orchestr8.runtime.logfiles import File, open_all, seek_tail, seek_time
 from orchestr8.runtime.logmarks import Mark
-from orchestr8.runtime.logrecords import MAX_PENDING_BYTES, TIME_BYTES, Batch, Found, LogParser, Lost, time_text
+from orchestr8.runtime.logrecords import (
+    MAX_PENDING_BYTES,
+    TIME_BYTES,
+    Batch,
+    Found,
+    LogParser,
+    Lost,
+    streams_within,
+    time_text,
+)
 
 BLOCK_BYTES: Final = 1024 * 1024
 
@@ -55,8 +64,9 @@ class LogReader:
         self._place = 0
         self._files = open_all(path)
         self._stored_bytes = sum(file.size for file in self._files)
-        if self._files:
-            self._parser.begin_at(self._files[0].mark_at(0))
+        oldest = self._files[0] if self._files else None
+        if oldest is not None:
+            self._parser.begin_at(oldest.mark_at(0))
         if not self._stored_bytes:  # it has not begun yet
             self._parser.begin_at(logmarks.START)
         if place is not None:
@@ -64,8 +74,10 @@ class LogReader:
         if since is not None:
             self._begin_at(seek_time(self._files, time_text(since)))
         if tail is not None:
-            found, self._skip_lines = seek_tail(self._files, self._offset, tail)
+            found, self._skip_lines = seek_tail(self._files, self._offset, tail, self._torn_streams(oldest))
             self._begin_at(found)
+        if place is None:
+            self._parser.begin_torn(self._torn_streams(oldest))
 
     @property
     def place(self) -> Place | None:
@@ -173,6 +185,13 @@ class LogReader:
             self._parser.begin_at(self._files[0].mark_at(offset))
         self._offset = offset
         self._stored_bytes = sum(file.size for file in self._files) - offset
+
+    def _torn_streams(self, oldest: File | None) -> frozenset[int]:
+        """The streams whose first line has no beginning: where reading begins at the beginning of what there is."""
+        if oldest is None or self._offset or self._files[0] is not oldest:
+            return frozenset()
+        mark = oldest.mark_at(0)
+        return frozenset() if mark is None else streams_within(mark)
 
     def _go_on_at(self, place: Place) -> None:
         """There, or, where its file is gone, at the beginning of what there is."""

@@ -315,6 +315,58 @@ def test_lines_that_were_not_wanted_are_not_missed(path: str) -> None:
         reader.close()
 
 
+def in_the_middle_of_a_line(path: str) -> LogWriter:
+    """The log begins within a line of stdout; its beginning is gone."""
+    writer = small(path, max_bytes=300, max_files=1)
+    writer.write(b"stdout", b"gone\nbeginning " + b"." * 200)
+    writer.write(b"stderr", b"e0\n")
+    writer.write(b"stdout", b"end\none\n")
+    assert b"beginning" not in Path(path).read_bytes()
+    return writer
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        ({}, [b"e0\n", b"one\n", b"two\n"]),
+        ({"since": 5.0}, [b"e0\n", b"one\n", b"two\n"]),
+        ({"tail": 9}, [b"e0\n", b"one\n", b"two\n"]),
+        ({"tail": 4}, [b"e0\n", b"one\n", b"two\n"]),
+        ({"tail": 3}, [b"one\n", b"two\n"]),
+        ({"tail": 2}, [b"one\n", b"two\n"]),
+        ({"tail": 1}, [b"two\n"]),
+        ({"tail": 0}, []),
+    ],
+)
+@pytest.mark.parametrize("coalesce", [False, True])
+def test_the_end_of_a_line_is_not_shown_as_one(
+    path: str, options: dict[str, Any], expected: list[bytes], coalesce: bool
+) -> None:
+    """Nobody asked for what is gone, so nothing of it is told."""
+    writer = in_the_middle_of_a_line(path)
+    writer.write(b"stdout", b"two\n")
+    reader = LogReader(path, coalesce=coalesce, **options)
+    assert told(reader) == (expected, [])
+    assert reader.place is not None
+    assert reader.place.mark == writer._mark
+    writer.write(b"stdout", b"three\n")
+    assert told(reader) == ([b"three\n"], [])
+    reader.close()
+    writer.close()
+
+
+def test_of_a_line_that_goes_on_and_on_there_is_what_is_left(path: str) -> None:
+    writer = small(path)
+    for number in range(10):
+        writer.write(b"stdout", b"%d" % number * 100)
+    writer.write(b"stdout", b"end\n")
+    writer.close()
+    for options in ({}, {"tail": 1}, {"tail": 5}):
+        reader = LogReader(path, **options)
+        assert told(reader) == ([b"9" * 100 + b"end\n"], [])
+        reader.close()
+
+
 @given(
     st.lists(st.tuples(st.sampled_from([1, 2]), st.binary(min_size=1, max_size=30)), max_size=30),
     st.integers(1, 300),
