@@ -52,10 +52,16 @@ def running_container(context: Context, name: str, index: int | None) -> dict[st
     by_name = bool(found) and found[0]["service"] != name
     service = found[0]["service"] if by_name else name
     which = f" container #{index}" if index is not None else ""
+    helps = [f"start it: orchestr8 up -d {service}"]
+    if by_name and found[0]["oneoff"]:
+        helps = []
+    elif index is not None and found and all(each["number"] != index for each in found):
+        numbers = ", ".join(f"#{each['number']}" for each in found)
+        helps = [f"there is: {numbers}; `orchestr8 up -d --scale {service}=N` makes more"]
     raise Conflict(
         f'{"container" if by_name else "service"} "{name}" is not running{which}',
         notes=[f"{each['name']}: {each['status']}" for each in found],
-        helps=[] if by_name and found[0]["oneoff"] else [f"start it: orchestr8 up -d {service}"],
+        helps=helps,
     )
 
 

@@ -101,9 +101,9 @@ def _scale(text: str) -> tuple[str, int]:
 
 
 def no_such_service(name: str, services: Iterable[str]) -> NotFound:
-    from orchestr8.stack.suggest import did_you_mean  # only errors need it
+    from orchestr8.stack.records import unknown_name  # only errors need it
 
-    return NotFound(f"no such service: {name}", helps=did_you_mean(name, services))
+    return NotFound(f"no such service: {name}", helps=unknown_name("service", name, services)[1])
 
 
 def check_recreate(options: Options) -> None:

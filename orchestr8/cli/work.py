@@ -36,6 +36,7 @@ class Work:
         self._engines_left = ENGINES if resumable else 1
         self._again = {**body, "since": time.time()}
         self._open(context.client, body)
+        self._busy = False  # something was to be done, or to be said
         self.planned = False  # whether the engine has made its plan, and so knows the stack
         self.result: dict[str, Any] | None = None
 
@@ -60,6 +61,11 @@ class Work:
     @property
     def ready(self) -> bool:
         return self._response.ready
+
+    @property
+    def idle(self) -> bool:
+        """Was nothing to be done?"""
+        return self.planned and not self._busy
 
     def take(self) -> None:
         """Tell what one read brings. Raises the error that made the work fail."""
@@ -94,8 +100,11 @@ class Work:
             self._progress.step(line)
         elif kind == "plan":
             self.planned = True
-            self._progress.planned(int(line.get("steps", 0)))
+            steps = int(line.get("steps", 0))
+            self._busy = self._busy or steps > 0
+            self._progress.planned(steps)
         elif kind == "warning":
+            self._busy = True
             self._warn(line)
         elif kind == "done":
             self.result = line
@@ -122,13 +131,20 @@ def failure(line: dict[str, Any]) -> Orchestr8Error:
     return error_from_json(int(line.get("status", 500)), line)
 
 
-def do_work(context: Context, title: str, path: str, body: dict[str, Any], *, resumable: bool) -> dict[str, Any]:
-    """Have it done, telling its progress, and return the last line. Raises the error that made it fail."""
+def do_work(
+    context: Context, title: str, path: str, body: dict[str, Any], *, resumable: bool, when_idle: str = ""
+) -> dict[str, Any]:
+    """Have it done, telling its progress, and return the last line. Raises the error that made it fail.
+
+    `when_idle`: a warning for when there was nothing to do.
+    """
     with context.progress() as progress:
         progress.begin(title)
         with Work(context, progress, path, body, resumable=resumable) as work:
             try:
                 finish(work, progress)
+                if work.idle and when_idle:
+                    progress.say(f"{context.err.paint('warning', YELLOW)}: {when_idle}")
             except KeyboardInterrupt:
                 progress.say(f"interrupted; the engine goes on with: {title}")
                 raise

@@ -39,13 +39,17 @@ def root(host: Host) -> Iterator[Finding]:
     yield ok("root", f"{host.root}, {_kind(above)}{source and f' ({source})'}")
     if host.privileged and not os.access(above, os.W_OK):
         yield missing("writable", f"{above} cannot be written to", "mount it read-write, or choose another --root")
-    free = f"{space.free / 2**30:.1f} GiB of {space.total / 2**30:.1f} GiB"
+    free = f"{_size(space.free)} of {_size(space.total)}"
     if space.free < _SPACE_MIN:
         yield warning("free space", free, "make room, or choose a --root on a larger disk")
     elif inodes.f_files and inodes.f_favail < _INODES_MIN:
         yield warning("free inodes", f"{inodes.f_favail} of {inodes.f_files}", "remove files, or choose another --root")
     else:
         yield ok("free space", free)
+
+
+def _size(count: int) -> str:
+    return f"{count / 2**30:.1f} GiB" if count >= 2**30 else f"{count / 2**20:.1f} MiB"
 
 
 def layers(host: Host) -> Iterator[Finding]:
@@ -63,7 +67,7 @@ def _tried(name: str, verdict: Verdict, work: Callable[[], str], remedy: str) ->
     try:
         return ok(name, attempt(work, CloneFlag.NEWNS))
     except Orchestr8Error as error:
-        return Finding(name, verdict, error.message, "; ".join(error.helps) or remedy)
+        return Finding(name, verdict, "; ".join(error.message.splitlines()), "; ".join(error.helps) or remedy)
 
 
 def _overlay(folder: str) -> str:

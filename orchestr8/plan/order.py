@@ -5,13 +5,15 @@ Plain code, not networkx: planning a hundred services must take milliseconds (`p
 
 import heapq
 from collections.abc import Collection, Iterable, Mapping
-from typing import TypeVar
+from typing import Final, TypeVar
 
 from orchestr8.errors import NotFound
 from orchestr8.model import labels
 from orchestr8.model.ids import ServiceName
 from orchestr8.model.observed import ObservedContainer, Snapshot
 from orchestr8.model.specs import Condition, Dependency, Desired
+
+_SHOWN: Final = 10  # names of what there is, where none is like the wrong one
 
 Graph = dict[ServiceName, tuple[Dependency, ...]]
 Name = TypeVar("Name", bound=str)
@@ -139,8 +141,11 @@ def _names(edges: Iterable[Dependency]) -> list[ServiceName]:
 
 
 def near(name: str, names: Iterable[str]) -> list[str]:
-    """A help that names what was meant, or none."""
+    """A help that names what was meant, or else what there is."""
     import difflib  # 5 ms to import, and only wanted for a mistyped name
 
-    found = difflib.get_close_matches(name, list(names), n=1, cutoff=0.75)
-    return [f"did you mean `{found[0]}`?"] if found else []
+    there = sorted(names)
+    if found := difflib.get_close_matches(name, there, n=1, cutoff=0.75):
+        return [f"did you mean `{found[0]}`?"]
+    more = ", ..." if len(there) > _SHOWN else ""
+    return [f"there is: {', '.join(there[:_SHOWN])}{more}"] if there else []

@@ -63,7 +63,8 @@ def test_ps_knows_a_service_that_is_not_up_from_one_that_does_not_exist(cli: Cli
     assert cli("ps", "-q", "db", "mail") == (0, "", "")
     code, _, err = cli("ps", "wbe")
     assert code == 1
-    assert err.splitlines()[0] == "error[O8-404]: no such service: wbe"
+    assert err.splitlines() == ["error[O8-404]: no such service: wbe", "  = help: did you mean `web`?"]
+    assert cli("ps", "cache")[2].splitlines()[1] == "  = help: there is: db, mail, web"
 
 
 def test_top_is_a_table_of_all_containers_without_what_terminals_obey(cli: Cli, engine: FakeEngine) -> None:

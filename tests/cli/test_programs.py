@@ -59,7 +59,14 @@ def test_exec_needs_a_running_container(cli: Cli, engine: FakeEngine) -> None:
     ]
     engine.routes["GET /stacks/shop/containers"] = [container()]
     code, _, err = cli("exec", "--index", "2", "web", "true")
-    assert (code, err.splitlines()[0]) == (125, 'error[O8-409]: service "web" is not running container #2')
+    assert (code, err.splitlines()) == (
+        125,
+        [
+            'error[O8-409]: service "web" is not running container #2',
+            "  = note: shop-web-1: Up 3 minutes",
+            "  = help: there is: #1; `orchestr8 up -d --scale web=N` makes more",
+        ],
+    )
     assert cli("exec", "web")[0] == 2
 
 

@@ -42,6 +42,9 @@ def test_selecting_takes_along_what_is_needed() -> None:
     assert select(graph, None, with_dependencies=False) == ["db", "api", "mail", "web"]
     with pytest.raises(NotFound, match="no such service: apis"):
         select(graph, names("apis"), with_dependencies=True)
+    with pytest.raises(NotFound) as caught:
+        select(graph, names("cache"), with_dependencies=True)
+    assert caught.value.helps == ["there is: api, db, mail, web"]
 
 
 def test_the_label_is_composes() -> None:

@@ -7,6 +7,7 @@ import os
 import signal
 import socket
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -323,6 +324,16 @@ def own_engine_beside(first: Engine, directory: str) -> Iterator[Engine]:
         left = [each for each in second.close() if not each.startswith(("link:", "nft:", "engine.log:"))]
         assert not left, left
     assert first.instance != second.instance
+
+
+def test_who_may_not_ask_the_engine_hears_that_and_not_that_none_runs(scenario: Tell) -> None:
+    story = scenario(STACK)
+    story.step("engine start")
+    told = subprocess.run(
+        ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", sys.executable, "-m", "orchestr8", "version"],
+        env=story.engine.environment, cwd="/", capture_output=True, text=True, check=False, timeout=60,
+    )  # fmt: skip
+    assert "engine    no permission to speak with the engine at /" in told.stdout, told.stderr
 
 
 def test_an_engine_can_be_asked_started_stopped_and_read(scenario: Tell) -> None:

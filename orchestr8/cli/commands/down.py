@@ -33,7 +33,8 @@ def run(context: Context, options: Options) -> int:
         show_plan(context, stack, "down", document, wanted)
     else:
         body = {"document": document, "options": wanted}
-        do_work(context, f"down {stack}", f"/stacks/{stack}/down", body, resumable=True)
+        nothing = f"there was nothing of a stack called {stack}"  # perhaps the name is another one
+        do_work(context, f"down {stack}", f"/stacks/{stack}/down", body, resumable=True, when_idle=nothing)
     return 0
 
 

@@ -19,13 +19,13 @@ def run(context: Context, options: Options) -> int:
     if options.short:
         context.out.write(f"{__version__}\n")
         return 0
-    engine = _engine(context)
+    engine, absence = _engine(context)
     if options.format == "json":
         context.out.write(json.dumps({"version": __version__, "engine": engine}) + "\n")
         return 0
     context.out.write(f"orchestr8 {__version__}\n")
     if engine is None:
-        context.out.write("engine    not running\n")
+        context.out.write(f"engine    {absence}\n")
     else:
         context.out.write(
             f"engine    {engine['Version']}, API {engine['ApiVersion']}, kernel {engine['KernelVersion']}\n"
@@ -33,10 +33,9 @@ def run(context: Context, options: Options) -> int:
     return 0
 
 
-def _engine(context: Context) -> dict[str, Any] | None:
-    """What the engine says of itself; None when none runs: asking for versions is no reason to start one."""
+def _engine(context: Context) -> tuple[dict[str, Any] | None, str]:
+    """What the engine says of itself, or why it says nothing: asking for versions is no reason to start one."""
     try:
-        answer: dict[str, Any] = context.running_engine().request("GET", "/version", timeout_s=5)
-    except Unavailable:
-        return None
-    return answer
+        return context.running_engine().request("GET", "/version", timeout_s=5), ""
+    except Unavailable as error:
+        return None, error.message if isinstance(error.__cause__, PermissionError) else "not running"
