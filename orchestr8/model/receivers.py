@@ -5,7 +5,7 @@ Names and meanings are Docker's (moby, daemon/logger). Pure, and told as ValueEr
 """
 
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import Final, NamedTuple
 
 FACILITIES: Final = {  # RFC 5424, 6.2.1, with the names of syslog(3)
@@ -147,16 +147,21 @@ def _known_fields() -> str:
 
 
 def extra_attributes(
-    options: Mapping[str, str], labels: Mapping[str, str], environment: Mapping[str, str]
+    options: Mapping[str, str],
+    labels: Mapping[str, str],
+    environment: Mapping[str, str],
+    matching: Callable[[str, Sequence[str]], Collection[str]],
 ) -> dict[str, str]:
-    """What `labels`, `labels-regex`, `env` and `env-regex` choose, by name; variables win over labels."""
+    """What `labels`, `labels-regex`, `env` and `env-regex` choose, by name; variables win over labels.
+
+    `matching`: those of some names in which an expression is found.
+    """
     chosen: dict[str, str] = {}
     for kind, held in (("labels", labels), ("env", environment)):
         names = options.get(kind, "").split(",")
         chosen.update((name, held[name]) for name in names if name in held)
         if options.get(f"{kind}-regex"):
-            pattern = re.compile(options[f"{kind}-regex"])
-            chosen.update((name, text) for name, text in sorted(held.items()) if pattern.search(name))
+            chosen.update((name, held[name]) for name in sorted(matching(options[f"{kind}-regex"], sorted(held))))
     return chosen
 
 

@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from orchestr8.model import receivers
 from orchestr8.model.specs import LogDriver, LogSpec
+from orchestr8.runtime.patterns import matching
 
 JOURNAL: Final = "/run/systemd/journal/socket"
 _DAEMON: Final = "orchestr8"
@@ -18,7 +19,9 @@ def log_order(
     spec: LogSpec, *, container_id: str, name: str, image: str, argv: Sequence[str], environment: Sequence[str],
     labels: Mapping[str, str],
 ) -> dict[str, Any]:  # fmt: skip
-    """JSON for a Spawn's `log`. `environment`: of `NAME=value`. Raises ValueError for options that `plan` would not let by."""
+    """JSON for a Spawn's `log`. `environment`: of `NAME=value`. Raises ValueError for options that `plan` would not let by,
+    InvalidInput for an expression that does not come to an end.
+    """
     order: dict[str, Any] = {
         "driver": spec.driver.value,
         "kept": spec.kept,
@@ -30,7 +33,7 @@ def log_order(
         return order
     options = dict(spec.options)
     variables = dict(each.split("=", 1) for each in environment)
-    attributes = receivers.extra_attributes(options, labels, variables)
+    attributes = receivers.extra_attributes(options, labels, variables, matching)
     fields = {
         "ID": container_id[:12], "FullID": container_id, "Name": name, "ImageName": image, "DaemonName": _DAEMON,
         "Command": " ".join(argv), "Hostname": os.uname().nodename,

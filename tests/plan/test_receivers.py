@@ -1,6 +1,7 @@
 """Options of `syslog` and `journald`: each alone, tags and attributes, and what must hold between them."""
 
 import re
+from collections.abc import Sequence
 
 import pytest
 
@@ -110,11 +111,20 @@ def test_what_is_no_tag(template: str, said: str) -> None:
 def test_attributes_are_chosen_by_name_and_by_pattern() -> None:
     labels = {"a": "1", "a.b": "2", "c": "3"}
     variables = {"FOO": "4", "FOOD": "5", "c": "6"}
-    assert extra_attributes({"labels": "a,none,c", "env": "FOO"}, labels, variables) == {"a": "1", "c": "3", "FOO": "4"}
-    assert extra_attributes({"labels-regex": r"^a\b", "env-regex": "OD$|c"}, labels, variables) == {
+
+    def matching(pattern: str, names: Sequence[str]) -> list[str]:
+        return [name for name in names if re.search(pattern, name)]
+
+    def chosen(**options: str) -> dict[str, str]:
+        return extra_attributes(
+            {key.replace("_", "-"): text for key, text in options.items()}, labels, variables, matching
+        )
+
+    assert chosen(labels="a,none,c", env="FOO") == {"a": "1", "c": "3", "FOO": "4"}
+    assert chosen(labels_regex=r"^a\b", env_regex="OD$|c") == {
         "a": "1", "a.b": "2", "FOOD": "5", "c": "6",
     }  # fmt: skip
-    assert extra_attributes({}, labels, variables) == {}
+    assert chosen() == {}
 
 
 def test_attributes_get_names_that_the_journal_takes() -> None:

@@ -1,16 +1,20 @@
 """What a shim is told of its log: values that it need not work out."""
 
 import os
+from collections.abc import Mapping
 from typing import Any
 
+import pytest
+
+from orchestr8.errors import InvalidInput
 from orchestr8.model.specs import LogDriver, LogSpec
 from orchestr8.runtime.logorder import log_order
 
 
-def made(spec: LogSpec) -> dict[str, Any]:
+def made(spec: LogSpec, labels: Mapping[str, str] = {"a.b": "label"}) -> dict[str, Any]:
     return log_order(
         spec, container_id="0123456789ab", name="shop-web-1", image="rootfs:/", argv=["sleep", "inf"],
-        environment=["COLOUR=red", "EMPTY=", "TWO=a=b"], labels={"a.b": "label"},
+        environment=["COLOUR=red", "EMPTY=", "TWO=a=b"], labels=labels,
     )  # fmt: skip
 
 
@@ -65,3 +69,13 @@ def test_journald_is_told_its_fields() -> None:
         "CONTAINER_TAG": host, "IMAGE_NAME": "rootfs:/", "SYSLOG_IDENTIFIER": host,
         "A_B": "label", "TWO": "a=b", "EMPTY": "",
     }  # fmt: skip
+
+
+def test_names_are_chosen_by_an_expression_that_ends_in_time() -> None:
+    def fields(pattern: str) -> Any:
+        spec = LogSpec(driver=LogDriver.JOURNALD, options=(("env-regex", pattern), ("labels-regex", pattern)))
+        return {name for name, _ in made(spec, labels={"a.b": "label", "a" * 40 + "!": "x"})["receiver"]["fields"]}
+
+    assert {"A_B", "TWO"} <= fields(r"^a\.b$|W")
+    with pytest.raises(InvalidInput, match=r"the regular expression `\^\(a\+\)\+\$` takes more than 2 s"):
+        fields("^(a+)+$")
