@@ -12,6 +12,7 @@ import json
 import os
 import stat
 
+from orchestr8.cli.cutoff import marked
 from orchestr8.cli.landing import CONTENTS, Landing, asserts_directory, land, split
 from orchestr8.errors import InvalidInput, NotFound, OperationFailed, Unavailable
 from orchestr8.model.told import Told
@@ -95,10 +96,13 @@ class CopyIn:
             if self._follow:
                 end = path[len(path.rstrip("/.")) :] if asserts_directory(path) else ""
                 path = os.path.realpath(path, strict=True) + ("/." if end.endswith("/.") else "")
-            return path, stat.S_ISDIR(os.lstat(path).st_mode)
+            mode = os.lstat(path).st_mode
         except OSError as error:
             kind = NotFound if error.errno == errno.ENOENT else InvalidInput
             raise kind(f"{self._source}: {(error.strerror or '').lower()}", code="O8-640") from error
+        if stat.S_ISSOCK(mode):
+            raise InvalidInput(f"{self._source} is a socket, which is nothing without its program", code="O8-640")
+        return path, stat.S_ISDIR(mode)
 
     def _into(self, container: dict[str, Any], destination: str, path: str, *, is_dir: bool) -> None:
         destination, status = self._resolved(container, destination)
@@ -262,7 +266,7 @@ class CopyOut:
             raise InvalidInput(
                 "the archive would go to a terminal", helps=["add `> FILE.tar`, or `| tar -t`"]
             )  # fmt: skip
-        with self._open() as stream:
+        with self._open() as stream, marked(self._context.out.fd):
             source = Framed(stream)
             while data := source.read():
                 self._context.out.write_bytes(data)

@@ -205,6 +205,10 @@ class Place:
             raise OperationFailed(f"{path} in the container is the kernel's, and no file to be copied", code="O8-640")
         if order.write:
             self._check_writable()
+        elif stat.S_ISSOCK(self._status.st_mode):
+            raise InvalidInput(
+                f"{path} in the container is a socket, which is nothing without its program", code="O8-640"
+            )
 
     def _check_writable(self) -> None:
         if not stat.S_ISDIR(self._status.st_mode):

@@ -34,6 +34,8 @@ SPARSE_BYTES: Final = 1 << 16  # from this size on a file is looked at for holes
 CARRIED: Final = ("user.", "security.capability")  # extended attributes; others belong to the place a file is at
 _LEFT: Final = "user.overlay."  # of rootless layers: how a file lies, not what it is
 _FILLED_MAX: Final = 16  # times what a file has on the disk, if its holes are too many to be told
+LINKED_BYTES_MAX: Final = 256 << 20  # of memory, for files with several names: somewhat less than a million
+_LINK_BYTES: Final = 250  # of one beside its name
 DEPTH_MAX: Final = 400  # a descriptor a level; PATH_MAX allows 2048, real trees stay below 30
 _TRIES: Final = 8  # of one name whose kind changes between the look and the opening
 _OPEN_FILE: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
@@ -81,7 +83,9 @@ class ArchiveWriter:
         self._owner = owner
         self._pieces: list[bytes] = []
         self._waiting = 0
-        self._linked: dict[tuple[int, int], bytes] = {}  # files with several names → their first one in here
+        # Files with several names → their first one in here, and how many are still to come.
+        self._linked: dict[tuple[int, int], tuple[bytes, int]] = {}
+        self._linked_bytes = 0
 
     def finish(self) -> None:
         """The end mark, and all that has not been handed on."""
@@ -219,11 +223,26 @@ class ArchiveWriter:
         return True
 
     def _put_link(self, arc_name: bytes, status: os.stat_result) -> bool:
-        """Whether it is one more name of what is in the archive already."""
+        """Whether it is one more name of what is in the archive already. What all names are known of is forgotten."""
         identity = (status.st_dev, status.st_ino)
-        first = self._linked.setdefault(identity, arc_name)
-        if first is arc_name:
+        known = self._linked.get(identity)
+        if known is None:
+            self._linked_bytes += _LINK_BYTES + len(arc_name)
+            if self._linked_bytes > LINKED_BYTES_MAX:
+                raise OperationFailed(
+                    f"{shown(arc_name)} cannot be in an archive: {len(self._linked):,} files before it have several names,"
+                    " of which not all have come yet",
+                    code="O8-651",
+                    helps=["have the names of such a file nearer to each other, or keep them in a volume of their own"],
+                )
+            self._linked[identity] = (arc_name, status.st_nlink - 1)
             return False
+        first, left = known
+        if left > 1:
+            self._linked[identity] = (first, left - 1)
+        else:
+            del self._linked[identity]
+            self._linked_bytes -= _LINK_BYTES + len(first)
         self._put_header(self._entry(arc_name, tarformat.HARD_LINK, status)._replace(link=first))
         return True
 

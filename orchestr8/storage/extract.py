@@ -3,7 +3,7 @@
 The archive is hostile, and so may be who owns the directory: no name leads out of it (".." is refused, parents are
 resolved by the kernel beneath a descriptor), nothing that exists is opened to be written, but replaced by what is new, and
 devices are made, never opened. As Docker does it: directories are merged, a file takes a file's place, and neither takes
-the other's.
+the other's. A file is there whole, or not at all, unless whoever unpacks is killed over it.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from orchestr8.storage.tarread import PIECE_BYTES, TarReader
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
     from typing import Final
 
     from orchestr8.storage.tarformat import Entry
@@ -71,6 +71,7 @@ class Extractor:
         self._kernels: set[int] = set()  # descriptors of the kernel's directories, which take nothing
         # Descriptors of directories with the set-group-id bit.
         self._passing_on = {root_fd} if status.st_mode & stat.S_ISGID else set()
+        self._owners = {self._maker}  # to whom files can be given
         self._directories: dict[bytes, Entry] = {}  # whose mode and times come last: what is put into them changes both
 
     def run(self, source: Callable[[], bytes]) -> None:
@@ -141,6 +142,8 @@ class Extractor:
             parent = self._parent(folder)
             if parent in self._kernels:
                 return  # what an archive of everything has of them is nothing to be made
+            if self._own and (entry.uid, entry.gid) not in self._owners:
+                self._try_owner(parent, entry)
             try:
                 os.mkdir(base, (entry.mode | 0o700) & 0o777, dir_fd=parent)
             except FileExistsError:
@@ -150,6 +153,20 @@ class Extractor:
                     ) from None
         self._directories.pop(name, None)
         self._directories[name] = entry._replace(name=name, link=b"")  # as many as the archive likes are kept
+
+    def _try_owner(self, parent: int, entry: Entry) -> None:
+        """Raises OSError where nothing can be given to a directory's owner, before it is made: it is given away when all is in
+        it, or its owner could lead elsewhere what is still to come.
+        """
+        try:
+            fd = os.open(".", os.O_TMPFILE | os.O_WRONLY | os.O_CLOEXEC, 0, dir_fd=parent)
+        except OSError:
+            return  # a file system without nameless files; what is wrong with it beside that, the directory will tell
+        try:
+            os.fchown(fd, entry.uid, entry.gid)
+        finally:
+            os.close(fd)
+        self._owners.add((entry.uid, entry.gid))
 
     def _settle(self, name: bytes, entry: Entry) -> None:
         """Owner, mode and times of a directory, once all is in it; one that is gone meanwhile needs none."""
@@ -260,8 +277,7 @@ class Extractor:
         try:
             # What is new is the maker's already, but for the group where the directory passes its own on.
             if self._own and ((entry.uid, entry.gid) != self._maker or parent in self._passing_on):
-                with _or_nothing(parent, base):
-                    os.fchown(fd, entry.uid, entry.gid)
+                os.fchown(fd, entry.uid, entry.gid)
             if entry.sparse_size >= 0:
                 os.ftruncate(fd, entry.sparse_size)
                 for offset, data in reader.extents(entry):
@@ -277,6 +293,9 @@ class Extractor:
             if entry.xattrs:
                 self._set_xattrs(fd, entry)
             os.utime(fd, ns=(entry.mtime_ns, entry.mtime_ns))
+        except BaseException:
+            _remove(parent, base)
+            raise
         finally:
             os.close(fd)
 
@@ -297,15 +316,20 @@ class Extractor:
             number = os.makedev(entry.major, entry.minor)
             os.mknod(base, _DEVICES[entry.kind] | entry.mode & 0o777, number, dir_fd=parent)
         except (OverflowError, PermissionError) as error:  # root of a user namespace has none either
-            self._tell(f"{shown(name)} is a device, which cannot be made here: {error}")
+            self._tell(
+                f"{shown(name)} is a device, which cannot be made here: {getattr(error, 'strerror', None) or error}"
+            )
             return
         self._dress(entry, parent, base)
 
     def _dress(self, entry: Entry, parent: int, base: bytes) -> None:
-        """Owner and times of what is not opened."""
+        """Owner and times of what is not opened. What cannot be given to its owner is not to be found as somebody else's."""
         if self._own:
-            with _or_nothing(parent, base):
+            try:
                 os.chown(base, entry.uid, entry.gid, dir_fd=parent, follow_symlinks=False)
+            except OSError:
+                _remove(parent, base)
+                raise
         os.utime(base, ns=(entry.mtime_ns, entry.mtime_ns), dir_fd=parent, follow_symlinks=False)
 
     def _set_xattrs(self, fd: int, entry: Entry) -> None:
@@ -325,15 +349,10 @@ class Extractor:
             self._told(sentence)
 
 
-@contextlib.contextmanager
-def _or_nothing(parent: int, base: bytes) -> Iterator[None]:
-    """What cannot be given to its owner is not to be found as somebody else's."""
-    try:
-        yield
-    except OSError:
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(base, dir_fd=parent)
-        raise
+def _remove(parent: int, base: bytes) -> None:
+    """What is not whole, or not whose it is to be; the error that made it so is told, and no other one."""
+    with contextlib.suppress(OSError):
+        os.unlink(base, dir_fd=parent)
 
 
 def _write(fd: int, data: bytes, offset: int = -1) -> None:

@@ -31,7 +31,10 @@ _GONE: Final = {errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENXIO}  # since 
 READ_ALONE: Final = MountAttr.RDONLY | MountAttr.NODEV | MountAttr.NOATIME
 _LINKS: Final = 40  # the kernel's own limit
 _KEPT_OPEN: Final = 64  # levels, from the root down: whatever is deeper is rare
-_NAMES_MAX: Final = 1_000_000  # of one directory, which have to be held to be put in order
+# Names have to be held to be put in order, those of a directory and of all above it: what they take of memory at most, a
+# million or so. An engine that reads a container's layer holds them.
+_NAMES_BYTES_MAX: Final = 128 << 20
+_NAME_BYTES: Final = 64  # of one beside its text
 _PATH_BYTES: Final = 16 << 10  # four times what a path may have for the kernel
 _DIRECTORY: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _LOOK: Final = os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC  # opens nothing
@@ -63,7 +66,7 @@ class Entry(NamedTuple):
 class _Level:
     """A directory of the merged tree: the descriptors of those layers that have it."""
 
-    __slots__ = ("entry", "fds", "identities", "name", "veiled")
+    __slots__ = ("entry", "fds", "held", "identities", "name", "veiled")
 
     def __init__(self, name: str, entry: Entry, fds: dict[int, int], veiled: "_Covers") -> None:
         self.name = name
@@ -71,6 +74,7 @@ class _Level:
         self.fds = fds
         self.identities = {layer: identity(os.fstat(fd)) for layer, fd in fds.items()}
         self.veiled = veiled
+        self.held = 0  # bytes of names that were given out
 
     def close(self, layers: Sequence[int] | None = None) -> None:
         for layer in list(self.fds) if layers is None else layers:
@@ -115,6 +119,7 @@ class Tree:
         top = _entry(os.fstat(roots[0]), tuple(range(len(roots))))
         self._levels = [_Level("", top, dict(enumerate(roots)), _Covers.of(covers))]
         self._bytes = 0
+        self._held = 0  # by all levels above the place
 
     def __enter__(self) -> Self:
         return self
@@ -139,17 +144,33 @@ class Tree:
     def names(self) -> list[str]:
         """What it holds, sorted by bytes; each name may still be hidden, see `look`."""
         self._go_on()
-        found: set[str] = set()
-        for fd in self._levels[-1].fds.values():
+        level = self._levels[-1]
+        several = len(level.fds) > 1
+        found: list[str] = []
+        known: set[str] = set()
+        level.held = 0
+        for fd in level.fds.values():
             with os.scandir(fd) as entries:
                 for entry in entries:
-                    found.add(entry.name)
-                    if len(found) > _NAMES_MAX:
+                    name = entry.name
+                    if several:
+                        if name in known:
+                            continue
+                        known.add(name)
+                    found.append(name)
+                    level.held += _NAME_BYTES + len(name)
+                    if self._held + level.held > _NAMES_BYTES_MAX:
                         raise OperationFailed(
-                            f"{self.path()[:200]} holds more than {_NAMES_MAX:,} files: they are not read",
+                            f"{self.path()[:200]} and the directories above it hold more files than are read:"
+                            f" {len(found):,} of its names are known by now",
                             code="O8-650",
+                            helps=["delete some, or keep them in a volume, which is not read for this"],
                         )
-        return sorted(found, key=os.fsencode)
+        if all(map(str.isascii, found)):
+            found.sort()
+        else:
+            found.sort(key=os.fsencode)
+        return found
 
     def look(self, name: str) -> Entry | None:
         """What the name stands for; None: nothing, or nothing any more."""
@@ -251,6 +272,7 @@ class Tree:
                 continue
             fds[layer] = fd
         veiled = level.veiled.get(name)
+        self._held += level.held
         self._levels.append(_Level(name, entry, fds, veiled if isinstance(veiled, _Covers) else _Covers()))
         if self.depth > _KEPT_OPEN:
             level.close(tuple(fds))  # what goes on below is come back to from there
@@ -261,6 +283,7 @@ class Tree:
         level = self._levels.pop()
         self._bytes -= len(os.fsencode(level.name)) + 1
         above = self._levels[-1]
+        self._held -= above.held
         try:
             for layer in level.fds.keys() - above.fds.keys():
                 fd = _opened(level.fds[layer], "..", _DIRECTORY, above.identities[layer])

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from orchestr8.cli.cutoff import MARK
 from orchestr8.wire.frames import ANNOUNCEMENT, ERROR, STDOUT, encode
 from tests.cli.conftest import Cli, Stdin
 from tests.cli.fake_engine import Call, FakeEngine, container
@@ -79,6 +80,15 @@ def test_an_archive_that_is_not_whole_is_an_error(cli: Cli, engine: FakeEngine) 
     engine.routes[f"GET {WHERE}"] = answers_get(encode(ERROR, json.dumps(error).encode()))
     code, _, said = cli("cp", "web:/etc/x", "y")
     assert (code, said) == (1, "error[O8-640]: it changes\n  = help: stop it\n")
+
+
+def test_a_pipe_does_not_end_as_if_all_were_there(cli: Cli, engine: FakeEngine) -> None:
+    """tar takes what ends between two files for a whole archive, and hears nothing of how its writer ended."""
+    data = archive(one=b"1", two=b"2")[:1024]
+    engine.routes[f"GET {WHERE}"] = answers_get(encode(STDOUT, data))
+    code, out, _ = cli("cp", "web:/etc/x", "-")
+    assert code == 1
+    assert out == data.decode() + MARK.decode()
 
 
 def test_frames_may_come_in_any_pieces(cli: Cli, engine: FakeEngine) -> None:

@@ -168,6 +168,26 @@ def test_hard_links_stay_links(tmp_path: Path) -> None:
     assert (tmp_path / "there/other/a").stat().st_ino == (tmp_path / "there/other/b").stat().st_ino
 
 
+def test_of_files_with_several_names_those_are_held_that_have_more_to_come(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("orchestr8.storage.archive.LINKED_BYTES_MAX", 2 * (250 + len("tree/a/00")))
+    for folder in "abc":
+        (tmp_path / "tree" / folder).mkdir(parents=True)
+    for number in range(0, 20, 2):
+        (tmp_path / f"tree/a/{number:02}").touch()
+        (tmp_path / f"tree/a/{number + 1:02}").hardlink_to(tmp_path / f"tree/a/{number:02}")
+    unpack(packed(tmp_path / "tree"), tmp_path / "there")
+    assert {each.stat().st_nlink for each in (tmp_path / "there/tree/a").iterdir()} == {2}
+    for number in range(3):
+        (tmp_path / f"tree/b/0{number}").touch()
+        (tmp_path / f"tree/c/0{number}").hardlink_to(tmp_path / f"tree/b/0{number}")
+    with pytest.raises(
+        OperationFailed, match=r"^tree/b/02 cannot be in an archive: 2 files before it have several names"
+    ):
+        packed(tmp_path / "tree")
+
+
 def test_a_socket_is_left_out(tmp_path: Path) -> None:
     path = tmp_path / "tree"
     path.mkdir()
@@ -263,7 +283,7 @@ def test_an_attribute_whose_name_no_record_can_have_is_told_or_refused() -> None
     assert found.xattrs == {"user.c": b"2"}
 
 
-@pytest.mark.parametrize("kind", [tarformat.FILE, tarformat.SYMLINK, tarformat.FIFO])
+@pytest.mark.parametrize("kind", [tarformat.FILE, tarformat.SYMLINK, tarformat.FIFO, tarformat.DIRECTORY])
 def test_what_cannot_be_given_to_its_owner_is_not_there(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: bytes
 ) -> None:
@@ -280,7 +300,7 @@ def test_what_cannot_be_given_to_its_owner_is_not_there(
     data = b"secret" if kind == tarformat.FILE else b""
     assert refused(made((entry, data)), tmp_path / "to", own=True).message == "cannot write x: Invalid argument"
     assert os.listdir(tmp_path / "to") == []
-    assert seen == ([0] if data else [])  # nothing was in it yet
+    assert seen == ([0] if kind in {tarformat.FILE, tarformat.DIRECTORY} else [])  # nothing was in it yet
 
 
 def test_attributes_that_are_too_many_to_be_read_are_not_written() -> None:
@@ -499,6 +519,15 @@ def test_depth_has_a_limit(tmp_path: Path) -> None:
 def test_an_archive_that_is_cut_is_told(tmp_path: Path, left: int) -> None:
     data = made((Entry(b"a"), b"1" * 600), (Entry(b"b"), b""))
     assert refused(data[:left], tmp_path / "there").message == "the archive ends in the middle"
+
+
+@pytest.mark.parametrize("size", [3000, 3 << 20])
+def test_a_file_that_does_not_come_whole_is_not_there(tmp_path: Path, size: int) -> None:
+    data = made((Entry(b"d/", tarformat.DIRECTORY), b""), (Entry(b"d/whole"), b"w"), (Entry(b"d/cut"), b"x" * size))
+    (tmp_path / "to/d").mkdir(parents=True)
+    (tmp_path / "to/d/cut").write_text("before")
+    assert refused(data[:-2000], tmp_path / "to").message == "the archive ends in the middle"
+    assert os.listdir(tmp_path / "to/d") == ["whole"]
 
 
 def test_a_sparse_map_that_lies_is_refused(tmp_path: Path) -> None:

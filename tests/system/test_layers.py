@@ -21,7 +21,7 @@ from orchestr8.storage.archive import ArchiveWriter
 from orchestr8.storage.changes import Comparison
 from orchestr8.storage.covers import Cover, CoverKind
 from orchestr8.storage.layers import Tree, opened
-from orchestr8.storage.pack import write_tree
+from orchestr8.storage.pack import walk, write_tree
 from tests.requires import requires
 from tests.system.runtime_fixtures import BUSYBOX, needs_busybox
 
@@ -427,14 +427,27 @@ def test_a_layer_with_redirects_is_refused_by_name(tmp_path: Path) -> None:
         list(Comparison(upper, lower).run())
 
 
-def test_a_directory_with_too_many_files_is_refused_before_they_are_held(
+def test_more_files_than_can_be_held_are_refused_in_one_directory_or_on_the_way(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(layers, "_NAMES_MAX", 9)
-    for number in range(10):
-        (tmp_path / str(number)).touch()
-    with opened([str(tmp_path)]) as tree, pytest.raises(OperationFailed, match="holds more than 9 files"):
+    monkeypatch.setattr(layers, "_NAMES_BYTES_MAX", 10 * (layers._NAME_BYTES + 1))
+    for folder in (".", "a", "b", "c", "c/a"):
+        for name in "abcd":
+            (tmp_path / "deep" / folder / name).mkdir(parents=True, exist_ok=True)
+    for name in "abcdefghijk":
+        (tmp_path / "flat" / name).mkdir(parents=True)
+    with opened([str(tmp_path / "deep")]) as tree:
+        with pytest.raises(OperationFailed, match=r"^/c/a and the directories above it hold more files than are read"):
+            list(walk(tree))
+        assert tree.depth == 2
+    with (
+        opened([str(tmp_path / "flat")]) as tree,
+        pytest.raises(OperationFailed, match="hold more files than are read"),
+    ):
         tree.names()
+    (tmp_path / "flat/k").rmdir()
+    with opened([str(tmp_path / "flat")] * 2) as tree:
+        assert "".join(tree.names()) == "abcdefghij"
 
 
 def test_a_walk_ends_when_it_is_told_to(tmp_path: Path) -> None:

@@ -61,10 +61,10 @@ def routes(containers: ContainerService) -> list[Route]:
             raise Unsupported(
                 "copyUIDGID: files cannot be given to the container's user; they belong to whom the archive says"
             )
-        name = (await containers.find(reference)).container.name
 
         async def run(connection: Hijacked, length: int | None) -> Response:
-            try:
+            try:  # looked up here: whose name it is may change until the body comes
+                name = (await containers.find(reference)).container.name
                 opened = await containers.open_path(name, request.first("path"), write=True)
                 try:
                     told = await opened.receive(connection.fileno(), connection.early, length)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import stat
 
 from orchestr8.cli.containers import one_container
+from orchestr8.cli.cutoff import marked
 from orchestr8.cli.output import write_all
 from orchestr8.cli.parser import UsageError
 from orchestr8.errors import OperationFailed, Unavailable, error_from_json
@@ -30,7 +32,8 @@ def run(context: Context, options: Options) -> int:
         if options.output:
             _write_file(stream, options.output)
         else:
-            _copy(stream, context.out.fd)
+            with marked(context.out.fd):
+                _copy(stream, context.out.fd)
     return 0
 
 
@@ -44,23 +47,41 @@ def _write_file(stream: Stream, path: str) -> None:
         if ordinary:
             _replace(stream, os.path.realpath(path))
         else:
-            with open(path, "wb", buffering=0) as file:
+            with open(path, "wb", buffering=0) as file, marked(file.fileno()):
                 _copy(stream, file.fileno())
     except OSError as error:
         raise OperationFailed(f"{path} cannot be written: {error.strerror}") from error
 
 
 def _replace(stream: Stream, path: str) -> None:
-    beside = f"{path}.{os.getpid()}.part"
-    fd = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
+    folder, beside = os.path.dirname(path), f"{path}.{os.getpid()}.part"
+    named = False
+    fd = _nameless(folder)
+    if fd < 0:
+        fd = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
+        named = True
     try:
         try:
             _copy(stream, fd)
+            if not named:
+                os.link(f"/proc/self/fd/{fd}", beside, src_dir_fd=fd)  # with a descriptor the link in /proc is followed
+                named = True
         finally:
             os.close(fd)
         os.rename(beside, path)
     except BaseException:
-        os.unlink(beside)
+        if named:
+            os.unlink(beside)
+        raise
+
+
+def _nameless(folder: str) -> int:
+    """A new file in a directory that is gone with whoever writes it, however that ends; -1: there are none there."""
+    try:
+        return os.open(folder, os.O_WRONLY | os.O_TMPFILE | os.O_CLOEXEC, 0o666)
+    except OSError as error:
+        if error.errno in {errno.EOPNOTSUPP, errno.EISDIR, errno.ENOENT, errno.EINVAL}:
+            return -1
         raise
 
 
