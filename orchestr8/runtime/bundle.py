@@ -270,6 +270,9 @@ def spawn_order(
         host_cgroup="cgroup" not in own,
         oom_score=process.get("oomScoreAdj", 0),
         plain=annotations.get(_SECCOMP, "") not in {"", default_filter} or limited,
+        throttled=any(
+            key.startswith("throttle") for key in document.get("linux", {}).get("resources", {}).get("blockIO", ())
+        ),
     )
 
 

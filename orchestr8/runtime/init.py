@@ -74,7 +74,7 @@ def run(birth: Birth) -> NoReturn:
         os.setsid()
         if not order.namespaces & CloneFlag.NEWPID:
             prctl.set_child_subreaper()  # as in a namespace of its own, what loses its parent is reaped in here
-        setup.say_ready(built, sync)
+        setup.say_ready(order, built, sync)
         program.reset_dispositions()
         if birth.template is not None:
             birth.template.learn_what_pid_1_writes()

@@ -124,6 +124,9 @@ class Launch:
         self._successor = Successor()
         self._reserve = Reserve()
         self.null = -1  # the container's /dev/null, for what is executed in it later; the owner closes it
+        # Of one that is throttled, its root. With the last of a mount the kernel syncs all of the file system below, at
+        # the rate of who lets go: of PID 1 that might take minutes, in which nothing can end it.
+        self._root = -1
         with contextlib.ExitStack() as undo, contextlib.ExitStack() as unused:
             if cradle is not None:
                 unused.callback(cradle.close, poller)
@@ -258,7 +261,8 @@ class Launch:
             self.stdio.take_terminal(fds)
         elif "ready" in said and not self._ready:
             self._name = said["name"]
-            self.null = fds.pop()
+            self.null = fds.pop(0)
+            self._root = fds.pop() if fds else -1
             self._ready = True
             self._follow()
             if self._given_up:  # it was succeeded just then
@@ -274,6 +278,13 @@ class Launch:
         self.stdio.close()
         if self.null >= 0:
             os.close(self.null)
+        self.unmount()
+
+    def unmount(self) -> None:
+        """PID 1 has ended: let go of its root, should this be the last to hold it."""
+        if self._root >= 0:
+            os.close(self._root)
+            self._root = -1
 
 
 def open_cgroup(leaf: str) -> int:

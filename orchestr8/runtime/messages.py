@@ -65,12 +65,14 @@ class Spawn(Message):
     `namespaces`: CLONE_NEW flags of those in which PID 1 is born; the others it shares. `plain`: it is to be forked, and not
     born in a process made ahead (runtime.cradle). `rows`, `columns`: of its terminal, once somebody has given it a size.
     `log`: what `logorder` made of a `model.specs.LogSpec`; what is missing is as the writer has it by default.
+    `throttled`: it may read or write a disk so and so fast, which is no speed for the kernel to unmount its root at.
     """
 
     fields: ClassVar = {
         "container": "", "bundle": "", "socket": "", "terminal": False, "stdin": False, "reaper": True,
         "seccomp": "", "cgroup_files": (), "cgroup_leaf": "", "host_cgroup": False, "oom_file": "", "oom_score": 0,
         "namespaces": 0x2C020000, "id_base": 0, "id_count": 0, "log": {}, "plain": True, "rows": 0, "columns": 0,
+        "throttled": False,
     }  # fmt: skip
 
 

@@ -66,12 +66,13 @@ def execute(order: Spawn, built: Built, sync: socket.socket) -> NoReturn:
         os._exit(code)
 
 
-def say_ready(built: Built, sync: socket.socket) -> None:
+def say_ready(order: Spawn, built: Built, sync: socket.socket) -> None:
     """Nothing but the program's execve is left. Raises OSError when the shim is dead: it may have died before PID 1's
     parent-death signal was set; from here on that ends PID 1.
     """
     said = {"ready": True, "name": built.process["args"][0]}
-    sockets.send_packet(sync, json.dumps(said).encode(), [built.null])
+    root = [os.open("/", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)] if order.throttled else []
+    sockets.send_packet(sync, json.dumps(said).encode(), [built.null, *root])
 
 
 def report(sync: socket.socket, error: BaseException, exit_code: int = 128) -> None:

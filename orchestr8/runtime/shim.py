@@ -372,6 +372,7 @@ class Shim:
         self._console.drain()
         self._log.end_run()
         self._console.finish()
+        self._launch.unmount()
         self._poller.forget(self._init_pidfd)
         os.close(self._init_pidfd)
         os.close(self._launch.null)

@@ -202,6 +202,30 @@ async def test_reading_and_writing_of_a_disk_is_limited(runtime: Runtime) -> Non
         assert limit_file(box, "io.max") == f"{device} rbps={1 << 20} wbps=max riops=max wiops=50"
 
 
+def disk_of(path: Path) -> str:
+    """The disk whose file system that is on."""
+    numbers = os.stat(path).st_dev
+    for name in os.listdir("/sys/block"):
+        if os.path.exists(f"/dev/{name}") and os.stat(f"/dev/{name}").st_rdev == numbers:
+            return f"/dev/{name}"
+    return pytest.skip(f"{path} is not on a disk alone")
+
+
+async def test_one_that_may_hardly_write_ends_at_once(runtime: Runtime, tmp_path: Path) -> None:
+    """With its root the kernel syncs all that anybody has written there, at the rate of who unmounts it."""
+    rates = (DeviceRate(path=disk_of(tmp_path), rate=4096),)
+    box = await sleeper(runtime, block_io=BlockIoSpec(write_bytes=rates))
+    for number in range(1000):
+        (tmp_path / str(number)).touch()
+    await box.kill()
+    assert await box.wait() == 137
+    await box.start()
+    for number in range(1000):
+        (tmp_path / str(number)).unlink()
+    await box.kill()
+    assert await box.wait(run=2) == 137
+
+
 # --- places ---------------------------------------------------------------------------------------------------------------
 
 
