@@ -1,4 +1,4 @@
-"""Limits that are small languages or records of their own: `ulimits`, `blkio_config`, `cgroup`."""
+"""Limits that are small languages or records of their own: `ulimits`, `blkio_config`, `cgroup`; and who makes the container."""
 
 from __future__ import annotations
 
@@ -49,6 +49,21 @@ class CgroupNamespace(Text):
     def support(self, node: Node, where: str, look: SupportLook) -> None:
         if str(node.plain()).startswith("service:"):
             look.unsupported(node, f"`{where}: {node.plain()}`", "it would share a cgroup namespace with that service")
+
+
+class Runtime(Text):
+    """The program that makes the container. Which of those that do the same is all one; others keep it apart in other ways."""
+
+    _ALIKE: Final = frozenset({"orchestr8", "runc", "crun", "youki", "io.containerd.runc.v2"})
+
+    def __init__(self) -> None:
+        super().__init__("the name of a runtime")
+
+    def support(self, node: Node, where: str, look: SupportLook) -> None:
+        name = str(node.plain() or "")
+        if name and name not in self._ALIKE:
+            reason = "it names another program to make the container; here that is orchestr8 itself, which does it as runc would"
+            look.unsupported(node, f"`{where}: {name}`", reason)
 
 
 ULIMITS: Final = Named("a mapping of limits", Ulimit(), "[a-z]+", "limits have names such as nofile and nproc")

@@ -16,7 +16,7 @@ from orchestr8.stack.grants import CONFIG, SECRET, SERVICE_CONFIGS, SERVICE_SECR
 from orchestr8.stack.hooks import DEVELOP, HOOKS, INIT_HOOKS
 from orchestr8.stack.hosts import EXTRA_HOSTS
 from orchestr8.stack.isolation import CAPABILITIES, IPC, PID, SECURITY_OPTIONS, SYSCTLS, USERNS, UTS
-from orchestr8.stack.limits import BLKIO, ULIMITS, CgroupNamespace
+from orchestr8.stack.limits import BLKIO, ULIMITS, CgroupNamespace, Runtime
 from orchestr8.stack.lists import (
     ALL_TEXTS,
     LABELS,
@@ -103,7 +103,7 @@ SERVICE: Final = Record("a service", {
     "read_only": now(Flag()),
     "build": later(BUILD, "it makes the image; orchestr8 does not build yet, so name one that exists by `image:`"),
     "platform": later(Text("a platform, such as linux/arm64"), "images run on this machine's own platform"),
-    "runtime": ignored(Text("the name of a runtime"), "it names the program that makes the container; here that is orchestr8 itself"),
+    "runtime": now(Runtime()),
     "provider": later(PROVIDER, "it hands the service to a program that makes it; here a service is a container"),
     "models": later(NamesOr("models", Named("a mapping of models", OrNull("a model", {
         "endpoint_var": now(Text("the name of a variable")), "model_var": now(Text("the name of a variable")),

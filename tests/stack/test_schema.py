@@ -137,6 +137,7 @@ IN_EFFECT = {
     "sysctls",
     "uts",
     "userns_mode",
+    "runtime",
     "logging",
 }
 
