@@ -25,7 +25,12 @@ class UsageError(InvalidInput):
 
 
 class Options(argparse.Namespace):
-    """What was given, by the table's `dest`; None, False or [] where nothing was."""
+    """What was given, by the table's `dest`; None, False or [] where nothing was.
+
+    `turned_off`: switches that were given as `--switch=false`.
+    """
+
+    turned_off: frozenset[str] = frozenset()
 
 
 class _Parser(argparse.ArgumentParser):
@@ -66,6 +71,7 @@ def parse(argv: Sequence[str]) -> tuple[Command, Options]:
     rest = any(argument.count == "rest" for argument in command.arguments)
     if not rest:
         after = [f"{word}=true" if word in bools else word for word in after]
+    after, turned_off = _without_values(after, command, to_the_end=not rest)
     parse_known = parser.parse_known_args if rest else parser.parse_known_intermixed_args
     if HELP.names[0] in after[:1] or HELP.names[1] in after[:1]:
         return COMMANDS["help"], _with(options, services=[name])  # before a missing argument is an error
@@ -76,7 +82,41 @@ def parse(argv: Sequence[str]) -> tuple[Command, Options]:
         return COMMANDS["help"], _with(options, services=[name])
     if unknown:
         raise _unknown(unknown[0], command)
-    return command, given
+    return command, _with(given, turned_off=turned_off) if turned_off else given
+
+
+def _without_values(words: Sequence[str], command: Command, *, to_the_end: bool) -> tuple[list[str], frozenset[str]]:
+    """`--switch=true` as the switch, and `--switch=false` left out and named, in Go's words as compose takes them.
+
+    Not `to_the_end`: no further than the first argument, after which words are another program's.
+    """
+    known = {name: flag for flag in (*command.flags, *GLOBAL_FLAGS) for name in reversed(flag.names)}
+    found: list[str] = []
+    off: set[str] = set()
+    index = 0
+    while index < len(words):
+        word = words[index]
+        name, equals, value = word.partition("=")
+        flag = known.get(name)
+        if word == "--" or (not to_the_end and not word.startswith("-")):
+            break
+        index += 1
+        if flag and flag.kind == "switch" and equals:
+            try:
+                on = _bool(value)
+            except argparse.ArgumentTypeError as error:
+                raise UsageError(f"{name}: {error}", helps=[f"see orchestr8 {command.name} --help"]) from None
+            if on:
+                off.discard(flag.dest)
+                found.append(name)
+            else:
+                off.add(flag.dest)
+            continue
+        found.append(word)
+        if flag and flag.kind not in {"switch", "bool"} and not equals and index < len(words):
+            found.append(words[index])
+            index += 1
+    return [*found, *words[index:]], frozenset(off)
 
 
 def split(argv: Sequence[str]) -> tuple[list[str], str, list[str]]:
@@ -118,7 +158,7 @@ def _add(parser: _Parser, names: Iterable[str], flag: Flag, default: object) -> 
         parser.add_argument(*names, dest=flag.dest, action="append", default=default, metavar=flag.metavar)
     else:
         kinds: dict[str, Callable[[str], object]] = {
-            "text": str, "number": _number, "seconds": _seconds, "bool": _bool,
+            "text": str, "number": _number, "index": _index, "seconds": _seconds, "bool": _bool,
         }  # fmt: skip
         kind = _one_of(flag.choices) if flag.choices else kinds[flag.kind]
         parser.add_argument(*names, dest=flag.dest, type=kind, default=default, metavar=flag.metavar)
@@ -147,6 +187,11 @@ def _number(text: str) -> int:
     if not text.isascii() or not text.isdigit():
         raise argparse.ArgumentTypeError(f"`{text}` is not a whole number")
     return int(text)
+
+
+def _index(text: str) -> int | None:
+    """Of a replica, from 1 on; 0 is as good as none, as with compose."""
+    return _number(text) or None
 
 
 def _seconds(text: str) -> float:

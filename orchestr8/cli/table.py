@@ -43,10 +43,10 @@ USER: Final = Flag("-u", "--user", kind="text", metavar="USER", help="run as thi
 WORKDIR: Final = Flag("-w", "--workdir", kind="text", metavar="DIR", help="working directory in the container")
 TTY: Final = Flag("-t", "--tty", help="a terminal, even if this is none")
 NO_TTY: Final = Flag("-T", "--no-tty", help="no terminal, even if this is one")
-INTERACTIVE: Final = Flag("-i", "--interactive", help="pass input on; so it is without -i too")
+INTERACTIVE: Final = Flag("-i", "--interactive", help="pass input on; so it is unless `--interactive=false`")
 NO_COLOUR: Final = Flag("--no-color", help="log lines without colour")
 NO_PREFIX: Final = Flag("--no-log-prefix", help="log lines without the container's name")
-INDEX: Final = Flag("--index", kind="number", metavar="N", help="which container of the service")
+INDEX: Final = Flag("--index", kind="index", metavar="N", help="which container of the service")
 REMOVE_ORPHANS: Final = Flag("--remove-orphans", help="remove containers of services that the file no longer has")
 
 ONE_OFFS: Final = "Without a name, those of all services. A one-off container of `run` is meant by its own name alone."
@@ -114,7 +114,7 @@ _COMMANDS: Final = (
                 help="from a time on: 10m, 1h30m, 2026-01-31T12:00:00Z, Unix time",
             ),
             Flag("--until", kind="text", metavar="TIME", help="up to a time"),
-            Flag("--index", kind="number", metavar="N", help="of this container of the service alone"),
+            Flag("--index", kind="index", metavar="N", help="of this container of the service alone"),
             Flag("--grep", kind="text", metavar="REGEX", help="of those lines the ones in which it is found"),
             Flag("-t", "--timestamps", help="with the time of each line"),
             Flag("--format", kind="text", choices=("text", "json"), help="json: one object a line"),
@@ -193,7 +193,7 @@ _COMMANDS: Final = (
             Flag("--detach-keys", kind="text", metavar="KEYS", help="that leave it running; ctrl-p,ctrl-q unless said"),
             INDEX,
             Flag("--no-stdin", help="pass no input on"),
-            Flag("--sig-proxy", kind="text", metavar="BOOL", help="pass signals on, which it does unless `false`"),
+            Flag("--sig-proxy", kind="bool", help="pass signals on; so it does unless `--sig-proxy=false`"),
         ],
         detail="The keys are for terminals. Without one, Ctrl-C goes to the program, and the end of input ends nothing.",
     ),

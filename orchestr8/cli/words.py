@@ -8,7 +8,9 @@ if TYPE_CHECKING:
 
 
 class Flag:
-    """One option. `kind`: switch, text, list (may be repeated), number, seconds, bool (alone it is true, `=false` the other)."""
+    """One option. `kind`: switch, text, list (may be repeated), number, index (0: none), seconds, bool (alone it is
+    true, `=false` the other; a switch may be written so, too).
+    """
 
     __slots__ = ("choices", "dest", "help", "kind", "metavar", "names")
 

@@ -124,6 +124,8 @@ def process(found: Document, warn: Warn) -> Document:
         raise InvalidInput("process.args must not be empty")
     if not str(found["cwd"]).startswith("/"):
         raise InvalidInput("process.cwd must be an absolute path")
+    if any(text.startswith("=") or not text for text in found.get("env") or ()):
+        raise InvalidInput("process.env: a variable has no name")
     user = dict(found.get("user") or {})
     user.setdefault("uid", 0)
     user.setdefault("gid", 0)
@@ -147,8 +149,9 @@ def _capabilities(sets: Mapping[str, list[str]], warn: Warn) -> dict[str, list[s
     since `runc spec` wrote such for years.
     """
     available = set(capabilities.names_of(capabilities.read().permitted))
-    found = {name: [each for each in wanted if each in available] for name, wanted in sets.items()}
-    lost = {each for wanted in sets.values() for each in wanted} - available
+    asked = {kind: sets[kind] for kind in capabilities.CapabilitySets._fields if kind in sets}
+    found = {kind: [each for each in names if each in available] for kind, names in asked.items()}
+    lost = {each for names in asked.values() for each in names} - available
     if lost:
         warn(f"capabilities that are unknown or not to be had are left out: {', '.join(sorted(lost))}")
     if ambient := found.get("ambient"):

@@ -119,7 +119,7 @@ def test_signals_are_passed_on_unless_they_are_not_to_be(story: Scenario) -> Non
         client.signal(signal.SIGINT)
         assert client.end() == 130
     story.step("ps -a", eventually(state("echo", "exited")), exit_code("echo", 130))
-    story.step("attach --sig-proxy=maybe echo", err("true or false"), code=2)
+    story.step("attach --sig-proxy=maybe echo", err("`maybe` is neither true nor false"), code=2)
 
 
 def test_one_who_does_not_read_keeps_nobody(story: Scenario) -> None:

@@ -96,3 +96,14 @@ def test_clients_that_leave_or_do_not_read_hold_up_nobody(story: Scenario) -> No
             assert len(out) == 8 << 20
         idle.kill()
     story.step("down", containers())
+
+
+@pytest.mark.parametrize("words", [("exec",), ("run", "--quiet", "--rm", "--no-deps")])
+def test_who_is_given_no_input_leaves_it_to_the_caller(story: Scenario, words: tuple[str, ...]) -> None:
+    """As in a loop of a shell that reads: what comes next is the loop's."""
+    loop = 'while read -r line; do "$@" --interactive=false web sh -c "cat; echo $line"; done'
+    done = subprocess.run(
+        ["sh", "-c", loop, "sh", sys.executable, "-m", "orchestr8", *words], cwd=story.directory, input=b"one\ntwo\n",
+        env=story.engine.environment, capture_output=True, timeout=COMMAND_S, check=False,
+    )  # fmt: skip
+    assert done.stdout == b"one\ntwo\n", done.stderr

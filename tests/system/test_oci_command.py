@@ -303,6 +303,7 @@ REFUSED = {
     "apparmor": ({"process": {"apparmorProfile": "x"}}, "process.apparmorProfile is not supported"),
     "notifications": ({"linux": {"seccomp": {"defaultAction": "SCMP_ACT_ALLOW", "listenerPath": "/x"}}}, "notifications are not supported"),
     "shared root": ({"linux": {"rootfsPropagation": "shared"}}, "rootfsPropagation shared is not supported"),
+    "a variable without a name": ({"process": {"env": ["A=b", "=c"]}}, "process.env: a variable has no name"),
     "relative directory": ({"process": {"cwd": "tmp"}}, "process.cwd must be an absolute path"),
     "no program": ({"process": {"args": []}}, "process.args must not be empty"),
     "no root": ({"root": {"path": "nowhere"}}, "is not a directory"),

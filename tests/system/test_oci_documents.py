@@ -108,7 +108,8 @@ def test_a_capability_that_cannot_be_had_is_told_and_left_out(oci: Runtime) -> N
 def test_ambient_capabilities_are_those_that_can_be(oci: Runtime) -> None:
     """Bundles that older `runc spec` wrote have ambient capabilities that no process inherits."""
     kinds = ("bounding", "effective", "permitted", "ambient")
-    sets = {kind: ["CAP_KILL", "CAP_CHOWN"] for kind in kinds} | {"inheritable": ["CAP_KILL"]}
+    sets: dict[str, Any] = {kind: ["CAP_KILL", "CAP_CHOWN"] for kind in kinds}
+    sets |= {"inheritable": ["CAP_KILL"], "of another age": 1}
     done = oci.run("grep", "CapAmb", "/proc/self/status", process={"capabilities": sets})
     assert done.stdout.split()[1] == f"{1 << 5:016x}"
     assert "left out of process.capabilities.ambient" in done.stderr

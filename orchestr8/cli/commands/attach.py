@@ -5,8 +5,6 @@ from __future__ import annotations
 from orchestr8.cli.containers import running_container
 from orchestr8.cli.detach import DEFAULT, DetachKeys
 from orchestr8.cli.follow import exit_code_of
-from orchestr8.cli.output import is_true
-from orchestr8.cli.parser import UsageError
 from orchestr8.cli.terminal import interact, resize
 
 TYPE_CHECKING = False  # `typing` costs 4 ms at start
@@ -20,7 +18,7 @@ if TYPE_CHECKING:
 def run(context: Context, options: Options) -> int:
     """The container's exit code; 0 where the caller left by the keys, 128 + n by a signal."""
     keys = DetachKeys(options.detach_keys or DEFAULT)
-    passes_signals = _switch(options.sig_proxy)
+    passes_signals = options.sig_proxy is not False
     container = running_container(context, options.service, options.index)
     there, client = f"/containers/{container['id']}", context.client
 
@@ -44,9 +42,3 @@ def run(context: Context, options: Options) -> int:
             return exit_code_of(client, end, there, this_run)
     context.err.write(f"detached: {container['name']} goes on\n")
     return 128 + left if left else 0
-
-
-def _switch(text: str | None) -> bool:
-    if text in (None, "true", "false", "1", "0"):
-        return text is None or is_true(text)
-    raise UsageError(f"--sig-proxy is `{text}`", helps=["it is true or false"])

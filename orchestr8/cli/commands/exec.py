@@ -18,6 +18,7 @@ def run(context: Context, options: Options) -> int:
         raise UsageError("`exec` needs a command to run", helps=[f"orchestr8 exec {options.service} sh"])
     detached = bool(options.detach)
     tty = bool(options.tty) if detached else wants_terminal(wanted=options.tty, no_tty=options.no_tty)
+    stdin = not detached and "interactive" not in options.turned_off
     container = running_container(context, options.service, options.index)
     body = {
         "Cmd": options.command,
@@ -25,7 +26,7 @@ def run(context: Context, options: Options) -> int:
         "User": options.user or "",
         "WorkingDir": options.workdir or "",
         "Tty": tty,
-        "AttachStdin": not detached,
+        "AttachStdin": stdin,
         "Privileged": bool(options.privileged),
     }
     if tty and not detached:
@@ -36,7 +37,7 @@ def run(context: Context, options: Options) -> int:
         context.client.request("POST", f"{there}/start", body={"Detach": True}, timeout_s=None)
         return 0
     with context.client.upgrade("POST", f"{there}/start", body={"Tty": tty}) as stream:
-        ended_by = interact(context.client, stream, there, tty=tty, stdin=True, forward=None)
+        ended_by = interact(context.client, stream, there, tty=tty, stdin=stdin, forward=None)
     if ended_by is not None:
         return 128 + ended_by
     # Its shim knows, whatever becomes of engines.

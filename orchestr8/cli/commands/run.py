@@ -28,6 +28,7 @@ def run(context: Context, options: Options) -> int:
     if options.quiet:
         context.progress_mode = "quiet"
     tty = not options.detach and wants_terminal(wanted=options.tty, no_tty=options.no_tty)
+    stdin = not options.detach and "interactive" not in options.turned_off
     both = _capabilities(options.cap_add) & _capabilities(options.cap_drop)
     if both:
         raise UsageError(f"--cap-add and --cap-drop both have {min(both)}")
@@ -46,7 +47,7 @@ def run(context: Context, options: Options) -> int:
         "user": options.user or "",
         "working_dir": options.workdir or "",
         "tty": tty,
-        "stdin": not options.detach,
+        "stdin": stdin,
         "no_deps": options.no_deps,
         "name": options.name or "",
         "labels": _pairs(options.labels),
@@ -63,7 +64,7 @@ def run(context: Context, options: Options) -> int:
             _start(context, there)
             context.out.write(f"{made['name']}\n")
             return 0
-        return _attached(context, there, tty=tty, removed=options.rm)
+        return _attached(context, there, tty=tty, stdin=stdin, removed=options.rm)
     except BaseException:
         if options.rm:
             _remove(context.client, there)
@@ -133,7 +134,7 @@ def _start(context: Context, there: str) -> None:
         context.err.write(f"{context.err.paint('warning', YELLOW)}: {lack}\n")
 
 
-def _attached(context: Context, there: str, *, tty: bool, removed: bool) -> int:
+def _attached(context: Context, there: str, *, tty: bool, stdin: bool, removed: bool) -> int:
     """Attach and wait first, then start: so no byte of its output is lost, nor its exit code. `removed`: wait for that."""
     client = context.client
 
@@ -141,13 +142,13 @@ def _attached(context: Context, there: str, *, tty: bool, removed: bool) -> int:
         client.request("POST", f"{there}/kill", query={"signal": number.name})
 
     with (
-        client.upgrade("POST", f"{there}/attach", query={"stdin": 1}) as stream,
+        client.upgrade("POST", f"{there}/attach", query={"stdin": int(stdin)}) as stream,
         client.open("POST", f"{there}/wait", query={"condition": "removed" if removed else "next-exit"}) as end,
     ):
         if tty:
             resize(client, there)  # so that the program never sees another size
         _start(context, there)
-        left = interact(client, stream, there, tty=tty, stdin=True, forward=forward)
+        left = interact(client, stream, there, tty=tty, stdin=stdin, forward=forward)
         if left is None:
             return exit_code_of(client, end, there)
     if removed:
