@@ -1,6 +1,8 @@
 """The machine itself as a backend: images, storage, networks and the runtime put together, one Action at a time.
 
-backend.py      the Backend protocol: which Action goes where, observing, adopting what a former engine left
+backend.py      the Backend protocol: which Action goes where; an engine's start and end
+observing.py    what exists, as a snapshot
+sweeping.py     what a former engine left and nobody owns
 containers.py   one container from bundle to removal
 making.py       what of it lies on disk
 sandbox.py      what it runs in: shim, cgroup, network namespace, ports

@@ -1,15 +1,13 @@
-"""The Backend protocol on this machine: which Action goes where, what exists, and what a former engine left.
+"""The Backend protocol on this machine: which Action goes where, and the order of an engine's start and end.
 
-Also the order of an engine's start: kernel facilities, then networks, then every container that is recorded, and at
-last a sweep of what is ours and belongs to no record.
+That is: kernel facilities, then networks, then every container that is recorded, and at last a sweep of what is ours and
+belongs to no record. What one container goes through is `containers`' to say.
 """
 
 import contextlib
 import dataclasses
 import logging
 import os
-import re
-import shutil
 import socket
 import subprocess
 import time
@@ -27,6 +25,8 @@ from orchestr8.backends.native.joining import find_sharer
 from orchestr8.backends.native.layers import LayerReader, Layers
 from orchestr8.backends.native.making import Surroundings, last_state
 from orchestr8.backends.native.networks import Networks
+from orchestr8.backends.native.observing import snapshot
+from orchestr8.backends.native.sweeping import empty_trash, remove_shared, sweep_files
 from orchestr8.errors import Conflict, NotFound, OperationFailed, Orchestr8Error, Unavailable
 from orchestr8.image.reference import parse_image
 from orchestr8.image.resolve import resolve
@@ -43,14 +43,13 @@ from orchestr8.model.figures import Figures
 from orchestr8.model.ids import ContainerId, ContainerName, NetworkName, StackName, VolumeName
 from orchestr8.model.images import CommitSpec, Committed
 from orchestr8.model.lending import with_loans
-from orchestr8.model.observed import ObservedNetwork, ObservedVolume, Snapshot, guests
+from orchestr8.model.observed import Snapshot
 from orchestr8.model.processes import Process
 from orchestr8.model.records import Registry, VolumeRecord
 from orchestr8.network.manager import NetworkManager
 from orchestr8.runtime.client import ForkserverClient, read_state
 from orchestr8.runtime.messages import Configure
 from orchestr8.runtime.sealed import remove_rehearsals, start_forkserver
-from orchestr8.storage import skeleton
 from orchestr8.storage.contents import ContentStore
 from orchestr8.storage.pack import check_paths
 from orchestr8.storage.snapshots import SnapshotStore
@@ -58,7 +57,6 @@ from orchestr8.storage.trash import Trash
 from orchestr8.storage.volumes import VolumeStore
 
 _log: Final = logging.getLogger(__name__)
-_ANONYMOUS: Final = re.compile(r"[0-9a-f]{64}")
 
 
 class NativeBackend:
@@ -172,40 +170,8 @@ class NativeBackend:
         assert self._tasks is not None
         live = {record.id for record in self._registry.containers.values()}
         await self._networks.sweep(live)
-        await anyio.to_thread.run_sync(self._sweep_files, live)
-        self._tasks.start_soon(anyio.to_thread.run_sync, self._empty_trash, name="empty the trash")
-
-    def _sweep_files(self, live: set[ContainerId]) -> None:
-        for container_id in self._cgroups.containers() - live:
-            try:
-                self._cgroups.kill(container_id)
-                self._cgroups.remove(container_id)
-            except OperationFailed as error:  # a process is stuck in the kernel: the next engine tries again
-                _log.warning("%s", error)
-        with contextlib.suppress(FileNotFoundError):
-            for name in os.listdir(f"{self._root}/containers"):
-                if name not in live:
-                    self._around.snapshots.remove(name)
-        for path in (*skeleton.half_made(self._root), *self._images.half_made()):
-            self._trash.discard(path)
-        for name in os.listdir(f"{self._run_dir}/shims"):
-            if name not in live:
-                os.unlink(f"{self._run_dir}/shims/{name}")
-        for name in self._contents.containers():
-            if name not in live:
-                self._contents.revoke(name)
-        for name in self._volumes.names():
-            if name not in self._registry.volumes and _ANONYMOUS.fullmatch(name):  # of a creation that never ended
-                self._volumes.remove(name)
-
-    def _empty_trash(self) -> None:
-        """What cannot be deleted is left for another time: nobody waits for it."""
-        try:
-            self._trash.empty()
-        except OperationFailed as error:
-            _log.warning("%s: %s", error.message, "; ".join(error.notes))
-        except OSError as error:
-            _log.warning("cannot empty the trash: %s", error)
+        await anyio.to_thread.run_sync(sweep_files, self._around, self._trash, live)
+        self._tasks.start_soon(anyio.to_thread.run_sync, empty_trash, self._trash, name="empty the trash")
 
     async def close(self, *, remove: bool) -> None:
         """End the forkserver and let go; containers go on. `remove`: nothing runs, so take firewall and cgroups too."""
@@ -217,21 +183,13 @@ class NativeBackend:
         for container in self._containers.values():
             container.let_go()
         with anyio.CancelScope(shield=True):
-            await anyio.to_thread.run_sync(self._empty_trash)
+            await anyio.to_thread.run_sync(empty_trash, self._trash)
             try:
                 await self._manager.close(remove=remove)
             finally:
                 if remove:
-                    await anyio.to_thread.run_sync(self._remove_all)
+                    await anyio.to_thread.run_sync(remove_shared, self._around)
                 self._cgroups.close()
-
-    def _remove_all(self) -> None:
-        """What there is once for all containers. A shim may still wait for a client that reads slowly."""
-        try:
-            self._cgroups.remove_parent()
-        except OperationFailed as error:
-            _log.warning("%s", error)
-        shutil.rmtree(f"{self._run_dir}/shims", ignore_errors=True)  # with the socket of a shim that was killed
 
     @property
     def forkserver_pid(self) -> int:
@@ -265,48 +223,7 @@ class NativeBackend:
     # --- looking --------------------------------------------------------------------------------------------------
 
     async def observe(self, stack: StackName | None = None) -> Snapshot:
-        networks, volumes = self._registry.networks.values(), self._registry.volumes.values()
-        mine = [each for each in self._containers.values() if stack in {None, each.record.stack}]
-        others = [each for each in self._containers.values() if stack not in {None, each.record.stack}]
-        return Snapshot(
-            stack=stack or StackName(""),
-            containers={each.record.name: each.observed() for each in mine},
-            networks={
-                each.name: ObservedNetwork(
-                    name=each.name,
-                    stack=each.stack,
-                    key=each.key,
-                    subnet=each.subnet,
-                    requested_subnet=each.requested_subnet,
-                    bridge=each.bridge,
-                    labels=dict(each.labels),
-                )
-                for each in networks
-                if stack in {None, each.stack}
-            },
-            volumes={
-                each.name: ObservedVolume(
-                    name=each.name,
-                    stack=each.stack,
-                    key=each.key,
-                    path=self._volumes.path(each.name),
-                    labels=dict(each.labels),
-                )
-                for each in volumes
-                if stack in {None, each.stack}
-            },
-            foreign_networks=frozenset(each.name for each in networks if each.stack != stack),
-            foreign_volumes=frozenset(each.name for each in volumes if each.stack != stack),
-            network_guests=guests(
-                [each.name for each in networks if each.stack == stack],
-                {each.record.name: each.record.addresses.keys() for each in others if each.running},
-            ),
-            volume_guests=guests(
-                [each.name for each in volumes if each.stack == stack],
-                {each.record.name: [mount.source for mount in each.record.spec.mounted] for each in others},
-            ),
-            specs={each.record.name: each.record.spec for each in mine},
-        )
+        return snapshot(stack, self._containers.values(), self._registry, self._volumes)
 
     async def figures(self, containers: Collection[ContainerName]) -> Mapping[ContainerName, Figures]:
         found = [each for name in containers if (each := self._containers.get(name)) is not None and each.running]
@@ -344,7 +261,7 @@ class NativeBackend:
             self._acting -= 1
             if self._trash_waits and not self._acting and self._tasks is not None:
                 self._trash_waits = False
-                self._tasks.start_soon(anyio.to_thread.run_sync, self._empty_trash, name="empty the trash")
+                self._tasks.start_soon(anyio.to_thread.run_sync, empty_trash, self._trash, name="empty the trash")
 
     async def _do(self, action: Action) -> Sequence[str]:
         match action:
