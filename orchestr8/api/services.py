@@ -76,7 +76,7 @@ class LogQuery:
     until_exit: bool = False  # a followed log ends when nothing selected runs or will be started again
     tail: int | None = None  # of each container
     since: float | None = None  # Unix time
-    until: float | None = None  # of what is stored; the moment itself included
+    until: float | None = None  # the moment itself included
     timestamps: bool = False
     places: tuple[LogPlace, ...] = ()
     ended: frozenset[str] = frozenset()  # those of them the end of whose run was told

@@ -34,7 +34,8 @@ class FollowedLogs:
         self, context: Context, stack: str, query: dict[str, Any], make_view: Callable[[Stream], LogView]
     ) -> None:
         self._path = f"/stacks/{stack}"
-        self._query = {**query, "follow": 1, "until": "exit", "places": 1}
+        ends = [query["until"]] if "until" in query else []
+        self._query = {**query, "follow": 1, "until": [*ends, "exit"], "places": 1}
         self._make_view = make_view
         self._next = Client(context.client.path, self._await_engine)
         self.view = self._open(context.client)

@@ -8,7 +8,17 @@ TYPE_CHECKING = False  # `typing` costs 4 ms at start
 if TYPE_CHECKING:
     from typing import Final
 
-_UNIT_S: Final = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+_UNIT_S: Final = {
+    "ns": 1e-9,
+    "us": 1e-6,
+    "\xb5s": 1e-6,
+    "\u03bcs": 1e-6,
+    "ms": 0.001,
+    "s": 1.0,
+    "m": 60.0,
+    "h": 3600.0,
+    "d": 86400.0,
+}
 
 
 def parse_duration(text: str) -> float:
@@ -49,6 +59,8 @@ def parse_moment(text: str, now: float) -> float:
         return value if text[-1:].isdigit() else now - value
     from datetime import datetime  # 2 ms, and few ask for a date
 
+    if text[10:11] in ("Z", "+", "-"):  # a day somewhere else
+        text = f"{text[:10]}T00:00{text[10:]}"
     return datetime.fromisoformat(text).timestamp()
 
 

@@ -12,6 +12,7 @@ import contextlib
 import itertools
 import json
 import os
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
@@ -33,10 +34,13 @@ from orchestr8.model.observed import ContainerState, ObservedContainer, lack_of_
 from orchestr8.model.specs import LogDriver
 from orchestr8.plan.order import near
 from orchestr8.runtime.logmarks import Mark
+from orchestr8.runtime.logrecords import time_text
 from orchestr8.runtime.logs import LogReader, Place
 from orchestr8.wire.http import Send
 
 BLOCKS_IN_A_ROW: Final = 4  # of one source, before the others have their turn
+WRITING_S: Final = 0.1  # from a line's time to when it is in its file
+CLOCK_S: Final = 10.0  # how often the clock is looked at
 
 
 class Logs:
@@ -108,6 +112,8 @@ class _Client:
         self._dirty: dict[ContainerId, None] = {}  # in the order in which they became so
         self._wake = anyio.Event()
         self._look_due = False
+        self._until = None if query.until is None else time_text(query.until)
+        self._time_is_up = False  # there will be nothing any more that is not later
         self._watches = contextlib.ExitStack()
 
     def close(self) -> None:
@@ -141,7 +147,7 @@ class _Client:
             if not query.follow or source.container.state is not ContainerState.RUNNING:
                 if query.follow and self._ended_unheard(source.container):
                     continue  # `follow` tells of it
-                if query.until is None:
+                if query.until is None or await anyio.to_thread.run_sync(source.reader.next_time) is None:
                     await self._send_rest(source)
                 source.over = True
 
@@ -224,9 +230,14 @@ class _Client:
 
             self._look_due = True
             tasks.start_soon(listen, name="log events")
+            if self._query.until is not None:
+                tasks.start_soon(self._wait_until, self._query.until, name="the end of a log")
             while True:
                 self._wake = anyio.Event()
+                is_last = self._time_is_up
                 await self._send_dirty()
+                if is_last and not self._dirty:
+                    break
                 if self._look_due:
                     self._look_due = False
                     news, events[:] = events[:], []
@@ -235,6 +246,13 @@ class _Client:
                 if not self._dirty and not self._look_due:
                     await self._wake.wait()
             tasks.cancel_scope.cancel()
+
+    async def _wait_until(self, moment: float) -> None:
+        while (left := moment + WRITING_S - time.time()) > 0:  # noqa: ASYNC110 - the clock may be set, which nothing tells
+            await anyio.sleep(min(left, CLOCK_S))
+        self._time_is_up = True
+        self._dirty |= dict.fromkeys(self._sources)
+        self._wake.set()
 
     def _watch(self, source: _Source, path: str) -> None:
         """Be told of changes; a container that never ran has no folder yet, and is tried again when it starts."""
@@ -261,7 +279,7 @@ class _Client:
                 self._dirty[container_id] = None
 
     async def _send_block(self, source: _Source) -> bool:
-        batches = await anyio.to_thread.run_sync(source.reader.read)
+        batches = await anyio.to_thread.run_sync(source.reader.read, self._until)
         if batches:
             await self._send(frames(source.number, batches, timestamps=self._query.timestamps))
             await self._tell_place(source)

@@ -109,12 +109,17 @@ class LogReader:
         batches = self._parser.take(self._records[begin:end])
         return self._skipped(batches) if self._skip_lines else batches
 
-    def read(self) -> list[Found] | None:
-        """The next block's batches, stored or newer; None when there is nothing more for now."""
+    def read(self, until: bytes | None = None) -> list[Found] | None:
+        """The next block's batches, stored or newer, none of them later than `until`; None when there is nothing more for now."""
         if self._place == len(self._records) and not self._load(self._block_bytes):
             return None
-        begin, self._place = self._place, len(self._records)
-        return self._skipped(self._parser.take(self._records[begin:]))
+        begin, end = self._place, len(self._records)
+        if until is not None and begin < end:
+            end = bisect.bisect_right(self._records, until + b"\xff", begin)
+            if begin == end:
+                return None
+        self._place = end
+        return self._skipped(self._parser.take(self._records[begin:end]))
 
     def finish(self) -> list[Found]:
         """A last line that has no newline, once the container's run is over or nobody follows."""

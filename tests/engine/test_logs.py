@@ -8,6 +8,7 @@ from typing import Any
 import anyio
 import pytest
 
+from orchestr8.backends.memory.containers import append_log
 from orchestr8.errors import Conflict, NotFound
 from orchestr8.model.actions import RemoveContainer, StopContainer
 from orchestr8.model.ids import ContainerName
@@ -105,6 +106,39 @@ async def test_a_followed_log_tells_what_is_written_and_how_it_ends(start: Any, 
     assert text(frames) == b"one\ntwo\n"
     assert news(frames)[1:] == [{"source": 0, "exited": 3, "restarting": False}]
     assert frames[-1].stream == 0
+
+
+async def test_a_followed_log_ends_at_a_time(start: Any, make_document: Make, backend: Any) -> None:
+    """Times are whole seconds in this backend."""
+    async with start() as engine:
+        await up(engine, make_document(web=["sh", "-c", "echo one; sleep infinity"]))
+        async with engine.upgraded("GET", "/stacks/shop/logs", follow=1) as talk:
+            await talk.until(b"one\n")
+        path = backend.log_path(ContainerName("shop-web-1"))
+        at = time.time()
+        append_log(path, 1, b"two\n", at + 2)
+        for words in ({}, {"timestamps": 1}):
+            query = {"follow": 1, "until": [f"{at:.6f}", "exit"], **words}
+            async with engine.upgraded("GET", "/stacks/shop/logs", **query) as talk:
+                assert text(await talk.rest()).endswith(b"one\n")
+        async with engine.upgraded("GET", "/stacks/shop/logs", follow=1, until=f"{at + 3:.6f}") as talk:
+            await talk.until(b"two\n")
+            append_log(path, 1, b"three\n", time.time())
+            append_log(path, 1, b"four\n", at + 5)
+            assert text(await talk.rest()) == b"three\n", "it runs still"
+
+
+async def test_what_has_no_newline_is_shown_up_to_a_time_too(start: Any, make_document: Make, backend: Any) -> None:
+    async with start() as engine:
+        await up(engine, make_document(web=["sleep", "infinity"]))
+        path = backend.log_path(ContainerName("shop-web-1"))
+        append_log(path, 1, b"unfinished", 1000)
+        async with engine.upgraded("GET", "/stacks/shop/logs", until="1000") as talk:
+            assert text(await talk.rest()) == b"unfinished"
+        append_log(path, 2, b"later\n", 1001)
+        append_log(path, 1, b" line\n", 1002)
+        async with engine.upgraded("GET", "/stacks/shop/logs", until="1001") as talk:
+            assert text(await talk.rest()) == b"later\n", "the line has ended by now, but not by then"
 
 
 async def test_following_goes_on_over_restarts_until_the_policy_gives_up(start: Any, make_document: Make) -> None:

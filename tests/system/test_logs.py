@@ -130,7 +130,8 @@ def test_times_are_those_of_the_lines(scenario: Tell) -> None:
     assert story.step("logs --no-log-prefix --since 0s").out == ""
     assert story.step(f"logs --no-log-prefix --until {found[0][0]}").out == "one\n"
     assert story.step("logs --no-log-prefix --until 1h").out == ""
-    story.step("logs -f --until 1h", err("do not go together"), code=2)
+    assert story.step(f"logs -f --no-log-prefix --until {found[0][0]}").out == "one\n"
+    assert story.step("logs --no-log-prefix --tail -1").out == "one\ntwo\n"
 
 
 def test_logs_rotate_and_are_followed_and_read_across_the_files(scenario: Tell) -> None:

@@ -23,17 +23,17 @@ def routes(logs: LogService) -> list[Route]:
 
 
 def log_query(request: Request, stack: str) -> LogQuery:
-    until = request.first("until")
+    ends = request.query.get("until", ())  # a time, `exit`, or, in this order, both: whichever comes first
     return LogQuery(
         stack=stack_name(stack),
         services=tuple(ServiceName(each) for each in request.query.get("service", ()) if each),
         container=request.first("container"),
         index=whole_number(request, "index", 0) or None,
         follow=request.flag("follow"),
-        until_exit=until == "exit",
+        until_exit="exit" in ends,
         tail=None if request.first("tail", "all") == "all" else whole_number(request, "tail", 0),
         since=number(request, "since", None),
-        until=None if until == "exit" else number(request, "until", None),
+        until=None if ends[:1] == ["exit"] else number(request, "until", None),
         timestamps=request.flag("timestamps"),
         places=tuple(map(_place, request.query.get("place", ()))),
         ended=frozenset(request.query.get("ended", ())),

@@ -29,8 +29,6 @@ def run(context: Context, options: Options) -> int:
     if options.since is not None:
         query["since"] = f"{moment_of('--since', options.since):.6f}"
     if options.until is not None:
-        if options.follow:
-            raise UsageError("--until and --follow do not go together")
         query["until"] = f"{moment_of('--until', options.until) + 2e-6:.6f}"  # a line's own time includes that line
     timed = options.timestamps or options.format == "json"
     if timed:
@@ -85,6 +83,9 @@ def _show(view: LogView) -> None:
 
 
 def tail(text: str) -> str:
+    """Docker's and Podman's commands mean all lines by -1, and compose's by whatever is below zero."""
+    if text[:1] == "-" and text[1:].isascii() and text[1:].isdigit():
+        return "all"
     if text != "all" and not (text.isascii() and text.isdigit()):
         raise UsageError(f"--tail {text} is neither a number nor `all`")
     return text
