@@ -9,6 +9,7 @@ talk.py        a gigabyte by exec, a million log lines
 config.py      `config -q` and `check`, which need no engine
 memory.py      what idle containers and daemons occupy
 idle.py        who wakes up while nothing happens
+files.py       ten thousand small files by `cp`
 inside.py      create and start without the CLI, by the backend itself (inside_driver.py)
 runtimes.py    crun, given the bundles that ours makes there
 oci.py         the OCI command line beside runc and crun
