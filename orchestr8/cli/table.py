@@ -237,7 +237,8 @@ _COMMANDS: Final = (
             Flag("--no-stream", help="once, instead of again each second"),
         ],
         detail="CPU %: of one processor. Memory is told without file pages that the kernel would give up first. THROTTLED: in how\n"
-        "many of its periods a limit of processors held it back; OOM: how many processes were killed for lack of memory.",
+        "many of its periods a limit of processors held it back; OOM: how many processes were killed for lack of memory.\n"
+        "--: not known, or not accounted for on this machine, which `orchestr8 doctor` tells.",
     ),
     Command(
         "inspect",

@@ -21,13 +21,13 @@ _WANTED: Final = {  # controller of v1, or of v2 where that has another name: wh
     "io": "blkio_config",
 }
 _V1_NAMES: Final = {"io": "blkio"}
+_UNKNOWN: Final = {"memory": ", and `stats` tells no memory"}
 _RESOURCES: Final[dict[str, Any]] = {
     "memory": {"limit": 64 << 20},
     "cpu": {"shares": 512, "quota": 50_000, "period": 100_000},
     "pids": {"limit": 64},
 }
 _TRY: Final = "try"
-_NO_CONTROLLER: Final = "turn it on at boot: cgroup_enable=memory cgroup_no_v1=none, or a kernel that has it"
 
 
 def groups(host: Host) -> Iterator[Finding]:
@@ -37,9 +37,13 @@ def groups(host: Host) -> Iterator[Finding]:
         yield missing("cgroups", error.message, "; ".join(error.helps))
         return
     there = _controllers()
-    yield ok("cgroups", f"{_LAYOUTS[tree.layout]}: {' '.join(name for name in _WANTED if name in there)}")
-    for name in _WANTED.keys() - there:
-        yield warning("cgroups", f"no {name} controller: {_WANTED[name]} has no effect", _NO_CONTROLLER)
+    yield ok(
+        "cgroups", f"{_LAYOUTS[tree.layout]}: {' '.join(name for name in _WANTED if name in there) or 'no controller'}"
+    )
+    known = files.read_if_there("/proc/cgroups")
+    for name in (each for each in _WANTED if each not in there):
+        effect = f"{_WANTED[name]} has no effect{_UNKNOWN.get(name, '')}"
+        yield warning("cgroups", f"no {name} controller: {effect}", no_controller(name, known, tree.layout))
     if not host.privileged:
         yield untried("a container's group")
         return
@@ -55,6 +59,19 @@ def groups(host: Host) -> Iterator[Finding]:
         )
     finally:
         tree.close()
+
+
+def no_controller(name: str, known: str, layout: Layout) -> str:
+    """What to do about one that is not there. `known`: /proc/cgroups, a line for each: name, hierarchy, groups, enabled."""
+    old_name = _V1_NAMES.get(name, name)
+    enabled = {line.split()[0]: line.split()[-1] for line in known.splitlines() if not line.startswith("#")}
+    if old_name not in enabled:
+        return "take a kernel that has it"
+    if enabled[old_name] == "0":
+        return f"boot with cgroup_enable={old_name}, and without cgroup_disable={old_name}"
+    if layout is Layout.V2:
+        return f"have it handed down: echo +{name} into cgroup.subtree_control of the groups above"
+    return f"mount it: mount -t cgroup -o {old_name} cgroup /sys/fs/cgroup/{old_name}"
 
 
 _LAYOUTS: Final = {

@@ -6,9 +6,11 @@ import pytest
 from orchestr8.cli.commands.doctor import text
 from orchestr8.cli.output import Output
 from orchestr8.doctor.findings import Finding, Host, Verdict, missing, ok, untried, why
+from orchestr8.doctor.groups import no_controller
 from orchestr8.doctor.installed import engine as engine_found
 from orchestr8.doctor.trial import attempt, existing, scratch
 from orchestr8.errors import NotFound, OperationFailed
+from orchestr8.kernel.cgroup import Layout
 from orchestr8.kernel.libc import SyscallError
 from tests.cli.fake_engine import FakeEngine
 from tests.cli.process import Process
@@ -86,3 +88,17 @@ def test_a_trial_of_files_lies_in_what_is_there_of_the_path_and_goes_away(tmp_pa
         assert os.path.dirname(folder) == str(tmp_path)
     assert "not" not in os.listdir(str(tmp_path))
     assert not os.path.exists(folder)
+
+
+@pytest.mark.parametrize(
+    ("name", "layout", "remedy"),
+    [
+        ("memory", Layout.V2, "boot with cgroup_enable=memory, and without cgroup_disable=memory"),
+        ("io", Layout.V1, "mount it: mount -t cgroup -o blkio cgroup /sys/fs/cgroup/blkio"),
+        ("io", Layout.V2, "have it handed down: echo +io into cgroup.subtree_control of the groups above"),
+        ("cpuset", Layout.HYBRID, "take a kernel that has it"),
+    ],
+)
+def test_a_controller_that_is_not_there_has_the_remedy_of_its_reason(name: str, layout: Layout, remedy: str) -> None:
+    known = "#subsys_name\thierarchy\tnum_cgroups\tenabled\nblkio\t0\t1\t1\nmemory\t0\t1\t0\n"
+    assert no_controller(name, known, layout) == remedy

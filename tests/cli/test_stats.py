@@ -113,6 +113,26 @@ def test_a_rate_needs_two_readings_of_the_same_run() -> None:
     assert fields(stats(2, periods=(3, 1)), stats(1, periods=(3, 1)))["ThrottledPerc"] == "0.00%"
 
 
+def test_what_the_machine_does_not_account_for_is_not_told_as_nothing(cli: Cli, engine: FakeEngine) -> None:
+    """Without the controllers of memory and processors, of which many kernels have one turned off."""
+    first, second = stats(1), stats(2)
+    for each in (first, second):
+        each["memory_stats"] |= {"usage": 0, "oom_kills": 0, "stats": {"inactive_file": 0}}
+    engine.routes["GET /stacks/shop/stats"] = readings([first], [second])
+    row = cli("stats", "--no-stream")[1].splitlines()[1].split()
+    assert row == [
+        "abc",
+        "shop-web-1",
+        "--",
+        "--",
+        "--",
+        *["1.22kB", "/", "126B", "1.98MB", "/", "0B"],
+        "5",
+        "--",
+        "--",
+    ]
+
+
 @pytest.mark.parametrize(
     ("size", "binary", "decimal"),
     [

@@ -71,7 +71,7 @@ def read(cgroups: CgroupTree, subject: Subject, machine_bytes: int) -> Figures |
         cpu_periods=counts.cpu_periods,
         cpu_throttled_periods=counts.cpu_throttled_periods,
         cpu_throttled_us=counts.cpu_throttled_us,
-        pids=counts.pids,
+        pids=counts.pids or len(pids),  # without that controller: processes alone
         pids_max=subject.pids_max,
         pids_refused=counts.pids_refused,
         block_read_bytes=read_bytes,

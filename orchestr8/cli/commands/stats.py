@@ -98,17 +98,18 @@ def fields(now: Stats, before: Stats | None) -> dict[str, Any]:
         return {**line, **dict.fromkeys([name for name in HEAD if name not in line], UNKNOWN), "Stats": None}
     memory = now["memory_stats"]
     used = memory["usage"] - memory["stats"]["inactive_file"]
+    known = memory["usage"] > 0  # what runs has some: else it is not accounted on this machine
     networks, blocks = now["networks"].values(), now["blkio_stats"]["io_service_bytes_recursive"]
     return {
         **line,
         "CPUPerc": _percent(_cpu_share(now, before)),
-        "MemUsage": f"{binary_size(used)} / {binary_size(memory['limit'])}",
-        "MemPerc": _percent(used / memory["limit"] if memory["limit"] else None),
+        "MemUsage": f"{binary_size(used)} / {binary_size(memory['limit'])}" if known else UNKNOWN,
+        "MemPerc": _percent(used / memory["limit"] if known and memory["limit"] else None),
         "NetIO": _both(sum(each["rx_bytes"] for each in networks), sum(each["tx_bytes"] for each in networks)),
         "BlockIO": _both(*(sum(each["value"] for each in blocks if each["op"] == op) for op in ("read", "write"))),
         "PIDs": str(now["pids_stats"]["current"]),
         "ThrottledPerc": _percent(_throttled_share(now, before)),
-        "OOMKills": memory["oom_kills"],
+        "OOMKills": memory["oom_kills"] if known else UNKNOWN,
         "Stats": {name: value for name, value in now.items() if isinstance(value, dict)},
     }
 
@@ -120,7 +121,8 @@ def _cpu_share(now: Stats, before: Stats | None) -> float | None:
     this, that = now["cpu_stats"], before["cpu_stats"]
     passed = this["system_cpu_usage"] - that["system_cpu_usage"]
     used = _since(this["cpu_usage"]["total_usage"], that["cpu_usage"]["total_usage"])
-    return used / passed * this["online_cpus"] if passed > 0 else None
+    known = passed > 0 and this["cpu_usage"]["total_usage"] > 0  # what runs has used some
+    return used / passed * this["online_cpus"] if known else None
 
 
 def _throttled_share(now: Stats, before: Stats | None) -> float | None:
