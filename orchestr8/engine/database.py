@@ -11,7 +11,7 @@ import os
 import queue
 import sqlite3
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -19,6 +19,7 @@ import anyio
 import anyio.to_thread
 
 from orchestr8.errors import OperationFailed, Unsupported
+from orchestr8.kernel.fallocate import reserve
 
 Statement = tuple[str, Sequence[Any]]
 
@@ -39,15 +40,22 @@ MIGRATIONS: Final = (
 )
 
 
+_FILE_ROOM: Final = 1 << 20  # behind its end
+_JOURNAL_ROOM: Final = 6 << 20  # a checkpoint is due at 1,000 pages (4 MiB), and may come a little later
+
+
 def open_database(path: str, migrations: Sequence[str] = MIGRATIONS) -> sqlite3.Connection:
     """A connection to the file at `path`, made and migrated as needed. It may be used by any one thread at a time."""
     # Documents hold environments, so secrets: made for its owner only. SQLite gives its journals the same mode.
-    os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+    with _opened(path, os.O_CREAT) as fd:
+        _reserve(fd, os.fstat(fd).st_size, _FILE_ROOM)
     connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
     try:
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA synchronous = NORMAL")
         _migrate(connection, path, migrations)
+        with _opened(f"{path}-wal", os.O_CREAT) as fd:  # which is overwritten from its beginning, and never cut
+            _reserve(fd, 0, _JOURNAL_ROOM)
     except sqlite3.Error as error:
         connection.close()
         raise _failure(path, error) from error
@@ -55,6 +63,21 @@ def open_database(path: str, migrations: Sequence[str] = MIGRATIONS) -> sqlite3.
         connection.close()
         raise
     return connection
+
+
+@contextlib.contextmanager
+def _opened(path: str, flags: int) -> Iterator[int]:
+    fd = os.open(path, os.O_RDWR | os.O_CLOEXEC | flags, 0o600)
+    try:
+        yield fd
+    finally:
+        os.close(fd)
+
+
+def _reserve(fd: int, offset: int, count: int) -> None:
+    """A disk that containers have filled must not keep anybody from stopping them: every command is stored first."""
+    with contextlib.suppress(OSError):  # a file system without this, or without the room
+        reserve(fd, offset, count)
 
 
 def _migrate(connection: sqlite3.Connection, path: str, migrations: Sequence[str]) -> None:

@@ -326,6 +326,29 @@ def own_engine_beside(first: Engine, directory: str) -> Iterator[Engine]:
     assert first.instance != second.instance
 
 
+def test_what_fills_the_disk_can_be_stopped_and_removed(scenario: Tell) -> None:
+    """Every command is stored before it is begun, and there is room for that whatever containers write."""
+    story = scenario("""
+services:
+  greedy: {image: "rootfs:/", command: [sh, -c, "cat /dev/zero > /filler; sleep infinity"], stop_grace_period: 0s}
+  other: {image: "rootfs:/", command: sleep infinity, stop_grace_period: 0s}
+""")
+    root = story.engine.root
+    os.makedirs(root)
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=24m", "small", root], check=True)
+    try:
+        story.step("up -d")
+        story.check(eventually(lambda *_: "there is room" if os.statvfs(root).f_bavail else "", within_s=30))
+        story.step("stop greedy", state("greedy", "exited"), state("other", "running"))
+        story.step("ps -a", out("Exited (137)"))
+        story.step("start greedy", state("greedy", "running"))
+        story.step("down")
+        assert os.statvfs(root).f_bavail > 0
+        story.step("engine stop")
+    finally:
+        subprocess.run(["umount", "-l", root], check=True)
+
+
 def test_who_may_not_ask_the_engine_hears_that_and_not_that_none_runs(scenario: Tell) -> None:
     story = scenario(STACK)
     story.step("engine start")
