@@ -15,14 +15,22 @@ class Names:
         self.of = of
 
 
-# A shape is `str` or `bool`; a range, for integers; a list of one shape; an object's keys with theirs, `!` for those that must
-# be there; or ANY, which is looked at where it is used.
-ANY: Final = object()
+# A shape is `str` or `bool`; a range, for integers; a list of one shape; or an object's keys with theirs, `!` for those that must
+# be there.
 _NUMBER: Final = range(-(1 << 63), 1 << 64)
 _ID: Final = range(1 << 32)
 _HOOK: Final = {"path!": str, "args": [str], "env": [str], "timeout": range(1 << 31)}
 _MAPPINGS: Final = [{"containerID!": _ID, "hostID!": _ID, "size!": _ID}]
 _RATES: Final = [{"major!": _NUMBER, "minor!": _NUMBER, "rate": _NUMBER}]
+_SECCOMP: Final = {
+    "defaultAction!": str, "defaultErrnoRet": _NUMBER, "architectures": [str], "flags": [str], "listenerPath": str,
+    "syscalls": [
+        {
+            "names!": [str], "action!": str, "errnoRet": _NUMBER,
+            "args": [{"index!": _NUMBER, "value!": _NUMBER, "valueTwo": _NUMBER, "op!": str}],
+        }
+    ],
+}  # fmt: skip
 
 PROCESS: Final = {
     "args": [str], "cwd!": str, "env": [str], "terminal": bool, "noNewPrivileges": bool, "oomScoreAdj": range(-1000, 1001),
@@ -50,7 +58,7 @@ RESOURCES: Final = {
     "network": {"classID": _NUMBER},
 }  # fmt: skip
 CONFIG: Final = {
-    "ociVersion": str, "hostname": str, "domainname": str, "annotations": Names(str),
+    "ociVersion!": str, "hostname": str, "domainname": str, "annotations": Names(str),
     "root!": {"path!": str, "readonly": bool},
     "process!": PROCESS,
     "mounts": [
@@ -60,10 +68,10 @@ CONFIG: Final = {
     "linux": {
         "namespaces": [{"type!": str, "path": str}], "uidMappings": _MAPPINGS, "gidMappings": _MAPPINGS,
         "devices": [
-            {"type!": str, "path!": str, "major": range(1 << 12), "minor": range(1 << 20), "fileMode": _ID, "uid": _ID, "gid": _ID}
+            {"type!": str, "path!": str, "major!": range(1 << 12), "minor!": range(1 << 20), "fileMode": _ID, "uid": _ID, "gid": _ID}
         ],
         "cgroupsPath": str, "rootfsPropagation": str, "sysctl": Names(str), "maskedPaths": [str], "readonlyPaths": [str],
-        "resources": RESOURCES, "seccomp": ANY,
+        "resources": RESOURCES, "seccomp": _SECCOMP,
     },
 }  # fmt: skip
 
@@ -85,7 +93,7 @@ def checked(value: Any, shape: Any, where: str = "") -> Any:
         if type(value) is not dict:
             raise _wrong(where, "an object")
         return {key: checked(each, shape.of, f"{where}.{key}") for key, each in value.items() if each is not None}
-    elif shape is not ANY and type(value) is not shape:
+    elif type(value) is not shape:
         raise _wrong(where, "a text" if shape is str else "true or false")
     return value
 

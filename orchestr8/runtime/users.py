@@ -66,8 +66,12 @@ def resolve_user(text: str, passwd: bytes, group: bytes) -> User:
 
 
 def read_file(path: str, dir_fd: int | None = None) -> bytes:
-    """The start of a regular file, b"" when there is none; never blocks on a fifo that an image planted."""
+    """The start of a regular file, b"" when there is none; never blocks on a fifo that an image planted, nor opens a device,
+    which may begin something by that (a watchdog, a tape).
+    """
     try:
+        if not stat.S_ISREG(os.stat(path, dir_fd=dir_fd).st_mode):
+            return b""
         fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=dir_fd)
     except OSError:
         return b""

@@ -1,5 +1,6 @@
 """Who a program runs as: texts against passwd and group files that may be anything."""
 
+import ctypes
 import os
 from pathlib import Path
 
@@ -159,3 +160,16 @@ def test_a_file_that_is_too_long_is_cut_at_a_line(tmp_path: Path) -> None:
     assert found == content[: len(found)]
     assert found.endswith(b"\n")
     assert len(found) > 1_000_000
+
+
+def test_what_is_no_regular_file_is_not_even_opened(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "passwd")
+    libc = ctypes.CDLL(None)
+    opened = libc.inotify_init1(os.O_NONBLOCK)
+    try:
+        assert libc.inotify_add_watch(opened, bytes(tmp_path / "passwd"), 0x20) > 0  # IN_OPEN
+        assert read_file(str(tmp_path / "passwd")) == b""
+        with pytest.raises(BlockingIOError):
+            os.read(opened, 4096)
+    finally:
+        os.close(opened)

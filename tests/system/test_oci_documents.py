@@ -29,6 +29,7 @@ KINDS: Final = {
     "linux.resources.memory.limit": "linux.resources.memory.limit must be an integer",
     "linux.resources.cpu.cpus": "linux.resources.cpu.cpus must be a text",
     "linux.resources.devices.0.allow": "linux.resources.devices[0].allow must be true or false",
+    "linux.seccomp": "linux.seccomp must be an object",
     "linux.maskedPaths.0": "linux.maskedPaths[0] must be a text",
     "linux.devices.0.major": "linux.devices[0].major must be an integer from 0 to 4095",
     "linux.sysctl.net\\core\\somaxconn": "linux.sysctl.net.core.somaxconn must be a text",
@@ -44,6 +45,7 @@ def whole(runtime: Runtime) -> dict[str, Any]:
         linux={
             "resources": {"memory": {"limit": 1 << 26}, "cpu": {"cpus": "0"}, "devices": [{"allow": False, "access": "rwm"}]},
             "devices": [{"path": "/dev/zeroes", "type": "c", "major": 1, "minor": 5}],
+            "seccomp": {"defaultAction": "SCMP_ACT_ALLOW"},
             "sysctl": {"net.core.somaxconn": "100"},
         },
     )  # fmt: skip
