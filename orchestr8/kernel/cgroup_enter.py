@@ -27,3 +27,8 @@ def enter_first(files: Iterable[str]) -> bool:
         except OSError:
             continue
     return False
+
+
+def open_cgroup(leaf: str) -> int:
+    """A descriptor of the cgroup v2 directory in which a child is to be born (clone3(2)); -1 where there is none."""
+    return os.open(leaf, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC) if leaf else -1

@@ -8,6 +8,7 @@ from orchestr8.errors import InvalidInput
 
 ROOT: Final = "/run/orchestr8-oci"
 _SPEC: Final = "1.2.0"
+_WIDTH: Final = 120
 # Limits that `update` changes, as runc calls them: section and key of OCI's `linux.resources`
 LIMITS: Final = {
     "--blkio-weight": ("blockIO", "weight"),
@@ -26,6 +27,11 @@ LIMITS: Final = {
 
 
 class _Parser(argparse.ArgumentParser):
+    """Its help is as wide as it is: to ask for a terminal's width, at each flag that is added, takes milliseconds."""
+
+    def _get_formatter(self) -> argparse.HelpFormatter:
+        return argparse.HelpFormatter(self.prog, width=_WIDTH)
+
     def error(self, message: str) -> NoReturn:
         raise InvalidInput(f"{self.prog}: {message}", helps=[f"see {self.prog} --help"])
 

@@ -11,13 +11,12 @@ import time
 from typing import Any, NamedTuple
 
 from orchestr8.errors import InvalidInput, OperationFailed
-from orchestr8.kernel import sockets
+from orchestr8.kernel import cgroup_enter, sockets
 from orchestr8.kernel.cgroup import CgroupPlace
 from orchestr8.kernel.clone import Successor, clone
 from orchestr8.kernel.namespaces import CloneFlag
 from orchestr8.oci import birth, document, groups, hooks, lifecycle, state, userns
 from orchestr8.oci.state import Container, Record
-from orchestr8.runtime.launch import open_cgroup
 from orchestr8.runtime.program import ProgramError
 from orchestr8.runtime.rootfs import CGROUP_MOUNTS
 
@@ -111,7 +110,7 @@ def _beget(
         users = opened.enter_context(userns.opened(found, joined.pop("user", -1)))
         if learnt:
             container.write("config.json", json.dumps(found).encode())
-        leaf = open_cgroup(place.leaf)
+        leaf = cgroup_enter.open_cgroup(place.leaf)
         if leaf >= 0:
             opened.callback(os.close, leaf)
         inside = {kind: fd for kind, fd in joined.items() if kind != "pid"}

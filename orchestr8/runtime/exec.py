@@ -19,7 +19,7 @@ from orchestr8.kernel import capabilities, cgroup_enter, prctl, rlimit, sockets
 from orchestr8.kernel.clone import Successor, clone
 from orchestr8.kernel.namespaces import CloneFlag
 from orchestr8.runtime import joining, program
-from orchestr8.runtime.launch import DISTURBED, Stdio, open_cgroup
+from orchestr8.runtime.launch import DISTURBED, Stdio
 from orchestr8.runtime.messages import Exec, Spawn
 from orchestr8.runtime.poller import READ, Poller
 from orchestr8.runtime.setup import report, write_oom_score
@@ -79,7 +79,7 @@ class ExecProcess:
 
     def _clone(self, order: Exec, container: Spawn, init_pidfd: int, theirs: socket.socket) -> tuple[int, int]:
         with contextlib.ExitStack() as opened, self._successor.given():
-            cgroup_fd = open_cgroup(container.cgroup_leaf)
+            cgroup_fd = cgroup_enter.open_cgroup(container.cgroup_leaf)
             if cgroup_fd >= 0:
                 opened.callback(os.close, cgroup_fd)
             try:
@@ -87,7 +87,7 @@ class ExecProcess:
             except OSError as error:
                 if cgroup_fd < 0 or error.errno not in _NO_PROCESSES:
                     raise
-                cgroup_fd = open_cgroup(init_leaf(container, init_pidfd))
+                cgroup_fd = cgroup_enter.open_cgroup(init_leaf(container, init_pidfd))
                 opened.callback(os.close, cgroup_fd)
                 pid, pidfd = clone(cgroup_fd=cgroup_fd)
             if pid == 0:

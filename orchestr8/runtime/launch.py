@@ -285,8 +285,3 @@ class Launch:
         if self._root >= 0:
             os.close(self._root)
             self._root = -1
-
-
-def open_cgroup(leaf: str) -> int:
-    """A descriptor of the cgroup v2 directory in which a child is to be born; -1 where there is none."""
-    return os.open(leaf, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC) if leaf else -1

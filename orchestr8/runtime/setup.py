@@ -12,17 +12,19 @@ import os
 import signal
 import socket
 import sys
-from typing import Any, NamedTuple, NoReturn
+from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
 from orchestr8.errors import Orchestr8Error
 from orchestr8.kernel import prctl, rlimit, sockets
 from orchestr8.kernel.namespaces import CloneFlag, set_domain_name, setns
 from orchestr8.runtime import program
-from orchestr8.runtime.messages import Spawn
 from orchestr8.runtime.rootfs import Rootfs
 from orchestr8.runtime.sharing import NOTHING, Shared
 from orchestr8.runtime.terminal import set_size
 from orchestr8.runtime.userns import Ids, ids_of
+
+if TYPE_CHECKING:
+    from orchestr8.runtime.messages import Spawn
 
 
 class Built(NamedTuple):
@@ -30,7 +32,7 @@ class Built(NamedTuple):
     null: int  # the container's /dev/null
 
 
-def build(order: Spawn, sync: socket.socket, shared: Shared = NOTHING, user_namespace: int = -1) -> Built:
+def build(order: "Spawn", sync: socket.socket, shared: Shared = NOTHING, user_namespace: int = -1) -> Built:
     """Everything up to the walls, those included: the caller has the program's rights afterwards, and its stdio."""
     with open(os.path.join(order.bundle, "config.json"), "rb") as document:
         config = json.load(document)
@@ -52,7 +54,7 @@ def build(order: Spawn, sync: socket.socket, shared: Shared = NOTHING, user_name
     return Built(process, null)
 
 
-def execute(order: Spawn, built: Built, sync: socket.socket) -> NoReturn:
+def execute(order: "Spawn", built: Built, sync: socket.socket) -> NoReturn:
     """Become the program, after `say_ready`; where that cannot be, tell the shim and exit."""
     try:
         if order.terminal:
@@ -66,7 +68,7 @@ def execute(order: Spawn, built: Built, sync: socket.socket) -> NoReturn:
         os._exit(code)
 
 
-def say_ready(order: Spawn, built: Built, sync: socket.socket) -> None:
+def say_ready(order: "Spawn", built: Built, sync: socket.socket) -> None:
     """Nothing but the program's execve is left. Raises OSError when the shim is dead: it may have died before PID 1's
     parent-death signal was set; from here on that ends PID 1.
     """
@@ -94,7 +96,7 @@ def report_again(sync: socket.socket, error: BaseException | None = None) -> Non
 
 
 def _build(
-    order: Spawn, config: dict[str, Any], sync: socket.socket, shared: Shared, ids: Ids
+    order: "Spawn", config: dict[str, Any], sync: socket.socket, shared: Shared, ids: Ids
 ) -> tuple[list[int], int]:
     """The file system, the terminal, the host name, the walls around kernel files.
 

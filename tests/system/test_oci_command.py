@@ -465,7 +465,10 @@ def test_a_program_that_writes_more_than_it_reads_is_shown_while_it_is_typed_to(
 
 
 def test_it_loads_nothing_of_the_engine() -> None:
-    loaded = "import sys, orchestr8.oci.command; print(*sys.modules)"
+    loaded = (
+        "import sys; from orchestr8.oci import arguments, command, create, enter; "
+        "arguments.parser_of(['exec'], 'x').parse_args(['exec', 'x', 'true']); print(*sys.modules)"
+    )
     found = set(
         subprocess.run([sys.executable, "-c", loaded], capture_output=True, text=True, check=True).stdout.split()
     )
@@ -477,7 +480,10 @@ def test_it_loads_nothing_of_the_engine() -> None:
         "h11",
         "dnslib",
         "subprocess",
+        "shutil",
         "orchestr8.engine",
+        "orchestr8.runtime.launch",
+        "orchestr8.runtime.messages",
     }
 
 
