@@ -14,6 +14,7 @@ import contextlib
 import os
 import signal
 import sys
+from collections.abc import Iterator
 from typing import Final, NoReturn
 
 from orchestr8.kernel import prctl
@@ -30,17 +31,25 @@ class Packer:
         """Of the log `path`, of which `path.1` to `path.<max_files - 1>` are the older files."""
         self._poller = poller
         self._path = path
-        self._older = [f"{path}.{number}" for number in range(1, max_files)]
+        self._max_files = max_files
         self._pidfd = -1
         self._inode = 0  # of the file that is being compressed
         self._tidy()
         self.look()
 
+    def _older(self) -> Iterator[str]:
+        """What the older files have for names, plain or compressed, up to a number that is free."""
+        for number in range(1, self._max_files):
+            name = f"{self._path}.{number}"
+            if not (os.path.lexists(name) or os.path.lexists(name + SUFFIX)):
+                return
+            yield name
+
     def look(self) -> None:
         """Begin with what is to be compressed, if anything is, and nothing is under way."""
         if self._pidfd >= 0:
             return
-        for name in self._older:
+        for name in self._older():
             try:
                 source = os.open(name, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
             except OSError:  # there is none of this number, or it is compressed already
@@ -79,7 +88,7 @@ class Packer:
 
     def _swap(self) -> bool:
         """Put the archive in the place of the file that it was made from; False: something is in the way."""
-        for name in self._older:
+        for name in self._older():
             try:
                 if os.lstat(name).st_ino == self._inode:
                     os.rename(self._path + _PACKING, name + SUFFIX)
@@ -98,7 +107,7 @@ class Packer:
     def _tidy(self) -> None:
         """Of a shim that was killed: half an archive, or a whole one beside its file, which is still the better one."""
         self._forget_target()
-        for name in self._older:
+        for name in self._older():
             if os.path.lexists(name):
                 with contextlib.suppress(OSError):
                     os.unlink(name + SUFFIX)

@@ -249,11 +249,15 @@ class LogWriter:
         self._size, self._rest = 0, b""
 
     def _shift(self) -> None:
-        """Give each file the number after its own; the last one goes. The only one there is gives its place to the next."""
-        for number in range(self._max_files - 1, 0, -1):
+        """Give each file the number after its own, up to one that is free; where none is, the last one goes. The only one
+        there may be gives its place to the next.
+        """
+        last = self._max_files - 1
+        free = next((number for number in range(1, last) if not self._has(number)), last)
+        for number in range(free, 0, -1):
             for suffix in ("", SUFFIX):
                 target = self._name(number) + suffix
-                if number == self._max_files - 1 and os.path.lexists(target):
+                if number == last and os.path.lexists(target):
                     os.unlink(target)
                 source = self._name(number - 1) + suffix
                 if os.path.lexists(source):
@@ -268,6 +272,9 @@ class LogWriter:
             os.unlink(name)
         else:
             os.rename(name, self._path)
+
+    def _has(self, number: int) -> bool:
+        return any(os.path.lexists(self._name(number) + suffix) for suffix in ("", SUFFIX))
 
     def _name(self, number: int) -> str:
         return f"{self._path}.{number}" if number else self._path

@@ -151,6 +151,35 @@ def test_a_file_takes_no_more_than_it_may_though_more_than_that_was_read_at_once
     assert text.endswith(b"\n" + read_back(path)[1])
 
 
+def test_a_rotation_looks_only_at_the_files_that_there_are(path: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However many there may be."""
+    looks = []
+    real = os.path.lexists
+    monkeypatch.setattr(os.path, "lexists", lambda name: looks.append(name) or real(name))
+    poller = Poller()
+    writer = open_log(path, {"max_bytes": 100, "max_files": 1_000_000}, poller)
+    for number in range(6):
+        writer.write(b"stdout", b"%d\n" % number)
+    writer.close()
+    poller.close()
+    assert {os.path.basename(each).removesuffix(".gz") for each in looks} <= {
+        "current.log", "current.log.next", *(f"current.log.{number}" for number in range(1, 7)),
+    }  # fmt: skip
+    assert read_back(path)[1] == b"0\n1\n2\n3\n4\n5\n"
+
+
+def test_a_number_that_somebody_made_free_is_taken_first(path: str) -> None:
+    writer = LogWriter(path, max_bytes=100, max_files=5)
+    for number in range(5):
+        writer.write(b"stdout", b"%d\n" % number)
+    os.unlink(f"{path}.2")
+    for number, expected in ((5, b"01345"), (6, b"13456")):
+        writer.write(b"stdout", b"%d\n" % number)
+        names = [*(f"{path}.{older}" for older in range(4, 0, -1)), path]
+        assert b"".join(text for name in names for _, _, text in records(name)) == expected
+    writer.close()
+
+
 @pytest.mark.parametrize("before", [b"", b"short\n", b"x" * logwriter.RECORD_BYTES + b"\n"])
 @pytest.mark.parametrize("size", [-1, 0, 1, 20_000, 40_000])
 def test_no_record_is_longer_than_16_kib(path: str, before: bytes, size: int) -> None:
