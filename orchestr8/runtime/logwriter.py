@@ -23,7 +23,10 @@ from orchestr8.runtime.template import Template
 MAX_BYTES: Final = 10 * 1024 * 1024
 MAX_FILES: Final = 3
 RECORD_BYTES: Final = 16 * 1024  # of text in a record at most, as Docker and the kubelet have it
-_SPLIT_BYTES: Final = 4096  # what is read at once and has no more than that is not distributed to several files
+# What was read at once is distributed to files of no less than that, times the number of files where a rotation renames
+# many: nothing else is done meanwhile.
+_SPLIT_BYTES: Final = 1024
+_FEW_FILES: Final = 4
 _NEXT: Final = ".next"  # the file that a rotation is about to begin
 _OPEN: Final = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
 
@@ -64,6 +67,7 @@ class LogWriter:
         self._path = path
         self._max_bytes = max_bytes
         self._max_files = max_files
+        self._split_bytes = max(max_bytes, _SPLIT_BYTES * max(_FEW_FILES, max_files))
         self._packer = packer
         self._second = -1
         self._second_text = b""
@@ -105,7 +109,7 @@ class LogWriter:
             size += PREFIX_BYTES + rest + 1
             records += [head + b" P ", chunk[-rest:], b"\n"]
         if self._max_bytes and self._size + size > self._max_bytes:
-            if size > max(self._max_bytes, _SPLIT_BYTES) and (half := _half(chunk)):
+            if size > self._split_bytes and (half := _half(chunk)):
                 self._write(stream, chunk[:half])
                 self._write(stream, chunk[half:])
                 return
