@@ -8,7 +8,7 @@ import pytest
 
 from orchestr8.api.routes import all_routes
 from orchestr8.api.services import Services
-from orchestr8.runtime import bundle
+from orchestr8.runtime import bundle, messages
 from scripts.transcripts import TOP
 
 PAGES = ("README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "CHANGELOG.md")
@@ -43,3 +43,9 @@ def test_the_table_of_annotations_is_whole() -> None:
     rows = re.findall(r"^\| `(org\.orchestr8\.[a-z-]+)` \|", text_of("ARCHITECTURE.md"), re.MULTILINE)
     named = {value for value in vars(bundle).values() if isinstance(value, str) and value.startswith("org.orchestr8.")}
     assert sorted(rows) == sorted(named)
+
+
+def test_every_message_of_the_shim_protocol_is_named() -> None:
+    paragraph = text_of("ARCHITECTURE.md").split("**Shim protocol**")[1].split("\n\n**")[0]
+    assert {each.__name__ for each in messages.Message.__subclasses__()} <= set(re.findall(r"\w+", paragraph))
+    assert f"version {messages.PROTOCOL}," in paragraph
