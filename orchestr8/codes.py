@@ -270,6 +270,13 @@ EXPOSE, LABEL, ONBUILD, STOPSIGNAL, USER, VOLUME and WORKDIR.
 `commit` packs what a container has changed, and the first time its image's directory as well, which for `rootfs:/` is
 this whole machine. It stops before the disk is full, and leaves nothing behind. Make room, or let the engine have
 another --root.
+
+An image stays when its name goes to a newer one, and single images cannot be removed yet. To be rid of all of them,
+bring down the stacks that use them (`orchestr8 down`), end the engine, and delete three folders of its root, which
+`orchestr8 engine status` shows. Other containers go on meanwhile:
+
+    orchestr8 engine stop
+    rm -r /var/lib/orchestr8/images /var/lib/orchestr8/layers /var/lib/orchestr8/bases
 """),
     "O8-506": ("an image in the store is damaged", """\
 A blob of the image layout in the engine's root (`images/`) is missing, or is not what its name says. Commit the image
@@ -409,9 +416,9 @@ be written, a volume without `read_only` for one, or do without these words.
 """),
     "O8-650": ("what a container has in its files cannot be read", """\
 `diff`, `export` and `commit` read a container's own layer. It nests directories deeper than anybody can name, or has
-more than a million files in one, or a directory was moved while it was read (pause the container meanwhile), or the
-kernel stores layers in a way of its own, with `redirect_dir` or `metacopy` of overlayfs on by default. The message says
-which. The last two can be turned off for containers that are made later:
+more than a million files in one and those above it, or a directory was moved while it was read (pause the container
+meanwhile), or the kernel stores layers in a way of its own, with `redirect_dir` or `metacopy` of overlayfs on by
+default. The message says which. The last two can be turned off for containers that are made later:
 
     echo N > /sys/module/overlay/parameters/redirect_dir
 """),
@@ -419,8 +426,9 @@ which. The last two can be turned off for containers that are made later:
 `cp`, `export` and `commit` write tar archives, and this file could be written into one, but not be unpacked again,
 neither here nor by podman or docker: its path has more than 4,095 bytes (as all below 2,047 directories have); its
 extended attributes have more than 128 KiB, or one of them has a "=" in its name; or it has tens of thousands of holes
-and would be many times as large without them. The message names the file. Nothing is made: move the file further up,
-take attributes away (`setfattr -x NAME FILE`), or delete it, and do it again.
+and would be many times as large without them; or it is one of a million with further names elsewhere, all of which
+would have to be kept in mind. The message names the file. Nothing is made: move the file further up, take attributes
+away (`setfattr -x NAME FILE`), or delete it, and do it again.
 """),
     "O8-700": ("a network does not exist", """\
 A container is to join a network that is gone, or was never made. Bring the stack up again.

@@ -13,7 +13,10 @@ _NO_REGISTRY: Final = (
     "there are no registries yet: `image: rootfs:DIR` runs a directory, and `orchestr8 commit` makes images"
 )
 _IN_ROOT: Final = "images that `orchestr8 commit` made lie in images/ of the engine's root, an OCI image layout: skopeo reads it there"
-_NO_REMOVAL: Final = "images cannot be removed yet"
+_NO_REMOVAL: Final = (
+    "single images cannot be removed yet; all of them: `orchestr8 down` of the stacks that use them, `orchestr8 engine stop`, "
+    "then delete images/, layers/ and bases/ of the engine's root"
+)
 
 # By other means, each of them a command line or two.
 DONE_BY: Final = {

@@ -51,6 +51,7 @@ class BlobWriter:
                     f"an image would fill the disk: after {self._size:,} bytes of it too little is left",
                     code="O8-505",
                     notes=[f"it would lie in {self._store.path}"],
+                    helps=["make room; how images are removed, says: orchestr8 explain O8-505"],
                 )
         self._hash.update(data)
         self._size += len(data)

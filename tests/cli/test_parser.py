@@ -61,7 +61,7 @@ def test_words_become_a_command_and_its_options(line: str, command: str, options
     [
         ("dwon", "there is no command `dwon`", "did you mean `down`?"),
         ("scale web=2", "there is no command `scale`", "orchestr8 up -d --scale SERVICE=N"),
-        ("rmi shop", "there is no command `rmi` yet", "images cannot be removed yet"),
+        ("rmi shop", "there is no command `rmi` yet", NOT_YET["rmi"]),
         ("list", "there is no command `list` yet", NOT_YET["ls"]),
         ("up --detatch", "`up` has no flag `--detatch`", "did you mean `--detach`?"),
         ("up -d --build", "`up` has no flag `--build`", FLAGS["--build"]),

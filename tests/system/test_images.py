@@ -306,6 +306,22 @@ def test_an_engine_that_ends_over_it_leaves_nothing_half_made(scenario: Tell, tr
     story.step("down")
 
 
+def test_all_images_can_be_deleted_as_explain_says(committed: tuple[Scenario, str]) -> None:
+    story, _ = committed
+    story.step("up -d", state("web", "running"))
+    root = story.engine.status()["root"]
+    folders = [word for word in story.step("explain O8-505").out.split() if word.startswith("/var/lib/orchestr8/")]
+    assert [Path(each).name for each in folders] == ["images", "layers", "bases"]
+    story.step("engine stop")
+    for folder in folders:
+        shutil.rmtree(Path(root, Path(folder).name), ignore_errors=True)
+    story.step("exec -T web true", state("web", "running"))
+    story.step("commit web mine:1")
+    assert len(layers_of(story, "docker.io/library/mine:1")) == 2
+    story.step("restart web", state("web", "running"))
+    story.step("down")
+
+
 @pytest.mark.parametrize("how", ["fifo", "device", "link", "gone"])
 def test_what_stands_in_place_of_passwd_is_not_opened(tmp_path: Path, how: str) -> None:
     """An image is what a container has made of it: to open a device may be to do something (a watchdog's begins to count)."""
