@@ -235,6 +235,5 @@ def seek_tail(
             if searched > LOOK_BACK_BYTES or seen.issubset(ends[max(0, wanted) :]):
                 break
             searched += BACKWARD_BYTES
-    skipped = ends[max(0, wanted) :]
-    no_lines = torn & set(skipped) if place == (0, 0) else ()
-    return place, len(skipped) - sum(first_is_end[stream] for stream in no_lines)
+    no_lines = sum(first_is_end.get(stream, False) for stream in torn) if place == (0, 0) else 0
+    return place, max(0, len(ends) - no_lines - max(0, wanted))

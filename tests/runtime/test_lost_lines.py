@@ -332,7 +332,7 @@ def in_the_middle_of_a_line(path: str) -> LogWriter:
         ({"since": 5.0}, [b"e0\n", b"one\n", b"two\n"]),
         ({"tail": 9}, [b"e0\n", b"one\n", b"two\n"]),
         ({"tail": 4}, [b"e0\n", b"one\n", b"two\n"]),
-        ({"tail": 3}, [b"one\n", b"two\n"]),
+        ({"tail": 3}, [b"e0\n", b"one\n", b"two\n"]),
         ({"tail": 2}, [b"one\n", b"two\n"]),
         ({"tail": 1}, [b"two\n"]),
         ({"tail": 0}, []),
@@ -353,6 +353,18 @@ def test_the_end_of_a_line_is_not_shown_as_one(
     assert told(reader) == ([b"three\n"], [])
     reader.close()
     writer.close()
+
+
+def test_as_many_lines_as_are_wanted_are_shown_though_the_end_of_another_is_among_them(path: str) -> None:
+    writer = small(path, max_bytes=300, max_files=1)
+    writer.write(b"stdout", b"gone\nbeginning " + b"." * 200)
+    writer.write(b"stderr", b"e0\ne1\n")
+    writer.write(b"stdout", b"end\none\n")
+    writer.close()
+    for wanted, expected in ((2, [b"e1\n", b"one\n"]), (3, [b"e0\n", b"e1\n", b"one\n"])):
+        reader = LogReader(path, tail=wanted)
+        assert told(reader) == (expected, [])
+        reader.close()
 
 
 def test_of_a_line_that_goes_on_and_on_there_is_what_is_left(path: str) -> None:
