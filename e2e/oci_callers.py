@@ -149,7 +149,7 @@ class Caller:
 
     def __call__(self, *words: str, stdin: bytes = b"") -> Said:
         done = subprocess.run(
-            self.words(*words), input=stdin, capture_output=True, timeout=LIMIT_S, check=False, env=self._environment()
+            self.words(*words), input=stdin, capture_output=True, timeout=LIMIT_S, check=False, env=self.environment()
         )
         return Said(done.returncode, done.stdout.decode(errors="replace"), done.stderr.decode(errors="replace"))
 
@@ -160,7 +160,7 @@ class Caller:
         said = b""
         try:
             with subprocess.Popen(
-                self.words(*words), stdin=slave, stdout=slave, stderr=slave, env=self._environment()
+                self.words(*words), stdin=slave, stdout=slave, stderr=slave, env=self.environment()
             ) as process:
                 os.close(slave)
                 deadline = time.monotonic() + LIMIT_S
@@ -182,7 +182,7 @@ class Caller:
         done = self("import", f"{self.inside}/image.tar", "small:latest")
         assert done.code == 0, done
 
-    def _environment(self) -> dict[str, str]:
+    def environment(self) -> dict[str, str]:
         return {"PATH": _PATH, "HOME": self.inside, "PODMAN_IGNORE_CGROUPSV1_WARNING": "1"}
 
 
@@ -203,8 +203,8 @@ class Podman(Caller):
         folders = (f"--root={self.inside}/storage", f"--runroot={self.inside}/run", f"--tmpdir={self.inside}/tmp")
         return [*self.entering, "podman", *folders, "--storage-driver=overlay", f"--runtime={runtime}", *words]
 
-    def _environment(self) -> dict[str, str]:
-        return {**super()._environment(), "CONTAINERS_CONF": f"{self.inside}/containers.conf"}
+    def environment(self) -> dict[str, str]:
+        return {**super().environment(), "CONTAINERS_CONF": f"{self.inside}/containers.conf"}
 
 
 class Docker(Caller):
@@ -220,7 +220,7 @@ class Docker(Caller):
             f"--add-runtime=orchestr8={self.ours}", "--default-runtime=orchestr8", *flags,
         ]  # fmt: skip
         with open(f"{self.folder}/dockerd.log", "wb") as log:
-            daemon = subprocess.Popen(words, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=self._environment())
+            daemon = subprocess.Popen(words, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=self.environment())
         try:
             deadline = time.monotonic() + LIMIT_S
             while self("version").code:

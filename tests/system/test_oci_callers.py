@@ -2,7 +2,9 @@
 
 import io
 import os
+import random
 import re
+import subprocess
 import tarfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -290,6 +292,59 @@ MAPPED: Final = {
     "podman": {"automatic": ("--userns", "auto:size=4096"), "user": (*_RANGE, "--user", "1000:7"), "administrator": (*_RANGE, *_ADMIN, "--tty")},
     "dockerd": {"user": ("--user", "1000:7"), "administrator": (*_ADMIN, "--tty")},
 }  # fmt: skip
+
+
+def keeping(caller: Caller) -> Iterator[object]:
+    """A program that hears no signal, one that a policy begins again, one whose health is asked for, and bytes of every kind."""
+    name = f"o8-{os.urandom(4).hex()}"
+
+    def told(template: str) -> str:
+        return caller("inspect", "--format", template, name).stdout.strip()
+
+    def until(look: Callable[[], object], wanted: object) -> bool:
+        deadline = time.monotonic() + LIMIT_S
+        while (seen := look()) != wanted:
+            assert time.monotonic() < deadline, seen
+            time.sleep(0.1)
+        return True
+
+    def logged(word: str) -> int:
+        return caller("logs", name).stdout.count(word)
+
+    deaf = ("sh", "-c", "trap '' TERM; echo up; while :; do sleep 0.1; done")
+    yield caller("run", "--detach", "--name", name, *_ALONE, "small", *deaf).code
+    until(lambda: logged("up"), 1)
+    yield caller("stop", "--time", "1", name).code, told("{{.State.Status}} {{.State.ExitCode}}")
+    remove(caller, name)
+    policy = ("--restart", "on-failure:2")
+    yield caller("run", "--detach", "--name", name, *_ALONE, *policy, "small", "sh", "-c", "echo run; exit 3").code
+    until(lambda: logged("run"), 3)
+    yield until(lambda: told("{{.State.Status}} {{.State.ExitCode}} {{.RestartCount}}"), "exited 3 2")
+    remove(caller, name)
+    health = ("--health-cmd", "test -e /tmp/well", "--health-interval", "1s", "--health-retries", "1")
+    yield caller("run", "--detach", "--name", name, *_ALONE, *health, "small", "sh", "-c", _WAITS).code
+    if isinstance(caller, Podman):  # whose checks are systemd's to begin
+        yield caller("healthcheck", "run", name).code
+        yield caller("exec", name, "touch", "/tmp/well").code, caller("healthcheck", "run", name).code
+    else:
+        yield until(lambda: told("{{.State.Health.Status}}"), "unhealthy")
+        yield caller("exec", name, "touch", "/tmp/well").code
+        yield until(lambda: told("{{.State.Health.Status}}"), "healthy")
+    data = random.Random(7).randbytes(3_000_000)
+    for words in (("exec", "--interactive", name), ("run", "--rm", "--interactive", *_ALONE, "small")):
+        done = subprocess.run(
+            caller.words(*words, "cat"), input=data, capture_output=True, timeout=LIMIT_S, check=False, env=caller.environment()
+        )  # fmt: skip
+        yield done.returncode, done.stdout == data
+    remove(caller, name)
+
+
+def test_what_is_kept_running_asked_for_and_fed_is_the_same(caller: Caller) -> None:
+    ours = told(caller, keeping)
+    with caller.using_runc():
+        assert ours == told(caller, keeping)
+    assert (0, "exited 137") in ours
+    assert ours[-2:] == [(0, True), (0, True)]
 
 
 def test_users_of_a_containers_own_are_the_same(caller: Caller) -> None:
