@@ -146,8 +146,8 @@ The service sets intervals or retries of a health check, and no `test`. The imag
 where it has none, nothing is checked.
 """),
     "O8-207": ("one port is published twice", """\
-Two services ask for the same port of this machine. Only one of them can have it, so one would fail to start. Publish
-the other elsewhere, or leave `published` out to have a free one chosen.
+Two services, or the replicas of one, ask for the same port of this machine. Only one of them can have it, so the
+others would fail to start. Publish them elsewhere, or a range, or leave `published` out to have a free one chosen.
 """),
     "O8-208": ("a mount that another one hides", """\
 The same target is mounted more than once in one service, and the last one is used. Remove the other.

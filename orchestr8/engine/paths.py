@@ -43,7 +43,11 @@ class EnginePaths:
             os.makedirs(self.root, mode=0o710, exist_ok=True)
             os.makedirs(self.run_dir, mode=0o755, exist_ok=True)
         except OSError as error:
-            raise OperationFailed(f"cannot make the engine's directory: {error}", helps=["run this as root"]) from error
+            allowed = not isinstance(error, PermissionError)
+            raise OperationFailed(
+                f"cannot make the engine's directory {error.filename}: {error.strerror}",
+                helps=["choose another place by --root, or ORCHESTR8_ROOT" if allowed else "run this as root"],
+            ) from error
 
 
 class RootLock:

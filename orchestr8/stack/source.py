@@ -118,7 +118,9 @@ def read_text(path: str, code: str, what: str) -> str:
     try:
         return data.decode("utf-16" if data.startswith(_UTF_16) else "utf-8").removeprefix("\ufeff")
     except UnicodeDecodeError as error:
-        message = f"{what} is not {error.encoding.upper()} text: {path}: {error.reason} at byte {error.start}"
+        number = error.object.count(b"\n", 0, error.start) + 1
+        line = f", in line {number}" if error.encoding == "utf-8" else ""
+        message = f"{what} is not {error.encoding.upper()} text: {path}: {error.reason} at byte {error.start}{line}"
         raise InvalidInput(message, code=code) from error
 
 

@@ -266,10 +266,14 @@ def _number(node: Node | None) -> int | None:
     return value if isinstance(value, int) and not isinstance(value, bool) else None
 
 
-def _replicas(model: Model, service: Mapping, where: str) -> None:
-    scale_node = service.items.get("scale")
+def _replica_nodes(service: Mapping) -> tuple[Node | None, Node | None]:
+    """Where `scale` and `deploy.replicas` stand."""
     deploy = service.items.get("deploy")
-    replicas_node = deploy.items.get("replicas") if isinstance(deploy, Mapping) else None
+    return service.items.get("scale"), deploy.items.get("replicas") if isinstance(deploy, Mapping) else None
+
+
+def _replicas(model: Model, service: Mapping, where: str) -> None:
+    scale_node, replicas_node = _replica_nodes(service)
     scale, replicas = _number(scale_node), _number(replicas_node)
     if scale_node and replicas_node and scale is not None and replicas is not None and scale != replicas:
         model.problems.error(
@@ -343,6 +347,14 @@ def _published_ports(model: Model) -> None:
             address = port.items.get("host_ip")
             host = str(address.plain()) if address else "0.0.0.0"
             number, protocol = str(published.plain()), str(port.items["protocol"].plain())
+            for at in _replica_nodes(service):
+                if at is not None and (count := _number(at)) is not None and count > 1:
+                    model.problems.warn(
+                        "O8-207", f"`{name}` has {count} replicas that publish the same port {number}; only one of them can have it",
+                        [port.span(), at.span(f"{count} replicas", primary=False)],
+                        helps=["give as many ports, such as 8080-8089:80, or leave the first one out to have free ones chosen"],
+                    )  # fmt: skip
+                    break
             taken = seen.setdefault(f"{number}/{protocol}", {})
             same = taken.get(host) or taken.get("0.0.0.0")
             if same is None and host == "0.0.0.0":

@@ -7,6 +7,7 @@ import pytest
 
 from orchestr8.engine.__main__ import FAILED, main
 from orchestr8.engine.paths import EnginePaths, RootLock, listen
+from orchestr8.errors import OperationFailed
 from orchestr8.kernel import sockets
 from orchestr8.runtime import messages
 
@@ -17,6 +18,14 @@ def paths(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> EnginePaths:
     found = EnginePaths.of(str(tmp_path / "root"))
     found.make()
     return found
+
+
+def test_a_root_that_cannot_be_made_is_named_with_what_can_be_done(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(OperationFailed) as caught:
+        EnginePaths.of(str(tmp_path / "file" / "root")).make()
+    assert caught.value.message == f"cannot make the engine's directory {tmp_path}/file/root: Not a directory"
+    assert caught.value.helps == ["choose another place by --root, or ORCHESTR8_ROOT"]
 
 
 def test_a_forkserver_whose_engine_finds_another_one_there_is_sent_home(

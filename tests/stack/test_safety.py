@@ -99,7 +99,7 @@ def test_env_files_of_many_services_are_bounded(stack) -> None:
         (".", "is a directory: {}"),
         ("loop", "cannot be read: {}/loop: Too many levels of symbolic links"),
         ("long" * 100, "cannot be read: {}/" + "long" * 100 + ": File name too long"),
-        ("binary", "is not UTF-8 text: {}/binary: invalid start byte at byte 0"),
+        ("binary", "is not UTF-8 text: {}/binary: invalid start byte at byte 3, in line 2"),
         ("half", "is not UTF-16-LE text: {}/half: truncated data at byte 2"),
         ("big", "is larger than 32 MiB: {}/big"),
     ],
@@ -107,7 +107,7 @@ def test_env_files_of_many_services_are_bounded(stack) -> None:
 def test_what_a_stack_names_is_read_only_when_it_is_a_file(stack, project_dir, path: str, error: str) -> None:
     os.mkfifo(project_dir / "pipe")
     (project_dir / "loop").symlink_to("loop")
-    (project_dir / "binary").write_bytes(b"\xff\x00")
+    (project_dir / "binary").write_bytes(b"a:\n\xff\x00")
     (project_dir / "half").write_bytes(b"\xff\xfea")
     with (project_dir / "big").open("wb") as file:
         file.truncate(33 * 2**20)

@@ -115,6 +115,17 @@ def test_one_port_published_twice_is_warned_of(stack) -> None:
     assert stack(text.replace("'8080:", "'8080-8090:")).warnings == []
 
 
+@pytest.mark.parametrize("three", ["scale: 3", "deploy: {replicas: 3}", "scale: 3, deploy: {replicas: 3}"])
+def test_one_port_of_several_replicas_is_warned_of(stack, three: str) -> None:
+    text = f"services:\n  a: {{image: x, ports: ['8080:80'], {three}}}\n"
+    assert stack(text).warnings == [
+        "stack.yml:2:25: warning[O8-207] `a` has 3 replicas that publish the same port 8080; only one of them can have it"
+    ]
+    assert stack(text.replace("8080:", "8080-8082:")).warnings == []
+    assert stack(text.replace("8080:", "")).warnings == []
+    assert stack(text.replace("3", "1")).warnings == []
+
+
 @pytest.mark.parametrize(
     ("section", "told"),
     [("networks", "warning[O8-111] `{}` is external, so `labels` has no effect here"),
