@@ -23,6 +23,7 @@ OURS = {
     *("wire", "wire.client", "wire.body", "wire.paths", "wire.frames", "wire.durations"),
     *(
         "cli",
+        "cli.entry",
         "cli.main",
         "cli.parser",
         "cli.table",
@@ -51,6 +52,7 @@ OURS = {
 SCRIPT = """
 import sys
 before = {name.partition(".")[0] for name in sys.modules} | {"__future__", "runpy", "gc"}
+import orchestr8.cli.entry
 from orchestr8.cli.main import run
 code = run(sys.argv[1:])
 names = set()

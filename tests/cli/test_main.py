@@ -2,12 +2,14 @@
 
 import os
 import re
+import signal
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+from orchestr8 import __version__
 from orchestr8.cli.commands import ps
 from orchestr8.wire.frames import encode
 from tests.cli.conftest import Cli
@@ -141,3 +143,22 @@ def test_colours_are_the_terminals_unless_asked_for(
 def test_help_of_a_command_that_does_not_exist(cli: Cli) -> None:
     assert cli("help", "up")[1].startswith("Usage: orchestr8 up [flags] [SERVICE…]\n")
     assert cli("help", "uup")[0] == 2
+
+
+@pytest.mark.parametrize("ignored", [False, True])
+def test_ctrl_c_while_the_program_is_still_imported_shows_no_traceback(tmp_path: Path, *, ignored: bool) -> None:
+    """`argparse` is what the program imports, and here it stops on the way until something is typed."""
+    (tmp_path / "argparse.py").write_text(
+        f"import sys; sys.path.remove({str(tmp_path)!r}); print('half', flush=True); sys.stdin.readline()\n"
+        "import importlib; sys.modules.pop('argparse'); sys.modules['argparse'] = importlib.import_module('argparse')\n"
+    )
+    with subprocess.Popen(
+        [*(("sh", "-c", "trap '' INT; exec \"$@\"", "sh") if ignored else ()), sys.executable, "-c", "from orchestr8.cli.entry import main; main()", "version", "--short"],
+        env={**os.environ, "PYTHONPATH": f"{tmp_path}:{ROOT}"}, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE, text=True,
+    ) as process:  # fmt: skip
+        assert process.stdout is not None
+        assert process.stdout.readline() == "half\n"
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate("\n", timeout=20)
+        assert (process.returncode, out, err) == ((0, f"{__version__}\n", "") if ignored else (-signal.SIGINT, "", ""))
