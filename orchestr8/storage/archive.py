@@ -349,11 +349,8 @@ class ArchiveWriter:
         for name in left_out:
             what = shown(name.encode(errors="surrogateescape"))
             if self._told is None:
-                raise OperationFailed(
-                    f'{shown(entry.name)} cannot be in an archive: its extended attribute {what} has a "=" in its name',
-                    code="O8-651",
-                    helps=["take it away: setfattr -x NAME FILE"],
-                )
+                why = f'its extended attribute {what} has a "=" in its name'
+                raise _refused(entry.name, why, "take it away: setfattr -x NAME FILE")
             self._told(f'{shown(entry.name)}: the extended attribute {what} is left out: it has a "=" in its name')
         return {name: value for name, value in entry.xattrs.items() if name not in left_out}
 
@@ -384,23 +381,22 @@ def check_path(name: bytes) -> None:
     """Raises OperationFailed for one that is too long to be unpacked."""
     length = len(name.strip(b"/")) + 1
     if length > tarformat.PATH_BYTES_MAX:
-        raise OperationFailed(
-            f"{shown(name)} cannot be in an archive: its path has {length:,} bytes,"
-            f" {tarformat.PATH_BYTES_MAX:,} are the most that can be unpacked",
-            code="O8-651",
-            helps=["move it further up, or delete it"],
-        )
+        raise _too_large(name, "path has", length, tarformat.PATH_BYTES_MAX, "move it further up, or delete it")
 
 
 def _check_xattrs(entry: Entry) -> None:
     size = sum(len(name) + len(value) for name, value in entry.xattrs.items())
     if size > tarformat.XATTRS_BYTES_MAX:
-        raise OperationFailed(
-            f"{shown(entry.name)} cannot be in an archive: its extended attributes have {size:,} bytes,"
-            f" {tarformat.XATTRS_BYTES_MAX:,} are the most that can be unpacked",
-            code="O8-651",
-            helps=["take some of them away: setfattr -x NAME FILE"],
-        )
+        remedy = "take some of them away: setfattr -x NAME FILE"
+        raise _too_large(entry.name, "extended attributes have", size, tarformat.XATTRS_BYTES_MAX, remedy)
+
+
+def _too_large(name: bytes, what: str, size: int, most: int, remedy: str) -> OperationFailed:
+    return _refused(name, f"its {what} {size:,} bytes, {most:,} are the most that can be unpacked", remedy)
+
+
+def _refused(name: bytes, why: str, remedy: str) -> OperationFailed:
+    return OperationFailed(f"{shown(name)} cannot be in an archive: {why}", code="O8-651", helps=[remedy])
 
 
 def _map(fd: int, arc_name: bytes, status: os.stat_result) -> tuple[list[tuple[int, int]], bytes] | None:
@@ -413,12 +409,8 @@ def _map(fd: int, arc_name: bytes, status: os.stat_result) -> tuple[list[tuple[i
     if len(head) <= tarformat.MAP_BYTES_MAX:
         return extents, head
     if size > _FILLED_MAX * status.st_blocks * BLOCK:
-        raise OperationFailed(
-            f"{shown(arc_name)} cannot be in an archive: it has more holes than an archive can tell, and is {size:,} bytes"
-            " with them",
-            code="O8-651",
-            helps=["delete it, or have it in a volume, which is in no image"],
-        )
+        why = f"it has more holes than an archive can tell, and is {size:,} bytes with them"
+        raise _refused(arc_name, why, "delete it, or have it in a volume, which is in no image")
     os.lseek(fd, 0, os.SEEK_SET)
     return None
 

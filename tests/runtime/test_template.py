@@ -15,7 +15,7 @@ SOURCE: Final = Path(template.__file__).parent / "x86_64.S"
 PACKAGE_PARENT: Final = str(Path(__file__).parent.parent.parent)
 pytestmark = pytest.mark.skipif(os.uname().machine not in template._CODE, reason="no code for this machine")
 PREPARED: Final = f"""
-import gc, os, sys
+import gc, os, signal, sys
 sys.path.append({PACKAGE_PARENT!r})
 from orchestr8.runtime.template import make_template
 values = [str(number) * 3 for number in range(200_000)]
@@ -23,6 +23,19 @@ gc.collect(); gc.freeze()
 def private_kib():
     with open('/proc/self/smaps_rollup') as rollup:
         return sum(int(line.split()[1]) for line in rollup if line.startswith('Private_Dirty'))
+def take_after_child(made, deed):
+    "Seal the file with the pages of a child that has done something and rests."
+    reader, writer = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        deed()
+        os.write(writer, b'.')
+        signal.pause()
+    os.read(reader, 1)
+    made.take_after(pid)
+    os.kill(pid, signal.SIGKILL); os.waitpid(pid, 0)
+    os.close(reader); os.close(writer)
+    made.seal()
 """
 
 
@@ -96,7 +109,6 @@ def test_what_a_child_had_at_rest_is_what_the_others_share() -> None:
     """A tenth of all values is another one, and stays so: a page of each that only a file like that can have for them all."""
     before, after, values = (
         run("""
-import signal
 made = make_template()
 fds = os.listdir('/proc/self/fd')
 def change():
@@ -104,17 +116,8 @@ def change():
         values[number] = values[number + 1]
 def changed():
     return all(values[number] is values[number + 1] for number in range(0, 200_000, 10))
-reader, writer = os.pipe()
-pid = os.fork()
-if pid == 0:
-    change()
-    os.write(writer, b'.')
-    signal.pause()
-os.read(reader, 1)
-made.take_after(pid)
-os.kill(pid, signal.SIGKILL); os.waitpid(pid, 0)
-made.seal()
-assert len(os.listdir('/proc/self/fd')) == len(fds) - 1 + 2
+take_after_child(made, change)
+assert len(os.listdir('/proc/self/fd')) == len(fds) - 1, "of the file, which is sealed"
 assert not changed() and values[:2] == ['000', '111'], 'this process keeps what it has'
 made.share_again()
 assert not changed() and values[-1] == '199999' * 3
@@ -163,23 +166,16 @@ def test_memory_that_a_child_has_in_the_place_of_the_file_is_not_taken() -> None
     """As an allocator may, which gives pages back and gets others at the same place."""
     assert (
         run("""
-import ctypes, signal
+import ctypes
 made = make_template()
 start, size, offset = made._regions[-1]
 page = ctypes.string_at(start + size - 4096, 4096)
 library = ctypes.CDLL(None)
 library.mmap.argtypes = (ctypes.c_size_t, ctypes.c_size_t, ctypes.c_int, ctypes.c_int, ctypes.c_int, ctypes.c_long)
-reader, writer = os.pipe()
-pid = os.fork()
-if pid == 0:
+def replace():
     library.mmap(start + size - 4096, 4096, 3, 0x32, -1, 0)  # private, anonymous, fixed
     ctypes.memset(start + size - 4096, 7, 4096)
-    os.write(writer, b'.')
-    signal.pause()
-os.read(reader, 1)
-made.take_after(pid)
-os.kill(pid, signal.SIGKILL); os.waitpid(pid, 0)
-made.seal()
+take_after_child(made, replace)
 print(ctypes.string_at(made._original + offset + size - 4096, 4096) == page)
 """)
         == "True\n"

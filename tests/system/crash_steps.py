@@ -8,29 +8,28 @@ client that the Action comes by, the first time that it does: whatever has been 
 import contextlib
 import os
 import select
-import shutil
 import signal
-import subprocess
 import sys
 import tempfile
 import threading
 import traceback
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from pathlib import Path
 from types import FrameType
 from typing import Any, Final
 
 import anyio
 
+from e2e.network import own_network
 from e2e.residue import residue
 from orchestr8.backends.native import NativeBackend
 from orchestr8.engine.store import Store
-from orchestr8.kernel.namespaces import CloneFlag, setns, unshare
 from orchestr8.model import actions
 from orchestr8.model.observed import ContainerState
 from orchestr8.model.specs import AttachmentSpec, MountKind, MountSpec, PortSpec, VolumeSpec
 from tests.backends.bench import DATA, FRONT, STACK, WEB, Bench
+from tests.system.runtime_fixtures import make_image
 
 PACKAGE: Final = Path(__file__).parent.parent.parent / "orchestr8"
 WATCHED: Final = tuple(
@@ -76,13 +75,9 @@ class Steps:
     def __init__(self, path: Path) -> None:
         self.path = path
         tree = path / "tree"
-        for folder in ("bin", "etc", "tmp", "data"):
-            (tree / folder).mkdir(parents=True)
-        shutil.copy("/bin/busybox", tree / "bin" / "busybox")
-        for name in ("sh", "sleep"):
-            (tree / "bin" / name).symlink_to("busybox")
+        make_image(str(tree))
+        (tree / "data").mkdir()
         (tree / "data" / "seed").touch()
-        (tree / "etc" / "passwd").write_text("root:x:0:0:root:/root:/bin/sh\n")
         self.image = f"rootfs:{tree}"
         self.instance = os.urandom(4).hex()
         self.root, self.run_dir = path / "root", path / "run"
@@ -208,18 +203,6 @@ def await_end(pid: int) -> None:
         ended, _, _ = select.select([pidfd], [], [], WITHIN_S)
         os.close(pidfd)
         assert ended, f"process {pid} does not end"
-
-
-@contextmanager
-def own_network() -> Iterator[None]:
-    before = os.open("/proc/thread-self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
-    unshare(CloneFlag.NEWNET)
-    subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
-    try:
-        yield
-    finally:
-        setns(before, CloneFlag.NEWNET)
-        os.close(before)
 
 
 def go_through(verb: str, first: int, stride: int) -> int:

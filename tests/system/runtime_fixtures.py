@@ -14,6 +14,7 @@ import signal
 import socket
 import struct
 import subprocess
+import sys
 import tempfile
 import termios
 import threading
@@ -41,6 +42,7 @@ from orchestr8.storage.overlay import OverlayMount
 from tests.requires import requires
 
 BUSYBOX = "/bin/busybox"
+PACKAGE_PARENT = str(Path(__file__).parent.parent.parent)
 DEADLINE_S = 8.0 * SLOW
 _PIDFD_GETFD = 438
 needs_busybox = pytest.mark.skipif(
@@ -461,18 +463,21 @@ def pids_in(files: Sequence[str]) -> set[int]:
     return found
 
 
+def install_busybox(folder: str) -> None:
+    """With a symlink for each of its programs."""
+    shutil.copy2(BUSYBOX, f"{folder}/busybox")
+    for name in subprocess.run([BUSYBOX, "--list"], capture_output=True, text=True, check=True).stdout.split():
+        if name != "busybox":
+            os.symlink("busybox", f"{folder}/{name}")
+
+
 def make_image(folder: str) -> str:
     """A root file system of busybox, two users and the directories that programs expect."""
     for name in ("bin", "dev", "etc", "home/app", "proc", "root", "sys", "tmp", "var"):
         os.makedirs(f"{folder}/{name}", exist_ok=True)
     os.chmod(f"{folder}/tmp", 0o1777)
     os.chown(f"{folder}/home/app", 1000, 1000)
-    shutil.copy2(BUSYBOX, f"{folder}/bin/busybox")
-    subprocess.run([BUSYBOX, "--install", "-s", f"{folder}/bin"], check=True)
-    for name in os.listdir(f"{folder}/bin"):
-        if os.path.islink(f"{folder}/bin/{name}"):
-            os.unlink(f"{folder}/bin/{name}")
-            os.symlink("busybox", f"{folder}/bin/{name}")
+    install_busybox(f"{folder}/bin")
     users = "root:x:0:0:root:/root:/bin/sh\napp:x:1000:1000:,,,:/home/app:/bin/sh\n"
     Path(f"{folder}/etc/passwd").write_text(users, encoding="ascii")
     groups = "root:x:0:\ntty:x:5:\ndisk:x:6:app\napp:x:1000:\nextra:x:2000:app,root\n"
@@ -510,6 +515,25 @@ def open_descriptors() -> dict[str, str]:
         with contextlib.suppress(FileNotFoundError):
             found[name] = os.readlink(f"/proc/self/fd/{name}")
     return found
+
+
+async def fork_from(runtime: Runtime, before: str) -> None:
+    """Give it a forkserver that first does something else, in which `forkserver` is the module."""
+
+    def start() -> tuple[socket.socket, subprocess.Popen[bytes]]:
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        code = (
+            f"import sys; sys.path.append({PACKAGE_PARENT!r}); from orchestr8.runtime import forkserver\n{before}\n"
+            f"forkserver.main({theirs.fileno()}, {runtime.root + '/rehearsal'!r})"
+        )
+        with theirs:
+            argv = [sys.executable, "-I", "-S", "-c", code]
+            log = runtime.log_fd
+            return ours, subprocess.Popen(argv, pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL, stderr=log)
+
+    await runtime.forkserver.close()
+    runtime.forkserver = ForkserverClient(start, messages.Configure(cgroup_files=list(runtime.tree.prepare().files)))
+    await runtime.forkserver.start()
 
 
 @pytest.fixture

@@ -25,7 +25,7 @@ from orchestr8.storage.archive import ArchiveWriter
 from orchestr8.storage.blobs import Blob, BlobStore
 from orchestr8.storage.remove import remove_tree
 from tests.requires import requires
-from tests.system.runtime_fixtures import BUSYBOX, needs_busybox
+from tests.system.runtime_fixtures import install_busybox, needs_busybox
 
 pytestmark = [pytest.mark.system, requires("root", "overlayfs", "program:nft"), needs_busybox]
 
@@ -93,10 +93,7 @@ def tree(tmp_path: Path) -> Path:
     top = tmp_path / "tree"
     for name in ("bin", "etc", "tmp", "base/dir/sub", "base/kind"):
         (top / name).mkdir(parents=True)
-    shutil.copy(BUSYBOX, top / "bin/busybox")
-    for name in subprocess.run([BUSYBOX, "--list"], capture_output=True, text=True, check=True).stdout.split():
-        if name != "busybox":
-            (top / "bin" / name).symlink_to("busybox")
+    install_busybox(f"{top}/bin")
     for name in ("gone", "kept", "file", "dir/old", "dir/sub/old", "kind/old"):
         (top / "base" / name).write_text(f"{name}\n")
     (top / "base/deeds").write_text(DEEDS)

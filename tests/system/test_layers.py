@@ -23,7 +23,7 @@ from orchestr8.storage.covers import Cover, CoverKind
 from orchestr8.storage.layers import Tree, opened
 from orchestr8.storage.pack import walk, write_tree
 from tests.requires import requires
-from tests.system.runtime_fixtures import BUSYBOX, needs_busybox
+from tests.system.runtime_fixtures import install_busybox, needs_busybox
 
 pytestmark = [pytest.mark.system, requires("root", "overlayfs", "program:nft"), needs_busybox]
 
@@ -117,11 +117,7 @@ def tree(tmp_path: Path) -> Path:
     base = top / "base"
     for name in ("bin", "etc", "tmp", "base/dir/sub", "base/full", "base/gone", "base/kind", "base/renamed"):
         (top / name).mkdir(parents=True)
-    shutil.copy(BUSYBOX, top / "bin/busybox")
-    programs = subprocess.run([BUSYBOX, "--list"], capture_output=True, text=True, check=True).stdout.split()
-    for name in programs:
-        if name != "busybox":
-            (top / "bin" / name).symlink_to("busybox")
+    install_busybox(f"{top}/bin")
     for name in ("dir/a", "dir/b", "dir/sub/s", "full/f", "full/g", "gone/x", "kind/k", "renamed/r", "file"):
         (base / name).write_text(f"{name}\n")
     for name in ("touched", "chmodded", "chowned", "rewritten", "linked", "tolink", "todir", "same"):

@@ -3,12 +3,10 @@
 import asyncio
 import os
 import select
-import shutil
 import signal
 import socket
-import subprocess
 import threading
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -19,27 +17,12 @@ from orchestr8.backends.native import NativeBackend, sandbox
 from orchestr8.engine.store import Store
 from orchestr8.errors import OperationFailed
 from orchestr8.kernel.cgroup import CgroupTree
-from orchestr8.kernel.namespaces import CloneFlag, setns, unshare
 from orchestr8.model.actions import Action, PauseContainer, RemoveContainer, StopContainer, UnpauseContainer
 from orchestr8.model.observed import ContainerState
 from tests.backends.bench import WEB, Bench
+from tests.system.runtime_fixtures import make_image, needs_busybox
 
-pytestmark = [pytest.mark.anyio, pytest.mark.system]
-
-
-@pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"
-
-
-@pytest.fixture(autouse=True)
-def network_namespace() -> Iterator[None]:
-    before = os.open("/proc/thread-self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
-    unshare(CloneFlag.NEWNET)
-    subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
-    yield
-    setns(before, CloneFlag.NEWNET)
-    os.close(before)
+pytestmark = [pytest.mark.anyio, pytest.mark.system, pytest.mark.usefixtures("own_network"), needs_busybox]
 
 
 class Place:
@@ -50,14 +33,7 @@ class Place:
         self.root.mkdir()
         self.run_dir.mkdir()
         self.instance = os.urandom(4).hex()
-        tree = path / "tree"
-        for folder in ("bin", "etc", "tmp"):
-            (tree / folder).mkdir(parents=True)
-        shutil.copy("/bin/busybox", tree / "bin" / "busybox")
-        for name in ("sh", "sleep", "true"):
-            (tree / "bin" / name).symlink_to("busybox")
-        (tree / "etc" / "passwd").write_text("root:x:0:0:root:/root:/bin/sh\n")
-        self.image = f"rootfs:{tree}"
+        self.image = f"rootfs:{make_image(f'{path}/tree')}"
 
     @asynccontextmanager
     async def engine(

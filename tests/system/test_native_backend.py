@@ -1,9 +1,7 @@
 """The contract of every backend, on this machine: real namespaces, cgroups, overlays and links."""
 
 import os
-import shutil
-import subprocess
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import anyio
@@ -12,46 +10,22 @@ import pytest
 from orchestr8.backends.native import NativeBackend
 from orchestr8.engine.store import Store
 from orchestr8.errors import Orchestr8Error
-from orchestr8.kernel.namespaces import CloneFlag, setns, unshare
 from orchestr8.model import actions
 from orchestr8.model.ids import ContainerName, ServiceName, StackName
 from orchestr8.model.specs import ContainerSpec
 from tests.backends.contract import *  # noqa: F403 - the fake passes what the real thing passes
+from tests.system.runtime_fixtures import needs_busybox
 
-pytestmark = [pytest.mark.anyio, pytest.mark.system]
-
-
-@pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"
+pytestmark = [pytest.mark.anyio, pytest.mark.system, needs_busybox]
 
 
 @pytest.fixture
-def image(tmp_path: Path) -> str:
-    """A tree with nothing but busybox, so that a container's start copies nothing of the host."""
-    tree = tmp_path / "tree"
-    for folder in ("bin", "etc", "tmp", "data"):
-        (tree / folder).mkdir(parents=True)
-    shutil.copy("/bin/busybox", tree / "bin" / "busybox")
-    for name in ("sh", "sleep", "echo", "cat", "true", "false", "printf", "kill", "ls", "id", "env", "test"):
-        (tree / "bin" / name).symlink_to("busybox")
-    (tree / "etc" / "passwd").write_text("root:x:0:0:root:/root:/bin/sh\n")
-    return f"rootfs:{tree}"
+def image(busybox_image: str) -> str:
+    return f"rootfs:{busybox_image}"
 
 
 @pytest.fixture
-def network_namespace() -> Iterator[None]:
-    """This thread, and those it starts, in a network namespace of their own with loopback up."""
-    before = os.open("/proc/thread-self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
-    unshare(CloneFlag.NEWNET)
-    subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
-    yield
-    setns(before, CloneFlag.NEWNET)
-    os.close(before)
-
-
-@pytest.fixture
-async def backend(tmp_path: Path, network_namespace: None) -> AsyncIterator[NativeBackend]:
+async def backend(tmp_path: Path, own_network: None) -> AsyncIterator[NativeBackend]:
     root, run_dir = tmp_path / "root", tmp_path / "run"
     root.mkdir()
     run_dir.mkdir()

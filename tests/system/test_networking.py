@@ -15,8 +15,9 @@ from dnslib import QTYPE, RCODE, RR, A, DNSRecord
 from e2e.checks import containers, err, out, page, state
 from e2e.engine import Engine
 from e2e.scenario import Check, Scenario, eventually
-from orchestr8.kernel.namespaces import CloneFlag, setns, unshare
+from orchestr8.kernel.namespaces import CloneFlag, setns
 from tests.requires import requires
+from tests.system.runtime_fixtures import new_network_namespace
 
 pytestmark = [pytest.mark.system, requires("root", "overlayfs", "program:nft", "program:ip", "program:busybox")]
 
@@ -109,19 +110,11 @@ def _pairs(lines: list[str]) -> list[tuple[str, str]]:
 @pytest.fixture
 def elsewhere(own_network: None) -> Iterator[Callable[..., str]]:
     """Another host, on a wire to this one: run a Python program there. This host is 198.51.100.1 to it."""
-    made: list[int] = []
-
-    def make() -> None:
-        unshare(CloneFlag.NEWNET)
-        made.append(os.open("/proc/thread-self/ns/net", os.O_RDONLY | os.O_CLOEXEC))
-
-    thread = threading.Thread(target=make)
-    thread.start()
-    thread.join()
+    namespace = new_network_namespace()
 
     def there(*argv: str) -> str:
         def enter_and_run() -> str:
-            setns(made[0], CloneFlag.NEWNET)
+            setns(namespace, CloneFlag.NEWNET)
             return subprocess.run(argv, capture_output=True, text=True, timeout=20, check=False).stdout.strip()
 
         with ThreadPoolExecutor(1) as pool:
@@ -130,7 +123,7 @@ def elsewhere(own_network: None) -> Iterator[Callable[..., str]]:
     def here(line: str) -> None:
         subprocess.run(line.split(), check=True)
 
-    here(f"ip link add wire type veth peer name eth0 netns /proc/{os.getpid()}/fd/{made[0]}")
+    here(f"ip link add wire type veth peer name eth0 netns /proc/{os.getpid()}/fd/{namespace}")
     here("ip addr add 198.51.100.1/24 dev wire")
     here("ip link set wire up")
     for line in (
@@ -141,7 +134,7 @@ def elsewhere(own_network: None) -> Iterator[Callable[..., str]]:
     ):
         there("ip", *line.split())
     yield lambda program, *arguments: there("python3", "-c", program, *arguments)
-    os.close(made[0])
+    os.close(namespace)
 
 
 @pytest.fixture

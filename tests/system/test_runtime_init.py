@@ -3,9 +3,6 @@
 import os
 import re
 import signal
-import socket
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -14,15 +11,21 @@ from orchestr8.errors import OperationFailed
 from orchestr8.kernel.capabilities import DEFAULT, mask
 from orchestr8.model.limits import ResourceSpec
 from orchestr8.model.specs import IsolationSpec
-from orchestr8.runtime import messages
-from orchestr8.runtime.client import ForkserverClient
 from orchestr8.runtime.init import WAITED
 from tests.requires import requires
-from tests.system.runtime_fixtures import Runtime, alive, children_of, eventually, may_raise, needs_busybox, status_of
+from tests.system.runtime_fixtures import (
+    Runtime,
+    alive,
+    children_of,
+    eventually,
+    fork_from,
+    may_raise,
+    needs_busybox,
+    status_of,
+)
 
 pytestmark = [pytest.mark.system, pytest.mark.anyio, requires("root", "overlayfs"), needs_busybox]
 
-PACKAGE_PARENT = str(Path(__file__).parent.parent.parent)
 RIGHTS = ("Uid", "Gid", "Groups", "CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb", "NoNewPrivs", "Seccomp")
 
 
@@ -407,21 +410,7 @@ async def test_pid_1_that_is_killed_takes_all_with_it(runtime: Runtime) -> None:
 async def without_reaper(runtime: Runtime) -> Runtime:
     """As on a machine for which there is no machine code, or which executes no memfd: PID 1 stays a Python process."""
 
-    def start() -> tuple[socket.socket, subprocess.Popen[bytes]]:
-        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        code = (
-            f"import sys; sys.path.append({PACKAGE_PARENT!r}); from orchestr8.runtime import forkserver, reaper\n"
-            f"reaper.open_image = lambda: -1\nforkserver.main({theirs.fileno()}, {runtime.root + '/rehearsal'!r})"
-        )
-        with theirs:
-            argv = [sys.executable, "-I", "-S", "-c", code]
-            log = runtime.log_fd
-            return ours, subprocess.Popen(argv, pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL, stderr=log)
-
-    await runtime.forkserver.close()
-    configure = messages.Configure(cgroup_files=list(runtime.tree.prepare().files))
-    runtime.forkserver = ForkserverClient(start, configure)
-    await runtime.forkserver.start()
+    await fork_from(runtime, "from orchestr8.runtime import reaper; reaper.open_image = lambda: -1")
     return runtime
 
 

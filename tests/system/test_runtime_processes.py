@@ -25,6 +25,7 @@ from orchestr8.runtime.client import ForkserverClient
 from orchestr8.runtime.sealed import start_forkserver
 from tests.requires import requires
 from tests.system.runtime_fixtures import (
+    PACKAGE_PARENT,
     Box,
     Runtime,
     a_cradle,
@@ -32,6 +33,7 @@ from tests.system.runtime_fixtures import (
     children_of,
     descriptors,
     eventually,
+    fork_from,
     needs_busybox,
     sockets_of,
     spare,
@@ -40,7 +42,6 @@ from tests.system.runtime_fixtures import (
 
 pytestmark = [pytest.mark.system, pytest.mark.anyio, requires("root", "overlayfs"), needs_busybox]
 
-PACKAGE_PARENT = str(Path(__file__).parent.parent.parent)
 SEALED = fcntl.F_SEAL_SEAL | fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_WRITE
 
 
@@ -111,13 +112,19 @@ def test_the_heap_is_frozen_before_the_first_fork_and_a_rehearsal_leaves_nothing
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_rehearsal_that_may_not_clone_is_told_and_leaves_nothing(tmp_path: Path) -> None:
-    refuse = "raise OSError(11, 'Resource temporarily unavailable')"
-    before = f"from orchestr8.runtime import launch\ndef clone(*_, **__): {refuse}\nlaunch.clone = clone"
+@pytest.mark.parametrize(
+    ("module", "function", "told"),
+    [("runtime.launch", "clone", "the rehearsal failed"), ("kernel.mount", "new_filesystem", "practice failed")],
+)
+def test_what_is_refused_before_the_first_container_is_told_and_leaves_nothing(
+    tmp_path: Path, module: str, function: str, told: str
+) -> None:
+    refuse = "def refuse(*_, **__): raise OSError(1, 'Operation not permitted')"
+    before = f"import orchestr8.{module} as module\n{refuse}\nmodule.{function} = refuse"
     done = start_in_vain(str(tmp_path / "rehearsal"), before)
     _, _, children, *fds = done.stdout.split()
     assert (children, len(fds)) == ("SIG_IGN", 6)
-    assert "the rehearsal failed: [Errno 11] Resource temporarily unavailable" in done.stderr
+    assert f"{told}: [Errno 1] Operation not permitted" in done.stderr
     assert list(tmp_path.iterdir()) == []
 
 
@@ -127,36 +134,15 @@ def test_where_no_rehearsal_can_be_held_it_serves_all_the_same(tmp_path: Path) -
     assert "the rehearsal failed: [Errno 2]" in done.stderr
 
 
-def test_where_practice_fails_it_is_told_and_served_all_the_same(tmp_path: Path) -> None:
-    refuse = "raise OSError(1, 'Operation not permitted')"
-    before = f"from orchestr8.kernel import mount\ndef refuse(*_, **__): {refuse}\nmount.new_filesystem = refuse"
-    done = start_in_vain(str(tmp_path / "rehearsal"), before)
-    _, _, children, *fds = done.stdout.split()
-    assert (children, len(fds)) == ("SIG_IGN", 6)
-    assert "practice failed: [Errno 1] Operation not permitted" in done.stderr
-
-
 async def test_nothing_is_imported_or_compiled_after_the_fork(runtime: Runtime) -> None:
     """Shim, PID 1, set-up and exec, with a terminal and without: all under an audit hook that tells of every import."""
-
-    def start() -> tuple[socket.socket, subprocess.Popen[bytes]]:
-        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        code = (
-            f"import os, sys; sys.path.append({PACKAGE_PARENT!r}); from orchestr8.runtime import forkserver\n"
-            "def tell(event, arguments):\n"
-            "    if event in ('import', 'compile'): os.write(2, f'{event} {arguments[0]}\\n'.encode())\n"
-            "sys.addaudithook(tell)\n"
-            f"forkserver.main({theirs.fileno()}, {runtime.root + '/rehearsal'!r})"
-        )
-        with theirs:
-            argv = [sys.executable, "-I", "-S", "-c", code]
-            log_fd = runtime.log_fd
-            return ours, subprocess.Popen(argv, pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL, stderr=log_fd)
-
-    await runtime.forkserver.close()
-    configure = messages.Configure(cgroup_files=list(runtime.tree.prepare().files))
-    runtime.forkserver = ForkserverClient(start, configure)
-    await runtime.forkserver.start()
+    await fork_from(
+        runtime,
+        "import os\n"
+        "def tell(event, arguments):\n"
+        "    if event in ('import', 'compile'): os.write(2, f'{event} {arguments[0]}\\n'.encode())\n"
+        "sys.addaudithook(tell)",
+    )
     box = await runtime.create("sh", "-c", "read x; echo $x; sleep 1000", stdin_open=True)
     client = await box.attach(stdin=True, early="aGVsbG8K")
     await box.start()
