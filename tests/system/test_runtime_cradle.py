@@ -1,0 +1,126 @@
+"""What the forkserver has ready: the next shim, the cradle of its PID 1, and what becomes of a start when they die."""
+
+import os
+import signal
+from pathlib import Path
+from typing import Any
+
+import anyio
+import pytest
+
+from orchestr8.errors import OperationFailed, Unavailable
+from tests.requires import requires
+from tests.system.runtime_fixtures import (
+    Box,
+    Runtime,
+    a_cradle,
+    alive,
+    children_of,
+    eventually,
+    needs_busybox,
+    spare,
+    status_of,
+)
+
+pytestmark = [pytest.mark.system, pytest.mark.anyio, requires("root", "overlayfs"), needs_busybox]
+
+
+async def test_the_next_shim_waits_for_its_container_and_ends_with_the_forkserver(runtime: Runtime) -> None:
+    await eventually(lambda: spare(runtime), "the next shim")
+    first = spare(runtime)
+    box = await runtime.run("sleep", "1000")
+    assert box.shim_pid == first
+    await eventually(lambda: spare(runtime), "another one")
+    second = spare(runtime)
+    os.kill(second, signal.SIGKILL)
+    await eventually(lambda: not alive(second), "its death")
+    other = await runtime.run("sleep", "1000")
+    assert other.shim_pid not in {first, second}
+    await eventually(lambda: spare(runtime), "another one")
+    third = spare(runtime)
+    os.kill(runtime.forkserver.pid, signal.SIGKILL)
+    await eventually(lambda: not alive(third), "its end")
+    assert (await box.status()).state == (await other.status()).state == "running"
+
+
+async def test_pid_1_is_born_in_the_cradle_of_its_shim_which_is_gone_then(runtime: Runtime) -> None:
+    shim, cradle = await a_cradle(runtime)
+    box = await runtime.run("sh", "-c", "cat /proc/1/comm; readlink /proc/self/fd/1; exec sleep 1000")
+    assert box.shim_pid == shim
+    assert box.pid != cradle
+    await eventually(lambda: children_of(shim) == [box.pid], "the end of the cradle")
+    await box.until_log("pipe:")
+    assert status_of(box.pid)["NSpid"].split() == [str(box.pid), "1"]
+    for kind in ("mnt", "pid", "ipc", "uts", "net", "cgroup"):
+        assert os.readlink(f"/proc/{box.pid}/ns/{kind}") != os.readlink(f"/proc/self/ns/{kind}"), kind
+    assert sorted(runtime.tree.pids(box.id)) == sorted([box.pid, *children_of(box.pid)])
+
+
+async def test_who_has_a_filter_or_users_of_its_own_is_forked(runtime: Runtime) -> None:
+    _, cradle = await a_cradle(runtime)
+    own = Path(runtime.root) / "own.bpf"
+    own.write_bytes(Path(runtime.seccomp_path).read_bytes())
+
+    def change(document: dict[str, Any]) -> None:
+        document["annotations"]["org.orchestr8.seccomp"] = str(own)
+
+    box = await runtime.run("sleep", "1000", change=change)
+    await eventually(lambda: children_of(box.shim_pid) == [box.pid], "the end of the cradle")
+    assert not alive(cradle)
+
+
+async def test_without_its_cradle_a_shim_forks_pid_1(runtime: Runtime) -> None:
+    _, cradle = await a_cradle(runtime)
+    os.kill(cradle, signal.SIGKILL)
+    await eventually(lambda: not alive(cradle), "its end")
+    box = await runtime.run("sh", "-c", "echo here; exec sleep 1000")
+    await box.until_log("here")
+    await eventually(lambda: children_of(box.shim_pid) == [box.pid], "that nothing else is left")
+
+
+async def test_a_cradle_that_dies_over_its_order_is_no_failure(runtime: Runtime) -> None:
+    """It is stopped, so that it cannot have heard of the order by the time that it is killed."""
+    _, cradle = await a_cradle(runtime)
+    os.kill(cradle, signal.SIGSTOP)
+    box = await runtime.create("sh", "-c", "echo here; exec sleep 1000")
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(box.start)
+        await eventually(lambda: runtime.waits_in(cradle), "the order")
+        os.kill(cradle, signal.SIGKILL)
+    await box.until_log("here")
+    await eventually(lambda: children_of(box.shim_pid) == [box.pid], "that nothing else is left")
+
+
+async def test_a_start_is_given_up_while_its_cradle_stands_still(runtime: Runtime) -> None:
+    shim, cradle = await a_cradle(runtime)
+    os.kill(cradle, signal.SIGSTOP)
+    box = await runtime.create("sleep", "1000")
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(raises_unavailable, box)
+        await eventually(lambda: runtime.waits_in(cradle), "the order")
+        box.shim.release()
+    await eventually(lambda: not alive(shim) and not alive(cradle), "that both are gone")
+
+
+async def test_what_will_run_again_has_a_cradle_ready_for_a_second(runtime: Runtime) -> None:
+    box = await runtime.run("sleep", "1000")
+    await box.kill()
+    await box.wait()
+    await eventually(lambda: children_of(box.shim_pid) == [], "the end of all")
+    box.shim.prepare()
+    box.shim.prepare()
+    (cradle,) = await eventually(lambda: children_of(box.shim_pid), "a cradle")
+    await box.start()
+    assert box.pid != cradle
+    await eventually(lambda: children_of(box.shim_pid) == [box.pid], "the end of the cradle")
+    await box.kill()
+    await box.wait(run=2)
+    box.shim.prepare()
+    (unused,) = await eventually(lambda: children_of(box.shim_pid), "a cradle")
+    await eventually(lambda: children_of(box.shim_pid) == [], "the end of what nobody asked for")
+    assert not alive(unused)
+
+
+async def raises_unavailable(box: Box) -> None:
+    with pytest.raises((Unavailable, OperationFailed)):
+        await box.start()
