@@ -117,14 +117,20 @@ class Clock:
         return self.now
 
 
+def up(screen: Screen) -> tuple[Clock, LiveProgress]:
+    """A display that has begun."""
+    clock = Clock()
+    live = LiveProgress(screen.output, clock)
+    live.begin("up shop")
+    return clock, live
+
+
 def event(name: str, status: str, **further: object) -> dict[str, object]:
     return {"kind": "Container", "name": name, "status": status, **further}
 
 
 def test_the_display_shows_each_thing_once_with_its_state_and_time(screen: Screen) -> None:
-    clock = Clock()
-    live = LiveProgress(screen.output, clock)
-    live.begin("up shop")
+    clock, live = up(screen)
     live.planned(4)
     live.step({"kind": "Network", "name": "shop_default", "status": "Creating"})
     live.step(event("shop-web-1", "Creating"))
@@ -147,9 +153,7 @@ def test_the_display_shows_each_thing_once_with_its_state_and_time(screen: Scree
 
 
 def test_nothing_is_drawn_more_often_than_ten_times_a_second(screen: Screen) -> None:
-    clock = Clock()
-    live = LiveProgress(screen.output, clock)
-    live.begin("up shop")
+    clock, live = up(screen)
     frames = 0
     for number in range(1000):
         clock.now += 0.001
@@ -162,9 +166,7 @@ def test_nothing_is_drawn_more_often_than_ten_times_a_second(screen: Screen) -> 
 
 
 def test_nothing_is_drawn_while_nothing_happens_but_the_clock_once_a_second(screen: Screen) -> None:
-    clock = Clock()
-    live = LiveProgress(screen.output, clock)
-    live.begin("up shop")
+    clock, live = up(screen)
     live.step(event("shop-web-1", "Starting"))
     clock.now += 0.1
     live.tick()
@@ -178,9 +180,7 @@ def test_nothing_is_drawn_while_nothing_happens_but_the_clock_once_a_second(scre
 
 
 def test_a_frame_is_one_write_that_clears_nothing_it_draws_again(screen: Screen) -> None:
-    clock = Clock()
-    live = LiveProgress(screen.output, clock)
-    live.begin("up shop")
+    clock, live = up(screen)
     live.step(event("shop-web-1", "Starting"))
     clock.now += 0.2
     live.tick()
@@ -224,18 +224,14 @@ def test_two_hundred_services_never_need_more_rows_than_the_terminal_has(screen:
 
 
 def test_long_names_are_cut_not_wrapped(screen: Screen) -> None:
-    clock = Clock()
-    live = LiveProgress(screen.output, clock)
-    live.begin("up shop")
+    _, live = up(screen)
     live.step(event("x" * 200, "Creating"))
     live.close()
     assert [len(line) for line in screen.lines()] == [len(" up shop  0.0s"), 59]
 
 
 def test_log_lines_go_above_the_display(screen: Screen) -> None:
-    clock = Clock()
-    live = LiveProgress(screen.output, clock)
-    live.begin("up shop")
+    clock, live = up(screen)
     live.step(event("shop-web-1", "Starting"))
     clock.now += 0.2
     live.tick()
@@ -253,9 +249,7 @@ def test_log_lines_go_above_the_display(screen: Screen) -> None:
 
 def test_a_narrower_terminal_is_redrawn_from_where_the_rows_begin_now() -> None:
     screen = Screen(columns=40, rows=10)
-    clock = Clock()
-    live = LiveProgress(screen.output, clock)
-    live.begin("up shop")
+    clock, live = up(screen)
     live.step(event("shop-web-1", "Starting"))
     clock.now += 0.2
     live.tick()

@@ -126,7 +126,8 @@ def test_a_second_interrupt_kills(director: Director, engine: FakeEngine) -> Non
     assert "goodbye" in process.text
 
 
-def test_an_interrupt_while_it_comes_up_stops_what_is_there(director: Director, engine: FakeEngine) -> None:
+def waits_until_released(engine: FakeEngine) -> threading.Event:
+    """An `up` that waits for a container, until this is set."""
     released = threading.Event()
 
     def slow_up(call: Call) -> None:
@@ -135,6 +136,11 @@ def test_an_interrupt_while_it_comes_up_stops_what_is_there(director: Director, 
         released.wait()
 
     engine.routes["POST /stacks/shop/up"] = slow_up
+    return released
+
+
+def test_an_interrupt_while_it_comes_up_stops_what_is_there(director: Director, engine: FakeEngine) -> None:
+    released = waits_until_released(engine)
     with Process("up") as process:
         process.until("hello 1")
         process.signal(signal.SIGINT)
@@ -161,14 +167,7 @@ def test_ctrl_backslash_leaves_the_stack_running(director: Director, engine: Fak
 
 
 def test_an_interrupted_detached_up_says_that_the_engine_goes_on(director: Director, engine: FakeEngine) -> None:
-    released = threading.Event()
-
-    def slow_up(call: Call) -> None:
-        call.line(type="plan", steps=2, text="")
-        call.line(type="step", kind="Container", name="shop-web-1", status="Waiting")
-        released.wait()
-
-    engine.routes["POST /stacks/shop/up"] = slow_up
+    released = waits_until_released(engine)
     with Process("up", "-d") as process:
         process.until("Waiting")
         process.signal(signal.SIGINT)

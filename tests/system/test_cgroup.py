@@ -5,7 +5,7 @@ import os
 import signal
 import statistics
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -131,17 +131,23 @@ def test_killing_reaches_children_that_left_the_session(tree: CgroupTree) -> Non
     tree.remove(ID)
 
 
+def greedy_process(files: Iterable[str]) -> int:
+    """Takes 64 MiB, in a group."""
+    pid = os.fork()
+    if pid == 0:
+        try:
+            cgroup_enter.enter(files)
+            _greedy = [bytearray(os.urandom(1 << 20)) for _ in range(64)]
+        finally:
+            os._exit(0)
+    return pid
+
+
 def test_a_memory_limit_kills_the_greedy_process_and_is_counted(tree: CgroupTree) -> None:
     if "memory" not in tree.controllers:
         pytest.skip("no memory controller")
     place = tree.create(ID, {"memory": {"limit": 16 << 20, "swap": 16 << 20}})
-    pid = os.fork()
-    if pid == 0:
-        try:
-            cgroup_enter.enter(place.files)
-            _greedy = [bytearray(os.urandom(1 << 20)) for _ in range(64)]
-        finally:
-            os._exit(0)
+    pid = greedy_process(place.files)
     assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == -signal.SIGKILL
     assert tree.counters(ID).oom_kills == 1
     assert tree.create(ID, {}).group == place.group
@@ -156,13 +162,7 @@ def test_news_of_lack_of_memory_come_by_themselves_and_nothing_else_does(tree: C
     poller = Poller()
     watch = OomWatch(poller, tree.oom_file(ID), lambda: news.append(watch.kills()))
     assert not poller.wait(0)
-    pid = os.fork()
-    if pid == 0:
-        try:
-            cgroup_enter.enter(place.files)
-            _greedy = [bytearray(os.urandom(1 << 20)) for _ in range(64)]
-        finally:
-            os._exit(0)
+    pid = greedy_process(place.files)
     while not news:
         poller.wait()
     os.waitpid(pid, 0)
