@@ -210,15 +210,22 @@ async def test_a_forkserver_that_dies_over_a_start_shows_as_the_end_of_the_contr
     await box.lost.wait()
 
 
-async def test_the_forkserver_starts_the_next_engine_when_the_engine_dies(runtime: Runtime, tmp_path: Path) -> None:
-    told = tmp_path / "told"
-    script = tmp_path / "engine.py"
+def forkserver_with_engine(
+    runtime: Runtime, folder: Path, environment: dict[str, str]
+) -> tuple[ForkserverClient, Path]:
+    """One that starts FAKE_ENGINE, and where that tells of itself."""
+    told, script = folder / "told", folder / "engine.py"
     script.write_text(FAKE_ENGINE)
     client = ForkserverClient(
         lambda: start_forkserver(runtime.log_fd, runtime.root),
         messages.Configure(cgroup_files=list(runtime.tree.prepare().files)),
-        engine=([sys.executable, "-I", str(script), str(told)], {"LIFE": "long", "SECRET": "s" * 100_000}),
+        engine=([sys.executable, "-I", str(script), str(told)], environment),
     )
+    return client, told
+
+
+async def test_the_forkserver_starts_the_next_engine_when_the_engine_dies(runtime: Runtime, tmp_path: Path) -> None:
+    client, told = forkserver_with_engine(runtime, tmp_path, {"LIFE": "long", "SECRET": "s" * 100_000})
     await client.start()
     forkserver = client.pid
     assert client._channel is not None
@@ -240,14 +247,7 @@ async def test_the_forkserver_starts_the_next_engine_when_the_engine_dies(runtim
 
 
 async def test_an_engine_that_keeps_dying_is_started_again_and_again(runtime: Runtime, tmp_path: Path) -> None:
-    told = tmp_path / "told"
-    script = tmp_path / "engine.py"
-    script.write_text(FAKE_ENGINE)
-    client = ForkserverClient(
-        lambda: start_forkserver(runtime.log_fd, runtime.root),
-        messages.Configure(cgroup_files=list(runtime.tree.prepare().files)),
-        engine=([sys.executable, "-I", str(script), str(told)], {"LIFE": "short"}),
-    )
+    client, told = forkserver_with_engine(runtime, tmp_path, {"LIFE": "short"})
     await client.start()
     assert client._channel is not None
     assert client._process is not None
