@@ -26,6 +26,7 @@ from orchestr8.model.backend import Backend, OpenedPath
 from orchestr8.model.events import Event, EventKind
 from orchestr8.model.ids import ContainerName
 from orchestr8.model.observed import ContainerState, ObservedContainer, Snapshot
+from orchestr8.model.records import HealthRecord
 from orchestr8.model.signals import signal_name, signal_number
 from orchestr8.wire.frames import ERROR, encode
 from orchestr8.wire.http import Hijacked
@@ -38,9 +39,17 @@ ID_PART: Final = re.compile(r"[0-9a-f]{1,64}")
 class Containers:
     """`api.services.ContainerService`."""
 
-    def __init__(self, backend: Backend, bus: Bus, departed: Departed, look: Callable[[], Awaitable[Snapshot]]) -> None:
-        """`look`: what there is, with the health of each container."""
+    def __init__(
+        self,
+        backend: Backend,
+        bus: Bus,
+        departed: Departed,
+        look: Callable[[], Awaitable[Snapshot]],
+        known_health: Callable[[ObservedContainer], HealthRecord | None],
+    ) -> None:
+        """`look`: what there is, with the health of each container. `known_health`: what its probes found."""
         self._backend = backend
+        self._known_health = known_health
         self._look_at_all = look
         self._bus = bus
         self._departed = departed
@@ -63,7 +72,8 @@ class Containers:
         snapshot = await self._look_at_all()
         if name not in snapshot.containers:
             raise NotFound(f"No such container: {reference}")
-        return describe(snapshot.containers[name], snapshot.specs[name], snapshot.volumes)
+        container = snapshot.containers[name]
+        return describe(container, snapshot.specs[name], snapshot.volumes, self._known_health(container))
 
     async def top(self, reference: str) -> dict[str, Any]:
         found = await self._backend.processes((await self.find(reference)).container.name)

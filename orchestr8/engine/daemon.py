@@ -114,7 +114,7 @@ class Engine:
                     services = Services(
                         engine=_Facade(self, store, backend, reconciler),
                         stacks=stacks,
-                        containers=Containers(backend, bus, departed, reconciler.observe),
+                        containers=Containers(backend, bus, departed, reconciler.observe, reconciler.known_health),
                         execs=Execs(backend, work),
                         layers=Layers(backend),
                         logs=Logs(backend, bus, self._watcher, stacks),

@@ -7,8 +7,10 @@ import time
 from collections.abc import Mapping
 from typing import Any, Final
 
+from orchestr8.model.backend import ProbeResult
 from orchestr8.model.ids import VolumeName
 from orchestr8.model.observed import ContainerState, ObservedContainer, ObservedVolume
+from orchestr8.model.records import HealthRecord
 from orchestr8.model.specs import ContainerSpec, HealthcheckSpec, MountKind, MountSpec, RestartMode
 
 _NEVER: Final = "0001-01-01T00:00:00Z"  # Docker's word for a moment that has not come
@@ -17,15 +19,18 @@ _SHM_BYTES: Final = 64 << 20
 
 
 def describe(
-    container: ObservedContainer, spec: ContainerSpec, volumes: Mapping[VolumeName, ObservedVolume]
+    container: ObservedContainer,
+    spec: ContainerSpec,
+    volumes: Mapping[VolumeName, ObservedVolume],
+    health: HealthRecord | None = None,
 ) -> dict[str, Any]:
-    """The document of one container."""
+    """The document of one container. `health`: of its last run, where it was probed."""
     return {
         "Id": container.id,
         "Created": moment(container.created_at),
         "Path": container.command[0] if container.command else "",
         "Args": list(container.command[1:]),
-        "State": _state(container),
+        "State": _state(container, health),
         "Image": container.image,
         "Name": f"/{container.name}",
         "RestartCount": container.restarts,
@@ -55,7 +60,7 @@ def moment(seconds: float) -> str:
     return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(whole)) + f".{microseconds:06d}Z"
 
 
-def _state(container: ObservedContainer) -> dict[str, Any]:
+def _state(container: ObservedContainer, health: HealthRecord | None) -> dict[str, Any]:
     running = container.state is ContainerState.RUNNING
     found: dict[str, Any] = {
         "Status": "paused" if container.paused else container.state.value,
@@ -68,9 +73,24 @@ def _state(container: ObservedContainer) -> dict[str, Any]:
         "StartedAt": moment(container.started_at),
         "FinishedAt": moment(container.finished_at),
     }
-    if container.health is not None:
-        found["Health"] = {"Status": container.health.value}
+    status = health.status if health is not None else container.health
+    if status is not None:
+        found["Health"] = {
+            "Status": status.value,
+            "FailingStreak": health.failing_streak if health is not None else 0,
+            "Log": [_probe(each) for each in health.results] if health is not None else [],
+        }
     return found
+
+
+def _probe(result: ProbeResult) -> dict[str, Any]:
+    """Exit code -1: it did not end in its time, or could not be run."""
+    return {
+        "Start": moment(result.started_at),
+        "End": moment(result.ended_at),
+        "ExitCode": -1 if result.exit_code is None else result.exit_code,
+        "Output": result.output,
+    }
 
 
 def _config(container: ObservedContainer, spec: ContainerSpec) -> dict[str, Any]:

@@ -5,7 +5,7 @@ contract tests, `tests/backends/contract/`.
 """
 
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
 from orchestr8.errors import Conflict
@@ -26,6 +26,8 @@ class ProbeResult:
 
     exit_code: int | None
     output: str  # at most 4096 bytes of stdout and stderr together
+    started_at: float = field(default=0.0, compare=False)  # Unix time; known to who has asked for it
+    ended_at: float = field(default=0.0, compare=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

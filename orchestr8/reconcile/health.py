@@ -4,7 +4,9 @@ A probe runs in the container through the backend. What changes is given to a me
 the next one need not take a container that is well for one that starts. Only containers that have a check and run have a timer here.
 """
 
+import dataclasses
 import logging
+import time
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -94,8 +96,10 @@ class HealthMonitor:
         backend: Backend,
         changed: Callable[[ObservedContainer, Health], None],
         memory: HealthMemory | None = None,
+        now: Callable[[], float] = time.time,
     ) -> None:
         self._memory = memory
+        self._now = now
         self._backend = backend
         self._changed = changed
         self._watches: dict[ContainerName, _Watch] = {}
@@ -139,9 +143,14 @@ class HealthMonitor:
         watch = self._watches.get(name)
         return watch.state.explain() if watch is not None else []
 
-    def results(self, name: ContainerName) -> list[ProbeResult]:
-        watch = self._watches.get(name)
-        return list(watch.state.results) if watch is not None else []
+    def known(self, container: ObservedContainer) -> HealthRecord | None:
+        """What the probes of its last run found; None when there were none."""
+        run = container.id, container.started_at
+        watch = self._watches.get(container.name)
+        if watch is not None and watch.run == run:
+            return _record(container, watch.state)
+        kept = self._memory.health.get(container.name) if self._memory is not None else None
+        return kept if kept is not None and (kept.id, kept.started_at) == run else None
 
     async def _probe_on(self, container: ObservedContainer, watch: _Watch, began: float, at_once: bool) -> None:
         state = watch.state
@@ -152,6 +161,7 @@ class HealthMonitor:
                     await anyio.sleep(state.pause_s(anyio.current_time() - began))
                 at_once = False
                 age_s = anyio.current_time() - began
+                started_at = self._now()
                 try:
                     result = await self._backend.probe(container.name, argv, state.spec.timeout_s)
                 except Paused:  # neither well nor ill: asked again, as often as before
@@ -159,6 +169,7 @@ class HealthMonitor:
                 except (Orchestr8Error, OSError) as error:
                     # As a failed probe: whether the container still runs is told by its own events.
                     result = ProbeResult(exit_code=NOT_RUN, output=str(error))
+                result = dataclasses.replace(result, started_at=started_at, ended_at=self._now())
                 streak = state.failing_streak
                 changed = state.record(result, age_s)
                 if changed:
@@ -170,11 +181,14 @@ class HealthMonitor:
     async def _remember(self, container: ObservedContainer, state: HealthState) -> None:
         if self._memory is None:
             return
-        record = HealthRecord(
-            name=container.name, stack=container.stack, id=container.id, started_at=container.started_at,
-            status=state.status, failing_streak=state.failing_streak, results=tuple(state.results),
-        )  # fmt: skip
         try:
-            await self._memory.save(record)
+            await self._memory.save(_record(container, state))
         except Orchestr8Error as error:  # the disk is full, say: it is probed and told all the same
             log.warning("the health of %s is not remembered: %s", container.name, error)
+
+
+def _record(container: ObservedContainer, state: HealthState) -> HealthRecord:
+    return HealthRecord(
+        name=container.name, stack=container.stack, id=container.id, started_at=container.started_at,
+        status=state.status, failing_streak=state.failing_streak, results=tuple(state.results),
+    )  # fmt: skip

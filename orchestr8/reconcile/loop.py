@@ -19,7 +19,7 @@ from orchestr8.model.backend import Backend
 from orchestr8.model.events import Event, EventKind
 from orchestr8.model.ids import ContainerName, StackName
 from orchestr8.model.observed import ContainerState, Health, ObservedContainer, Snapshot
-from orchestr8.model.records import HealthMemory
+from orchestr8.model.records import HealthMemory, HealthRecord
 from orchestr8.plan.plan import Plan
 from orchestr8.plan.restart import due_after_engine_start, restart_delay
 from orchestr8.plan.verbs import plan_reconcile
@@ -49,7 +49,7 @@ class Reconciler:
         self._backend = backend
         self._faults = faults
         self._now = now
-        self._health = HealthMonitor(backend, self._health_changed, health)
+        self._health = HealthMonitor(backend, self._health_changed, health, now)
         self._rooms: dict[StackName, Room] = {}
         self._listeners: list[Callable[[Event], None]] = []
         self._open_tasks: anyio.abc.TaskGroup | None = None
@@ -141,6 +141,10 @@ class Reconciler:
     def explain_health(self, name: ContainerName) -> list[str]:
         """The check and its last result in words; empty for a container that is not probed."""
         return self._health.explain(name)
+
+    def known_health(self, container: ObservedContainer) -> HealthRecord | None:
+        """What the probes of its last run found; None for a container that was not probed."""
+        return self._health.known(container)
 
     def subscribe(self, listener: Callable[[Event], None]) -> None:
         """Call `listener` for each `health_status` event from now on; all others are the backend's."""

@@ -1,5 +1,6 @@
 """What `inspect` tells: Docker's names, for all that a spec can say."""
 
+import dataclasses
 from collections.abc import Callable
 from typing import Any
 
@@ -7,9 +8,11 @@ import anyio
 import pytest
 
 from orchestr8.engine.inspect import describe, moment
+from orchestr8.model.backend import ProbeResult
 from orchestr8.model.ids import ContainerId, ContainerName, NetworkName, ServiceName, StackName, VolumeName
 from orchestr8.model.limits import ResourceSpec, UlimitSpec
 from orchestr8.model.observed import BoundPort, ContainerState, Health, ObservedContainer, ObservedVolume
+from orchestr8.model.records import HealthRecord
 from orchestr8.model.specs import (
     AttachmentSpec,
     ContainerSpec,
@@ -69,7 +72,7 @@ def test_all_that_a_spec_says_has_dockers_name() -> None:
         "running",
         True,
         77,
-        {"Status": "healthy"},
+        {"Status": "healthy", "FailingStreak": 0, "Log": []},
     )
     assert state["FinishedAt"] == "0001-01-01T00:00:00Z"
     assert [(each["Type"], each["Source"], each["Destination"], each["RW"]) for each in found["Mounts"]] == [
@@ -95,6 +98,28 @@ def test_all_that_a_spec_says_has_dockers_name() -> None:
     network = found["NetworkSettings"]
     assert network["Ports"] == {"80/tcp": [{"HostIp": "0.0.0.0", "HostPort": "32768"}], "53/udp": None}
     assert network["Networks"] == {NETWORK: {"Aliases": ["www"], "IPAddress": "172.18.0.2"}}
+
+
+def test_health_is_told_with_what_the_last_probes_said() -> None:
+    found = describe(
+        dataclasses.replace(CONTAINER, health=None, state=ContainerState.EXITED), SPEC, VOLUMES,
+        HealthRecord(
+            name=CONTAINER.name, stack=STACK, id=CONTAINER.id, started_at=CONTAINER.started_at, status=Health.UNHEALTHY,
+            failing_streak=2, results=(
+                ProbeResult(exit_code=7, output="no answer\n", started_at=1.5, ended_at=2.5),
+                ProbeResult(exit_code=None, output=""),
+            ),
+        ),
+    )  # fmt: skip
+    never = "0001-01-01T00:00:00Z"
+    assert found["State"]["Health"] == {
+        "Status": "unhealthy",
+        "FailingStreak": 2,
+        "Log": [
+            {"Start": "1970-01-01T00:00:01.500000Z", "End": "1970-01-01T00:00:02.500000Z", "ExitCode": 7, "Output": "no answer\n"},
+            {"Start": never, "End": never, "ExitCode": -1, "Output": ""},
+        ],
+    }  # fmt: skip
 
 
 def test_a_moment_that_has_not_come_is_dockers() -> None:

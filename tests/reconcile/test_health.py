@@ -198,7 +198,11 @@ async def test_what_is_known_of_a_run_is_known_to_the_next_monitor() -> None:
     await watch_and_keep(Probes([GOOD, BAD]), kept, running(), 25)
     monitor = await watch_and_keep(Probes([BAD]), kept, running(), 0)
     assert monitor.health(running()) is Health.HEALTHY
-    assert monitor.results(name("web")) == [GOOD, BAD]
+    known = monitor.known(running())
+    assert known is not None
+    assert known.results == (GOOD, BAD)
+    assert [each.ended_at > 0 for each in known.results] == [True, True]
+    assert (await watch_and_keep(Probes([BAD]), kept, running(started_at=2.0), 0)).known(running()) == known, "stopped"
     monitor = await watch_and_keep(Probes([BAD]), kept, running(), 15)
     assert monitor.health(running()) is Health.UNHEALTHY
     assert monitor.explain(name("web"))[1] == "last result: exit code 1, 2 of 2 tries failed"
