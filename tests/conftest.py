@@ -14,6 +14,9 @@ from e2e.engine import Engine, own_engine
 from e2e.network import own_network as enter_own_network
 from e2e.scenario import Scenario
 
+# Their assertions show values, as those of test modules do.
+pytest.register_assert_rewrite("tests.backends.contract")
+
 # What runs tests in the background may have them ignore Ctrl-C, and every program that they start with them.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
