@@ -111,12 +111,19 @@ def check_recreate(options: Options) -> None:
         raise UsageError("--force-recreate and --no-recreate contradict each other")
 
 
+def check_wait(options: Options) -> None:
+    if options.wait_timeout is not None and not options.wait:
+        raise UsageError("--wait-timeout needs --wait")
+
+
 def up_options(options: Options, environ: Mapping[str, str]) -> dict[str, Any]:
     """The options of `up` as the engine takes them; `plan` has some of the flags only."""
     return {
         "services": options.services or None,
         "force_recreate": options.force_recreate,
         "no_recreate": options.no_recreate,
+        "no_deps": getattr(options, "no_deps", False),
+        "renew_anon_volumes": getattr(options, "renew_anon_volumes", False),
         "remove_orphans": remove_orphans(options, environ),
         "wait": getattr(options, "wait", False),
         "wait_timeout_s": getattr(options, "wait_timeout", None),

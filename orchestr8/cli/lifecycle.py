@@ -24,5 +24,11 @@ def change(context: Context, options: Options, verb: str, **further: Any) -> int
         show_plan(context, stack, verb, None, wanted)
     else:
         body = {**wanted, "document": None}
-        do_work(context, f"{verb} {stack}", f"/stacks/{stack}/{verb}", body, resumable=verb in RESUMABLE)
+        do_work(
+            context,
+            f"{verb} {stack}",
+            f"/stacks/{stack}/{verb}",
+            body,
+            resumable=verb in RESUMABLE and not further.get("wait"),
+        )
     return 0

@@ -47,6 +47,8 @@ INTERACTIVE: Final = Flag("-i", "--interactive", help="pass input on; so it is u
 NO_COLOUR: Final = Flag("--no-color", help="log lines without colour")
 NO_PREFIX: Final = Flag("--no-log-prefix", help="log lines without the container's name")
 INDEX: Final = Flag("--index", kind="index", metavar="N", help="which container of the service")
+WAIT: Final = Flag("--wait", help="leave once everything is running or healthy")
+WAIT_TIMEOUT: Final = Flag("--wait-timeout", kind="seconds", metavar="SECONDS", help="how long --wait waits at most")
 REMOVE_ORPHANS: Final = Flag("--remove-orphans", help="remove containers of services that the file no longer has")
 
 ONE_OFFS: Final = "Without a name, those of all services. A one-off container of `run` is meant by its own name alone."
@@ -61,11 +63,17 @@ _COMMANDS: Final = (
         arguments=[SERVICES],
         flags=[
             Flag("-d", "--detach", help="leave once everything is started"),
-            Flag("--wait", help="leave once everything is running or healthy"),
-            Flag("--wait-timeout", kind="seconds", metavar="SECONDS", help="how long --wait waits at most"),
+            WAIT,
+            WAIT_TIMEOUT,
             Flag("--scale", kind="list", metavar="SERVICE=N", help="run N containers of a service; may be repeated"),
             Flag("--force-recreate", help="make every container anew"),
             Flag("--no-recreate", help="leave containers that exist as they are"),
+            Flag("--no-deps", help="the services that are named alone, without what they need"),
+            Flag(
+                "-V",
+                "--renew-anon-volumes",
+                help="containers that are made anew do not get their anonymous volumes again",
+            ),
             REMOVE_ORPHANS,
             TIMEOUT,
             NO_COLOUR,
@@ -197,7 +205,7 @@ _COMMANDS: Final = (
         ],
         detail="The keys are for terminals. Without one, Ctrl-C goes to the program, and the end of input ends nothing.",
     ),
-    Command("start", "start containers that exist", arguments=[SERVICES], flags=[DRY_RUN]),
+    Command("start", "start containers that exist", arguments=[SERVICES], flags=[WAIT, WAIT_TIMEOUT, DRY_RUN]),
     Command(
         "stop",
         "stop containers without removing them",

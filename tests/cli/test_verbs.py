@@ -40,7 +40,7 @@ def test_up_detached_tells_its_progress_and_the_addresses(cli: Cli, engine: Fake
     )
     body = engine.calls[0].body
     assert body["options"] == {
-        "services": ["web"], "force_recreate": False, "no_recreate": False, "remove_orphans": True, "wait": False,
+        "services": ["web"], "force_recreate": False, "no_recreate": False, "no_deps": False, "renew_anon_volumes": False, "remove_orphans": True, "wait": False,
         "wait_timeout_s": None, "timeout_s": 5.0,
     }  # fmt: skip
     assert body["document"]["services"]["web"]["scale"] == 3
@@ -131,6 +131,13 @@ def test_down_needs_no_file_when_the_name_is_given(cli: Cli, engine: FakeEngine)
     assert (code, err.splitlines()[0]) == (1, "error[O8-107]: no configuration file provided: not found")
 
 
+def test_up_can_leave_alone_what_a_service_needs_and_give_up_anonymous_volumes(cli: Cli, engine: FakeEngine) -> None:
+    engine.routes["POST /stacks/shop/up"] = steps()
+    assert cli("up", "-d", "--no-deps", "-V", "web")[0] == 0
+    options = engine.calls[0].body["options"]
+    assert (options["services"], options["no_deps"], options["renew_anon_volumes"]) == (["web"], True, True)
+
+
 def test_down_says_when_there_was_nothing_of_the_stack(cli: Cli, engine: FakeEngine) -> None:
     """As compose does: the name may be misspelt."""
     engine.routes["POST /stacks/shpo/down"] = steps()
@@ -155,7 +162,8 @@ def test_progress_can_be_moved_to_the_standard_output(cli: Cli, engine: FakeEngi
 @pytest.mark.parametrize(
     ("words", "body"),
     [
-        (["start"], {"services": None}),
+        (["start"], {"services": None, "wait": False, "wait_timeout_s": None}),
+        (["start", "--wait", "--wait-timeout", "5"], {"services": None, "wait": True, "wait_timeout_s": 5.0}),
         (["stop", "-t", "3", "web"], {"services": ["web"], "timeout_s": 3.0}),
         (["restart"], {"services": None, "timeout_s": None}),
         (["kill", "-s", "SIGHUP", "web", "db"], {"services": ["web", "db"], "signal": "SIGHUP"}),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from orchestr8.cli.documents import check_wait
 from orchestr8.cli.lifecycle import change
 
 TYPE_CHECKING = False  # `typing` costs 4 ms at start
@@ -11,4 +12,5 @@ if TYPE_CHECKING:
 
 
 def run(context: Context, options: Options) -> int:
-    return change(context, options, "start")
+    check_wait(options)
+    return change(context, options, "start", wait=bool(options.wait), wait_timeout_s=options.wait_timeout)

@@ -8,11 +8,10 @@ from __future__ import annotations
 import signal
 import time
 
-from orchestr8.cli.documents import check_recreate, sent_document, up_options
+from orchestr8.cli.documents import check_recreate, check_wait, sent_document, up_options
 from orchestr8.cli.follow import FollowedLogs
 from orchestr8.cli.logview import LogView
 from orchestr8.cli.loop import Loop, Signals
-from orchestr8.cli.parser import UsageError
 from orchestr8.cli.work import Work, do_work
 
 TYPE_CHECKING = False  # `typing` costs 4 ms at start
@@ -27,8 +26,7 @@ if TYPE_CHECKING:
 
 def run(context: Context, options: Options) -> int:
     check_recreate(options)
-    if options.wait_timeout is not None and not options.wait:
-        raise UsageError("--wait-timeout needs --wait")
+    check_wait(options)
     document = sent_document(context, options.services, options.scale, acting=True, complete=True)
     stack = document["name"]
     wanted = up_options(options, context.environ)
