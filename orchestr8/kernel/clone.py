@@ -28,12 +28,10 @@ _SIGCHLD: Final = 17
 _ARGUMENTS: Final = struct.Struct("=11Q")  # struct clone_args, CLONE_ARGS_SIZE_VER2
 
 # long succeed(struct clone_args *, size_t): clone3, of which only the child returns, with 0, or a negative errno to the
-# caller. The child has the caller's stack, so the caller, when it goes on, touches none: it closes its descriptors and ends.
+# caller. The child has the caller's stack, so the caller, when it goes on, touches none: it closes its descriptors and waits.
 # 64-bit x86: x86_64.S, beside this file; tests assemble it and compare.
 _SUCCEED: Final = {
-    "x86_64": bytes.fromhex(
-        "b8b30100000f054885c07f01c3bf0300000083ceff31d2b8b40100000f0531ffbe03000000488d1517000000b8900000000f05b8180000000f0531ffb8e70000000f0500000000"
-    ),
+    "x86_64": bytes.fromhex("b8b30100000f054885c07f01c3bf0300000083ceff31d2b8b40100000f05b8220000000f05ebf7"),
 }.get(os.uname().machine, b"")
 
 # PyDLL keeps the interpreter's lock during the call: a child that had to take it again would depend on luck.
@@ -126,8 +124,8 @@ class Successor:
     def take_over_in_place(self, flags: CloneFlag, *, cgroup_fd: int = -1) -> None:
         """The same by clone3(2), into new namespaces and a cgroup, and without a copy: the successor has this process's memory.
 
-        This process stands still, as after vfork(2), until the successor executes something or ends, and then ends. Only
-        where CAN_SUCCEED_IN_PLACE.
+        This process stands still, as after vfork(2), until the successor executes something or ends, then lets go of its
+        descriptors, and does nothing more: its parent is to kill it. Only where CAN_SUCCEED_IN_PLACE.
         """
         all_flags = int(flags) | _CLONE_VM | _CLONE_VFORK | _CLONE_PARENT | _CLONE_PARENT_SETTID
         all_flags |= _CLONE_INTO_CGROUP if cgroup_fd >= 0 else 0

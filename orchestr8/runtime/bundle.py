@@ -27,6 +27,8 @@ from orchestr8.runtime.users import User
 
 OCI_VERSION: Final = "1.2.0"
 ROOTFS: Final = "rootfs"
+FOLDERS: Final = (ROOTFS, "log")
+UNFINISHED: Final = "config.json.new"
 DEFAULT_PATH: Final = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _REAPER: Final = "org.orchestr8.reaper"
 _STDIN: Final = "org.orchestr8.stdin"
@@ -288,12 +290,12 @@ def write(bundle: str, document: Mapping[str, Any], files: Mapping[str, str]) ->
     """Put the document and `files` (name → text) into the bundle; config.json comes last and by rename: it marks the
     bundle as complete.
     """
-    for folder in (ROOTFS, "log"):
+    for folder in FOLDERS:
         os.makedirs(os.path.join(bundle, folder), exist_ok=True)
     for name, text in files.items():
         with open(os.path.join(bundle, name), "w", encoding="utf-8") as file:
             file.write(text)
-    fresh = os.path.join(bundle, "config.json.new")
+    fresh = os.path.join(bundle, UNFINISHED)
     with open(fresh, "w", encoding="utf-8") as file:
         file.write(json.dumps(document))  # at once: `dump` encodes piece by piece, in Python
     os.rename(fresh, os.path.join(bundle, "config.json"))

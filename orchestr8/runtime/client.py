@@ -20,6 +20,7 @@ from orchestr8.errors import OperationFailed, Orchestr8Error, Unavailable
 from orchestr8.kernel import sockets
 from orchestr8.runtime import messages
 from orchestr8.runtime.messages import Message
+from orchestr8.runtime.places import STATE_FILE
 
 _log: Final = logging.getLogger(__name__)
 _RESTART_DELAY_S: Final = 0.1
@@ -447,7 +448,7 @@ def process_start_ticks(pid: int) -> int:
 def read_state(bundle: str) -> dict[str, Any]:
     """The shim's last state.json, {} when it never wrote one."""
     try:
-        with open(os.path.join(bundle, "state.json"), "rb") as state:
+        with open(os.path.join(bundle, STATE_FILE), "rb") as state:
             text = state.read()
     except FileNotFoundError:
         return {}

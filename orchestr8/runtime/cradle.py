@@ -2,7 +2,7 @@
 
 It is a child of the shim, in the host's namespaces, and does nothing but wait. At its order PID 1 is born in its memory
 (`kernel.clone.Successor.take_over_in_place`) and lives as any other (`runtime.init`) until it executes something, which
-gives it a memory of its own and ends the cradle.
+gives it a memory of its own; the shim ends the cradle when nobody waits for anything.
 
 **Nobody's program may ever run while PID 1 has this memory**: it belongs to a process of the host's, root there, that goes on
 in it. Who would have to go on as Python (`init.Birth.in_cradle`) says `again` and ends, and PID 1 is forked as it was

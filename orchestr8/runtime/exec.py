@@ -23,7 +23,7 @@ from orchestr8.runtime.launch import DISTURBED, Stdio
 from orchestr8.runtime.messages import Exec, Spawn
 from orchestr8.runtime.poller import READ, Poller
 from orchestr8.runtime.setup import report, write_oom_score
-from orchestr8.runtime.successors import Ends, Reserve, follow, has_ended
+from orchestr8.runtime.successors import Ends, Reserve, bury, follow, has_ended
 from orchestr8.runtime.terminal import set_size
 from orchestr8.runtime.userns import Ids
 from orchestr8.runtime.users import read_file, resolve_user
@@ -133,9 +133,10 @@ class ExecProcess:
         self._poller.forget(self._sync.fileno())
         self._sync.close()
         try:
-            self.pid, self.pidfd = follow(
-                self._poller, self._ends, self._successor, self.pid, self.pidfd, self._reserve
-            )
+            first = self.pidfd
+            self.pid, self.pidfd = follow(self._ends, self._successor, self.pid, first, self._reserve)
+            if self.pidfd != first:
+                bury(self._poller, first)  # it ends by itself
         except OSError as error:
             self._error = self._error or (str(error), 128)
         self._reserve.spend()

@@ -43,7 +43,7 @@ class Forkserver:
         self._spare: socket.socket | None = None
         self._last_pid = 0  # of the shim that was forked last
         self._life = shim.Life()  # of what is forked
-        self._starting: list[socket.socket] = []  # of shims, until each has started its program for the first time
+        self._starting: list[socket.socket] = []  # of shims, until the first start of each needs it no more
         self._reaper_fd = reaper.open_image()
         self._engine_launch_fd = -1
         self._engine_cgroup_files: list[list[str]] = []
@@ -166,7 +166,7 @@ class Forkserver:
 
     def _fork(self, packet: bytes = b"", fds: list[int] | None = None) -> socket.socket | None:
         """A shim for `packet`, with its descriptors, or one that waits for that on the socket's other end. Either lets go of
-        that when it has started its program. None: nothing can be forked.
+        that when its start needs it no more, or has failed. None: nothing can be forked.
         """
         ours = theirs = None
         parent, self._last_pid = os.getpid(), 0

@@ -16,6 +16,7 @@ import json
 import os
 import socket
 import struct
+import time
 from collections.abc import Callable, Mapping
 from typing import Final, NamedTuple, NoReturn
 
@@ -27,9 +28,10 @@ from orchestr8.runtime import init, program, setup
 from orchestr8.runtime.cradle import Cradle
 from orchestr8.runtime.messages import Spawn
 from orchestr8.runtime.poller import READ, Poller
-from orchestr8.runtime.successors import Ends, Reserve, follow, has_ended, kill
+from orchestr8.runtime.successors import Ends, Reserve, bury, follow, has_ended, kill
 from orchestr8.runtime.terminal import open_slave
 
+_REST_S: Final = 1.0  # of a cradle: by then what was started with this one has been started, too
 # In a cgroup that runs out of memory the kernel kills what scores highest; PID 1's death is the whole container's.
 _OOM_SCORE: Final = -500
 _ERROR_NUMBER: Final = struct.Struct("=i")  # all that the reaper can say; no JSON of ours is as short
@@ -117,6 +119,8 @@ class Launch:
         self._oom_score = min(_OOM_SCORE, order.oom_score)
         self._error: tuple[str, int] | None = None
         self._cradle_pid = 0
+        self._empty_cradle = -1  # out of which PID 1 has come
+        self.rests_until = 0.0  # on the monotonic clock: when it is to be ended; 0: there is none, or not yet
         self._ready = False
         self._name = ""  # of the program
         self._given_up = False
@@ -175,7 +179,14 @@ class Launch:
 
     def _follow(self) -> None:
         """In another's pid namespace, and out of a cradle, PID 1 is not the process that was cloned first."""
-        self.pid, self.pidfd = follow(self._poller, self._ends, self._successor, self.pid, self.pidfd, self._reserve)
+        first = self.pidfd
+        self.pid, self.pidfd = follow(self._ends, self._successor, self.pid, first, self._reserve)
+        if self.pidfd == first:
+            return
+        if self._cradle_pid:
+            self._empty_cradle = first
+        else:
+            bury(self._poller, first)
 
     def give_up(self) -> None:
         """End PID 1, though it may wait for something; that is told as the end of its start."""
@@ -241,7 +252,19 @@ class Launch:
         if self._given_up and self._error:
             self.again = False
             self._error = ("the start was given up", 128)
+        if self._error:
+            self.end_cradle()
+        elif self._empty_cradle >= 0:
+            self.rests_until = time.monotonic() + _REST_S
         self._on_end(self._error)
+
+    def end_cradle(self) -> None:
+        """When nobody waits for anything: to take a whole memory apart keeps a processor busy for a millisecond."""
+        if self._empty_cradle >= 0:
+            kill(self._empty_cradle)
+            bury(self._poller, self._empty_cradle)
+            self._empty_cradle = -1
+            self.rests_until = 0.0
 
     def _next_packet(self) -> tuple[bytes, list[int]]:
         """A PID 1 that ended before it took its network shows as a reset, once (unix(7)); what it said is behind that."""

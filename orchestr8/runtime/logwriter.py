@@ -17,6 +17,7 @@ from orchestr8.runtime.logmarks import MARK_BYTES, PREFIX_BYTES, Mark
 from orchestr8.runtime.logmembers import SUFFIX
 from orchestr8.runtime.logpacker import Packer
 from orchestr8.runtime.logsenders.forwarder import Forwarder
+from orchestr8.runtime.places import LOG_MODE
 from orchestr8.runtime.poller import Poller
 from orchestr8.runtime.template import Template
 
@@ -72,7 +73,7 @@ class LogWriter:
         self._second = -1
         self._second_text = b""
         self._complete_rotation()
-        self._fd = os.open(path, _OPEN, 0o640)
+        self._fd = os.open(path, _OPEN, LOG_MODE)
         self._size = os.fstat(self._fd).st_size
         mark, torn = _end_of(path, self._size) if self._size else (logmarks.START, False)
         self._records, self._lines, self._within = mark.records, mark.lines, set(mark.within)
@@ -230,7 +231,7 @@ class LogWriter:
         name = self._path + _NEXT
         with contextlib.suppress(FileNotFoundError):
             os.unlink(name)
-        fd = os.open(name, _OPEN | os.O_EXCL, 0o640)
+        fd = os.open(name, _OPEN | os.O_EXCL, LOG_MODE)
         mark = self._mark.record(at)
         try:
             is_whole = os.write(fd, mark) == len(mark)

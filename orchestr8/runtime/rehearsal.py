@@ -22,8 +22,8 @@ from orchestr8.runtime.init import Birth
 from orchestr8.runtime.launch import Ground
 from orchestr8.runtime.logsenders import packets
 from orchestr8.runtime.logsenders.sender import Sender, make_format
-from orchestr8.runtime.shim import LOG_FILE, Life, Shim
-from orchestr8.runtime.statefile import STATE_FILE
+from orchestr8.runtime.places import LOG_FILE, STATE_FILE
+from orchestr8.runtime.shim import Life, Shim
 
 _TIMES: Final = 12  # eight runs until a function is specialised at all, some more for what depends on others
 _PATIENCE_S: Final = 2.0  # with a life that stands still: somebody has stopped a process of it, say
@@ -96,13 +96,19 @@ def resting(folder: str, spawn: Callable[[bytes, list[int]], int]) -> Iterator[i
 
 
 def _await_rest(pid: int) -> None:
-    """It has answered all that it was asked, so it will sleep once more only. One that does not within a second is as good."""
+    """It has answered all that it was asked, and rests when it sleeps with PID 1 for its only child: its cradle has ended, with
+    which it shares pages until then. One that does not within a second is as good.
+    """
     until = time.monotonic() + 1
     stat = os.open(f"/proc/{pid}/stat", os.O_RDONLY | os.O_CLOEXEC)
+    children = os.open(f"/proc/{pid}/task/{pid}/children", os.O_RDONLY | os.O_CLOEXEC)
     try:
-        while b") S " not in os.pread(stat, 512, 0) and time.monotonic() < until:
+        while time.monotonic() < until:
+            if len(os.pread(children, 512, 0).split()) == 1 and b") S " in os.pread(stat, 512, 0):
+                return
             os.sched_yield()
     finally:
+        os.close(children)
         os.close(stat)
 
 

@@ -35,6 +35,7 @@ from orchestr8.runtime.logsenders.forwarder import Forwarder
 from orchestr8.runtime.logwriter import open_log
 from orchestr8.runtime.messages import Message
 from orchestr8.runtime.oomwatch import OomWatch
+from orchestr8.runtime.places import LOG_FILE
 from orchestr8.runtime.poller import ENDED, Poller
 from orchestr8.runtime.statefile import StateFile
 from orchestr8.runtime.streams import Session
@@ -43,7 +44,6 @@ from orchestr8.runtime.template import Template
 from orchestr8.runtime.terminal import set_size
 from orchestr8.runtime.userns import make_namespace
 
-LOG_FILE: Final = "log/current.log"
 _QUIET_S: Final = 1.0
 
 
@@ -68,7 +68,7 @@ class Shim:
         quiet_s: float = _QUIET_S,
     ) -> None:
         """`make_ground(cgroup_fd)`: what every run stands on, once an engine has brought that. `cradle`: for the first run.
-        `starting`: whose end tells that the first start is over. `quiet_s`: after which it rests.
+        `starting`: whose end tells that the first start needs this process no more. `quiet_s`: after which it rests.
         """
         self._quiet_s = quiet_s
         self._starting = starting
@@ -115,7 +115,13 @@ class Shim:
 
     def step(self) -> None:
         """Sleep until something happens, and do what it asks for. After a quiet while give memory back, once."""
-        if self._engines.wait(self._quiet_s if self._stirred else -1):
+        quiet_s = self._quiet_s if self._stirred else -1
+        if self._launch is not None and self._launch.rests_until:
+            quiet_s = min(self._quiet_s, max(self._launch.rests_until - time.monotonic(), 0))
+        happened = self._engines.wait(quiet_s)
+        if self._launch is not None and (not happened or time.monotonic() >= self._launch.rests_until):
+            self._launch.end_cradle()
+        if happened:
             return
         self._stirred = False
         self._drop_cradle()
@@ -179,6 +185,8 @@ class Shim:
     def _be_released(self) -> None:
         """A PID 1 that waits for what nobody will bring any more ends, and that is told as the end of its start."""
         self._released = True
+        if self._launch is not None:
+            self._launch.end_cradle()
         if self._init_pidfd < 0:
             self._engines.refuse()  # who comes now must not take this shim for one that can be used
             if self._launch is not None:
@@ -246,7 +254,12 @@ class Shim:
         fds.clear()
         self._status.kept = len(self._kept)
         if self._launch is not None:
-            self._launch.give_network(self._kept[0])
+            self._give_network(self._launch)
+
+    def _give_network(self, launch: Launch) -> None:
+        """What is left of the start is PID 1's, on one processor: the forkserver uses another for the next shim."""
+        launch.give_network(self._kept[0])
+        self._let_forkserver_go_on()
 
     def _prepare(self, _engine: socket.socket, _message: Message, _fds: list[int]) -> None:
         """A cradle, for as long as there is nothing else to do."""
@@ -278,7 +291,7 @@ class Shim:
         try:
             self._launch = Launch(self._poller, self._ends, self._order, self._ground, self._launched, joined, cradle)
             if self._kept:
-                self._launch.give_network(self._kept[0])
+                self._give_network(self._launch)
         except OSError as error:
             self._fail_start(str(error), 128)
 
@@ -301,6 +314,9 @@ class Shim:
 
     def _start_over(self) -> None:
         self._start_requests.clear()
+        self._let_forkserver_go_on()
+
+    def _let_forkserver_go_on(self) -> None:
         if self._starting is not None:
             self._starting.close()
             self._starting = None
@@ -319,7 +335,6 @@ class Shim:
             return
         self._init_pidfd = launch.pidfd
         self._stirred = True
-        self._execs.begin_run()
         self._status.__dict__.update(
             state="running", pid=launch.pid, started_at=time.time(), finished_at=0.0, exit_code=None,
             oom_killed=False, runs=self._status.runs + 1,
@@ -334,6 +349,7 @@ class Shim:
         # To those too that came while this was under way.
         self._tell_all(self._started(0), but={engine for engine, _ in self._start_requests})
         self._start_over()
+        self._execs.begin_run()
 
     def _start_failed(self, text: str, exit_code: int, _events: int) -> None:
         launch = self._launch
@@ -368,16 +384,16 @@ class Shim:
         if not self._order.namespaces & CloneFlag.NEWPID:
             # Of v2's hierarchy, or of any of v1's: a container is in all of them.
             kill_all(self._order.cgroup_leaf or next(map(os.path.dirname, self._order.cgroup_files), ""))
-        self._launch.stdio.close_slave()
+        launch, self._launch = self._launch, None
+        launch.stdio.close_slave()
         self._console.drain()
         self._log.end_run()
         self._console.finish()
-        self._launch.unmount()
+        launch.unmount()
         self._poller.forget(self._init_pidfd)
         os.close(self._init_pidfd)
-        os.close(self._launch.null)
+        os.close(launch.null)
         self._init_pidfd = -1
-        self._launch = None
         code = ended.si_status if ended.si_code == os.CLD_EXITED else 128 + ended.si_status
         self._oom.look()
         status = self._status
@@ -392,6 +408,7 @@ class Shim:
         self._save()
         told = {name: getattr(status, name) for name in ("exit_code", "oom_killed", "started_at", "finished_at")}
         self._tell_all(messages.Exited(**told, run=status.runs))
+        launch.end_cradle()
 
     def _log_trouble(self, reason: str) -> None:
         self._tell_all(messages.LogTrouble(reason=reason, lost_bytes=self._log.lost_bytes))
@@ -451,7 +468,7 @@ def main(
 ) -> None:
     """The life of a shim, in the child that the forkserver has just forked.
 
-    `packet`: a Spawn, with its descriptor; `starting`: closed when a program has been started, or cannot be; `reaper_fd`: what PID 1 turns into, or -1; `template`: what the
+    `packet`: a Spawn, with its descriptor; `starting`: closed when only PID 1 is busy with the first start, or nobody; `reaper_fd`: what PID 1 turns into, or -1; `template`: what the
     forkserver's heap was; `cradle`: where PID 1 can be born.
     """
     gc.enable()  # the forkserver's heap is frozen; what a client or an exec leaves here has cycles

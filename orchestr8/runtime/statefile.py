@@ -10,15 +10,15 @@ import sys
 from typing import Final
 
 from orchestr8.runtime.messages import Status
+from orchestr8.runtime.places import STATE_FILE, STATE_MODE
 
-STATE_FILE: Final = "state.json"
 _SIZE: Final = 2048  # bytes; several times what it takes
 
 
 class StateFile:
     def __init__(self, bundle: str) -> None:
         path = os.path.join(bundle, STATE_FILE)
-        self._fd: Final = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+        self._fd: Final = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, STATE_MODE)
 
     def save(self, status: Status) -> None:
         text = json.dumps(status.__dict__).encode()

@@ -69,8 +69,8 @@ class Ends:
             listener()
 
 
-def follow(poller: Poller, ends: Ends, successor: Successor, pid: int, pidfd: int, reserve: Reserve) -> tuple[int, int]:
-    """(pid, pidfd) of who is meant now. The predecessor, which does nothing more but end, is buried when it has.
+def follow(ends: Ends, successor: Successor, pid: int, pidfd: int, reserve: Reserve) -> tuple[int, int]:
+    """(pid, pidfd) of who is meant now. Where that is another, the caller has both pidfds, and is to bury the predecessor.
 
     Raises OSError when there is no descriptor for that, not even with what was held in `reserve`: then it is killed, for nobody
     could look after it, and nobody is meant any more: asked again, this says who was before.
@@ -90,7 +90,6 @@ def follow(poller: Poller, ends: Ends, successor: Successor, pid: int, pidfd: in
     except ChildProcessError:  # the number was not the kernel's
         os.close(following)
         raise
-    bury(poller, pidfd)
     return successor.pid, following
 
 

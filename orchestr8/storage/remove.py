@@ -5,19 +5,16 @@ tree leads to a user's own files. What cannot be deleted stays, is named in the 
 """
 
 import errno
-import fcntl
 import os
-import struct
 from typing import Final
 
 from orchestr8.errors import OperationFailed
+from orchestr8.kernel import inode_flags
+from orchestr8.kernel.inode_flags import InodeFlag
 from orchestr8.kernel.openat2 import Resolve, openat2
 
 _BATCH: Final = 10_000  # entries looked at before some are deleted: bounds memory, not the directory
 _NAMED_FAILURES: Final = 10  # of them in an error; the rest is counted
-_FS_IOC_GETFLAGS: Final = 0x80086601
-_FLAG_IMMUTABLE: Final = 0x10
-_FLAG_APPEND_ONLY: Final = 0x20
 _DIRECTORY_FLAGS: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW
 
 
@@ -162,12 +159,12 @@ def _reason(dir_fd: int, name: str, error: OSError) -> str:
         except OSError:
             continue  # a socket, a link: they have no flags of their own
         try:
-            attributes = struct.unpack("i", fcntl.ioctl(fd, _FS_IOC_GETFLAGS, bytes(4)))[0]
+            attributes = inode_flags.read(fd)
         except OSError:
             continue  # a filesystem without such flags
         finally:
             os.close(fd)
-        if attributes & (_FLAG_IMMUTABLE | _FLAG_APPEND_ONLY):
+        if attributes & (InodeFlag.IMMUTABLE | InodeFlag.APPEND_ONLY):
             return "it, or its directory, is marked immutable or append-only (chattr -i -a)"
     return os.strerror(errno.EPERM)
 

@@ -21,8 +21,11 @@ from orchestr8.storage.layers import READ_ALONE
 from orchestr8.storage.metadata import copy_metadata
 from orchestr8.storage.overlay import OverlayMount
 from orchestr8.storage.remove import remove_tree
+from orchestr8.storage.tops import make_top
 from orchestr8.storage.trash import Trash
 
+UNFINISHED: Final = "upper.new"  # the layer while it is made
+WORK: Final = "work"
 _OPAQUE: Final = "trusted.overlay.opaque"
 
 
@@ -34,24 +37,37 @@ class SnapshotStore:
         self._trash: Final = Trash(root)
 
     def prepare(
-        self, container_id: str, lowerdirs: Sequence[str], covers: Sequence[Cover] = (), *, size_bytes: int = 0
+        self,
+        container_id: str,
+        lowerdirs: Sequence[str],
+        covers: Sequence[Cover] = (),
+        *,
+        size_bytes: int = 0,
+        blank: bool = False,
     ) -> OverlayMount:
-        """Make the layer of a new container; one that exists is left as it is. `size_bytes`: at most; 0: no limit."""
+        """Make the layer of a new container; one that exists is left as it is.
+
+        `size_bytes`: at most; 0: no limit. `blank`: its folder was one a moment ago.
+        """  # fmt: skip
         if not size_bytes:
-            return self._prepare(self.mount(container_id, lowerdirs), lowerdirs, covers)
+            return self._prepare(self.mount(container_id, lowerdirs), lowerdirs, covers, blank=blank)
         folder = self._folder(container_id)
+        make_top(self._path)
         os.makedirs(folder, mode=0o700, exist_ok=True)
         limited.make(folder, size_bytes)
         with limited.mounted(folder):
             return self._prepare(self.mount(container_id, lowerdirs, "/layer"), lowerdirs, covers)
 
-    def _prepare(self, mount: OverlayMount, lowerdirs: Sequence[str], covers: Sequence[Cover]) -> OverlayMount:
+    def _prepare(
+        self, mount: OverlayMount, lowerdirs: Sequence[str], covers: Sequence[Cover], *, blank: bool = False
+    ) -> OverlayMount:
         if not os.path.isdir(mount.upperdir):
-            os.makedirs(self._path, mode=0o700, exist_ok=True)
-            os.makedirs(mount.workdir, mode=0o700, exist_ok=True)
-            unfinished = f"{mount.upperdir}.new"
-            remove_tree(unfinished)
-            os.mkdir(unfinished, 0o700)
+            unfinished = f"{os.path.dirname(mount.upperdir)}/{UNFINISHED}"
+            if not blank:
+                make_top(self._path)
+                os.makedirs(mount.workdir, mode=0o700, exist_ok=True)
+                remove_tree(unfinished)
+                os.mkdir(unfinished, 0o700)
             for cover in covers:
                 if cover.kind is not CoverKind.TMPFS:
                     _write_cover(unfinished, lowerdirs, cover)
@@ -69,7 +85,7 @@ class SnapshotStore:
     def mount(self, container_id: str, lowerdirs: Sequence[str], place: str = "") -> OverlayMount:
         """What to mount as the container's root."""
         folder = self._folder(container_id) + place
-        return OverlayMount(lowerdirs=tuple(lowerdirs), upperdir=f"{folder}/upper", workdir=f"{folder}/work")
+        return OverlayMount(lowerdirs=tuple(lowerdirs), upperdir=f"{folder}/upper", workdir=f"{folder}/{WORK}")
 
     @contextlib.contextmanager
     def layer(self, container_id: str, *, limited_size: bool) -> Iterator[int]:

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -112,19 +113,27 @@ def test_a_successor_in_place_has_the_memory_while_the_first_stands_still() -> N
         if pid == 0:
             try:
                 os.close(held_reader)
+                signal.signal(signal.SIGUSR1, lambda *_: None)
                 first, memory = os.getpid(), bytearray(b"made by the first")
                 address = id(memory)
                 successor.take_over_in_place(CloneFlag(0))
                 memory[-5:] = b"other"
                 os.write(writer, b"%d %d %d %d %s" % (first, os.getpid(), os.getppid(), address == id(memory), memory))
                 os.close(held)
-                os.execve("/bin/sh", ["sh", "-c", f"exec {held}>&-; read _ && exit 7"], {})
+                os.execve("/bin/sh", ["sh", "-c", ":"], {})
             finally:
                 os._exit(99)
     os.close(writer)
     os.close(held)
-    assert ended(pid, pidfd) == 0, "the first has ended, once the second has executed something"
-    assert os.read(held_reader, 1) == b"", "and let go of what it held"
+    assert os.read(held_reader, 1) == b"", (
+        "the first has let go of what it held, once the second has executed something"
+    )
+    signal.pidfd_send_signal(pidfd, signal.SIGUSR1)  # caught, which ends a pause(2)
+    while "ShdPnd:\t0000000000000000" not in Path(f"/proc/{pid}/status").read_text():
+        time.sleep(0.001)
+    assert os.waitid(os.P_PIDFD, pidfd, os.WEXITED | os.WNOHANG) is None, "and waits"
+    signal.pidfd_send_signal(pidfd, signal.SIGKILL)
+    assert ended(pid, pidfd) == 137
     following = successor.pid
     with open(reader, "rb") as said:
         numbers, text = said.read().split(b" made by the ")

@@ -18,7 +18,7 @@ def test_a_number_that_is_no_childs_is_not_followed() -> None:
     successor._number.value = os.getppid()
     descriptors = os.listdir("/proc/self/fd")
     with pytest.raises(ChildProcessError):
-        follow(poller, Ends(poller), successor, -1, -1, reserve)
+        follow(Ends(poller), successor, -1, -1, reserve)
     assert len(os.listdir("/proc/self/fd")) == len(descriptors) - 1, "the reserve is spent, and nothing else is open"
     poller.close()
 
@@ -69,8 +69,8 @@ def _give_up_and_ask_again() -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(os, "pidfd_open", _no_descriptor)
         with pytest.raises(OSError, match="Too many open files"):
-            follow(poller, ends, successor, -1, -1, reserve)
-    assert follow(poller, ends, successor, -1, -1, reserve) == (-1, -1)
+            follow(ends, successor, -1, -1, reserve)
+    assert follow(ends, successor, -1, -1, reserve) == (-1, -1)
     while ends._listeners:
         poller.wait()
     with pytest.raises(ChildProcessError):

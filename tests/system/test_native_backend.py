@@ -121,3 +121,26 @@ async def test_what_the_user_lets_go_on_does_so_when_nobody_needs_it_still(
         await backend.apply(actions.UnpauseContainer(name=running))
         assert await paused(backend, running)
     assert not await paused(backend, running)
+
+
+async def test_a_containers_folder_was_made_ahead_while_none_was_started(
+    backend: NativeBackend, running: ContainerName, image: str, tmp_path: Path
+) -> None:
+    blanks = tmp_path / "root/blanks"
+    with anyio.fail_after(10):
+        while backend._around.blanks.wanting:
+            await anyio.sleep(0.01)
+    ready = {path.stat().st_ino for path in blanks.iterdir()}
+    name = ContainerName("shop-web-2")
+    spec = ContainerSpec(image=image, command=("sleep", "1000"))
+    made = actions.CreateContainer(
+        name=name, stack=StackName("shop"), service=ServiceName("web"), number=2, spec=spec, config_hash=""
+    )
+    await backend.apply(made)
+    assert os.stat(backend._container(name).bundle).st_ino in ready
+    assert len(list(blanks.iterdir())) == len(ready) - 1, "others are made once nothing is to be started"
+    await backend.apply(actions.StartContainer(name=name))
+    with anyio.fail_after(10):
+        while backend._around.blanks.wanting:
+            await anyio.sleep(0.01)
+    assert len({path.stat().st_ino for path in blanks.iterdir()} & ready) == len(ready) - 1

@@ -91,6 +91,11 @@ async def test_a_cradle_that_dies_over_its_order_is_no_failure(runtime: Runtime)
     await eventually(lambda: children_of(box.shim_pid) == [box.pid], "that nothing else is left")
 
 
+async def test_a_cradle_ends_though_its_container_is_never_quiet(runtime: Runtime) -> None:
+    box = await runtime.run("sh", "-c", "while :; do echo x; sleep 0.1; done")
+    await eventually(lambda: children_of(box.shim_pid) == [box.pid], "the end of what it was born in")
+
+
 async def test_a_start_is_given_up_while_its_cradle_stands_still(runtime: Runtime) -> None:
     shim, cradle = await a_cradle(runtime)
     os.kill(cradle, signal.SIGSTOP)

@@ -23,7 +23,7 @@ from orchestr8.backends.native.containers import Container, new_record
 from orchestr8.backends.native.idranges import allot, subordinate
 from orchestr8.backends.native.joining import find_sharer
 from orchestr8.backends.native.layers import LayerReader, Layers
-from orchestr8.backends.native.making import Surroundings, last_state
+from orchestr8.backends.native.making import Surroundings, blanks, clear_blanks, fill_blanks, last_state
 from orchestr8.backends.native.networks import Networks
 from orchestr8.backends.native.observing import snapshot
 from orchestr8.backends.native.sweeping import empty_trash, remove_shared, sweep_files
@@ -109,6 +109,7 @@ class NativeBackend:
             seccomp_path=f"{root}/seccomp.bpf",
             registry=registry,
             snapshots=SnapshotStore(root),
+            blanks=blanks(root),
             volumes=self._volumes,
             contents=self._contents,
             images=self._images,
@@ -183,6 +184,8 @@ class NativeBackend:
         for container in self._containers.values():
             container.let_go()
         with anyio.CancelScope(shield=True):
+            if remove:
+                await anyio.to_thread.run_sync(clear_blanks, self._around)
             await anyio.to_thread.run_sync(empty_trash, self._trash)
             try:
                 await self._manager.close(remove=remove)
@@ -259,9 +262,14 @@ class NativeBackend:
             return await self._do(action)
         finally:
             self._acting -= 1
-            if self._trash_waits and not self._acting and self._tasks is not None:
-                self._trash_waits = False
-                self._tasks.start_soon(anyio.to_thread.run_sync, empty_trash, self._trash, name="empty the trash")
+            if not self._acting and self._tasks is not None:
+                if self._trash_waits:
+                    self._trash_waits = False
+                    self._tasks.start_soon(anyio.to_thread.run_sync, empty_trash, self._trash, name="empty the trash")
+                if self._around.blanks.wanting and not isinstance(action, actions.CreateContainer):  # its start follows
+                    self._tasks.start_soon(
+                        anyio.to_thread.run_sync, fill_blanks, self._around, name="make folders ahead"
+                    )
 
     async def _do(self, action: Action) -> Sequence[str]:
         match action:

@@ -37,6 +37,7 @@ from orchestr8.model.signals import signal_number
 from orchestr8.model.specs import MountKind, RestartMode
 from orchestr8.runtime import bundle, messages
 from orchestr8.runtime.client import ShimClient
+from orchestr8.runtime.places import LOG_FILE
 
 _log: Final = logging.getLogger(__name__)
 _KEYS_AT_FAULT: Final = {  # by the code of what kept a container from being made, or from starting
@@ -91,7 +92,7 @@ class Container:
 
     @property
     def log_path(self) -> str:
-        return f"{self.bundle}/log/current.log"
+        return f"{self.bundle}/{LOG_FILE}"
 
     def observed(self) -> ObservedContainer:
         record, run = self.record, self.run

@@ -27,11 +27,13 @@ from orchestr8.model.ids import ContainerId
 from orchestr8.model.lending import anonymous_volume
 from orchestr8.model.records import ContainerRecord, Registry
 from orchestr8.model.specs import IsolationSpec, MountKind
-from orchestr8.runtime import bundle
+from orchestr8.runtime import bundle, places
 from orchestr8.runtime.client import ForkserverClient, read_state
 from orchestr8.runtime.limits import block_devices, oci_resources
 from orchestr8.runtime.userns import Ids
 from orchestr8.runtime.users import User, read_file, resolve_user
+from orchestr8.storage import snapshots
+from orchestr8.storage.blanks import Blanks
 from orchestr8.storage.contents import ContentStore
 from orchestr8.storage.covers import CoverKind
 from orchestr8.storage.layers import Tree
@@ -40,6 +42,7 @@ from orchestr8.storage.snapshots import SnapshotStore
 from orchestr8.storage.volumes import VolumeStore
 
 _log: Final = logging.getLogger(__name__)
+_NAMES: Final = ("hostname", "hosts", "resolv.conf")  # files of the bundle, bound to /etc
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,6 +54,7 @@ class Surroundings:
     seccomp_path: str
     registry: Registry
     snapshots: SnapshotStore
+    blanks: Blanks
     volumes: VolumeStore
     contents: ContentStore
     networks: Networks
@@ -67,13 +71,44 @@ class Surroundings:
         return f"{self.run_dir}/shims/{container_id}"
 
 
+def blanks(root: str) -> Blanks:
+    """With what `make_bundle` puts into a bundle, and then the shim."""
+    return Blanks(
+        root,
+        folders={snapshots.UNFINISHED: 0o700, snapshots.WORK: 0o700, **dict.fromkeys(bundle.FOLDERS, 0o777)},
+        files={
+            **dict.fromkeys((*_NAMES, bundle.UNFINISHED), 0o666),
+            places.STATE_FILE: places.STATE_MODE,
+            places.LOG_FILE: places.LOG_MODE,
+        },
+    )
+
+
+def fill_blanks(around: Surroundings) -> None:
+    """What cannot be made ahead is made when it is needed, and who needs it hears why it cannot."""
+    try:
+        around.blanks.fill()
+    except OSError as error:
+        _log.warning("cannot make folders of containers ahead: %s", error)
+
+
+def clear_blanks(around: Surroundings) -> None:
+    """They are nobody's: what cannot be put away now the next engine tries."""
+    try:
+        around.blanks.clear()
+    except OSError as error:
+        _log.warning("cannot put folders away that were made ahead: %s", error)
+
+
 def make_bundle(around: Surroundings, record: ContainerRecord) -> dict[str, Any]:
     """In a thread: everything of a container on disk. Returns the OCI document."""
     folder = around.bundle(record.id)
     available = frozenset(capabilities.names_of(capabilities.read().permitted))
     image = resolve(parse_image(record.spec.image), around.root)
+    size_bytes = record.spec.storage_bytes
+    blank = not size_bytes and around.blanks.take(folder)  # a limited layer lies in a file system of its own
     overlay = around.snapshots.prepare(
-        record.id, with_skeleton(image.lowerdirs, around.root), image.covers, size_bytes=record.spec.storage_bytes
+        record.id, with_skeleton(image.lowerdirs, around.root), image.covers, size_bytes=size_bytes, blank=blank
     )
     volume_paths = _fill_volumes(around, record, image)
     _make_bind_sources(record)
@@ -90,7 +125,7 @@ def make_bundle(around: Surroundings, record: ContainerRecord) -> dict[str, Any]
         image_environment=dict(image.config.environment),
         image_working_dir=image.config.working_dir,
         user=find_user(record.spec.user or image.config.user, image.lowerdirs, record.spec.isolation.groups),
-        files={f"/etc/{name}": f"{folder}/{name}" for name in ("hostname", "hosts", "resolv.conf")},
+        files={f"/etc/{name}": f"{folder}/{name}" for name in _NAMES},
         tmpfs_covers=[(each.path, each.mode) for each in image.covers if each.kind is CoverKind.TMPFS],
         volume_paths=volume_paths,
         granted_paths=grant_files(around, record),

@@ -11,7 +11,7 @@ import shutil
 from collections.abc import Collection
 from typing import Final
 
-from orchestr8.backends.native.making import Surroundings
+from orchestr8.backends.native.making import Surroundings, clear_blanks
 from orchestr8.errors import OperationFailed
 from orchestr8.model.ids import ContainerId
 from orchestr8.storage import skeleton
@@ -33,6 +33,7 @@ def sweep_files(around: Surroundings, trash: Trash, live: Collection[ContainerId
         for name in os.listdir(f"{around.root}/containers"):
             if name not in live:
                 around.snapshots.remove(name)
+    clear_blanks(around)  # they may be of another version
     for path in (*skeleton.half_made(around.root), *around.images.half_made()):
         trash.discard(path)
     for name in os.listdir(f"{around.run_dir}/shims"):

@@ -1,0 +1,89 @@
+"""Folders of containers that are not there yet, made when no start waits: a creation takes one by a rename.
+
+    <root>/blanks/<number>      as <root>/containers/<id> will be: its directories, and its files, empty
+
+Why: of a creation's time a third went by in making ten inodes. What is in the folder, and what it is filled with, is the
+business of those whose folder it becomes. Without a blank everything is made as it is needed.
+"""
+
+import collections
+import os
+import threading
+from collections.abc import Mapping
+from typing import Final
+
+from orchestr8.storage.tops import make_top
+from orchestr8.storage.trash import Trash
+
+READY: Final = 4  # at most: more are taken at once by large stacks alone, which are limited by processors
+_UNFINISHED: Final = ".new"
+
+
+class Blanks:
+    """Those of one engine. Blocking: called in threads, several at once."""
+
+    def __init__(self, root: str, *, folders: Mapping[str, int], files: Mapping[str, int]) -> None:
+        """What is in the folder: path → mode, before the umask."""
+        self._path: Final = f"{root}/blanks"
+        self._trash: Final = Trash(root)
+        self._folders: Final = folders
+        self._files: Final = files
+        self._ready: Final[collections.deque[str]] = collections.deque()
+        self._numbers = 0
+        self._trouble = 0  # the last error number that was told
+        self._filling: Final = threading.Lock()
+
+    @property
+    def wanting(self) -> bool:
+        return len(self._ready) < READY
+
+    def take(self, folder: str) -> bool:
+        """Make a blank the directory `folder`. False: there is none, or `folder` is there already."""
+        try:
+            blank = self._ready.popleft()
+        except IndexError:
+            return False
+        try:
+            os.rename(blank, folder)
+        except OSError:  # an interrupted creation has left something there, and goes on with that
+            if os.path.isdir(blank):
+                self._ready.append(blank)
+            return False
+        return True
+
+    def fill(self) -> None:
+        """Make those that are missing. Raises OSError where that cannot be, as on a disk that is full: once for each reason."""
+        if not self._filling.acquire(blocking=False):
+            return
+        try:
+            while self.wanting:
+                self._numbers += 1
+                self._make(f"{self._path}/{self._numbers}")
+            self._trouble = 0
+        except OSError as error:
+            if error.errno != self._trouble:
+                self._trouble = error.errno or 0
+                raise
+        finally:
+            self._filling.release()
+
+    def _make(self, blank: str) -> None:
+        make_top(self._path)
+        unfinished = f"{blank}{_UNFINISHED}"
+        try:
+            os.mkdir(unfinished)
+            for name, mode in self._folders.items():
+                os.mkdir(f"{unfinished}/{name}", mode)
+            for name, mode in self._files.items():
+                os.close(os.open(f"{unfinished}/{name}", os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode))
+            os.rename(unfinished, blank)
+        except BaseException:
+            self._trash.discard(unfinished)
+            raise
+        self._ready.append(blank)
+
+    def clear(self) -> None:
+        """Put all away, those of an engine before this one too."""
+        self._ready.clear()
+        if os.path.lexists(self._path):
+            self._trash.discard(self._path)
