@@ -20,7 +20,7 @@ _NO_REMOVAL: Final = (
 
 # By other means, each of them a command line or two.
 DONE_BY: Final = {
-    "compose": "leave that word out: orchestr8 up",
+    **dict.fromkeys(("compose", "docker"), "leave that word out: orchestr8 up"),
     "convert": "orchestr8 config",
     "create": "orchestr8 up -d creates and starts",
     "viz": "orchestr8 graph",

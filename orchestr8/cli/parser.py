@@ -131,10 +131,12 @@ def split(argv: Sequence[str]) -> tuple[list[str], str, list[str]]:
         if name in ("--version", "-v"):
             return list(argv[:index]), "version", []
         if name not in takes_value and word[:2] not in takes_value:
-            raise UsageError(
-                f"there is no flag `{name}` before the command",
-                helps=[*close_names(name, takes_value), "see orchestr8 --help"],
+            command = next((each for each in argv[index + 1 :] if each in COMMANDS), "")
+            behind = any(name in flag.names for flag in COMMANDS[command].flags) if command else False
+            helps = (
+                [f"it is one of `{command}`: orchestr8 {command} {name}"] if behind else close_names(name, takes_value)
             )
+            raise UsageError(f"there is no flag `{name}` before the command", helps=[*helps, "see orchestr8 --help"])
         attached = "=" in word or (not word.startswith("--") and len(word) > 2)  # --file=x, -fx
         index += 1 if attached or not takes_value[name] else 2
     return list(argv[:index]), *((argv[index], list(argv[index + 1 :])) if index < len(argv) else ("", []))

@@ -67,6 +67,8 @@ def test_words_become_a_command_and_its_options(line: str, command: str, options
         ("up -d --build", "`up` has no flag `--build`", FLAGS["--build"]),
         ("ps --status=exited", "`ps` has no flag `--status`", FLAGS["--status"]),
         ("--fiel x ps", "there is no flag `--fiel` before the command", "did you mean `--file`?"),
+        ("-d up", "there is no flag `-d` before the command", "it is one of `up`: orchestr8 up -d"),
+        ("docker ps", "there is no command `docker`", "leave that word out: orchestr8 up"),
         ("down web", "`down` takes no argument `web`", "see orchestr8 down --help"),
         ("exec", f"the following arguments are required: SERVICE|CONTAINER{LAST}", "see orchestr8 exec --help"),
         ("up -t soon", "argument -t/--timeout: `soon` is not a time, such as 10 or 1m30s", "see orchestr8 up --help"),
