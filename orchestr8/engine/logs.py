@@ -13,7 +13,7 @@ import itertools
 import json
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -96,8 +96,9 @@ class Logs:
 class _Source:
     number: int
     container: ObservedContainer
+    path: str  # of its log
     reader: LogReader
-    watched: bool = False
+    watched: tuple[int, Callable[[], bool]] | None = None  # the inode of its directory, and is it watched still?
     over: bool = False  # its run has ended, and this was announced
 
 
@@ -176,9 +177,9 @@ class _Client:
 
         number = len(self._sources)
         reader = await anyio.to_thread.run_sync(open_reader)
-        source = self._sources[container.id] = _Source(number, container, reader)
+        source = self._sources[container.id] = _Source(number, container, path, reader)
         if self._query.follow:
-            self._watch(source, path)
+            self._watch(source)
         has_ended = container.state is ContainerState.EXITED
         news = {
             "source": number,
@@ -254,14 +255,25 @@ class _Client:
         self._dirty |= dict.fromkeys(self._sources)
         self._wake.set()
 
-    def _watch(self, source: _Source, path: str) -> None:
-        """Be told of changes; a container that never ran has no folder yet, and is tried again when it starts."""
+    def _watch(self, source: _Source) -> None:
+        """Be told of changes; a container that never ran has no folder yet, and is tried again when it starts. The folder
+        above tells of one that somebody removes, and that comes again: a file that is open keeps the watch of the old one.
+        """
         container_id = source.container.id
-        if not source.watched and os.path.isdir(os.path.dirname(path)):
-            watch = self._logs.watcher.watch(os.path.dirname(path), lambda: self._mark(container_id))
-            self._watches.enter_context(watch)
-            source.watched = True
-            self._mark(container_id)  # for what was written before
+        folder = os.path.dirname(source.path)
+        try:
+            inode = os.stat(folder).st_ino
+        except FileNotFoundError:
+            return
+        if source.watched is None:
+            self._watches.enter_context(
+                self._logs.watcher.watch(os.path.dirname(folder), lambda: self._mark(container_id))
+            )
+        elif source.watched[0] == inode and source.watched[1]():
+            return
+        watch = self._logs.watcher.watch(folder, lambda: self._mark(container_id))
+        source.watched = inode, self._watches.enter_context(watch)
+        self._mark(container_id)  # for what was written before
 
     def _mark(self, container_id: ContainerId) -> None:
         self._dirty[container_id] = None
@@ -272,6 +284,7 @@ class _Client:
         marked, self._dirty = self._dirty, {}
         for container_id in marked:
             source = self._sources[container_id]
+            self._watch(source)
             for _ in range(BLOCKS_IN_A_ROW):
                 if not await self._send_block(source):
                     break
@@ -325,7 +338,7 @@ class _Client:
             source = self._sources[container.id]
             source.over = container.state is ContainerState.CREATED
             return
-        self._watch(source, self._logs.backend.log_path(container.name))
+        self._watch(source)
         if container.started_at > source.container.started_at:
             source.over = False
             self._mark(container.id)

@@ -51,13 +51,15 @@ class DirectoryWatcher:
         return list(found)
 
     @contextmanager
-    def watch(self, directory: str, listener: Listener) -> Iterator[None]:
-        """Call `listener` soon after something in `directory` changed. Raises OSError when it cannot be watched."""
+    def watch(self, directory: str, listener: Listener) -> Iterator[Callable[[], bool]]:
+        """Call `listener` soon after something in `directory` changed. What this gives tells whether that still is so: a
+        directory that is gone has no watch any more. Raises OSError when it cannot be watched.
+        """
         number = self._inotify.add(directory, MASK)
         listeners = self._listeners.setdefault(number, [])
         listeners.append(listener)
         try:
-            yield
+            yield lambda: self._listeners.get(number) is listeners
         finally:
             listeners.remove(listener)
             if not listeners and self._listeners.get(number) is listeners:

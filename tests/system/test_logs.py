@@ -4,6 +4,7 @@ import itertools
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 from collections.abc import Callable, Iterator
@@ -158,6 +159,28 @@ services:
     assert names - {"current.log.packing"} == {"current.log", "current.log.1", "current.log.2"}
     assert (folder / "current.log").stat().st_size <= 10 * 2**20
     assert [int(line) for line in story.step("logs --no-log-prefix --tail 3").out.splitlines()] == stored[-3:]
+
+
+def test_a_log_is_written_and_followed_on_though_somebody_removes_its_directory(scenario: Tell) -> None:
+    """What was written until then is gone, and what comes within a second of it, perhaps."""
+    story = scenario(f"""
+services:
+  web:
+    {{{IDLE}, command: [sh, -c, "i=0; while :; do i=$$((i+1)); echo $$i; sleep 0.02; done"]}}
+""")
+    story.step("up -d")
+    folder = Path(story.engine.root, "containers", story.engine.ask("/stacks/shop/containers")[0]["id"], "log")
+    with story.engine.start("logs", "-f", "--no-log-prefix", cwd=story.directory) as follower:
+        seen = []
+        for number in map(int, lines_of(follower)):
+            seen.append(number)
+            if number == 20:
+                shutil.rmtree(folder)
+            if number >= 200:
+                break
+        assert seen == sorted(set(seen))
+        follower.kill()
+    assert int(story.step("logs --no-log-prefix --tail 1").out) >= 200
 
 
 def test_colours_are_for_terminals_and_on_demand(scenario: Tell) -> None:
