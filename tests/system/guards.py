@@ -77,7 +77,8 @@ LESSONS: Final = (
     Lesson(
         "CVE-2016-9962", "the same at a start, in a pid namespace that is shared",
         (f"{LOOKING}test_one_that_shares_the_pid_namespace_is_not_there_before_it_is_confined",),
-        (Edit("runtime/init.py", "        prctl.set_dumpable(False)", "        prctl.set_dumpable(True)"),),
+        (Edit("runtime/init.py", "        prctl.set_dumpable(False)", "        prctl.set_dumpable(True)"),
+         Edit("runtime/setup.py", "    prctl.set_dumpable(False)  # again", "    prctl.set_dumpable(True)  # again")),
     ),
     Lesson(
         "CVE-2016-9962", "a tracer among the container's programs sees the host through an exec",
@@ -319,6 +320,33 @@ LESSONS: Final = (
               "return os.open(path, flags, dir_fd=self._root_fd)"),),
     ),
     Lesson(
+        "CVE-2018-15664", "the same of a layer that is unpacked, and of what it deletes",
+        ("system/test_images.py::test_no_link_leads_out_of_a_layer",),
+        (Edit("storage/extract.py", "return openat2(self._root_fd, os.fsdecode(path), flags, resolve=self._resolve)",
+              "return os.open(path, flags, dir_fd=self._root_fd)"),),
+    ),
+    Lesson(
+        "-", "a layer deletes its own root, or what is above",
+        ("system/test_images.py::test_no_name_leads_out_of_a_layer",),
+        (Edit("image/unpack.py", 'if gone in {b"", b".", b".."}:', "if False:"),),
+    ),
+    Lesson(
+        "-", "a layer is not what its digest says",
+        ("system/test_images.py::test_a_damaged_layer_is_not_there",),
+        (Edit("image/unpack.py", 'if f"sha256:{found.hexdigest()}" != blob.digest:', "if False:"),),
+    ),
+    Lesson(
+        "-", "a name in an archive has as many levels as it likes",
+        ("storage/test_archive.py::test_depth_has_a_limit",),
+        (Edit("storage/extract.py", "if len(parts) > self._depth_max:", "if False:"),),
+    ),
+    Lesson(
+        "-", "records of an archive fill the memory",
+        ("storage/test_archive.py::test_records_for_the_whole_archive_have_a_limit",),
+        (Edit("storage/tarread.py", "if sum(len(key) + len(value) for key, value in self._globals.items()) > _GLOBALS_BYTES_MAX:",
+              "if False:"),),
+    ),
+    Lesson(
         "CVE-2019-14271, CVE-2026-41567", "a copying process loads a library, or runs a program, out of the container",
         (f"{COPIES}test_a_copy_executes_nothing_of_a_container",),
         (Edit("runtime/copying.py",
@@ -339,7 +367,7 @@ LESSONS: Final = (
 # Rows that teach about what is not here yet.
 NOT_YET: Final = {
     "CVE-2024-23651, CVE-2024-23652, CVE-2024-23653, CVE-2024-1753, CVE-2024-9407, CVE-2024-9675": "images are not built",
-    "tar entries that lead out of a layer, decompression bombs": "there are no registries, so no layers to unpack",
+    "decompression bombs, digests of what was compressed": "there are no registries: each layer was made here, by a commit",
     "CVE-2024-29018": "there are no internal networks",
 }
 

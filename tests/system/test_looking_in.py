@@ -93,14 +93,16 @@ async def test_one_that_shares_the_pid_namespace_is_not_there_before_it_is_confi
     """Its whole set-up happens out of the sight of who is there already, and its own root is all that can be found then."""
     box = await hunter(runtime, tmp_path / "mark", caps)
     isolation = IsolationSpec(cap_add=caps, pid="service:hunter")
-    deadline = time.monotonic() + TRIES_CAP_S / 2
-    tries = 0
-    while time.monotonic() < deadline:
-        joining = await runtime.create("true", isolation=isolation, init=bool(tries % 2), tty=tries % 3 == 0)
-        await start_with(joining, box, "pid")
-        assert await joining.wait() == 0
-        tries += 1
-    assert tries > 10
+    kinds = [(init, tty) for init in (False, True) for tty in (False, True)]
+    joining = [await runtime.create("true", isolation=isolation, init=init, tty=tty) for init, tty in kinds]
+    deadline = time.monotonic() + TRIES_CAP_S
+    for number in range(TRIES):
+        one = joining[number % len(joining)]
+        await start_with(one, box, "pid")
+        assert await one.wait(run=number // len(joining) + 1) == 0
+        if time.monotonic() > deadline:
+            break
+    assert number > 10
     assert box.log() == "hunting\n"
 
 
