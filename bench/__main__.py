@@ -170,8 +170,9 @@ class Bench:
             each.name: contest.stacks[COMPOSE if each.name == DOCKER else each.name][files.SHAPE]
             for each in contest.programs
         }
-        turns = contest.turns(contest.programs)
-        files.measure(contest.programs, stacks, self._directory, self._options.peer_root, turns, figures)
+        for measure in (files.measure, files.measure_layer):
+            turns = contest.turns(contest.programs)
+            measure(contest.programs, stacks, self._directory, self._options.peer_root, turns, figures)
 
     def _leaks(self, engine: OwnEngine, cycles: int) -> dict[str, int]:
         self._tell(f"{cycles} cycles of quickstart")
