@@ -13,7 +13,7 @@ from typing import Final
 from orchestr8.kernel.clone import exit_code
 from orchestr8.runtime.terminal import set_size
 
-_NOT_PASSED_ON: Final = {signal.SIGCHLD, signal.SIGKILL, signal.SIGSTOP, signal.SIGWINCH, signal.SIGURG}
+_NOT_PASSED_ON: Final = {signal.SIGCHLD, signal.SIGKILL, signal.SIGSTOP, signal.SIGWINCH, signal.SIGURG, signal.SIGPIPE}
 _FAULTS: Final = {
     signal.SIGFPE,
     signal.SIGILL,
@@ -62,10 +62,12 @@ class Relay:
         try:
             with _raw(0):
                 self._follow_size(master)
-                self._pump(master)
-            return exit_code(os.waitpid(pid, 0)[1])
+                is_seen = self._pump(master)
+            if is_seen:
+                return exit_code(os.waitpid(pid, 0)[1])
         finally:
             os.close(master)
+        return exit_code(os.waitpid(pid, 0)[1])  # its terminal has hung up: it would wait for its reader without end
 
     def _heard(self, number: int, _frame: object) -> None:
         if self._send is None:
@@ -84,9 +86,10 @@ class Relay:
         resize()
 
     @staticmethod
-    def _pump(master: int) -> None:
-        """Both ways until nobody has the terminal open any more (EIO). What a program does not read yet is kept, so that what
-        it writes meanwhile is shown: it may be waiting for that.
+    def _pump(master: int) -> bool:
+        """Both ways until nobody has the terminal open any more (EIO); False: until what it shows can be shown to nobody.
+
+        What a program does not read yet is kept, so that what it writes meanwhile is shown: it may be waiting for that.
         """
         os.set_blocking(master, False)
         typed, typing = b"", True
@@ -95,12 +98,17 @@ class Relay:
                 sources = [master, 0] if typing and not typed else [master]
                 readable, writable, _ = select.select(sources, [master] if typed else [], [])
                 if master in readable:
-                    _write_all(1, os.read(master, _READ))
+                    shown = os.read(master, _READ)
+                    try:
+                        _write_all(1, shown)
+                    except OSError:
+                        return False
                 if 0 in readable:
                     typed = os.read(0, _READ)
                     typing = bool(typed)
                 if writable:
                     typed = typed[os.write(master, typed) :]
+        return True
 
 
 def _write_all(fd: int, data: bytes) -> None:
