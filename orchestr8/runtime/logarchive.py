@@ -3,10 +3,12 @@
 import bisect
 import os
 import zlib
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from orchestr8.runtime import logmembers
 from orchestr8.runtime.logmembers import FIXED, HEAD, TAIL
+
+_HEAD_BYTES: Final = 4096  # that a member's first few bytes are surely packed in
 
 
 class _Member(NamedTuple):
@@ -46,6 +48,15 @@ class Archive:
             found += piece
             offset += len(piece)
         return found
+
+    def head(self, size: int) -> bytes:
+        """What the text begins with, at no more cost than that."""
+        if not self._members:
+            return b""
+        try:
+            return zlib.decompressobj(zlib.MAX_WBITS | 16).decompress(os.pread(self._fd, _HEAD_BYTES, 0), size)
+        except zlib.error:
+            return b""
 
     def _text(self, index: int) -> bytes:
         if self._kept[0] != index:

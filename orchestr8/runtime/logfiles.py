@@ -39,6 +39,9 @@ class File:
 
     def mark_at(self, offset: int) -> Mark | None:
         """What is known of this place, where a record begins."""
+        archive = self.archive
+        if archive is not None and offset == 0:
+            return logmarks.mark_at(lambda size, _begin: archive.head(size), 0)
         return logmarks.mark_at(self.pread, offset)
 
     def is_shorter_than(self, offset: int) -> bool:
@@ -48,10 +51,13 @@ class File:
         """Is it the same file, perhaps one of the two compressed? Then their first records' times, to the nanosecond,
         tell: numbers of inodes are given away again, though not while a file is held open.
         """
-        if self.archive is None and other.archive is None:
+        if (self.archive is None) == (other.archive is None):
             return self.inode == other.inode
-        first = self.pread(TIME_BYTES, 0)
-        return len(first) == TIME_BYTES and first == other.pread(TIME_BYTES, 0)
+        first = self._first_time()
+        return len(first) == TIME_BYTES and first == other._first_time()
+
+    def _first_time(self) -> bytes:
+        return self.pread(TIME_BYTES, 0) if self.archive is None else self.archive.head(TIME_BYTES)
 
 
 class _Opened(NamedTuple):

@@ -2,6 +2,7 @@
 
 import gzip
 import os
+import random
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -54,6 +55,16 @@ def test_any_slice_of_any_text_comes_back(
     archive = reopened(tmp_path / "log", opened)
     assert archive.size == len(text)
     assert archive.pread(size, offset) == text[offset : offset + size]
+    os.close(opened.pop())
+
+
+@given(st.binary(max_size=40) | st.integers(0, 3).map(lambda seed: random.Random(seed).randbytes(100_000)))
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=30)
+def test_the_beginning_is_read_without_the_rest(tmp_path: Path, opened: list[int], text: bytes) -> None:
+    archive_of(text, tmp_path / "log")
+    archive = reopened(tmp_path / "log", opened)
+    assert archive.head(30) == text[:30]
+    assert archive._kept == (-1, b"")
     os.close(opened.pop())
 
 
