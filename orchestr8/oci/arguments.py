@@ -25,12 +25,29 @@ LIMITS: Final = {
     "--pids-limit": ("pids", "limit"),
 }
 
+_NO_IMAGES: Final = "a container's processes are not written to files here"
+# What runc has and this does not
+_INSTEAD: Final = {
+    "spec": "config.json as `runc spec` and `crun spec` write it is taken as it is",
+    "events": "`state` tells PID 1, and /proc/PID/cgroup its groups, whose files have the figures",
+    "checkpoint": _NO_IMAGES,
+    "restore": _NO_IMAGES,
+    "help": "--help, before a command or after it",
+}
+
 
 class _Parser(argparse.ArgumentParser):
     """Its help is as wide as it is: to ask for a terminal's width, at each flag that is added, takes milliseconds."""
 
     def _get_formatter(self) -> argparse.HelpFormatter:
         return argparse.HelpFormatter(self.prog, width=_WIDTH)
+
+    def _check_value(self, action: argparse.Action, value: str) -> None:
+        if action.dest == "command" and value not in COMMANDS:
+            raise InvalidInput(
+                f"there is no command `{value}`", helps=[_INSTEAD.get(value, f"there are {', '.join(COMMANDS)}")]
+            )
+        super()._check_value(action, value)
 
     def error(self, message: str) -> NoReturn:
         raise InvalidInput(f"{self.prog}: {message}", helps=[f"see {self.prog} --help"])

@@ -388,4 +388,9 @@ def test_features_and_version_are_told(oci: Runtime) -> None:
     assert "startContainer" in found["hooks"]
     assert "SCMP_ACT_ERRNO" in found["linux"]["seccomp"]["actions"]
     assert oci("--version").stdout.startswith("orchestr8-oci version ")
-    assert "there is no" in oci("nosuch", code=1).stderr or "invalid choice" in oci("nosuch", code=1).stderr
+
+
+def test_a_command_that_is_not_there_is_told_with_what_is(oci: Runtime) -> None:
+    told = oci("nosuch", code=1).stderr
+    assert told.startswith("there is no command `nosuch`; there are create, run, ")
+    assert "`runc spec`" in oci("spec", code=1).stderr
