@@ -14,7 +14,8 @@ import stat
 
 from orchestr8.cli.cutoff import marked
 from orchestr8.cli.landing import CONTENTS, Landing, asserts_directory, land, split
-from orchestr8.errors import InvalidInput, NotFound, OperationFailed, Unavailable
+from orchestr8.cli.progress import FAILED
+from orchestr8.errors import InvalidInput, NotFound, OperationFailed, Orchestr8Error, Unavailable
 from orchestr8.model.told import Told
 from orchestr8.storage.archive import ArchiveWriter
 from orchestr8.storage.extract import Extractor
@@ -66,6 +67,25 @@ def _query(path: str, *, follow: bool) -> Query:
     return {"path": path, "follow": 1} if follow else {"path": path}
 
 
+def each_of(containers: list[dict[str, Any]], copy: Callable[[dict[str, Any]], None]) -> None:
+    """Copy into all of them, also after one where that failed. Raises the first error, with the names of those that lack it."""
+    failed: list[str] = []
+    first: Orchestr8Error | None = None
+    for each in containers:
+        try:
+            copy(each)
+        except Unavailable:  # nor are the others to be reached
+            raise
+        except Orchestr8Error as error:
+            failed.append(each["name"])
+            first = first or error
+    if first is not None:
+        if len(containers) > 1:
+            done = len(containers) - len(failed)
+            first.notes = [*first.notes, f"{done} of {len(containers)} containers have it, but not {', '.join(failed)}"]
+        raise first
+
+
 class CopyIn:
     """Files of this machine, or a tar from the standard input, into containers."""
 
@@ -83,11 +103,18 @@ class CopyIn:
         with self._context.progress() as progress:
             progress.begin(f"cp {self._context.stack}")
             progress.planned(len(containers))
-            for each in containers:
-                step = {"kind": "Container", "name": each["name"]}
+
+            def copy(container: dict[str, Any]) -> None:
+                step = {"kind": "Container", "name": container["name"]}
                 progress.step({**step, "status": "Copying"})
-                self._into(each, destination, path, is_dir=is_dir)
+                try:
+                    self._into(container, destination, path, is_dir=is_dir)
+                except Orchestr8Error as error:
+                    progress.step({**step, "status": FAILED, "error": {"message": error.message}})
+                    raise
                 progress.step({**step, "status": "Copied"})
+
+            each_of(containers, copy)
 
     def _find(self) -> tuple[str, bool]:
         """Where the source is, and whether it is a directory."""
@@ -162,9 +189,12 @@ class CopyIn:
 
         with tempfile.TemporaryFile(buffering=0) as spool:
             _spool(spool)
-            for each in containers:
+
+            def copy(container: dict[str, Any]) -> None:
                 spool.seek(0)
-                self._upload(each, destination, _passing(spool.fileno()))
+                self._upload(container, destination, _passing(spool.fileno()))
+
+            each_of(containers, copy)
 
     def _upload(
         self, container: dict[str, Any], folder: str, write: Callable[[Callable[[bytes], None]], None]

@@ -71,6 +71,16 @@ def test_a_copy_goes_into_every_container_of_a_service_and_comes_from_the_first(
     run(story, "-", "web:/tmp", stdin=archive)  # which is read once, for all of them
     for number in (1, 2, 3):
         story.step(f"exec -T --index {number} web cat /tmp/file", out("all"))
+    story.step("exec -T --index 2 web mkdir -p /mixed/file")  # which a file does not take the place of
+    not_there = "2 of 3 containers have it, but not shop-web-2"
+    story.step("exec -T --index 1 web mkdir /mixed")
+    story.step("exec -T --index 3 web mkdir /mixed")
+    story.step("cp file web:/mixed", err("shop-web-3  Copied", not_there), code=1)
+    story.step("exec -T --index 3 web cat /mixed/file", out("all"))
+    story.step("exec -T --index 3 web rm /mixed/file")
+    _, said = run(story, "-", "web:/mixed", stdin=archive, code=1)
+    assert not_there in said
+    story.step("exec -T --index 3 web cat /mixed/file", out("all"))
     story.step("cp file web:/x --index 9", err("has no container #9", "note: shop-web-3: "), code=1)
     story.step("cp web:/x web:/y", err("not from one to another"), code=2)
     story.step("cp file nobody:/x", err("no such service"), code=1)

@@ -49,6 +49,26 @@ def test_what_containers_use_is_told(scenario: Tell) -> None:
     assert len(story.step("stats --no-stream").out.splitlines()) == 3
 
 
+def test_what_rests_is_told_and_what_ends_meanwhile_is_left_out(scenario: Tell) -> None:
+    story = scenario("""
+services:
+  calm: {image: "rootfs:/", command: sleep infinity, stop_grace_period: 0s}
+  brief: {image: "rootfs:/", command: sleep 0.05, restart: always, scale: 5, stop_grace_period: 0s}
+""")
+    story.step("up -d")
+    story.step("pause calm")
+    for _ in range(10):
+        lines = [json.loads(line) for line in story.step("stats --no-stream --format json").out.splitlines()]
+        assert all(line["Stats"] is not None for line in lines)
+        calm = next(line for line in lines if line["Service"] == "calm")
+        assert (calm["CPUPerc"], calm["PIDs"]) == ("0.00%", "2")
+        every = [json.loads(line) for line in story.step("stats -a --no-stream --format json").out.splitlines()]
+        assert sorted(line["Name"] for line in every) == ["shop-brief-1", "shop-brief-2", "shop-brief-3", "shop-brief-4",
+            "shop-brief-5", "shop-calm-1"]  # fmt: skip
+        assert {line["PIDs"] for line in every if line["Stats"] is None} <= {"--"}
+    story.step("down")
+
+
 def test_traffic_and_file_pages_are_told_for_what_they_are(scenario: Tell) -> None:
     story = scenario(STACK)
     story.step("up -d")
