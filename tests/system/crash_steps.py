@@ -29,7 +29,7 @@ from orchestr8.model import actions
 from orchestr8.model.observed import ContainerState
 from orchestr8.model.specs import AttachmentSpec, MountKind, MountSpec, PortSpec, VolumeSpec
 from tests.backends.bench import DATA, FRONT, STACK, WEB, Bench
-from tests.system.runtime_fixtures import make_image
+from tests.system.busybox import make_image
 
 PACKAGE: Final = Path(__file__).parent.parent.parent / "orchestr8"
 WATCHED: Final = tuple(

@@ -14,7 +14,7 @@ import pytest
 
 from e2e.pace import SLOW
 from orchestr8.kernel.cgroup_mounts import find_mounts
-from tests.system.runtime_fixtures import BUSYBOX
+from tests.system.busybox import BUSYBOX
 
 LIMIT_S = 20.0 * SLOW
 PROGRAMS = (

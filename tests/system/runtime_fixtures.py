@@ -1,6 +1,6 @@
 """What tests of the runtime share: a forkserver, cgroups and containers below a root of the test's own, no engine.
 
-A container's image is Debian's static busybox in a directory made for the session. At the end of each test everything
+Containers have the image of `busybox`. At the end of each test everything
 is taken down, and the test fails when a cgroup, a mount, a process, a descriptor or a network namespace is left.
 """
 
@@ -9,7 +9,6 @@ import fcntl
 import itertools
 import os
 import select
-import shutil
 import signal
 import socket
 import struct
@@ -19,7 +18,7 @@ import tempfile
 import termios
 import threading
 import time
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -39,16 +38,11 @@ from orchestr8.runtime.client import ForkserverClient, ShimClient, control_pair,
 from orchestr8.runtime.limits import block_devices, oci_resources
 from orchestr8.runtime.sealed import start_forkserver
 from orchestr8.storage.overlay import OverlayMount
-from tests.requires import requires
+from tests.system.processes import children_of, descriptors, mentioning, pids_in, sockets_of
 
-BUSYBOX = "/bin/busybox"
 PACKAGE_PARENT = str(Path(__file__).parent.parent.parent)
 DEADLINE_S = 8.0 * SLOW
 _PIDFD_GETFD = 438
-needs_busybox = pytest.mark.skipif(
-    not os.path.exists(BUSYBOX) or subprocess.run([BUSYBOX, "true"], check=False).returncode != 0,
-    reason=f"needs Debian's busybox-static at {BUSYBOX}",
-)
 
 
 async def eventually(look: Callable[[], Any], what: str = "", within_s: float = DEADLINE_S) -> Any:
@@ -71,40 +65,6 @@ def new_network_namespace() -> int:
     thread.start()
     thread.join()
     return made[0]
-
-
-def status_of(pid: int | str) -> dict[str, str]:
-    """/proc/PID/status as a mapping."""
-    lines = Path(f"/proc/{pid}/status").read_text(encoding="utf-8").splitlines()
-    return {key: value.strip() for key, _, value in (line.partition(":") for line in lines)}
-
-
-def may_raise() -> bool:
-    """Does this process have CAP_SYS_RESOURCE: may it go beyond limits, and below scores, that it was given?"""
-    return bool(int(status_of("self")["CapEff"], 16) >> 24 & 1)
-
-
-def alive(pid: int) -> bool:
-    try:
-        return status_of(pid)["State"][0] not in "ZX"
-    except (FileNotFoundError, ProcessLookupError):
-        return False
-
-
-def children_of(pid: int) -> list[int]:
-    return [int(each) for each in Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="ascii").split()]
-
-
-def descriptors(pid: int) -> dict[int, str]:
-    found = {}
-    for fd in os.listdir(f"/proc/{pid}/fd"):
-        with contextlib.suppress(FileNotFoundError):  # closed meanwhile
-            found[int(fd)] = os.readlink(f"/proc/{pid}/fd/{fd}")
-    return found
-
-
-def sockets_of(pid: int) -> int:
-    return len([path for path in descriptors(pid).values() if path.startswith("socket:")])
 
 
 class Client:
@@ -455,36 +415,6 @@ def spare(runtime: Runtime) -> int:
     return 0
 
 
-def pids_in(files: Sequence[str]) -> set[int]:
-    found: set[int] = set()
-    for file in files:
-        with contextlib.suppress(FileNotFoundError):
-            found.update(map(int, Path(file).read_text(encoding="ascii").split()))
-    return found
-
-
-def install_busybox(folder: str) -> None:
-    """With a symlink for each of its programs."""
-    shutil.copy2(BUSYBOX, f"{folder}/busybox")
-    for name in subprocess.run([BUSYBOX, "--list"], capture_output=True, text=True, check=True).stdout.split():
-        if name != "busybox":
-            os.symlink("busybox", f"{folder}/{name}")
-
-
-def make_image(folder: str) -> str:
-    """A root file system of busybox, two users and the directories that programs expect."""
-    for name in ("bin", "dev", "etc", "home/app", "proc", "root", "sys", "tmp", "var"):
-        os.makedirs(f"{folder}/{name}", exist_ok=True)
-    os.chmod(f"{folder}/tmp", 0o1777)
-    os.chown(f"{folder}/home/app", 1000, 1000)
-    install_busybox(f"{folder}/bin")
-    users = "root:x:0:0:root:/root:/bin/sh\napp:x:1000:1000:,,,:/home/app:/bin/sh\n"
-    Path(f"{folder}/etc/passwd").write_text(users, encoding="ascii")
-    groups = "root:x:0:\ntty:x:5:\ndisk:x:6:app\napp:x:1000:\nextra:x:2000:app,root\n"
-    Path(f"{folder}/etc/group").write_text(groups, encoding="ascii")
-    return folder
-
-
 def traces(root: str, instance: str) -> dict[str, Any]:
     """What a test may not leave behind."""
     mounts = Path("/proc/self/mountinfo").read_text(encoding="utf-8").splitlines()
@@ -496,17 +426,6 @@ def traces(root: str, instance: str) -> dict[str, Any]:
             if name == f"orchestr8-{instance}"
         ]
     return {"mounts": [line for line in mounts if root in line], "cgroups": groups, "processes": mentioning(root)}
-
-
-def mentioning(text: str) -> list[str]:
-    """Processes that have `text` in their command line or run in a root below it."""
-    found = []
-    for pid in filter(str.isdigit, os.listdir("/proc")):
-        with contextlib.suppress(OSError):
-            command = Path(f"/proc/{pid}/cmdline").read_bytes().decode(errors="replace")
-            if text in command or text in os.readlink(f"/proc/{pid}/root"):
-                found.append(f"{pid} {command}")
-    return found
 
 
 def open_descriptors() -> dict[str, str]:
@@ -539,33 +458,6 @@ async def fork_from(runtime: Runtime, before: str) -> None:
 @pytest.fixture
 def anyio_backend() -> str:
     return "asyncio"
-
-
-@pytest.fixture(scope="session")
-def busybox_image(tmp_path_factory: pytest.TempPathFactory) -> str:
-    return make_image(str(tmp_path_factory.mktemp("busybox")))
-
-
-@pytest.fixture
-def fresh_image() -> Iterator[str]:
-    """An image of the test's own, to be made hostile."""
-    with tempfile.TemporaryDirectory(prefix="orchestr8-image-") as folder:
-        os.chmod(folder, 0o755)
-        yield make_image(folder)
-
-
-@pytest.fixture(params=[pytest.param("machine", marks=requires("id_mapped_root")), "tree"])
-def mapped_image(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """For containers with ids of their own: this machine's files, and those of an image beside the test's. Both have a `daemon`."""
-    if request.param == "machine":
-        return "rootfs:/"
-    image = tmp_path / "image"
-    image.mkdir()
-    make_image(str(image))
-    for name, line in (("passwd", "daemon:x:1:1::/:/bin/false\n"), ("group", "daemon:x:1:\n")):
-        with (image / "etc" / name).open("a", encoding="ascii") as file:
-            file.write(line)
-    return f"rootfs:{image}"
 
 
 @pytest.fixture

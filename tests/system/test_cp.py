@@ -16,8 +16,8 @@ from e2e.scenario import eventually
 from orchestr8.storage.archive import ArchiveWriter
 from orchestr8.storage.tarformat import DIRECTORY, Entry
 from tests.requires import requires
+from tests.system.busybox import needs_busybox
 from tests.system.copying_lab import IDLE, Tell, content, idle, in_there, members, run
-from tests.system.runtime_fixtures import needs_busybox
 
 pytestmark = [pytest.mark.system, requires("root", "overlayfs", "program:nft"), needs_busybox]
 

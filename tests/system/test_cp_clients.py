@@ -17,8 +17,8 @@ from e2e.scenario import Scenario, eventually
 from orchestr8.errors import Unsupported
 from orchestr8.wire.client import Client
 from tests.requires import requires
+from tests.system.busybox import needs_busybox
 from tests.system.copying_lab import Tell, content, idle, in_there
-from tests.system.runtime_fixtures import needs_busybox
 
 pytestmark = [pytest.mark.system, requires("root", "overlayfs", "program:nft"), needs_busybox]
 

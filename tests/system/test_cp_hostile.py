@@ -20,8 +20,8 @@ from orchestr8.storage.archive import ArchiveWriter
 from orchestr8.storage.tarformat import Entry
 from orchestr8.wire.client import Client
 from tests.requires import requires
+from tests.system.busybox import needs_busybox
 from tests.system.copying_lab import Tell, idle, in_there, run
-from tests.system.runtime_fixtures import needs_busybox
 
 pytestmark = [pytest.mark.system, requires("root", "overlayfs", "program:nft"), needs_busybox]
 

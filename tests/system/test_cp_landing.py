@@ -7,8 +7,8 @@ import pytest
 
 from e2e.checks import state
 from tests.requires import requires
+from tests.system.busybox import needs_busybox
 from tests.system.copying_lab import Tell, idle, in_there, run
-from tests.system.runtime_fixtures import needs_busybox
 
 pytestmark = [pytest.mark.system, requires("root", "overlayfs", "program:nft"), needs_busybox]
 

@@ -11,7 +11,9 @@ import pytest
 from orchestr8.model.specs import LogSpec
 from orchestr8.runtime.logs import LogReader
 from tests.requires import requires
-from tests.system.runtime_fixtures import Box, Runtime, alive, eventually, needs_busybox, status_of
+from tests.system.busybox import needs_busybox
+from tests.system.processes import alive, status_of
+from tests.system.runtime_fixtures import Box, Runtime, eventually
 
 pytestmark = [pytest.mark.system, pytest.mark.anyio, requires("root", "overlayfs"), needs_busybox]
 

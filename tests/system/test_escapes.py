@@ -29,7 +29,8 @@ from orchestr8.model.specs import MountKind, MountSpec
 from orchestr8.runtime.rootfs import Rootfs
 from orchestr8.runtime.users import resolve_user
 from tests.requires import requires
-from tests.system.runtime_fixtures import Runtime, a_cradle, needs_busybox
+from tests.system.busybox import needs_busybox
+from tests.system.runtime_fixtures import Runtime, a_cradle
 
 pytestmark = [pytest.mark.system, pytest.mark.anyio, requires("root", "overlayfs"), needs_busybox]
 

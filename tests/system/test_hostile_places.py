@@ -21,7 +21,8 @@ from orchestr8.kernel.namespaces import CloneFlag, unshare
 from orchestr8.model.specs import DeviceSpec, IsolationSpec, MountKind, MountSpec
 from orchestr8.runtime.rootfs import Rootfs
 from tests.requires import requires
-from tests.system.runtime_fixtures import Runtime, needs_busybox
+from tests.system.busybox import needs_busybox
+from tests.system.runtime_fixtures import Runtime
 
 pytestmark = [pytest.mark.system, pytest.mark.anyio, requires("root", "overlayfs"), needs_busybox]
 

@@ -7,7 +7,9 @@ from typing import Final
 import pytest
 
 from tests.requires import requires
-from tests.system.runtime_fixtures import Runtime, children_of, eventually, needs_busybox
+from tests.system.busybox import needs_busybox
+from tests.system.processes import children_of
+from tests.system.runtime_fixtures import Runtime, eventually
 
 pytestmark = [
     *(pytest.mark.system, pytest.mark.anyio, requires("root", "overlayfs"), needs_busybox),

@@ -21,7 +21,7 @@ from orchestr8.errors import Orchestr8Error
 from orchestr8.kernel.inotify import Inotify, InotifyMask
 from orchestr8.storage.remove import remove_tree
 from tests.requires import requires
-from tests.system.runtime_fixtures import install_busybox, needs_busybox
+from tests.system.busybox import install_busybox, needs_busybox
 
 pytestmark = [pytest.mark.system, requires("root", "overlayfs", "program:nft"), needs_busybox]
 

@@ -23,7 +23,7 @@ from orchestr8.storage.covers import Cover, CoverKind
 from orchestr8.storage.layers import Tree, opened
 from orchestr8.storage.pack import walk, write_tree
 from tests.requires import requires
-from tests.system.runtime_fixtures import install_busybox, needs_busybox
+from tests.system.busybox import install_busybox, needs_busybox
 
 pytestmark = [pytest.mark.system, requires("root", "overlayfs", "program:nft"), needs_busybox]
 

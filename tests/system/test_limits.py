@@ -9,7 +9,9 @@ import pytest
 
 from orchestr8.model.limits import BlockIoSpec, DeviceRate, ResourceSpec, UlimitSpec
 from tests.requires import requires
-from tests.system.runtime_fixtures import Box, Runtime, children_of, eventually, may_raise, needs_busybox
+from tests.system.busybox import needs_busybox
+from tests.system.processes import children_of, may_raise
+from tests.system.runtime_fixtures import Box, Runtime, eventually
 
 pytestmark = [pytest.mark.system, pytest.mark.anyio, requires("root", "overlayfs"), needs_busybox]
 

@@ -17,8 +17,9 @@ from e2e.scenario import Scenario, eventually
 from orchestr8.model.specs import LogDriver, LogSpec
 from tests.requires import requires
 from tests.system import runtime_fixtures
+from tests.system.busybox import needs_busybox
 from tests.system.receivers import DEADLINE_S, free_port, journald, make_certificates, rsyslogd
-from tests.system.runtime_fixtures import Runtime, needs_busybox
+from tests.system.runtime_fixtures import Runtime
 
 pytestmark = [pytest.mark.system, requires("root", "overlayfs", "program:nft")]
 

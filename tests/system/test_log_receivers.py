@@ -14,8 +14,10 @@ import pytest
 from orchestr8.errors import OperationFailed
 from orchestr8.model.specs import LogDriver, LogSpec
 from tests.requires import requires
+from tests.system.busybox import needs_busybox
+from tests.system.processes import alive, children_of
 from tests.system.receivers import Receiver, free_port, in_background, make_certificates
-from tests.system.runtime_fixtures import Box, Runtime, alive, children_of, eventually, needs_busybox
+from tests.system.runtime_fixtures import Box, Runtime, eventually
 
 pytestmark = [pytest.mark.system, pytest.mark.anyio, requires("root", "overlayfs"), needs_busybox]
 

@@ -19,7 +19,9 @@ from orchestr8.kernel.namespaces import CloneFlag, unshare
 from orchestr8.model.specs import IsolationSpec
 from orchestr8.runtime.sharing import open_processes
 from tests.requires import requires
-from tests.system.runtime_fixtures import Box, Runtime, alive, children_of, eventually, needs_busybox, status_of
+from tests.system.busybox import needs_busybox
+from tests.system.processes import alive, children_of, status_of
+from tests.system.runtime_fixtures import Box, Runtime, eventually
 
 pytestmark = [pytest.mark.system, pytest.mark.anyio, requires("root", "overlayfs"), needs_busybox]
 

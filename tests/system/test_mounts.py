@@ -18,7 +18,7 @@ from orchestr8.errors import OperationFailed
 from orchestr8.kernel.libc import libc
 from orchestr8.runtime.sources import open_source
 from tests.requires import requires
-from tests.system.runtime_fixtures import needs_busybox
+from tests.system.busybox import needs_busybox
 
 pytestmark = [pytest.mark.system, requires("root", "overlayfs", "program:nft")]
 

@@ -20,7 +20,7 @@ from orchestr8.kernel.cgroup import CgroupTree
 from orchestr8.model.actions import Action, PauseContainer, RemoveContainer, StopContainer, UnpauseContainer
 from orchestr8.model.observed import ContainerState
 from tests.backends.bench import WEB, Bench
-from tests.system.runtime_fixtures import make_image, needs_busybox
+from tests.system.busybox import make_image, needs_busybox
 
 pytestmark = [pytest.mark.anyio, pytest.mark.system, pytest.mark.usefixtures("own_network"), needs_busybox]
 

@@ -14,7 +14,7 @@ from orchestr8.model import actions
 from orchestr8.model.ids import ContainerName, ServiceName, StackName
 from orchestr8.model.specs import ContainerSpec
 from tests.backends.contract import *  # noqa: F403 - the fake passes what the real thing passes
-from tests.system.runtime_fixtures import needs_busybox
+from tests.system.busybox import needs_busybox
 
 pytestmark = [pytest.mark.anyio, pytest.mark.system, needs_busybox]
 

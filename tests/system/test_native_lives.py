@@ -13,7 +13,7 @@ from orchestr8.backends.native import NativeBackend
 from orchestr8.errors import OperationFailed
 from orchestr8.model.specs import AttachmentSpec, MountKind, MountSpec, PortSpec
 from tests.backends.bench import FRONT, Bench
-from tests.system.runtime_fixtures import needs_busybox
+from tests.system.busybox import needs_busybox
 from tests.system.test_native_backend import backend, image  # noqa: F401 - fixtures
 
 pytestmark = [pytest.mark.anyio, pytest.mark.system, needs_busybox]

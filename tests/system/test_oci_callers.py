@@ -14,7 +14,7 @@ import pytest
 
 from e2e.oci_callers import IDS, LIMIT_S, Caller, Docker, Podman, root_of
 from tests.requires import requires
-from tests.system.runtime_fixtures import BUSYBOX, needs_busybox
+from tests.system.busybox import BUSYBOX, needs_busybox
 
 pytestmark = [pytest.mark.system, requires("root", "overlayfs", "program:nsenter"), needs_busybox]
 

@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 
 from tests.requires import requires
+from tests.system.busybox import BUSYBOX, needs_busybox
 from tests.system.oci_lab import LIMIT_S, Runtime, groups
-from tests.system.runtime_fixtures import BUSYBOX, needs_busybox
 
 pytestmark = [pytest.mark.system, requires("root"), needs_busybox]
 

@@ -9,8 +9,8 @@ from typing import Any, Final
 import pytest
 
 from tests.requires import requires
+from tests.system.busybox import needs_busybox
 from tests.system.oci_lab import LIMIT_S, Runtime
-from tests.system.runtime_fixtures import needs_busybox
 
 pytestmark = [pytest.mark.system, requires("root"), needs_busybox]
 

@@ -19,7 +19,8 @@ from orchestr8.model.specs import DeviceSpec, IsolationSpec, MountKind, MountSpe
 from orchestr8.runtime import bundle
 from tests.requires import requires
 from tests.system import oci_probe
-from tests.system.runtime_fixtures import Runtime, needs_busybox
+from tests.system.busybox import needs_busybox
+from tests.system.runtime_fixtures import Runtime
 
 pytestmark = [
     pytest.mark.system,

@@ -19,8 +19,8 @@ import pytest
 from e2e.oci_peers import HIDE_V2, USUAL_MOUNTS
 from tests.requires import requires
 from tests.system import oci_probe
+from tests.system.busybox import BUSYBOX, needs_busybox
 from tests.system.oci_lab import LIMIT_S, OURS, Runtime
-from tests.system.runtime_fixtures import BUSYBOX, needs_busybox
 from tests.system.test_oci_oracle import reasons as engines_reasons
 
 pytestmark = [pytest.mark.system, requires("root", "program:runc", "program:crun"), needs_busybox]

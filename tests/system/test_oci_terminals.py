@@ -9,8 +9,8 @@ import pytest
 
 from tests.cli.process import Process
 from tests.requires import requires
+from tests.system.busybox import needs_busybox
 from tests.system.oci_lab import LIMIT_S, Runtime
-from tests.system.runtime_fixtures import needs_busybox
 
 pytestmark = [pytest.mark.system, requires("root"), needs_busybox]
 

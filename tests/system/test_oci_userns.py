@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from tests.requires import requires
+from tests.system.busybox import needs_busybox
 from tests.system.oci_lab import Runtime
-from tests.system.runtime_fixtures import needs_busybox
 
 pytestmark = [pytest.mark.system, requires("root"), needs_busybox]
 

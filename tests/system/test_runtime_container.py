@@ -14,7 +14,8 @@ from orchestr8.kernel.libc import libc
 from orchestr8.model.limits import ResourceSpec
 from orchestr8.model.specs import MountKind, MountSpec
 from tests.requires import requires
-from tests.system.runtime_fixtures import Box, Runtime, eventually, needs_busybox
+from tests.system.busybox import needs_busybox
+from tests.system.runtime_fixtures import Box, Runtime, eventually
 
 pytestmark = [pytest.mark.system, pytest.mark.anyio, requires("root", "overlayfs"), needs_busybox]
 

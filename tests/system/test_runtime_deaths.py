@@ -19,16 +19,9 @@ from orchestr8.runtime import messages
 from orchestr8.runtime.client import ForkserverClient
 from orchestr8.runtime.sealed import start_forkserver
 from tests.requires import requires
-from tests.system.runtime_fixtures import (
-    PACKAGE_PARENT,
-    Runtime,
-    alive,
-    children_of,
-    eventually,
-    needs_busybox,
-    spare,
-    status_of,
-)
+from tests.system.busybox import needs_busybox
+from tests.system.processes import alive, children_of, status_of
+from tests.system.runtime_fixtures import PACKAGE_PARENT, Runtime, eventually, spare
 
 pytestmark = [pytest.mark.system, pytest.mark.anyio, requires("root", "overlayfs"), needs_busybox]
 

@@ -19,7 +19,9 @@ from orchestr8.runtime.messages import Spawn
 from orchestr8.runtime.poller import Poller
 from orchestr8.runtime.successors import Ends
 from tests.requires import requires
-from tests.system.runtime_fixtures import Runtime, alive, eventually, needs_busybox, status_of
+from tests.system.busybox import needs_busybox
+from tests.system.processes import alive, status_of
+from tests.system.runtime_fixtures import Runtime, eventually
 
 pytestmark = [pytest.mark.system, pytest.mark.anyio, requires("root", "overlayfs"), needs_busybox]
 

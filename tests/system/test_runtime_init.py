@@ -13,16 +13,9 @@ from orchestr8.model.limits import ResourceSpec
 from orchestr8.model.specs import IsolationSpec
 from orchestr8.runtime.init import WAITED
 from tests.requires import requires
-from tests.system.runtime_fixtures import (
-    Runtime,
-    alive,
-    children_of,
-    eventually,
-    fork_from,
-    may_raise,
-    needs_busybox,
-    status_of,
-)
+from tests.system.busybox import needs_busybox
+from tests.system.processes import alive, children_of, may_raise, status_of
+from tests.system.runtime_fixtures import Runtime, eventually, fork_from
 
 pytestmark = [pytest.mark.system, pytest.mark.anyio, requires("root", "overlayfs"), needs_busybox]
 

@@ -15,17 +15,9 @@ from orchestr8.runtime import messages
 from orchestr8.runtime.client import ForkserverClient
 from orchestr8.runtime.sealed import start_forkserver
 from tests.requires import requires
-from tests.system.runtime_fixtures import (
-    PACKAGE_PARENT,
-    Runtime,
-    children_of,
-    descriptors,
-    eventually,
-    fork_from,
-    needs_busybox,
-    sockets_of,
-    spare,
-)
+from tests.system.busybox import needs_busybox
+from tests.system.processes import children_of, descriptors, sockets_of
+from tests.system.runtime_fixtures import PACKAGE_PARENT, Runtime, eventually, fork_from, spare
 
 pytestmark = [pytest.mark.system, pytest.mark.anyio, requires("root", "overlayfs"), needs_busybox]
 

@@ -10,17 +10,9 @@ from orchestr8.errors import OperationFailed
 from orchestr8.model.specs import LogSpec
 from orchestr8.runtime.logs import LogReader
 from tests.requires import requires
-from tests.system.runtime_fixtures import (
-    Box,
-    Client,
-    Runtime,
-    alive,
-    children_of,
-    eventually,
-    needs_busybox,
-    sockets_of,
-    status_of,
-)
+from tests.system.busybox import needs_busybox
+from tests.system.processes import alive, children_of, sockets_of, status_of
+from tests.system.runtime_fixtures import Box, Client, Runtime, eventually
 
 pytestmark = [pytest.mark.system, pytest.mark.anyio, requires("root", "overlayfs"), needs_busybox]
 

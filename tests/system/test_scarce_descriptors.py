@@ -13,7 +13,9 @@ import pytest
 from orchestr8.errors import OperationFailed, Unavailable
 from orchestr8.runtime.client import ShimClient
 from tests.requires import requires
-from tests.system.runtime_fixtures import Box, Runtime, a_cradle, alive, children_of, eventually, needs_busybox
+from tests.system.busybox import needs_busybox
+from tests.system.processes import alive, children_of
+from tests.system.runtime_fixtures import Box, Runtime, a_cradle, eventually
 
 pytestmark = [pytest.mark.system, pytest.mark.anyio, requires("root", "overlayfs"), needs_busybox]
 

@@ -9,7 +9,7 @@ import pytest
 from e2e.checks import err, log, state
 from e2e.scenario import Scenario, eventually
 from tests.requires import requires
-from tests.system.runtime_fixtures import needs_busybox
+from tests.system.busybox import needs_busybox
 
 pytestmark = [pytest.mark.system, requires("root", "overlayfs", "id_mapped_tmp", "program:nft"), needs_busybox]
 
