@@ -1,7 +1,7 @@
 """What tests of the runtime share: a forkserver, cgroups and containers below a root of the test's own, no engine.
 
-Containers have the image of `busybox`. At the end of each test everything
-is taken down, and the test fails when a cgroup, a mount, a process, a descriptor or a network namespace is left.
+Containers have the image of `busybox`. At the end of each test everything is taken down, and the test fails when a cgroup, a
+mount, a process, a descriptor or a network namespace is left.
 """
 
 import contextlib
