@@ -134,7 +134,7 @@ class RunningExec:
             return
         self.master = stdio.master
         if stdio.master >= 0:
-            self._input = Input(poller, typed)
+            self._input = Input(poller, typed, by_key=True)
             self._outputs = [Output(poller, stdio.master, STDOUT, None)]
         else:
             self._input = Input(poller, stdio.stdin) if stdio.stdin >= 0 else None

@@ -18,6 +18,7 @@ from collections.abc import Callable
 from typing import Final
 
 from orchestr8.runtime.poller import HANGUP, READ, WRITE, Poller
+from orchestr8.runtime.terminal import end_of_input
 
 STDOUT: Final = 1
 STDERR: Final = 2
@@ -37,16 +38,19 @@ _FRAME: Final = struct.Struct(">B3xI")
 class Input:
     """The write end of a program's stdin and what is not yet written to it.
 
-    For a terminal `fd` is a duplicate of its own, so that giving it up ends this input and nothing else.
+    For a terminal `fd` is a duplicate of its own, so that giving it up ends this input and nothing else. `by_key`: it is
+    a terminal, whose program learns of the end as from a person: by Ctrl-D, where it reads lines.
     """
 
-    def __init__(self, poller: Poller, fd: int) -> None:
+    def __init__(self, poller: Poller, fd: int, *, by_key: bool = False) -> None:
         os.set_blocking(fd, False)
         self._poller = poller
         self._fd = fd
         self._pending = bytearray()
         self._is_wide = False  # was its pipe made larger?
         self._ended = False
+        self._by_key = by_key
+        self._is_within_line = False
         self.listeners: list[Callable[[], None]] = []  # called when there is room again, and when it is closed
 
     @property
@@ -56,10 +60,13 @@ class Input:
     def write(self, data: bytes) -> None:
         if self._fd >= 0 and not self._ended:
             self._pending += data
+            self._is_within_line = data[-1:] not in {b"", b"\r", b"\n"}
             self._flush(WRITE)
 
     def end(self) -> None:
         """No more input: close once everything is written."""
+        if self._by_key and self._fd >= 0 and not self._ended:
+            self.write(end_of_input(self._fd) * (2 if self._is_within_line else 1))  # the first one ends a line
         self._ended = True
         if not self._pending:
             self.close()

@@ -77,6 +77,14 @@ def test_exec_with_a_terminal_on_one_side_only_has_none_inside(story: Scenario) 
     story.step("exec -T web test -t 0", code=1)
 
 
+def test_the_end_of_what_is_piped_into_a_terminal_is_the_end_of_its_programs_input(story: Scenario) -> None:
+    """Within a line, after one, and at once."""
+    story.step("up -d web")
+    story.step("exec -t web cat", out("abcabc"), stdin="abc")
+    story.step("exec -t web sh", out("42"), stdin="echo $((6*7))\n")
+    story.step("exec -t web cat")
+
+
 def test_exec_as_another_user_elsewhere_with_other_words(story: Scenario) -> None:
     story.step("up -d web")
     story.environment["PASSED"] = "on"
