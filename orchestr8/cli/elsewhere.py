@@ -25,7 +25,6 @@ DONE_BY: Final = {
     "create": "orchestr8 up -d creates and starts",
     "viz": "orchestr8 graph",
     "scale": "orchestr8 up -d --scale SERVICE=N",
-    "port": "orchestr8 ps shows which ports are published, and where",
     "update": "change the service's limits in the stack file, then: orchestr8 up -d",
     "info": "orchestr8 engine status says what runs, orchestr8 doctor what this machine can do",
     "system": "orchestr8 engine status says what runs, orchestr8 doctor what this machine can do",

@@ -228,6 +228,16 @@ _COMMANDS: Final = (
         detail="With the numbers and names of users that this machine has for them.",
     ),
     Command(
+        "port",
+        "show where a container's port is published",
+        arguments=[CONTAINER, Argument("PRIVATE_PORT", "private_port", "one")],
+        flags=[
+            INDEX,
+            Flag("--protocol", kind="text", choices=("tcp", "udp"), help="tcp unless said; 80/udp says it, too"),
+        ],
+        detail="As one line for scripts, HOST:PORT. PRIVATE_PORT is the one in the container.",
+    ),
+    Command(
         "wait",
         "wait until containers have ended",
         arguments=[CONTAINERS],
