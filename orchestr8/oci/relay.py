@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from typing import Final
 
 from orchestr8.kernel.clone import exit_code
-from orchestr8.runtime.terminal import set_size
+from orchestr8.runtime.terminal import end_of_input, set_size
 
 _NOT_PASSED_ON: Final = {signal.SIGCHLD, signal.SIGKILL, signal.SIGSTOP, signal.SIGWINCH, signal.SIGURG, signal.SIGPIPE}
 _FAULTS: Final = {
@@ -92,7 +92,7 @@ class Relay:
         What a program does not read yet is kept, so that what it writes meanwhile is shown: it may be waiting for that.
         """
         os.set_blocking(master, False)
-        typed, typing = b"", True
+        typed, typing, is_within_line = b"", True, False
         with contextlib.suppress(OSError):
             while True:
                 sources = [master, 0] if typing and not typed else [master]
@@ -106,6 +106,10 @@ class Relay:
                 if 0 in readable:
                     typed = os.read(0, _READ)
                     typing = bool(typed)
+                    if typing:
+                        is_within_line = typed[-1:] not in {b"\r", b"\n"}
+                    else:  # the program learns of it as from a person
+                        typed = end_of_input(master) * (2 if is_within_line else 1)
                 if writable:
                     typed = typed[os.write(master, typed) :]
         return True

@@ -117,6 +117,12 @@ def test_a_program_that_writes_more_than_it_reads_is_shown_while_it_is_typed_to(
     assert said.count(b"y") == lines.count(b"x") * 10
 
 
+def test_the_end_of_what_is_piped_into_a_terminal_is_the_end_of_its_programs_input(oci: Runtime) -> None:
+    oci.write("cat", process={"terminal": True})
+    for piped, shown in ((b"abc", "abcabc"), (b"a\n", "a\na\n"), (b"", "")):
+        assert oci("run", "--bundle", str(oci.bundle), oci.name, stdin=piped).stdout == shown
+
+
 def test_a_terminal_hangs_up_when_nobody_sees_it_any_more(oci: Runtime) -> None:
     oci.write("sh", "-c", "while echo more; do :; done; exit 3", process={"terminal": True})
     words = oci.words("run", "--bundle", str(oci.bundle), oci.name)
