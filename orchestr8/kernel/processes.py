@@ -7,6 +7,7 @@ from orchestr8.model.processes import Process
 
 _TICKS: Final = os.sysconf("SC_CLK_TCK")
 _PTS_MAJORS: Final = range(136, 144)  # Documentation/admin-guide/devices.txt: UNIX98_PTY_SLAVE
+_SERIAL: Final = 64  # the first minor of major 4 that is a serial line, from there
 _AFTER_NAME: Final = 3  # number of the first field that stands behind the name, in proc_pid_stat(5)
 
 
@@ -63,4 +64,6 @@ def _terminal(number: int) -> str:
     major, minor = os.major(number), os.minor(number)
     if major in _PTS_MAJORS:
         return f"pts/{minor + 256 * (major - _PTS_MAJORS.start)}"
-    return f"tty{minor}" if major == 4 else "?"
+    if major != 4:
+        return "?"
+    return f"tty{minor}" if minor < _SERIAL else f"ttyS{minor - _SERIAL}"

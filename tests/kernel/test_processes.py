@@ -10,8 +10,9 @@ from orchestr8.kernel import processes
 def test_a_process_is_read_whatever_it_calls_itself() -> None:
     script = "import ctypes, sys; ctypes.CDLL(None).prctl(15, b') R 1 (x'); print('here', flush=True); sys.stdin.read()"
     with subprocess.Popen(
-        ["python3", "-c", script, "a b"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    ) as child:
+        ["python3", "-c", script, "a b"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+        start_new_session=True,
+    ) as child:  # fmt: skip
         assert child.stdout is not None
         child.stdout.readline()
         found = processes.read(child.pid)
@@ -38,3 +39,4 @@ def test_a_terminal_has_the_name_of_its_devpts() -> None:
     assert processes._terminal(os.makedev(136, 3)) == "pts/3"
     assert processes._terminal(os.makedev(137, 1)) == "pts/257"
     assert processes._terminal(os.makedev(4, 1)) == "tty1"
+    assert processes._terminal(os.makedev(4, 64)) == "ttyS0", "of a serial line"
