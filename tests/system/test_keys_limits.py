@@ -21,40 +21,40 @@ MIB = 1 << 20
 
 
 class Row(NamedTuple):
-    keys: str  # as the stack file has them
-    told: str  # what is said not to be in force where none of the files is
-    files: tuple[Mapping[str, str], ...]  # of each limit: file → the line that it holds; one of them is there
+    told: str  # what is said not to be in force where none of the files is there
+    files: Mapping[str, str]  # of one limit: file → the line that it holds
 
 
-def one(keys: str, told: str, files: Mapping[str, str]) -> Row:
-    return Row(keys, told, (files,))
-
-
-MEMORY = {"memory.limit_in_bytes": str(64 * MIB), "memory.max": str(64 * MIB)}
-RESERVED = {"memory.soft_limit_in_bytes": str(32 * MIB), "memory.low": str(32 * MIB)}
-PIDS = {"pids.max": "20"}
-HALF = {"cpu.cfs_quota_us": "50000", "cpu.max": "50000 100000"}
+MEMORY = Row("mem_limit 64M", {"memory.limit_in_bytes": str(64 * MIB), "memory.max": str(64 * MIB)})
+RESERVED = Row("mem_reservation 32M", {"memory.soft_limit_in_bytes": str(32 * MIB), "memory.low": str(32 * MIB)})
+HALF = Row("cpus 0.5", {"cpu.cfs_quota_us": "50000", "cpu.max": "50000 100000"})
+PIDS = Row("pids_limit 20", {"pids.max": "20"})
+# What the stack file has, as far as it goes together → where that stands.
 ROWS = {
-    "memory": one("mem_limit: 64m", "mem_limit", MEMORY),
-    "swap": one("mem_limit: 64m, memswap_limit: 80m", "memswap_limit 80M",
-                {"memory.memsw.limit_in_bytes": str(80 * MIB), "memory.swap.max": str(16 * MIB)}),
-    "reservation": one("mem_reservation: 32m", "mem_reservation", RESERVED),
-    "swappiness": one("mem_swappiness: 7", "mem_swappiness 7", {"memory.swappiness": "7"}),
-    "oom": one("oom_kill_disable: true", "oom_kill_disable", {"memory.oom_control": "oom_kill_disable 1"}),
-    "cpus": one("cpus: 0.5", "cpus 0.5", HALF),
-    "shares": one("cpu_shares: 512", "cpu_shares 512", {"cpu.shares": "512", "cpu.weight": "59"}),
-    "quota": one("cpu_quota: 20000", "cpus 0.2", {"cpu.cfs_quota_us": "20000", "cpu.max": "20000 100000"}),
-    "period": one("cpu_quota: 20000, cpu_period: 50000", "cpus 0.4",
-                  {"cpu.cfs_period_us": "50000", "cpu.max": "20000 50000"}),
-    "realtime": one("cpu_rt_runtime: 10000", "cpu_rt_runtime 10000", {"cpu.rt_runtime_us": "10000"}),
-    "rt-period": one("cpu_rt_period: 500000", "cpu_rt_period 500000", {"cpu.rt_period_us": "500000"}),
-    "cpuset": one("cpuset: '0'", "cpuset 0", {"cpuset.cpus": "0"}),
-    "pids": one("pids_limit: 20", "pids_limit 20", PIDS),
-    "weight": one("blkio_config: {weight: 300}", "blkio_config.weight 300",
-                  {"blkio.bfq.weight": "300", "blkio.weight": "300",
-                   "io.bfq.weight": "default 300", "io.weight": "default 2930"}),
-    "deploy": Row("deploy: {resources: {limits: {cpus: '0.5', memory: 64m, pids: 20}, reservations: {memory: 32m}}}",
-                  "", (HALF, MEMORY, PIDS, RESERVED)),
+    "mem_limit: 64m, memswap_limit: 80m, mem_reservation: 32m, mem_swappiness: 7, oom_kill_disable: true, pids_limit: 20": (
+        *(MEMORY, RESERVED, PIDS),
+        Row("memswap_limit 80M", {"memory.memsw.limit_in_bytes": str(80 * MIB), "memory.swap.max": str(16 * MIB)}),
+        Row("mem_swappiness 7", {"memory.swappiness": "7"}),
+        Row("oom_kill_disable", {"memory.oom_control": "oom_kill_disable 1"}),
+    ),
+    "cpus: 0.5, cpu_shares: 512, cpuset: '0'": (
+        HALF,
+        Row("cpu_shares 512", {"cpu.shares": "512", "cpu.weight": "59"}),
+        Row("cpuset 0", {"cpuset.cpus": "0"}),
+    ),
+    "cpu_quota: 20000, cpu_period: 50000, cpu_rt_runtime: 10000, cpu_rt_period: 500000": (
+        Row("cpus 0.4", {"cpu.cfs_period_us": "50000", "cpu.max": "20000 50000"}),
+        Row("cpus 0.4", {"cpu.cfs_quota_us": "20000", "cpu.max": "20000 50000"}),
+        Row("cpu_rt_runtime 10000", {"cpu.rt_runtime_us": "10000"}),
+        Row("cpu_rt_runtime 10000", {"cpu.rt_period_us": "500000"}),
+    ),
+    "blkio_config: {weight: 300}, "
+    "deploy: {resources: {limits: {cpus: '0.5', memory: 64m, pids: 20}, reservations: {memory: 32m}}}": (
+        *(HALF, MEMORY, PIDS, RESERVED),
+        Row("blkio_config.weight 300", {
+            "blkio.bfq.weight": "300", "blkio.weight": "300", "io.bfq.weight": "default 300", "io.weight": "default 2930",
+        }),
+    ),
 }  # fmt: skip
 
 
@@ -75,17 +75,18 @@ def wrong_in(directories: list[str], files: Mapping[str, str]) -> str:
 
 
 def test_each_limit_is_in_the_kernels_files_or_said_not_to_be_in_force(scenario: Tell) -> None:
-    services = "".join(f"  {name}: {{{IDLE}, command: sleep infinity, {row.keys}}}\n" for name, row in ROWS.items())
-    story = scenario(f"services:\n{services}")
-    told = story.step("up -d", *(state(name, "running") for name in ROWS)).err
+    lines = [f"  s{number}: {{{IDLE}, command: sleep infinity, {keys}}}" for number, keys in enumerate(ROWS)]
+    story = scenario("\n".join(["services:", *lines]))
+    told = story.step("up -d", *(state(f"s{number}", "running") for number in range(len(ROWS)))).err
     found = {}
-    for name, row in ROWS.items():
-        for files in row.files:
-            wrong = wrong_in(groups_of(story, name), files)
-            if wrong == "absent" and row.told and f"shop-{name}-1: {row.told} is not in force: " in told:
+    for number, rows in enumerate(ROWS.values()):
+        directories = groups_of(story, f"s{number}")
+        for row in rows:
+            wrong = wrong_in(directories, row.files)
+            if wrong == "absent" and f"shop-s{number}-1: {row.told} is not in force: " in told:
                 wrong = ""
             if wrong:
-                found[name] = f"{row.keys}: {wrong}"
+                found[row.told] = wrong
     assert found == {}, told
 
 
