@@ -37,9 +37,9 @@ def test_what_runs_is_shown_and_its_end_waited_for(scenario: Tell) -> None:
         ("calm", "1234", "sleep 1234"),
     }
     (trap,) = json.loads(story.step("inspect trap").out)
-    assert (trap["State"]["Status"], trap["State"]["Health"], trap["HostConfig"]["Memory"]) == (
-        "running", {"Status": "healthy"}, 64 << 20,
-    )  # fmt: skip
+    health = trap["State"]["Health"]
+    assert (trap["State"]["Status"], health["Status"], trap["HostConfig"]["Memory"]) == ("running", "healthy", 64 << 20)
+    assert (health["FailingStreak"], health["Log"][0]["ExitCode"]) == (0, 0)
     assert story.step("inspect -f .State.Pid shop-trap-1").out == f"{trap['State']['Pid']}\n"
     story.step("kill -s RTMIN+99 trap", err("invalid signal: RTMIN+99"), code=1)
     story.step("kill -s RTMIN+1 trap")
