@@ -20,7 +20,7 @@ class Names:
 _NUMBER: Final = range(-(1 << 63), 1 << 64)
 _ID: Final = range(1 << 32)
 _HOOK: Final = {"path!": str, "args": [str], "env": [str], "timeout": range(1 << 31)}
-_MAPPINGS: Final = [{"containerID!": _ID, "hostID!": _ID, "size!": _ID}]
+_MAPPINGS: Final = [{"containerID!": _ID, "hostID!": _ID, "size!": range(1, 1 << 32)}]
 _RATES: Final = [{"major!": _NUMBER, "minor!": _NUMBER, "rate": _NUMBER}]
 _SECCOMP: Final = {
     "defaultAction!": str, "defaultErrnoRet": _NUMBER, "architectures": [str], "flags": [str], "listenerPath": str,

@@ -169,7 +169,8 @@ def test_a_mount_has_ids_of_its_own_without_a_user_namespace(oci: Runtime) -> No
 REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     "no root": ({"uidMappings": [{"containerID": 1, "hostID": 5, "size": 3}]}, "linux.uidMappings must have a user namespace's 0"),
     "no mapping": ({"gidMappings": None}, "linux.gidMappings must have a user namespace's 0"),
-    "no numbers": ({"uidMappings": [{"containerID": 0, "hostID": -5, "size": 3}]}, "are no ids"),
+    "no numbers": ({"uidMappings": [{"containerID": 0, "hostID": -5, "size": 3}]}, "linux.uidMappings[0].hostID must be an integer from 0 to 4294967295"),
+    "no ids": ({"gidMappings": [{"containerID": 0, "hostID": 5, "size": 0}]}, "linux.gidMappings[0].size must be an integer from 1 to 4294967295"),
     "ids twice": ({"uidMappings": [UIDS[0], UIDS[0]]}, "the user namespace cannot be had: Invalid argument"),
     "mappings without namespace": ({"namespaces": [{"type": kind} for kind in KINDS[:-1]]}, "are for a user namespace"),
     "no such namespace": ({"namespaces": [*({"type": kind} for kind in KINDS[:-1]), {"type": "user", "path": "/nowhere"}]}, "cannot be joined"),
