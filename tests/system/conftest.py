@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from tests.system.busybox import busybox_image, fresh_image, mapped_image  # noqa: F401
-from tests.system.oci_lab import oci  # noqa: F401
+from tests.system.oci_lab import beside, oci  # noqa: F401
 from tests.system.runtime_fixtures import anyio_backend, runtime  # noqa: F401
 
 

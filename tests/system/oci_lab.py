@@ -146,10 +146,10 @@ def groups() -> list[str]:
     return [f"{top}/{name}" for top in sorted(tops) for name in os.listdir(top) if name.startswith("o8-test-")]
 
 
-@pytest.fixture
-def oci(tmp_path: Path) -> Iterator[Runtime]:
+@contextlib.contextmanager
+def opened(folder: Path) -> Iterator[Runtime]:
     """Taken away at the end, and nothing is left of it."""
-    runtime = Runtime(tmp_path)
+    runtime = Runtime(folder)
     try:
         yield runtime
     finally:
@@ -160,4 +160,17 @@ def oci(tmp_path: Path) -> Iterator[Runtime]:
                 os.rmdir(folder)
     assert os.listdir(runtime.root) == [] if runtime.root.exists() else True
     mounts = Path("/proc/self/mountinfo").read_text()  # others' come and go meanwhile
-    assert [line for line in mounts.splitlines() if str(tmp_path) in line] == []
+    assert [line for line in mounts.splitlines() if str(folder) in line] == []
+
+
+@pytest.fixture
+def oci(tmp_path: Path) -> Iterator[Runtime]:
+    with opened(tmp_path) as runtime:
+        yield runtime
+
+
+@pytest.fixture
+def beside(oci: Runtime) -> Iterator[Runtime]:
+    """Another one, for a container that has something of the first one's."""
+    with opened(oci.folder / "other") as runtime:
+        yield runtime

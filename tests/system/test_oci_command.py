@@ -184,11 +184,11 @@ def test_nothing_is_executed_in_a_container_that_is_not_built_yet(oci: Runtime) 
     assert "/proc" not in said.partition("cannot exec")[2]
 
 
-def test_a_container_is_set_up_out_of_sight_of_those_whose_processes_it_shares(oci: Runtime) -> None:
+def test_a_container_is_set_up_out_of_sight_of_those_whose_processes_it_shares(oci: Runtime, beside: Runtime) -> None:
     oci.write("sleep", "1000")
     _, pid = oci.create()
     oci("start", oci.name)
-    other = Runtime(oci.folder / "other")
+    other = beside
     looked = oci.folder / "looked"
     look = oci.words("exec", oci.name, "ps", "-o", "args")
     # While a hook runs, what is being built has the host's files and rights.
@@ -205,10 +205,10 @@ def test_a_container_is_set_up_out_of_sight_of_those_whose_processes_it_shares(o
     assert os.listdir(other.root) == []
 
 
-def test_who_shares_processes_is_signalled_executed_in_and_removed_like_others(oci: Runtime) -> None:
+def test_who_shares_processes_is_signalled_executed_in_and_removed_like_others(oci: Runtime, beside: Runtime) -> None:
     oci.write("sleep", "1000")
     _, pid = oci.create()
-    other = Runtime(oci.folder / "other")
+    other = beside
     shared = [{"type": kind} for kind in ("mount", "uts", "ipc")] + [{"type": "pid", "path": f"/proc/{pid}/ns/pid"}]
     other.write("sh", "-c", "trap 'exit 4' TERM; echo up; while :; do sleep 0.02; done", linux={"namespaces": shared})
     name, second = other.create()

@@ -102,11 +102,11 @@ def test_exec_is_in_it_and_so_are_terminals_and_signals(oci: Runtime) -> None:
     oci.wait("stopped")
 
 
-def test_another_containers_can_be_joined(oci: Runtime) -> None:
+def test_another_containers_can_be_joined(oci: Runtime, beside: Runtime) -> None:
     give(oci)
     oci.write("sleep", "1000", linux=mapped())
     _, pid = oci.create()
-    other = Runtime(oci.folder / "other")
+    other = beside
     give(other)
     shared = [{"type": kind} for kind in ("pid", "mount", "uts", "cgroup")]
     shared += [
