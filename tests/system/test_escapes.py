@@ -21,6 +21,7 @@ import anyio
 import anyio.lowlevel
 import pytest
 
+from e2e.pace import SLOW
 from orchestr8.errors import InvalidInput, OperationFailed
 from orchestr8.kernel import mount, seccomp, seccomp_profile
 from orchestr8.kernel.libc import libc
@@ -36,7 +37,7 @@ pytestmark = [pytest.mark.system, pytest.mark.anyio, requires("root", "overlayfs
 
 InChild = Callable[[Callable[[], Any]], Any]
 RACES = 500
-RACE_CAP_S = 8.0
+RACE_CAP_S = 8.0 * SLOW
 FEW = 20  # starts in any case, however slow the machine is
 _AT_FDCWD = -100
 _RENAME_EXCHANGE = 2

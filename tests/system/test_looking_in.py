@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from e2e.pace import SLOW
 from orchestr8.errors import OperationFailed
 from orchestr8.kernel.namespaces import CloneFlag, unshare
 from orchestr8.model.specs import IsolationSpec
@@ -27,7 +28,7 @@ pytestmark = [pytest.mark.system, pytest.mark.anyio, requires("root", "overlayfs
 
 InChild = Callable[[Callable[[], Any]], Any]
 TRIES = 500
-TRIES_CAP_S = 8.0
+TRIES_CAP_S = 8.0 * SLOW
 CAPS = pytest.mark.parametrize("caps", [(), ("CAP_SYS_PTRACE",)])
 HUNT = """
 mine=$(grep CapEff: /proc/self/status | cut -f 2)

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from e2e.checks import containers, err, out, state
+from e2e.pace import SLOW
 from e2e.scenario import Scenario, eventually
 from orchestr8.errors import OperationFailed
 from orchestr8.kernel.libc import libc
@@ -26,7 +27,7 @@ Tell = Callable[..., Scenario]
 InChild = Callable[[Callable[[], Any]], Any]
 IDLE = 'image: "rootfs:/", stop_grace_period: 0s, command: sleep infinity'
 RACES = 500
-RACE_CAP_S = 8.0
+RACE_CAP_S = 8.0 * SLOW
 _AT_FDCWD = -100
 _RENAME_EXCHANGE = 2
 
