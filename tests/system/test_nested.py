@@ -9,6 +9,7 @@ import pytest
 
 import orchestr8
 from e2e.checks import exit_code, log, state
+from e2e.pace import SLOW
 from e2e.scenario import Scenario, eventually
 from tests.requires import requires
 
@@ -16,6 +17,7 @@ pytestmark = [pytest.mark.system, requires("root", "overlayfs", "program:nft")]
 
 Tell = Callable[..., Scenario]
 CHECKOUT = os.path.dirname(os.path.dirname(os.path.abspath(orchestr8.__file__)))
+STORY_S = 45.0 * SLOW  # for what is a dozen commands
 INNER = """
 services:
   web:
@@ -71,12 +73,12 @@ volumes: {{state: }}
 
 def test_an_engine_in_a_privileged_container_does_all_that_one_outside_does(scenario: Tell) -> None:
     story = outer(scenario, DOWN)
-    story.step("up -d", eventually(state("outer", "exited")))
+    story.step("up -d", eventually(state("outer", "exited"), STORY_S))
     story.step("ps -a", exit_code("outer", 0))
     story.step("ps", log("outer", "up\n", "67108864\n", "asked\n", "inside\n", "killed\n", "went on\n", "all gone\n"))
 
 
 def test_it_goes_with_its_container_and_all_that_it_has_made(scenario: Tell) -> None:
     story = outer(scenario, "echo left; exec sleep infinity")
-    story.step("up -d", eventually(log("outer", "left\n")))
+    story.step("up -d", eventually(log("outer", "left\n"), STORY_S))
     story.step("down -v")  # what is left of it would be found at the end of each test
