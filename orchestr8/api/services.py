@@ -10,7 +10,7 @@ from orchestr8.model.changes import FileChange
 from orchestr8.model.figures import Figures
 from orchestr8.model.ids import ContainerId, ContainerName, ServiceName, StackName
 from orchestr8.model.images import CommitSpec, Committed
-from orchestr8.model.observed import ObservedContainer
+from orchestr8.model.observed import ObservedContainer, RunEnd
 from orchestr8.plan.options import (
     DownOptions,
     KillOptions,
@@ -151,12 +151,12 @@ class ContainerService(Protocol):
     async def pause(self, name: ContainerName, *, paused: bool) -> None: ...
     async def remove(self, container: ObservedContainer, *, force: bool) -> None: ...
     async def resize(self, name: ContainerName, rows: int, columns: int) -> None: ...
-    def departed(self, reference: str) -> int | None:
-        """The exit code of a one-off that was removed at its end, by its id; None: no such thing is known (any more)."""
+    def departed(self, reference: str) -> RunEnd | None:
+        """The end of a one-off that was removed at its end, by its id; None: no such thing is known (any more)."""
         ...
 
-    def past(self, container: ObservedContainer, run: float) -> int:
-        """The exit code of a run that began at `run` and is not the last one. Raises Conflict when it is not known any more."""
+    def past(self, container: ObservedContainer, run: float) -> RunEnd:
+        """The end of a run that began at `run` and is not the last one. Raises Conflict when it is not known any more."""
         ...
 
     async def wait(
@@ -165,8 +165,8 @@ class ContainerService(Protocol):
         condition: str,
         begun: Callable[[], Awaitable[None]],
         run: float | None = None,
-    ) -> int:
-        """The exit code, once the condition ("", "not-running", "next-exit" or "removed") holds; or of the run that began
+    ) -> RunEnd:
+        """The end, once the condition ("", "not-running", "next-exit" or "removed") holds; or of the run that began
         at `run`, Unix time, which may be over; see `past`.
 
         `begun` is called as soon as no end can be missed any more.

@@ -73,12 +73,24 @@ class FollowedLogs:
         await_next_engine(self._next.path, NEXT_ENGINE_S)
 
 
-def exit_code_of(client: Client, end: Response, there: str, query: dict[str, Any] | None = None) -> int:
-    """Of a container's run: `end` is the answer to `wait` at its path; the next engine is asked where this one is killed."""
+def exit_code_of(
+    client: Client,
+    end: Response,
+    there: str,
+    query: dict[str, Any] | None = None,
+    tell: Callable[[str], object] = lambda _: None,
+) -> int:
+    """Of a container's run: `end` is the answer to `wait` at its path; the next engine is asked where this one is killed.
+    `tell` is given a line where the code alone does not say how it ended.
+    """
     try:
-        return int(end.value()["StatusCode"])
+        answer = end.value()
     except Unavailable:
-        return int(ask_until_answered(client, f"{there}/wait", query or {}, method="POST")["StatusCode"])
+        answer = ask_until_answered(client, f"{there}/wait", query or {}, method="POST")
+    code = int(answer["StatusCode"])
+    if why := answer.get("Why"):
+        tell(f"exited with code {code}, {why}\n")
+    return code
 
 
 def ask_until_answered(client: Client, path: str, query: dict[str, Any], *, method: str = "GET") -> Any:

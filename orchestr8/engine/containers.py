@@ -25,7 +25,7 @@ from orchestr8.model.actions import (
 from orchestr8.model.backend import Backend, OpenedPath
 from orchestr8.model.events import Event, EventKind
 from orchestr8.model.ids import ContainerName
-from orchestr8.model.observed import ContainerState, ObservedContainer, Snapshot
+from orchestr8.model.observed import ContainerState, ObservedContainer, RunEnd, Snapshot
 from orchestr8.model.records import HealthRecord
 from orchestr8.model.signals import signal_name, signal_number
 from orchestr8.wire.frames import ERROR, encode
@@ -80,17 +80,17 @@ class Containers:
         uptime_s = time.clock_gettime(time.CLOCK_BOOTTIME)
         return {"Titles": list(TITLES), "Processes": rows(found, now=time.time(), uptime_s=uptime_s)}
 
-    def departed(self, reference: str) -> int | None:
-        return self._departed.code_of(reference)
+    def departed(self, reference: str) -> RunEnd | None:
+        return self._departed.end_of(reference)
 
-    def past(self, container: ObservedContainer, run: float) -> int:
-        exit_code = self._departed.code_of_run(container.id, run)
-        if exit_code is None:
+    def past(self, container: ObservedContainer, run: float) -> RunEnd:
+        end = self._departed.end_of_run(container.id, run)
+        if end is None:
             raise Conflict(
                 f"{container.name} was started again, and how its run before that ended is not known",
                 helps=["orchestr8 logs says what it wrote last"],
             )
-        return exit_code
+        return end
 
     async def start(self, name: ContainerName) -> Sequence[str]:
         return await self._backend.apply(StartContainer(name=name))
@@ -133,39 +133,39 @@ class Containers:
         condition: str,
         begun: Callable[[], Awaitable[None]],
         run: float | None = None,
-    ) -> int:
+    ) -> RunEnd:
         """Docker's conditions; without one, the end of the run that is on or that comes next; of the one that began at `run`."""
         with self._bus.subscribe(container.stack) as subscription:
-            exit_code = await self._already(container, condition, run)
-            if exit_code is not None and condition != "removed":
-                return exit_code
+            end = await self._already(container, condition, run)
+            if end is not None and condition != "removed":
+                return end
             await begun()
             while True:
                 for event in await subscription.next():
                     if event.id != container.id:
                         continue
                     if event.kind is EventKind.DIE:
-                        exit_code = await self._exit_code(event)
+                        end = RunEnd(await self._exit_code(event), event.attributes.get("why", ""))
                         if condition != "removed":
-                            return exit_code
+                            return end
                     elif event.kind is EventKind.DESTROY:
                         if condition == "removed":
-                            return exit_code or 0
+                            return end or RunEnd(0)
                         raise NotFound(f"{container.name} was removed before it ended")
                 if condition == "removed" and await self._look(container) is None:
-                    return exit_code or 0
+                    return end or RunEnd(0)
 
-    async def _already(self, container: ObservedContainer, condition: str, run: float | None) -> int | None:
-        """The exit code, when there is nothing to wait for."""
+    async def _already(self, container: ObservedContainer, condition: str, run: float | None) -> RunEnd | None:
+        """The end, when there is nothing to wait for."""
         now = await self._look(container)
         if now is None:
             raise NotFound(f"No such container: {container.name}")
         if run is not None and now.started_at != run:
             return self.past(now, run)
         if now.state is ContainerState.EXITED and condition != "next-exit":
-            return now.exit_code or 0
+            return RunEnd.of(now)
         if now.state is ContainerState.CREATED and condition == "not-running":
-            return 0
+            return RunEnd(0)
         return None
 
     async def _look(self, container: ObservedContainer) -> ObservedContainer | None:

@@ -13,7 +13,7 @@ from orchestr8.model.actions import RemoveContainer
 from orchestr8.model.backend import Backend
 from orchestr8.model.events import EventKind
 from orchestr8.model.ids import ContainerId
-from orchestr8.model.observed import ContainerState, ObservedContainer, Snapshot
+from orchestr8.model.observed import ContainerState, ObservedContainer, RunEnd, Snapshot
 from orchestr8.model.records import DepartedRecord
 
 log = logging.getLogger("orchestr8.engine")
@@ -32,29 +32,33 @@ class Departed:
 
     def __init__(self, store: Store) -> None:
         self._store = store
-        self._runs: OrderedDict[tuple[ContainerId, float], int] = OrderedDict()
+        self._runs: OrderedDict[tuple[ContainerId, float], RunEnd] = OrderedDict()
 
     async def keep(self, container: ObservedContainer) -> None:
+        end = RunEnd.of(container)
         record = DepartedRecord(
             name=container.name, stack=container.stack, id=container.id,
-            exit_code=container.exit_code or 0, at=container.finished_at,
+            exit_code=end.exit_code, why=end.why, at=container.finished_at,
         )  # fmt: skip
         await self._store.save(record)
         oldest = sorted(self._store.departed.values(), key=lambda each: each.at)[:-_KEPT]
         if oldest:
             await self._store.forget(*oldest)
 
-    def code_of(self, container_id: str) -> int | None:
-        return next((each.exit_code for each in self._store.departed.values() if each.id == container_id), None)
+    def end_of(self, container_id: str) -> RunEnd | None:
+        for each in self._store.departed.values():
+            if each.id == container_id:
+                return RunEnd(each.exit_code, each.why)
+        return None
 
     def see(self, snapshot: Snapshot) -> None:
         for container in snapshot.containers.values():
             if container.state is ContainerState.EXITED:
-                self._runs[container.id, container.started_at] = container.exit_code or 0
+                self._runs[container.id, container.started_at] = RunEnd.of(container)
         while len(self._runs) > _RUNS_KEPT:
             self._runs.popitem(last=False)
 
-    def code_of_run(self, container_id: ContainerId, started_at: float) -> int | None:
+    def end_of_run(self, container_id: ContainerId, started_at: float) -> RunEnd | None:
         return self._runs.get((container_id, started_at))
 
 

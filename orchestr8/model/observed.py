@@ -65,6 +65,19 @@ class ObservedContainer:
     log_lost_bytes: int = 0  # what a full disk, or its receiver, did not take of the log
 
 
+@dataclass(frozen=True, slots=True)
+class RunEnd:
+    """How a run ended."""
+
+    exit_code: int
+    why: str = ""  # more than the code says, as `lack_of_memory` does
+
+    @classmethod
+    def of(cls, container: ObservedContainer) -> "RunEnd":
+        """Its last run's, which is over."""
+        return cls(container.exit_code or 0, lack_of_memory(container))
+
+
 def lack_of_memory(container: ObservedContainer) -> str:
     """`out of memory: 64M limit` for a container of whose last run the kernel killed a process; else ""."""
     return out_of_memory(container.memory_max_bytes) if container.oom_killed else ""

@@ -74,6 +74,7 @@ class DepartedRecord:
     stack: StackName
     id: ContainerId
     exit_code: int
+    why: str = ""  # more than the code says
     at: float  # Unix time of its end
 
 

@@ -188,6 +188,7 @@ services:
     assert "Exited (137)" in told.out
     assert f"web-1 exited with code 137, {why}" in story.run("up", "web").out
     assert f"exited with code 137, {why}" in story.step("plan web").out
+    assert f"exited with code 137, {why}" in story.step("run --rm web", code=137).err
 
 
 def test_what_this_machine_cannot_do_is_one_line(scenario: Tell) -> None:

@@ -8,6 +8,7 @@ from orchestr8.api.services import ContainerService, ExecService
 from orchestr8.api.values import json_body, json_line, json_response, member, number, texts, whole_number
 from orchestr8.errors import InvalidInput, NotFound
 from orchestr8.model.backend import ExecSpec
+from orchestr8.model.observed import RunEnd
 from orchestr8.model.specs import Pairs
 from orchestr8.wire.frames import MULTIPLEXED, RAW
 from orchestr8.wire.http import Answer, Hijacked, Request, Response, Send, Stream, Takeover
@@ -42,19 +43,19 @@ def routes(containers: ContainerService, execs: ExecService) -> list[Route]:
         try:
             container = (await containers.find(reference)).container
         except NotFound:
-            exit_code = containers.departed(reference)
-            if exit_code is None:
+            end = containers.departed(reference)
+            if end is None:
                 raise
-            return json_response({"StatusCode": exit_code})
+            return json_response(_ended(end))
 
         run = number(request, "run", None)  # the Unix time at which it began
         if run is not None and run != container.started_at:
-            return json_response({"StatusCode": containers.past(container, run)})
+            return json_response(_ended(containers.past(container, run)))
 
         async def write(send: Send) -> None:
             # A client that has the head may start the run: its end will not be missed.
-            exit_code = await containers.wait(container, condition, lambda: send(b""), run)
-            await send(json_line({"StatusCode": exit_code}))
+            end = await containers.wait(container, condition, lambda: send(b""), run)
+            await send(json_line(_ended(end)))
 
         return Stream(write=write, content_type="application/json", endless=True)
 
@@ -112,6 +113,11 @@ def routes(containers: ContainerService, execs: ExecService) -> list[Route]:
         Route("DELETE", "/containers/{reference}", remove),
         Route("POST", "/containers/{reference}/exec", create_exec),
     ]
+
+
+def _ended(end: RunEnd) -> dict[str, Any]:
+    """Docker's, and why, where the code does not say it."""
+    return {"StatusCode": end.exit_code, **({"Why": end.why} if end.why else {})}
 
 
 def terminal_size(request: Request) -> tuple[int, int]:

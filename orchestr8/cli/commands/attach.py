@@ -39,6 +39,6 @@ def run(context: Context, options: Options) -> int:
             keys=keys if tty else None,
         )  # fmt: skip
         if left is None:
-            return exit_code_of(client, end, there, this_run)
+            return exit_code_of(client, end, there, this_run, context.err.write)
     context.err.write(f"detached: {container['name']} goes on\n")
     return 128 + left if left else 0

@@ -150,7 +150,7 @@ def _attached(context: Context, there: str, *, tty: bool, stdin: bool, removed: 
         _start(context, there)
         left = interact(client, stream, there, tty=tty, stdin=stdin, forward=forward)
         if left is None:
-            return exit_code_of(client, end, there)
+            return exit_code_of(client, end, there, tell=context.err.write)
     if removed:
         _remove(client, there)
     return 128 + left
