@@ -116,10 +116,11 @@ class Shim:
     def step(self) -> None:
         """Sleep until something happens, and do what it asks for. After a quiet while give memory back, once."""
         quiet_s = self._quiet_s if self._stirred else -1
-        if self._launch is not None and self._launch.rests_until:
-            quiet_s = min(self._quiet_s, max(self._launch.rests_until - time.monotonic(), 0))
+        resting = self._launch.rests_until if self._launch is not None else 0.0
+        if resting:
+            quiet_s = min(self._quiet_s, max(resting - time.monotonic(), 0))
         happened = self._engines.wait(quiet_s)
-        if self._launch is not None and (not happened or time.monotonic() >= self._launch.rests_until):
+        if resting and self._launch is not None and (not happened or time.monotonic() >= resting):
             self._launch.end_cradle()
         if happened:
             return
