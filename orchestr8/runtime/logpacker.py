@@ -2,7 +2,7 @@
 
 One file at a time, the newest first, at the lowest priority. The child knows no names, only two descriptors: names are
 given by the shim alone, which rotates too, so neither has to look out for the other. When the child has ended well,
-the shim finds by its inode which number the file has by now, and puts the archive in its place:
+the shim finds by its inode, which it holds open so long, which number the file has by now, and puts the archive in its place:
 
     current.log.packing  ──rename──▶  current.log.2.gz,  then current.log.2 is removed
 
@@ -33,7 +33,7 @@ class Packer:
         self._path = path
         self._max_files = max_files
         self._pidfd = -1
-        self._inode = 0  # of the file that is being compressed
+        self._source = -1  # the file that is being compressed: while it is open, no other can have its inode
         self._tidy()
         self.look()
 
@@ -57,12 +57,12 @@ class Packer:
             try:
                 self._begin(source)
             except OSError:  # no room, no processes: the next rotation tries again
-                self._forget_target()
-            finally:
                 os.close(source)
+                self._forget_target()
             return
 
     def _begin(self, source: int) -> None:
+        """It keeps `source` when it returns."""
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW
         target = os.open(self._path + _PACKING, flags, 0o640)
         try:
@@ -73,24 +73,28 @@ class Packer:
             self._pidfd = os.pidfd_open(child)
         finally:
             os.close(target)
-        self._inode = os.fstat(source).st_ino
+        self._source = source
         self._poller.watch(self._pidfd, ENDED, self._ended)
 
     def _ended(self, _events: int) -> None:
         ended = os.waitid(os.P_PIDFD, self._pidfd, os.WEXITED | os.WNOHANG)
         if ended is None:
             return
-        self._let_go()
         if (ended.si_code, ended.si_status) != (os.CLD_EXITED, 0):
             self._forget_target()
-        elif self._swap():
+            self._let_go()
+            return
+        swapped = self._swap()
+        self._let_go()
+        if swapped:
             self.look()
 
     def _swap(self) -> bool:
         """Put the archive in the place of the file that it was made from; False: something is in the way."""
+        inode = os.fstat(self._source).st_ino
         for name in self._older():
             try:
-                if os.lstat(name).st_ino == self._inode:
+                if os.lstat(name).st_ino == inode:
                     os.rename(self._path + _PACKING, name + SUFFIX)
                     os.unlink(name)
                     return True
@@ -119,7 +123,8 @@ class Packer:
     def _let_go(self) -> None:
         self._poller.forget(self._pidfd)
         os.close(self._pidfd)
-        self._pidfd = -1
+        os.close(self._source)
+        self._pidfd = self._source = -1
 
     def close(self) -> None:
         """Give up what is under way: the file stays as it is until the container runs again."""

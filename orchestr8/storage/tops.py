@@ -1,9 +1,10 @@
 """Directories whose entries have nothing to do with each other, such as the one with a folder for each container.
 
 ext4 puts a new directory, and all that comes below it, beside its parent: all containers of all engines, and whatever else
-is made on that filesystem, in a group or two. Numbers of inodes that were freed there within the last five minutes are
-passed over one by one by each file that is made (fs/ext4/ialloc.c, `recently_deleted`), a quarter of a millisecond each
-where a large tree was deleted. Below a directory that is marked as a top of trees it looks for a group with room instead.
+is made on that filesystem, in a group or two. Without a journal, numbers of inodes that were freed there within the last
+five minutes are passed over one by one by each file that is made (fs/ext4/ialloc.c, `recently_deleted`), which takes a
+quarter of a millisecond each where a large tree was deleted. Below a directory that is marked as a top of trees it looks
+for a group with room instead.
 """
 
 import os
