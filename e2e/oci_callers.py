@@ -207,6 +207,10 @@ class Podman(Caller):
         return {**super().environment(), "CONTAINERS_CONF": f"{self.inside}/containers.conf"}
 
 
+# One without a bridge removes docker0, which may be another dockerd's.
+_OWN_NETWORK: Final = ("unshare", "--net")
+
+
 class Docker(Caller):
     """A dockerd and a containerd of its own, without network and firewall."""
 
@@ -215,7 +219,7 @@ class Docker(Caller):
     @contextlib.contextmanager
     def _ready(self, *flags: str) -> Iterator[None]:
         words = [
-            *self.entering, "dockerd", f"--data-root={self.inside}/data", f"--exec-root={self.inside}/exec", f"--host={self._socket}",
+            *self.entering, *_OWN_NETWORK, "dockerd", f"--data-root={self.inside}/data", f"--exec-root={self.inside}/exec", f"--host={self._socket}",
             f"--pidfile={self.inside}/docker.pid", "--bridge=none", "--iptables=false", "--ip6tables=false",
             f"--add-runtime=orchestr8={self.ours}", "--default-runtime=orchestr8", *flags,
         ]  # fmt: skip
