@@ -149,7 +149,7 @@ template = make_template()
 template.seal()
 if os.fork() == 0:
     before = private_kib()
-    kept = [bytes(number % 400) for number in range(1000)]
+    kept = [bytes(number % 400) for number in range(3000)]
     print(private_kib() - before)
     sys.stdout.flush()
     os._exit(0)
@@ -159,7 +159,7 @@ assert os.wait()[1] == 0
     without = int(
         run(script.replace("FILL", "from orchestr8.runtime.template.holes import fill_holes; held = fill_holes()"))
     )
-    assert without < with_holes * 2 / 3  # about half: with holes, nearly every object has a page of its own
+    assert without < with_holes / 2
 
 
 def test_memory_that_a_child_has_in_the_place_of_the_file_is_not_taken() -> None:
