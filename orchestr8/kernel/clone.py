@@ -88,10 +88,14 @@ class Successor:
         self._number = ctypes.c_int.from_buffer(self._memory)
         self.lost = False  # there was one, and the parent had to give it up
 
+    def give(self) -> None:
+        """To the next child as well, which is to be the parent of the two."""
+        self._memory.madvise(mmap.MADV_DOFORK)
+
     @contextlib.contextmanager
     def given(self) -> Iterator[None]:
         """Who is cloned meanwhile is the one to be succeeded."""
-        self._memory.madvise(mmap.MADV_DOFORK)
+        self.give()
         try:
             yield
         finally:

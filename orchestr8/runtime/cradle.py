@@ -18,7 +18,7 @@ import os
 import signal
 import socket
 from collections.abc import Callable
-from typing import Final, NamedTuple, NoReturn
+from typing import Final, NamedTuple, NoReturn, Self
 
 from orchestr8.kernel import prctl, sockets
 from orchestr8.kernel.clone import CAN_SUCCEED_IN_PLACE, Successor, clone
@@ -73,17 +73,36 @@ def _ids_open_memory() -> bool:
         return True
 
 
+class Makings(NamedTuple):
+    """What a cradle takes. `make` them before the shim is forked which makes it: what a shim writes before, both have to copy."""
+
+    ours: socket.socket
+    theirs: socket.socket
+    successor: Successor
+
+    @classmethod
+    def make(cls) -> Self:
+        """Raises OSError where there is no room for another descriptor or another page."""
+        return cls(*socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET), Successor())
+
+    def close(self) -> None:
+        """Whoever makes none of them."""
+        self.ours.close()
+        self.theirs.close()
+
+
 def make_cradle(
+    makings: Makings,
     reaper_fd: int,
     title: prctl.ArgumentArea,
     template: Template | None,
     become_init: Callable[[init.Birth], NoReturn] = init.run,
 ) -> Cradle | None:
     """In a shim that waits for an order; `become_init` is PID 1's life. None where that cannot be: PID 1 is forked then when it is wanted."""
+    ours, theirs, successor = makings
     if not CAN_SUCCEED_IN_PLACE or reaper_fd < 0:
+        makings.close()
         return None
-    successor = Successor()
-    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     with theirs:
         try:
             with successor.given(), template.given() if template else contextlib.nullcontext():
@@ -105,12 +124,13 @@ def _wait(
     become_init: Callable[[init.Birth], NoReturn],
 ) -> NoReturn:
     try:
+        if template is not None:
+            template.copy_ahead_what_pid_1_writes()
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         prctl.set_parent_death_signal(signal.SIGKILL)
         title.write(title.prepared("orchestr8-init (next)"))
         prctl.set_name(b"orchestr8-next")  # its own, when its PID 1 has changed the title that is in their memory
         program.keep_only(sync.fileno(), reaper_fd)
-        if template is not None:
-            template.copy_ahead_what_pid_1_writes()
         packet, fds = sockets.receive_packet(sync)
         if packet:
             _bear(packet, fds, sync, reaper_fd, title, successor, template, become_init)

@@ -18,8 +18,8 @@ from typing import Final, NoReturn
 
 from orchestr8.kernel import cgroup_enter, prctl, signals, sockets
 from orchestr8.runtime import init, messages, practice, reaper, rehearsal, shim
-from orchestr8.runtime.cradle import make_cradle
-from orchestr8.runtime.template import Run, Template, copy_ahead, make_template
+from orchestr8.runtime.cradle import Makings, make_cradle
+from orchestr8.runtime.template import Template, make_template
 from orchestr8.runtime.template.holes import fill_holes
 
 _RESTART_DELAY_S: Final = 0.1
@@ -37,7 +37,6 @@ class Forkserver:
         self._title = title
         self.template: Template | None = None
         self.filling: list[bytes] = []  # of the heap's holes; nobody reads it
-        self.private: tuple[Run, ...] = ()  # what a shim has of it for itself
         self._forked = False  # since memory was last given back
         self._configured = False
         self._spare: socket.socket | None = None
@@ -83,7 +82,6 @@ class Forkserver:
         try:
             self._fork_spare()
             with rehearsal.resting(self._scratch, self._spawn_next) as pid:
-                self.private = template.private(pid)
                 template.take_after(pid)
             with rehearsal.resting(self._scratch, self._spawn_next) as pid:
                 template.take_after(pid)
@@ -168,38 +166,47 @@ class Forkserver:
         """A shim for `packet`, with its descriptors, or one that waits for that on the socket's other end. Either lets go of
         that when its start needs it no more, or has failed. None: nothing can be forked.
         """
-        ours = theirs = None
+        ours = theirs = makings = None
         parent, self._last_pid = os.getpid(), 0
         try:
             self._forked = True
             ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+            if not packet:
+                makings = Makings.make()
+                makings.successor.give()
             pid = os.fork()
             if pid:
                 self._last_pid = pid
                 theirs.close()
+                if makings is not None:
+                    makings.close()
                 return ours
         except OSError as error:  # EAGAIN, ENOMEM: the control socket's end tells the engine
             print(f"forkserver: cannot fork a shim: {error}", file=sys.stderr, flush=True)
             for each in filter(None, (ours, theirs)):
                 each.close()
+            if makings is not None:
+                makings.close()
             return None
         code, cradle, fds = 0, None, fds or []
-        signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # a shim waits for its children itself
         try:
+            if makings is not None:  # before anything else: what this process writes until then, both have to copy
+                cradle = make_cradle(makings, self._reaper_fd, self._title, self.template, self._life.become_init)
+            if self.template is not None:
+                self.template.copy_ahead_what_shims_write()
+                self.template.keep()
+            signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # a shim waits for its children itself
             if self._life.mortal:
                 prctl.set_parent_death_signal(signal.SIGKILL)
                 if os.getppid() != parent:
                     return None
-            if self.template is not None:
-                self.template.keep()
-            _close_others({0, 1, 2, theirs.fileno(), *fds, *([self._reaper_fd] if self._reaper_fd >= 0 else [])})
+            kept = {0, 1, 2, theirs.fileno(), *fds, *([self._reaper_fd] if self._reaper_fd >= 0 else [])}
+            _close_others(kept if cradle is None else {*kept, cradle.sync.fileno(), cradle.pidfd})
             for each in (self._engine, ours, *self._starting):  # closed by now
                 each.detach()
             if not packet:
                 self._title.write(self._title.prepared(self._life.title))
                 prctl.set_name(b"orchestr8-shim")
-                cradle = make_cradle(self._reaper_fd, self._title, self.template, self._life.become_init)
-                copy_ahead(self.private)
                 packet, fds = _await_order(theirs)
             shim.main(packet, fds, theirs, self._reaper_fd, self._title, self.template, cradle, self._life)
         except BaseException:  # noqa: BLE001 - the last frame of this process: its log is the only listener

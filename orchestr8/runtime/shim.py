@@ -26,7 +26,7 @@ from orchestr8.kernel import prctl, sockets
 from orchestr8.kernel.namespaces import CloneFlag
 from orchestr8.runtime import init, messages
 from orchestr8.runtime.console import Console
-from orchestr8.runtime.cradle import Cradle, make_cradle, suits
+from orchestr8.runtime.cradle import Cradle, Makings, make_cradle, suits
 from orchestr8.runtime.engines import Engines
 from orchestr8.runtime.execs import Execs
 from orchestr8.runtime.launch import Ground, Launch
@@ -127,6 +127,7 @@ class Shim:
         self._stirred = False
         self._drop_cradle()
         if self._template is not None:
+            self._template.learn_what_shims_write()
             self._template.share_again()
 
     def _drop_cradle(self) -> None:
@@ -265,7 +266,7 @@ class Shim:
     def _prepare(self, _engine: socket.socket, _message: Message, _fds: list[int]) -> None:
         """A cradle, for as long as there is nothing else to do."""
         if self._ground is not None and self._launch is None and self._cradle is None and suits(self._order):
-            self._cradle = make_cradle(self._ground.reaper_fd, self._ground.title, self._template)
+            self._cradle = make_cradle(Makings.make(), self._ground.reaper_fd, self._ground.title, self._template)
 
     def _start(self, engine: socket.socket, message: Message, fds: list[int]) -> None:
         if self._ground is None:

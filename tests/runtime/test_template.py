@@ -162,6 +162,57 @@ assert os.wait()[1] == 0
     assert without < with_holes / 2
 
 
+@pytest.mark.parametrize("older", ["", "ahead._SELF = -1", "ahead._PROCESS_MADVISE = -1"])
+def test_what_the_first_has_written_the_next_copies_before_it_writes(older: str) -> None:
+    """A page fault for each page, or next to none."""
+    first, next_one, other = (
+        run(f"""
+import resource
+from orchestr8.runtime.template import ahead
+made = make_template()
+made.seal()
+{older}
+def faults_of(write, prepare=lambda: None):
+    reader, writer = os.pipe()
+    if os.fork() == 0:
+        prepare()
+        before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+        write()
+        after = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+        made.learn_what_shims_write()
+        os.write(writer, str(after - before).encode())
+        os._exit(0)
+    assert os.wait()[1] == 0
+    return os.read(reader, 64).decode()
+def write():
+    return len([value for value in values[:50_000]])
+print(faults_of(write), faults_of(write, made.copy_ahead_what_shims_write), faults_of(write, made.copy_ahead_what_pid_1_writes))
+""")
+    ).split()
+    assert int(first) > 500
+    assert int(next_one) < int(first) / 5
+    assert int(other) > int(first) * 0.9, "nobody has said anything of those"
+
+
+def test_who_comes_later_says_nothing() -> None:
+    assert (
+        run("""
+made = make_template()
+made.seal()
+def child(write):
+    if os.fork() == 0:
+        write()
+        os._exit(0)
+    assert os.wait()[1] == 0
+    return made._of_shims.known, made._of_pid_1.known
+shims, none = child(made.learn_what_shims_write)
+again = child(lambda: sum(len(value) for value in values) and made.learn_what_shims_write())
+print(shims > 0, none, again == (shims, 0), child(made.learn_what_pid_1_writes)[1] > 0)
+""")
+        == "True 0 True True\n"
+    )
+
+
 def test_memory_that_a_child_has_in_the_place_of_the_file_is_not_taken() -> None:
     """As an allocator may, which gives pages back and gets others at the same place."""
     assert (
@@ -169,7 +220,7 @@ def test_memory_that_a_child_has_in_the_place_of_the_file_is_not_taken() -> None
 import ctypes
 made = make_template()
 start, size, offset = made._regions[-1]
-page = ctypes.string_at(start + size - 4096, 4096)
+page = ctypes.string_at(made._original + offset + size - 4096, 4096)  # what this process has there may change
 library = ctypes.CDLL(None)
 library.mmap.argtypes = (ctypes.c_size_t, ctypes.c_size_t, ctypes.c_int, ctypes.c_int, ctypes.c_int, ctypes.c_long)
 def replace():

@@ -15,14 +15,14 @@ import contextlib
 import ctypes
 import mmap
 import os
-import struct
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from typing import Any, Final, NamedTuple
 
 from orchestr8.kernel.code import PAGE, load, unload
 from orchestr8.kernel.libc import check
 from orchestr8.kernel.memfd import seal_data
+from orchestr8.runtime.template.ahead import Ahead, Run, populate
 
 _CODE: Final = {
     "x86_64": bytes.fromhex(
@@ -39,11 +39,6 @@ _EXCLUSIVE: Final = 1 << 56  # no other process has it
 _PROT_READ: Final = 1  # values: <linux/mman.h>
 _MAP_SHARED: Final = 1
 _MADV_DONTNEED: Final = 4
-_MADV_POPULATE_WRITE: Final = 23  # since Linux 5.14
-
-_COUNT: Final = struct.Struct("=Q")
-_RUN: Final = struct.Struct("=QQ")
-_MOST_RUNS: Final = (mmap.PAGESIZE - _COUNT.size) // _RUN.size
 
 # PyDLL: the interpreter's lock lies in a page that may be given back, so it must not be let go of around the call.
 # Prototypes of their own: plain numbers are converted without an object of ctypes for each.
@@ -66,13 +61,6 @@ class Region(NamedTuple):
         return self.start <= address < self.start + self.size
 
 
-class Run(NamedTuple):
-    """Pages in a row."""
-
-    start: int
-    size: int
-
-
 class Template:
     """Memory on a file: `original` is where the whole file can be read, to compare. `fd`: the file's, which `seal` closes."""
 
@@ -80,8 +68,8 @@ class Template:
         self._regions = regions
         self._original = original
         self._fd = fd
-        # Shared by forkserver, shims and cradles: how many runs there are, and they. Nobody else's: see `given`.
-        self._of_pid_1 = mmap.mmap(-1, mmap.PAGESIZE)
+        # What shims write and what PID 1 does. Forkserver's, shims' and cradles', and nobody else's: see `given`.
+        self._of_shims, self._of_pid_1 = Ahead(), Ahead()
 
     def share_again(self) -> None:
         """Give back, for the file's, each page of this process that is to the letter what the file has.
@@ -112,7 +100,7 @@ class Template:
         runs = [run for run in self.private(pid) if any(low <= run.start and sum(run) <= high for low, high in mapped)]
         memory = os.open(f"/proc/{pid}/mem", os.O_RDONLY | os.O_CLOEXEC)
         try:
-            if any(_madvise(*run, _MADV_POPULATE_WRITE) for run in runs):
+            if not all(map(populate, runs)):
                 return
             for start, size in runs:
                 offset = next(each.offset + start - each.start for each in self._regions if each.has(start))
@@ -141,33 +129,36 @@ class Template:
 
     def keep(self) -> None:
         """Of a shim: what it forks may come to be ruled by others, and has no part in what is learnt."""
-        self._of_pid_1.madvise(mmap.MADV_DONTFORK)
+        for each in (self._of_shims, self._of_pid_1):
+            each.memory.madvise(mmap.MADV_DONTFORK)
 
     @contextlib.contextmanager
     def given(self) -> Iterator[None]:
         """Of a shim: who is cloned meanwhile is a cradle."""
-        self._of_pid_1.madvise(mmap.MADV_DOFORK)
+        self._of_pid_1.memory.madvise(mmap.MADV_DOFORK)
         try:
             yield
         finally:
             self.keep()
 
+    def learn_what_shims_write(self) -> None:
+        """For the next ones, by one that has not given anything back yet."""
+        self._learn(self._of_shims)
+
     def learn_what_pid_1_writes(self) -> None:
-        """For the next ones, by one whose set-up is done. Where that one may not look any more, the next is asked."""
-        (known,) = _COUNT.unpack_from(self._of_pid_1)
-        if known:
-            return
-        with contextlib.suppress(OSError):
-            runs = self.private()[:_MOST_RUNS]
-            for number, run in enumerate(runs):
-                _RUN.pack_into(self._of_pid_1, _COUNT.size + number * _RUN.size, *run)
-            _COUNT.pack_into(self._of_pid_1, 0, len(runs))
+        """The same, by one whose set-up is done. Where that one may not look any more, the next is asked."""
+        self._learn(self._of_pid_1)
+
+    def _learn(self, ahead: Ahead) -> None:
+        if not ahead.known:
+            with contextlib.suppress(OSError):
+                ahead.learn(self.private())
+
+    def copy_ahead_what_shims_write(self) -> None:
+        self._of_shims.copy()
 
     def copy_ahead_what_pid_1_writes(self) -> None:
-        (known,) = _COUNT.unpack_from(self._of_pid_1)
-        copy_ahead(
-            Run(*_RUN.unpack_from(self._of_pid_1, _COUNT.size + at * _RUN.size)) for at in range(min(known, _MOST_RUNS))
-        )
+        self._of_pid_1.copy()
 
     def _share_again(self) -> None:
         pagemap = os.open("/proc/self/pagemap", os.O_RDONLY | os.O_CLOEXEC)
@@ -187,16 +178,6 @@ def _share_region(pagemap: int, start: int, size: int, original: int) -> None:
             page = number * PAGE
             if compare(start + page, original + page, PAGE) == 0 and give_back(start + page, PAGE, _MADV_DONTNEED):
                 check(-1, "madvise")
-
-
-def copy_ahead(runs: Iterable[Run]) -> None:
-    """Make these pages of the template private copies of this process, which is about to write there.
-
-    A copy costs less in a row than one by one when they are written to, and nothing where nobody waits for it.
-    """
-    for start, size in runs:
-        if _madvise(start, size, _MADV_POPULATE_WRITE):  # an older kernel, or memory is short: they are copied later
-            return
 
 
 def make_template() -> Template | None:
