@@ -5,15 +5,20 @@ import enum
 import functools
 import types
 import typing
-from typing import Any, TypeVar, get_args, get_origin, get_type_hints
+from typing import Any, Final, TypeVar, get_args, get_origin, get_type_hints
 
 T = TypeVar("T")
+_PLAIN: Final = frozenset({str, int, float, bool, type(None)})  # most of what there is
 
 
 def to_json(value: Any) -> Any:
     """A JSON-ready copy: dataclasses as dicts, tuples as lists, enums as their values."""
-    if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return {each.name: to_json(getattr(value, each.name)) for each in dataclasses.fields(value)}
+    kind: Any = type(value)
+    if kind in _PLAIN:
+        return value
+    names = _names(kind)
+    if names is not None:
+        return {name: to_json(getattr(value, name)) for name in names}
     if isinstance(value, enum.Enum):
         return value.value
     if isinstance(value, (list, tuple)):
@@ -21,6 +26,12 @@ def to_json(value: Any) -> Any:
     if isinstance(value, dict):
         return {str(key): to_json(each) for key, each in value.items()}
     return value
+
+
+@functools.cache
+def _names(kind: type) -> tuple[str, ...] | None:
+    """Of a dataclass's fields; None for what is none."""
+    return tuple(each.name for each in dataclasses.fields(kind)) if dataclasses.is_dataclass(kind) else None
 
 
 @functools.cache

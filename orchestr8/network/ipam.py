@@ -5,6 +5,7 @@ IPv4 only until something serves IPv6.
 """
 
 import ipaddress
+import socket
 from collections.abc import Iterable
 from typing import Final
 
@@ -78,7 +79,7 @@ def allot_address(subnet: str, used: Iterable[str]) -> str:
     """The lowest host address that is neither the gateway's nor used."""
     network = ipaddress.IPv4Network(subnet)
     first = int(network.network_address)
-    taken = {int(ipaddress.IPv4Address(each)) for each in used}
+    taken = {int.from_bytes(socket.inet_aton(each)) for each in used}  # of each container: `ipaddress` is too slow
     for number in range(first + 2, first + network.num_addresses - 1):
         if number not in taken:
             return str(ipaddress.IPv4Address(number))

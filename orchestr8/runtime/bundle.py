@@ -293,12 +293,21 @@ def write(bundle: str, document: Mapping[str, Any], files: Mapping[str, str]) ->
     for folder in FOLDERS:
         os.makedirs(os.path.join(bundle, folder), exist_ok=True)
     for name, text in files.items():
-        with open(os.path.join(bundle, name), "w", encoding="utf-8") as file:
-            file.write(text)
+        _put(os.path.join(bundle, name), text)
     fresh = os.path.join(bundle, UNFINISHED)
-    with open(fresh, "w", encoding="utf-8") as file:
-        file.write(json.dumps(document))  # at once: `dump` encodes piece by piece, in Python
+    _put(fresh, json.dumps(document))  # at once: `dump` encodes piece by piece, in Python
     os.rename(fresh, os.path.join(bundle, "config.json"))
+
+
+def _put(path: str, text: str) -> None:
+    """Have the file say `text`. One that is empty, as those made ahead are, is not truncated: ext4 would take it for a file that
+    is being replaced, and write it to the disk while this waits (auto_da_alloc, ext4(5)).
+    """
+    fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o666)
+    with open(fd, "w", encoding="utf-8") as file:
+        if os.fstat(fd).st_size:
+            file.truncate(0)
+        file.write(text)
 
 
 def read(bundle: str) -> dict[str, Any]:

@@ -175,7 +175,8 @@ def reset_dispositions() -> None:
     others (nohup).
     """
     for number in _RESETTABLE:
-        signal.signal(number, signal.SIG_DFL)
+        if signal.getsignal(number) is not signal.SIG_DFL:  # the interpreter's knowledge, which costs no system call
+            signal.signal(number, signal.SIG_DFL)
     signals.reset_reserved()
 
 

@@ -20,6 +20,7 @@ from orchestr8.backends.native.limits import not_allowed
 from orchestr8.backends.native.making import Surroundings, grant_files, write_hosts
 from orchestr8.errors import Orchestr8Error, Unavailable
 from orchestr8.kernel import sockets
+from orchestr8.kernel.cgroup import CgroupPlace
 from orchestr8.model.records import ContainerRecord
 from orchestr8.runtime import bundle
 from orchestr8.runtime.client import ShimClient, ShimListener, control_pair
@@ -69,10 +70,7 @@ class Sandbox:
                 raise
 
     async def _make(self, undo: AsyncExitStack) -> ShimClient:
-        """The process that holds what a run has, and its cgroup; `undo` is emptied when all is well.
-
-        The process comes first: it gets ready while the cgroup is made.
-        """
+        """The process that holds what a run has, which gets ready while its cgroup is made; `undo` is emptied when all is well."""
         around = self._around
         await self._complete_addresses()
         record = self._owner.record
@@ -80,10 +78,18 @@ class Sandbox:
         resources = document["linux"]["resources"]
         if record.spec.files:
             await anyio.to_thread.run_sync(grant_files, around, record)
-        shim = await self._spawn(document)
-        undo.callback(shim.close)  # one that never ran anything ends with its connection
-        place = await anyio.to_thread.run_sync(around.cgroups.create, record.id, resources)
-        undo.callback(around.cgroups.remove, record.id)
+
+        async def make_group() -> CgroupPlace:
+            place = await anyio.to_thread.run_sync(around.cgroups.create, record.id, resources)
+            undo.callback(around.cgroups.remove, record.id)
+            return place
+
+        async def fork() -> ShimClient:
+            shim = await self._spawn(document)
+            undo.callback(shim.close)  # one that never ran anything ends with its connection
+            return shim
+
+        place, shim = await together(make_group, fork)  # in this order: the thread is at it while this one speaks
         held = document["process"]["capabilities"]["bounding"]
         self._lacks = (*place.warnings, *not_allowed(record.spec, held))
         for lack in self._lacks:
