@@ -89,8 +89,11 @@ class Successor:
         self.lost = False  # there was one, and the parent had to give it up
 
     def give(self) -> None:
-        """To the next child as well, which is to be the parent of the two."""
+        """Who is cloned from now on is the one to be succeeded, or the parent of the two."""
         self._memory.madvise(mmap.MADV_DOFORK)
+
+    def keep(self) -> None:
+        self._memory.madvise(mmap.MADV_DONTFORK)
 
     @contextlib.contextmanager
     def given(self) -> Iterator[None]:
@@ -99,7 +102,7 @@ class Successor:
         try:
             yield
         finally:
-            self._memory.madvise(mmap.MADV_DONTFORK)
+            self.keep()
 
     @property
     def pid(self) -> int:

@@ -13,7 +13,6 @@ shim                     cradle                         PID 1
 │   and stdio             │◀── execve, or its end ────── │
 """
 
-import contextlib
 import os
 import signal
 import socket
@@ -74,7 +73,7 @@ def _ids_open_memory() -> bool:
 
 
 class Makings(NamedTuple):
-    """What a cradle takes. `make` them before the shim is forked which makes it: what a shim writes before, both have to copy."""
+    """What a cradle takes. A shim has it from the forkserver: what a shim writes before it clones its cradle, both have to copy."""
 
     ours: socket.socket
     theirs: socket.socket
@@ -82,11 +81,23 @@ class Makings(NamedTuple):
 
     @classmethod
     def make(cls) -> Self:
-        """Raises OSError where there is no room for another descriptor or another page."""
-        return cls(*socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET), Successor())
+        """The next children have part in it. Raises OSError where there is no room for another descriptor or another page."""
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        try:
+            successor = Successor()
+            successor.give()
+        except BaseException:
+            ours.close()
+            theirs.close()
+            raise
+        return cls(ours, theirs, successor)
+
+    def keep(self) -> None:
+        """The cradle is made, or cannot be; nobody else has part in it."""
+        self.theirs.close()
+        self.successor.keep()
 
     def close(self) -> None:
-        """Whoever makes none of them."""
         self.ours.close()
         self.theirs.close()
 
@@ -98,21 +109,20 @@ def make_cradle(
     template: Template | None,
     become_init: Callable[[init.Birth], NoReturn] = init.run,
 ) -> Cradle | None:
-    """In a shim that waits for an order; `become_init` is PID 1's life. None where that cannot be: PID 1 is forked then when it is wanted."""
-    ours, theirs, successor = makings
+    """In a shim that waits for an order, which is to `keep` its makings then; `become_init` is PID 1's life. None where that
+    cannot be: PID 1 is forked then when it is wanted.
+    """
     if not CAN_SUCCEED_IN_PLACE or reaper_fd < 0:
-        makings.close()
+        makings.ours.close()
         return None
-    with theirs:
-        try:
-            with successor.given(), template.given() if template else contextlib.nullcontext():
-                pid, pidfd = clone()
-                if pid == 0:
-                    _wait(theirs, reaper_fd, title, successor, template, become_init)
-        except OSError:
-            ours.close()
-            return None
-    return Cradle(pid, pidfd, ours, successor)
+    try:
+        pid, pidfd = clone()
+    except OSError:
+        makings.ours.close()
+        return None
+    if pid == 0:
+        _wait(makings.theirs, reaper_fd, title, makings.successor, template, become_init)
+    return Cradle(pid, pidfd, makings.ours, makings.successor)
 
 
 def _wait(

@@ -173,7 +173,6 @@ class Forkserver:
             ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
             if not packet:
                 makings = Makings.make()
-                makings.successor.give()
             pid = os.fork()
             if pid:
                 self._last_pid = pid
@@ -195,6 +194,8 @@ class Forkserver:
             if self.template is not None:
                 self.template.copy_ahead_what_shims_write()
                 self.template.keep()
+            if makings is not None:
+                makings.keep()
             signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # a shim waits for its children itself
             if self._life.mortal:
                 prctl.set_parent_death_signal(signal.SIGKILL)

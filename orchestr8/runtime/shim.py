@@ -266,7 +266,10 @@ class Shim:
     def _prepare(self, _engine: socket.socket, _message: Message, _fds: list[int]) -> None:
         """A cradle, for as long as there is nothing else to do."""
         if self._ground is not None and self._launch is None and self._cradle is None and suits(self._order):
-            self._cradle = make_cradle(Makings.make(), self._ground.reaper_fd, self._ground.title, self._template)
+            makings = Makings.make()
+            with self._template.given() if self._template else contextlib.nullcontext():
+                self._cradle = make_cradle(makings, self._ground.reaper_fd, self._ground.title, self._template)
+            makings.keep()
 
     def _start(self, engine: socket.socket, message: Message, fds: list[int]) -> None:
         if self._ground is None:
