@@ -15,7 +15,8 @@ from typing import Final
 from orchestr8.storage.tops import make_top
 from orchestr8.storage.trash import Trash
 
-READY: Final = 4  # at most: more are taken at once by large stacks alone, which are limited by processors
+READY: Final = 32  # at most, of some 30 KB each: more are taken in a row by few stacks alone
+FEW: Final = 4  # that there should be at any time, even if somebody has to wait for it
 _UNFINISHED: Final = ".new"
 
 
@@ -37,6 +38,10 @@ class Blanks:
     def wanting(self) -> bool:
         return len(self._ready) < READY
 
+    @property
+    def scarce(self) -> bool:
+        return len(self._ready) < FEW
+
     def take(self, folder: str) -> bool:
         """Make a blank the directory `folder`. False: there is none, or `folder` is there already."""
         try:
@@ -51,12 +56,12 @@ class Blanks:
             return False
         return True
 
-    def fill(self) -> None:
-        """Make those that are missing. Raises OSError where that cannot be, as on a disk that is full: once for each reason."""
+    def fill(self, count: int = READY) -> None:
+        """Make those that are missing of `count`. Raises OSError where that cannot be, as on a disk that is full: once for each reason."""
         if not self._filling.acquire(blocking=False):
             return
         try:
-            while self.wanting:
+            while len(self._ready) < count:
                 self._numbers += 1
                 self._make(f"{self._path}/{self._numbers}")
             self._trouble = 0

@@ -8,7 +8,7 @@ from orchestr8.runtime import bundle
 from orchestr8.runtime.logwriter import LogWriter
 from orchestr8.runtime.places import LOG_FILE
 from orchestr8.runtime.statefile import StateFile
-from orchestr8.storage.blanks import READY, Blanks
+from orchestr8.storage.blanks import FEW, READY, Blanks
 from orchestr8.storage.snapshots import SnapshotStore
 from orchestr8.storage.trash import Trash
 
@@ -62,6 +62,16 @@ def test_as_many_as_are_taken_are_made_again(root: Path, blanks: Blanks) -> None
     assert blanks.wanting
     blanks.fill()
     assert len(os.listdir(root / "blanks")) == READY
+
+
+def test_a_few_are_made_while_others_wait(root: Path, blanks: Blanks) -> None:
+    assert blanks.scarce
+    blanks.fill(FEW)
+    assert len(os.listdir(root / "blanks")) == FEW
+    assert blanks.wanting
+    assert not blanks.scarce
+    assert blanks.take(f"{root}/containers/{ID}")
+    assert blanks.scarce
 
 
 def test_what_an_interrupted_creation_left_is_not_replaced(root: Path, blanks: Blanks) -> None:

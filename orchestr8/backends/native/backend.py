@@ -50,6 +50,7 @@ from orchestr8.network.manager import NetworkManager
 from orchestr8.runtime.client import ForkserverClient, read_state
 from orchestr8.runtime.messages import Configure
 from orchestr8.runtime.sealed import remove_rehearsals, start_forkserver
+from orchestr8.storage.blanks import FEW
 from orchestr8.storage.contents import ContentStore
 from orchestr8.storage.pack import check_paths
 from orchestr8.storage.snapshots import SnapshotStore
@@ -57,6 +58,7 @@ from orchestr8.storage.trash import Trash
 from orchestr8.storage.volumes import VolumeStore
 
 _log: Final = logging.getLogger(__name__)
+_QUIET_S: Final = 0.1
 
 
 class NativeBackend:
@@ -89,6 +91,8 @@ class NativeBackend:
         self._containers: dict[ContainerName, Container] = {}
         self._tasks: anyio.abc.TaskGroup | None = None
         self._acting = 0  # Actions on their way
+        self._acted = 0  # how many there were
+        self._making_ahead = False
         self._trash_waits = False
         self._exits = contextlib.AsyncExitStack()
         configure = Configure(
@@ -258,6 +262,7 @@ class NativeBackend:
 
     async def apply(self, action: Action) -> Sequence[str]:
         self._acting += 1
+        self._acted += 1
         try:
             return await self._do(action)
         finally:
@@ -266,10 +271,28 @@ class NativeBackend:
                 if self._trash_waits:
                     self._trash_waits = False
                     self._tasks.start_soon(anyio.to_thread.run_sync, empty_trash, self._trash, name="empty the trash")
-                if self._around.blanks.wanting and not isinstance(action, actions.CreateContainer):  # its start follows
+                if self._around.blanks.scarce and not isinstance(action, actions.CreateContainer):  # its start follows
                     self._tasks.start_soon(
-                        anyio.to_thread.run_sync, fill_blanks, self._around, name="make folders ahead"
+                        anyio.to_thread.run_sync, fill_blanks, self._around, FEW, name="make a few folders ahead"
                     )
+                if self._around.blanks.wanting and not self._making_ahead:
+                    self._making_ahead = True
+                    self._tasks.start_soon(self._make_ahead, name="make folders ahead")
+
+    async def _make_ahead(self) -> None:
+        """As many as one may want, when nothing has been asked for a while: who starts containers one after the other, or
+        together, wants the processors.
+        """
+        acted = -1
+        try:
+            while acted != self._acted:
+                acted = self._acted
+                await anyio.sleep(_QUIET_S)
+                if self._acting:  # who ends last has this begin anew
+                    return
+            await anyio.to_thread.run_sync(fill_blanks, self._around)
+        finally:
+            self._making_ahead = False
 
     async def _do(self, action: Action) -> Sequence[str]:
         match action:
