@@ -35,6 +35,7 @@ from orchestr8.wire.paths import instance_hash
 STACK = StackName("inside")
 NETWORK = NetworkName("inside_default")
 READINGS = 10
+REST_S = 1.0  # for an engine to make ahead what it can, as one has done that is asked for something by people
 
 
 def creation(number: int, rootfs: str, networks: tuple[AttachmentSpec, ...] = ()) -> CreateContainer:
@@ -65,6 +66,7 @@ async def measure(root: str, run_dir: str, rootfs: str, count: int) -> dict[str,
         await backend.start()
         try:
             await backend.apply(CreateNetwork(STACK, NetworkSpec(name=NETWORK, key="default")))
+            await anyio.sleep(REST_S)
             found["one by one"] = await one_by_one(backend, creations)
             found["document"] = document_of_one(root)
             found["restart"] = await restarts(backend, creations)
