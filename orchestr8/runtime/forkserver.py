@@ -303,6 +303,9 @@ def main(engine_fd: int, scratch: str) -> None:
     signal.pthread_sigmask(signal.SIG_SETMASK, init.WAITED)  # inherited by PID 1s, which wait for them
     # Inherited: nobody but root looks into a shim, nor into what it forks, until that executes something.
     prctl.set_dumpable(False)
+    # What a shim leaves that is killed ends here, unseen (SIGCHLD is ignored). Not every machine's PID 1 waits for strangers, and
+    # one that nobody has waited for keeps PID 1 of its pid namespace from ending (pid_namespaces(7)).
+    prctl.set_child_subreaper()
     os.closerange(3, engine_fd)
     os.closerange(engine_fd + 1, _FD_MAX)
     os.set_inheritable(engine_fd, False)
