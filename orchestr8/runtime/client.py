@@ -332,6 +332,7 @@ class ForkserverClient:
         self._channel: Channel | None = None
         self._process: subprocess.Popen[bytes] | None = None
         self._died = anyio.Event()
+        self._end = anyio.Event()
         self.pid = 0
 
     def adopt(self, sock: socket.socket, pid: int) -> None:
@@ -345,14 +346,22 @@ class ForkserverClient:
             await self._ensure()
 
     async def _ensure(self) -> Channel:
+        self._check_end()
         if self._channel is None:
             with anyio.CancelScope(shield=True):  # or a process would be left that nobody knows
                 sock, process = await anyio.to_thread.run_sync(self._start)
+                if self._end.is_set():
+                    await _tell_end(Channel(sock, _unexpected, lambda: None), process)
+            self._check_end()
             self._process = process
             self.pid = process.pid
             self._open(sock)
         assert self._channel is not None
         return self._channel
+
+    def _check_end(self) -> None:
+        if self._end.is_set():
+            raise Unavailable("no container is started any more, for the engine ends")
 
     def _open(self, sock: socket.socket) -> None:
         self._died = anyio.Event()
@@ -416,14 +425,20 @@ class ForkserverClient:
 
     async def close(self) -> None:
         """End it, for good. Shims and containers go on."""
+        self._end.set()
         channel, process = self._channel, self._process
         self._channel = self._process = None
-        if channel is not None:
-            with contextlib.suppress(Unavailable):  # it has just died
-                channel.send(messages.Shutdown())
-            channel.close()
-        if process is not None:
-            await anyio.to_thread.run_sync(process.wait)
+        await _tell_end(channel, process)
+
+
+async def _tell_end(channel: Channel | None, process: subprocess.Popen[bytes] | None) -> None:
+    """Tell a forkserver to end, rather than to start the next engine when this one is gone."""
+    if channel is not None:
+        with contextlib.suppress(Unavailable):  # it has just died
+            channel.send(messages.Shutdown())
+        channel.close()
+    if process is not None:
+        await anyio.to_thread.run_sync(process.wait)
 
 
 def _unexpected(message: Message, fds: list[int]) -> None:

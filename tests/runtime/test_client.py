@@ -3,6 +3,7 @@
 import json
 import os
 import socket
+import threading
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
@@ -468,6 +469,44 @@ async def test_one_that_is_already_dead_can_be_closed(forkservers: Forkservers) 
     forkservers.sockets[0].close()
     await client.close()
     await client.close()
+
+
+async def test_after_the_end_none_is_started_any_more(forkservers: Forkservers) -> None:
+    """Its engine would be a second one, for nobody has told it to end."""
+    client = ForkserverClient(forkservers.start, CONFIGURE)
+    await client.close()
+    for use in (client.start, lambda: client.spawn(messages.Spawn(), 0)):
+        with pytest.raises(Unavailable, match="the engine ends"):
+            await use()
+    assert forkservers.sockets == []
+
+
+async def test_one_that_is_being_started_when_the_end_comes_is_told_to_end(forkservers: Forkservers) -> None:
+    begun, goes_on = threading.Event(), threading.Event()
+
+    def start() -> tuple[socket.socket, Any]:
+        begun.set()
+        assert goes_on.wait(5)
+        return forkservers.start()
+
+    client = ForkserverClient(start, CONFIGURE)
+    failed: list[Unavailable] = []
+
+    async def begin() -> None:
+        try:
+            await client.start()
+        except Unavailable as error:
+            failed.append(error)
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(begin)
+        await anyio.to_thread.run_sync(begun.wait, 5)
+        await client.close()
+        goes_on.set()
+    assert len(failed) == 1
+    assert client.pid == 0
+    assert forkservers.order() == messages.Shutdown()
+    assert forkservers.processes[0].waited == 1
 
 
 # --- what is left of a shim ----------------------------------------------------------------------------------------------
