@@ -1,33 +1,24 @@
-"""The engine's side of the runtime's sockets: requests that await their answers, and news that arrive unasked.
+"""The engine's side of a shim: requests that await their answers, and news that arrive unasked."""
 
-Uses the loop's readers directly: a hundred idle containers are a hundred registered descriptors, not tasks.
-"""
-
-import asyncio
 import contextlib
 import itertools
 import json
 import logging
 import os
 import socket
-import subprocess
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Final, Protocol
 
 import anyio
 
-from orchestr8.errors import OperationFailed, Orchestr8Error, Unavailable
+from orchestr8.errors import OperationFailed, Unavailable
 from orchestr8.kernel import sockets
 from orchestr8.runtime import messages
+from orchestr8.runtime.channel import Channel
 from orchestr8.runtime.messages import Message
 from orchestr8.runtime.places import STATE_FILE
 
 _log: Final = logging.getLogger(__name__)
-_RESTART_DELAY_S: Final = 0.1
-_RESTART_DELAY_MAX_S: Final = 10.0
-_STEADY_S: Final = 10.0  # a forkserver that lived this long starts the delays anew
-
-
 _PREPARES: Final = 2  # the protocol since which a shim knows Prepare
 _PROGRAM_HELPS: Final = {  # by what a shell would say, and how it is said
     126: {
@@ -43,70 +34,6 @@ _REACH_HELPS: Final = {  # by what is said of a receiver of logs, the first that
     "certificate verify failed": "`syslog-tls-ca-cert` names a file with the certificate of who has signed the receiver's",
     "": "start it first, or take another `logging.driver`; a container that has run once starts without it, too",
 }
-
-
-class Channel:
-    """One SEQPACKET socket on the event loop. `on_packet(message, fds)` owns the descriptors; `on_close()` comes once."""
-
-    def __init__(
-        self, sock: socket.socket, on_packet: Callable[[Message, list[int]], None], on_close: Callable[[], None]
-    ) -> None:
-        sock.setblocking(False)
-        self._socket = sock
-        self._on_packet = on_packet
-        self._on_close = on_close
-        self._loop = asyncio.get_running_loop()
-        self._loop.add_reader(sock.fileno(), self._readable)
-
-    @property
-    def open(self) -> bool:
-        return self._socket.fileno() >= 0
-
-    def _readable(self) -> None:
-        while self.open:
-            try:
-                packet, fds = sockets.receive_packet(self._socket)
-            except BlockingIOError:
-                return
-            except (OSError, OperationFailed) as error:
-                _log.warning("lost a connection of the runtime: %s", error)
-                packet, fds = b"", []
-            if not packet:
-                self.close()
-                self._on_close()
-                return
-            try:
-                message = messages.decode(packet)
-            except OperationFailed as error:  # of a newer shim: nobody here can want it
-                sockets.close_all(fds)
-                _log.warning("%s", error)
-                continue
-            self._on_packet(message, fds)
-
-    def send(self, message: Message, fds: Sequence[int] = ()) -> None:
-        """Raises Unavailable when the other side is gone, or so far behind that the socket is full."""
-        try:
-            sockets.send_packet(self._socket, messages.encode(message), fds)
-        except OSError as error:
-            raise Unavailable(
-                f"cannot reach the process behind this container: {error.strerror}", code="O8-903"
-            ) from error
-
-    async def send_in_turn(self, message: Message, fds: Sequence[int] = ()) -> None:
-        """The same, but a full socket is waited for: there is one sender at a time."""
-        while True:
-            try:
-                self.send(message, fds)
-                return
-            except Unavailable as error:
-                if not isinstance(error.__cause__, BlockingIOError):
-                    raise
-            await anyio.wait_writable(self._socket)
-
-    def close(self) -> None:
-        if self.open:
-            self._loop.remove_reader(self._socket.fileno())
-            self._socket.close()
 
 
 class _Pending:
@@ -310,140 +237,6 @@ class ShimClient:
         """Let go of the shim, which lives on."""
         self._channel.close()
         self._give_up()
-
-
-class ForkserverClient:
-    """The forkserver, started again when it dies: containers do not notice, only starts in flight fail.
-
-    `engine`: the arguments and the environment with which it starts an engine when this one dies; None: it ends then.
-    """
-
-    def __init__(
-        self,
-        start: Callable[[], tuple[socket.socket, subprocess.Popen[bytes]]],
-        configure: messages.Configure,
-        *,
-        engine: tuple[Sequence[str], Mapping[str, str]] | None = None,
-    ) -> None:
-        self._start = start
-        self._configure = configure
-        self._engine = engine
-        self._turn = anyio.Lock()
-        self._channel: Channel | None = None
-        self._process: subprocess.Popen[bytes] | None = None
-        self._died = anyio.Event()
-        self._end = anyio.Event()
-        self.pid = 0
-
-    def adopt(self, sock: socket.socket, pid: int) -> None:
-        """Use the forkserver that started this engine."""
-        self._open(sock)
-        self.pid = pid
-
-    async def start(self) -> None:
-        """Start it unless it runs."""
-        async with self._turn:
-            await self._ensure()
-
-    async def _ensure(self) -> Channel:
-        self._check_end()
-        if self._channel is None:
-            with anyio.CancelScope(shield=True):  # or a process would be left that nobody knows
-                sock, process = await anyio.to_thread.run_sync(self._start)
-                if self._end.is_set():
-                    await _tell_end(Channel(sock, _unexpected, lambda: None), process)
-            self._check_end()
-            self._process = process
-            self.pid = process.pid
-            self._open(sock)
-        assert self._channel is not None
-        return self._channel
-
-    def _check_end(self) -> None:
-        if self._end.is_set():
-            raise Unavailable("no container is started any more, for the engine ends")
-
-    def _open(self, sock: socket.socket) -> None:
-        self._died = anyio.Event()
-        self._channel = Channel(sock, _unexpected, self._lost)
-        if self._engine is None:
-            self._channel.send(self._configure)
-            return
-        argv, environment = self._engine
-        launch = os.memfd_create("engine-launch", os.MFD_CLOEXEC)
-        with open(launch, "wb") as file:
-            file.write(json.dumps({"argv": list(argv), "environment": dict(environment)}).encode())
-            file.flush()
-            self._channel.send(self._configure, [launch])
-
-    def _lost(self) -> None:
-        if self._process is not None:
-            self._process.wait()  # its socket closed with it: this reaps and does not block
-            self._process = None
-        self._channel = None
-        self.pid = 0
-        self._died.set()
-
-    async def keep_running(self) -> None:
-        """Start it whenever it dies, since it is who starts the next engine; later and later when it keeps dying."""
-        delay_s = _RESTART_DELAY_S
-        while True:
-            since = anyio.current_time()
-            await self._died.wait()
-            if anyio.current_time() - since >= _STEADY_S:
-                delay_s = _RESTART_DELAY_S
-            _log.warning("the forkserver died; containers go on, and another one is started")
-            await anyio.sleep(delay_s)
-            delay_s = min(2 * delay_s, _RESTART_DELAY_MAX_S)
-            try:
-                await self.start()
-            except (OSError, Orchestr8Error) as error:
-                _log.warning("cannot start a forkserver: %s", error)
-
-    async def spawn(self, order: messages.Spawn, control_fd: int) -> None:
-        """Have a shim forked, which talks on the socket behind `control_fd`.
-
-        Nobody answers but the shim, on its control socket; that the forkserver died over it shows as that socket's end.
-        """
-        await self._have_forked(order, [control_fd])
-
-    async def copy(self, order: messages.Copy, fds: Sequence[int]) -> None:
-        """Have a process forked that copies (messages.Copy), which answers likewise."""
-        await self._have_forked(order, fds)
-
-    async def _have_forked(self, order: Message, fds: Sequence[int]) -> None:
-        async with self._turn:
-            channel = await self._ensure()
-            try:
-                await channel.send_in_turn(order, fds)
-            except Unavailable as error:
-                if not isinstance(error.__cause__, ConnectionError):
-                    raise
-                channel.close()  # it is dead, only that has not been noticed yet
-                self._lost()
-                await (await self._ensure()).send_in_turn(order, fds)
-
-    async def close(self) -> None:
-        """End it, for good. Shims and containers go on."""
-        self._end.set()
-        channel, process = self._channel, self._process
-        self._channel = self._process = None
-        await _tell_end(channel, process)
-
-
-async def _tell_end(channel: Channel | None, process: subprocess.Popen[bytes] | None) -> None:
-    """Tell a forkserver to end, rather than to start the next engine when this one is gone."""
-    if channel is not None:
-        with contextlib.suppress(Unavailable):  # it has just died
-            channel.send(messages.Shutdown())
-        channel.close()
-    if process is not None:
-        await anyio.to_thread.run_sync(process.wait)
-
-
-def _unexpected(message: Message, fds: list[int]) -> None:
-    sockets.close_all(fds)
-    raise OperationFailed(f"a forkserver says nothing, but this one said {message!r}", code="O8-902")
 
 
 def control_pair() -> tuple[socket.socket, socket.socket]:

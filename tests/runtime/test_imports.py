@@ -80,5 +80,6 @@ def test_of_ours_it_imports_what_is_forked() -> None:
     assert packages == {"errors", "kernel", "model", "runtime"}
     assert {name for name in loaded() if name.startswith("orchestr8.model.")} == {"orchestr8.model.sysctl"}
     assert {name for name in loaded() if name.startswith("orchestr8.runtime.")} & {
-        "orchestr8.runtime.client", "orchestr8.runtime.bundle", "orchestr8.runtime.logs", "orchestr8.runtime.sealed",
+        "orchestr8.runtime.client", "orchestr8.runtime.channel", "orchestr8.runtime.forkserver_client",
+        "orchestr8.runtime.bundle", "orchestr8.runtime.logs", "orchestr8.runtime.sealed",
     } == set()  # fmt: skip

@@ -33,7 +33,11 @@ from tests.system.busybox import make_image
 
 PACKAGE: Final = Path(__file__).parent.parent.parent / "orchestr8"
 WATCHED: Final = tuple(
-    f"{PACKAGE}/{name}" for name in ("backends/native/", "storage/", "network/manager.py", "runtime/client.py")
+    f"{PACKAGE}/{name}"
+    for name in (
+        *("backends/native/", "storage/", "network/manager.py"),
+        *("runtime/client.py", "runtime/channel.py", "runtime/forkserver_client.py"),
+    )
 )
 WITHIN_S: Final = 20.0
 PROGRAM: Final = ("sh", "-c", "echo begun >> /data/begun; sleep 1000")

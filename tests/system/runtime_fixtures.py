@@ -34,7 +34,8 @@ from orchestr8.kernel.libc import libc
 from orchestr8.kernel.namespaces import CloneFlag, unshare
 from orchestr8.model.specs import ContainerSpec
 from orchestr8.runtime import bundle, messages
-from orchestr8.runtime.client import ForkserverClient, ShimClient, control_pair, read_state
+from orchestr8.runtime.client import ShimClient, control_pair, read_state
+from orchestr8.runtime.forkserver_client import ForkserverClient
 from orchestr8.runtime.limits import block_devices, oci_resources
 from orchestr8.runtime.sealed import start_forkserver
 from orchestr8.storage.overlay import OverlayMount

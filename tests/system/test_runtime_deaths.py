@@ -16,7 +16,7 @@ import pytest
 from orchestr8.errors import Unavailable
 from orchestr8.kernel import sockets
 from orchestr8.runtime import messages
-from orchestr8.runtime.client import ForkserverClient
+from orchestr8.runtime.forkserver_client import ForkserverClient
 from orchestr8.runtime.sealed import start_forkserver
 from tests.requires import requires
 from tests.system.busybox import needs_busybox

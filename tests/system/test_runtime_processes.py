@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from orchestr8.runtime import messages
-from orchestr8.runtime.client import ForkserverClient
+from orchestr8.runtime.forkserver_client import ForkserverClient
 from orchestr8.runtime.sealed import start_forkserver
 from tests.requires import requires
 from tests.system.busybox import needs_busybox

@@ -47,7 +47,8 @@ from orchestr8.model.observed import Snapshot
 from orchestr8.model.processes import Process
 from orchestr8.model.records import Registry, VolumeRecord
 from orchestr8.network.manager import NetworkManager
-from orchestr8.runtime.client import ForkserverClient, read_state
+from orchestr8.runtime.client import read_state
+from orchestr8.runtime.forkserver_client import ForkserverClient
 from orchestr8.runtime.messages import Configure
 from orchestr8.runtime.sealed import remove_rehearsals, start_forkserver
 from orchestr8.storage.blanks import FEW

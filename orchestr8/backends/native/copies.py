@@ -22,7 +22,7 @@ from orchestr8.errors import Conflict, OperationFailed, Unavailable, error_from_
 from orchestr8.kernel import sockets
 from orchestr8.model.backend import PathStatus
 from orchestr8.runtime import messages
-from orchestr8.runtime.client import ForkserverClient
+from orchestr8.runtime.forkserver_client import ForkserverClient
 from orchestr8.storage import limited
 
 _ENDING_S: Final = 2.0

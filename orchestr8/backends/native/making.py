@@ -28,7 +28,8 @@ from orchestr8.model.lending import anonymous_volume
 from orchestr8.model.records import ContainerRecord, Registry
 from orchestr8.model.specs import IsolationSpec, MountKind
 from orchestr8.runtime import bundle, places
-from orchestr8.runtime.client import ForkserverClient, read_state
+from orchestr8.runtime.client import read_state
+from orchestr8.runtime.forkserver_client import ForkserverClient
 from orchestr8.runtime.limits import block_devices, oci_resources
 from orchestr8.runtime.userns import Ids
 from orchestr8.runtime.users import User, read_file, resolve_user
