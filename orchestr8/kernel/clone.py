@@ -77,8 +77,8 @@ CAN_SUCCEED_IN_PLACE: Final = _succeed is not None
 class Successor:
     """Who goes on in the place of a process: where the kernel writes its number before it runs (CLONE_PARENT_SETTID).
 
-    Made by the common parent before the first of the two is cloned, in memory that these two see: so the parent knows of
-    the second whatever becomes of the first. The second, whom others may rule, has no part in it, nor has any other child: who
+    Made before the first of the two is cloned, by their common parent or by who forks that one (`give`), in memory that these
+    see: so the parent knows of the second whatever becomes of the first. The second, whom others may rule, has no part in it, nor has any other child: who
     could write it would choose what the parent takes for its child.
     """
 

@@ -79,7 +79,9 @@ def allot_address(subnet: str, used: Iterable[str]) -> str:
     """The lowest host address that is neither the gateway's nor used."""
     network = ipaddress.IPv4Network(subnet)
     first = int(network.network_address)
-    taken = {int.from_bytes(socket.inet_aton(each)) for each in used}  # of each container: `ipaddress` is too slow
+    taken = {
+        int.from_bytes(socket.inet_pton(socket.AF_INET, each)) for each in used
+    }  # `ipaddress` takes ten times as long
     for number in range(first + 2, first + network.num_addresses - 1):
         if number not in taken:
             return str(ipaddress.IPv4Address(number))

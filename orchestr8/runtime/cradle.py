@@ -102,6 +102,11 @@ class Makings(NamedTuple):
         self.theirs.close()
 
 
+def can_have_cradle(reaper_fd: int) -> bool:
+    """Whether a PID 1 that is to turn into what is behind `reaper_fd` can be born in one on this machine."""
+    return CAN_SUCCEED_IN_PLACE and reaper_fd >= 0
+
+
 def make_cradle(
     makings: Makings,
     reaper_fd: int,
@@ -109,12 +114,9 @@ def make_cradle(
     template: Template | None,
     become_init: Callable[[init.Birth], NoReturn] = init.run,
 ) -> Cradle | None:
-    """In a shim that waits for an order, which is to `keep` its makings then; `become_init` is PID 1's life. None where that
-    cannot be: PID 1 is forked then when it is wanted.
+    """In a shim that waits for an order, which is to `keep` its makings then; `become_init` is PID 1's life. None where no other
+    process can be: PID 1 is forked when it is wanted. Only if there `can_have_cradle`.
     """
-    if not CAN_SUCCEED_IN_PLACE or reaper_fd < 0:
-        makings.ours.close()
-        return None
     try:
         pid, pidfd = clone()
     except OSError:
@@ -136,7 +138,6 @@ def _wait(
     try:
         if template is not None:
             template.copy_ahead_what_pid_1_writes()
-        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         prctl.set_parent_death_signal(signal.SIGKILL)
         title.write(title.prepared("orchestr8-init (next)"))
         prctl.set_name(b"orchestr8-next")  # its own, when its PID 1 has changed the title that is in their memory

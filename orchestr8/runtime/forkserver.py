@@ -18,7 +18,7 @@ from typing import Final, NoReturn
 
 from orchestr8.kernel import cgroup_enter, prctl, signals, sockets
 from orchestr8.runtime import init, messages, practice, reaper, rehearsal, shim
-from orchestr8.runtime.cradle import Makings, make_cradle
+from orchestr8.runtime.cradle import Makings, can_have_cradle, make_cradle
 from orchestr8.runtime.template import Template, make_template
 from orchestr8.runtime.template.holes import fill_holes
 
@@ -171,7 +171,7 @@ class Forkserver:
         try:
             self._forked = True
             ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-            if not packet:
+            if not packet and can_have_cradle(self._reaper_fd):
                 makings = Makings.make()
             pid = os.fork()
             if pid:
@@ -188,15 +188,15 @@ class Forkserver:
                 makings.close()
             return None
         code, cradle, fds = 0, None, fds or []
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # a shim waits for its children itself
         try:
-            if makings is not None:  # before anything else: what this process writes until then, both have to copy
+            if makings is not None:  # as early as can be: what this process writes until then, both have to copy
                 cradle = make_cradle(makings, self._reaper_fd, self._title, self.template, self._life.become_init)
             if self.template is not None:
                 self.template.copy_ahead_what_shims_write()
                 self.template.keep()
             if makings is not None:
                 makings.keep()
-            signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # a shim waits for its children itself
             if self._life.mortal:
                 prctl.set_parent_death_signal(signal.SIGKILL)
                 if os.getppid() != parent:
@@ -303,9 +303,6 @@ def main(engine_fd: int, scratch: str) -> None:
     signal.pthread_sigmask(signal.SIG_SETMASK, init.WAITED)  # inherited by PID 1s, which wait for them
     # Inherited: nobody but root looks into a shim, nor into what it forks, until that executes something.
     prctl.set_dumpable(False)
-    # What a shim leaves that is killed ends here, unseen (SIGCHLD is ignored). Not every machine's PID 1 waits for strangers, and
-    # one that nobody has waited for keeps PID 1 of its pid namespace from ending (pid_namespaces(7)).
-    prctl.set_child_subreaper()
     os.closerange(3, engine_fd)
     os.closerange(engine_fd + 1, _FD_MAX)
     os.set_inheritable(engine_fd, False)
@@ -326,4 +323,8 @@ def main(engine_fd: int, scratch: str) -> None:
         print(f"forkserver: shims will be larger, for they cannot share its heap: {error}", file=sys.stderr, flush=True)
     if server.template is not None:
         server.rehearse(server.template)
+    # From here on SIGCHLD is ignored, so what a shim of this process's leaves that is killed ends here, unseen. Not every
+    # machine's PID 1 waits for strangers, and one that nobody has waited for keeps PID 1 of its pid namespace from ending
+    # (pid_namespaces(7)). The shims of a forkserver that is gone are the machine's.
+    prctl.set_child_subreaper()
     server.serve()

@@ -64,7 +64,9 @@ def _play(birth: Birth) -> NoReturn:
         os._exit(0)
 
 
-LIFE: Final = Life("orchestr8-shim (rehearsal)", mortal=True, become_init=_play, quiet_s=0)  # of those that rest
+LIFE: Final = Life(
+    "orchestr8-shim (rehearsal)", mortal=True, become_init=_play, quiet_s=0, learns=True
+)  # of those that rest
 
 
 @contextlib.contextmanager

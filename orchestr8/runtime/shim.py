@@ -26,7 +26,7 @@ from orchestr8.kernel import prctl, sockets
 from orchestr8.kernel.namespaces import CloneFlag
 from orchestr8.runtime import init, messages
 from orchestr8.runtime.console import Console
-from orchestr8.runtime.cradle import Cradle, Makings, make_cradle, suits
+from orchestr8.runtime.cradle import Cradle, Makings, can_have_cradle, make_cradle, suits
 from orchestr8.runtime.engines import Engines
 from orchestr8.runtime.execs import Execs
 from orchestr8.runtime.launch import Ground, Launch
@@ -54,6 +54,7 @@ class Life(NamedTuple):
     mortal: bool = False  # it ends with its forkserver
     become_init: Callable[[init.Birth], NoReturn] = init.run
     quiet_s: float = _QUIET_S  # after which it rests
+    learns: bool = False  # each time that it rests: what it has written
 
 
 class Shim:
@@ -65,12 +66,13 @@ class Shim:
         template: Template | None = None,
         cradle: Cradle | None = None,
         starting: socket.socket | None = None,
-        quiet_s: float = _QUIET_S,
+        life: Life = Life(),
     ) -> None:
         """`make_ground(cgroup_fd)`: what every run stands on, once an engine has brought that. `cradle`: for the first run.
-        `starting`: whose end tells that the first start needs this process no more. `quiet_s`: after which it rests.
+        `starting`: whose end tells that the first start needs this process no more.
         """
-        self._quiet_s = quiet_s
+        self._quiet_s = life.quiet_s
+        self._learns = life.learns
         self._starting = starting
         self._bundle = order.bundle
         self._order = order
@@ -127,14 +129,15 @@ class Shim:
         self._stirred = False
         self._drop_cradle()
         if self._template is not None:
-            self._template.learn_what_shims_write()
+            if self._learns:
+                self._template.learn_what_shims_write()
             self._template.share_again()
 
     def _drop_cradle(self) -> None:
         """Whoever waits for longer than that does not notice a fork."""
-        if self._cradle is not None:
-            self._cradle.close(self._poller)
-            self._cradle = None
+        cradle, self._cradle = self._cradle, None
+        if cradle is not None:
+            cradle.close(self._poller)
 
     def _let_go(self) -> None:
         """Give everything of the container back, and tell the engines by the end of their connections.
@@ -265,11 +268,16 @@ class Shim:
 
     def _prepare(self, _engine: socket.socket, _message: Message, _fds: list[int]) -> None:
         """A cradle, for as long as there is nothing else to do."""
-        if self._ground is not None and self._launch is None and self._cradle is None and suits(self._order):
+        ground = self._ground
+        if ground is None or self._launch is not None or self._cradle is not None:
+            return
+        if suits(self._order) and can_have_cradle(ground.reaper_fd):
             makings = Makings.make()
-            with self._template.given() if self._template else contextlib.nullcontext():
-                self._cradle = make_cradle(makings, self._ground.reaper_fd, self._ground.title, self._template)
-            makings.keep()
+            try:
+                with self._template.given() if self._template else contextlib.nullcontext():
+                    self._cradle = make_cradle(makings, ground.reaper_fd, ground.title, self._template)
+            finally:
+                makings.keep()
 
     def _start(self, engine: socket.socket, message: Message, fds: list[int]) -> None:
         if self._ground is None:
@@ -485,4 +493,4 @@ def main(
     (control_fd,) = fds
     control = socket.socket(fileno=control_fd)
     ground = functools.partial(Ground, reaper_fd=reaper_fd, title=title, become_init=life.become_init)
-    Shim(order, control, ground, template, cradle, starting, life.quiet_s).run()
+    Shim(order, control, ground, template, cradle, starting, life).run()

@@ -35,6 +35,11 @@ class Blanks:
         self._filling: Final = threading.Lock()
 
     @property
+    def ready(self) -> int:
+        """How many there are."""
+        return len(self._ready)
+
+    @property
     def wanting(self) -> bool:
         return len(self._ready) < READY
 
@@ -56,10 +61,12 @@ class Blanks:
             return False
         return True
 
-    def fill(self, count: int = READY) -> None:
-        """Make those that are missing of `count`. Raises OSError where that cannot be, as on a disk that is full: once for each reason."""
+    def fill(self, count: int = READY) -> bool:
+        """Make those that are missing of `count`. False: that cannot be, for another is at it, or for a reason that has been
+        told. Raises OSError where it cannot be, as on a disk that is full: once for each reason.
+        """
         if not self._filling.acquire(blocking=False):
-            return
+            return False
         try:
             while len(self._ready) < count:
                 self._numbers += 1
@@ -69,8 +76,10 @@ class Blanks:
             if error.errno != self._trouble:
                 self._trouble = error.errno or 0
                 raise
+            return False
         finally:
             self._filling.release()
+        return True
 
     def _make(self, blank: str) -> None:
         make_top(self._path)

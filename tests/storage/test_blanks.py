@@ -107,7 +107,7 @@ def test_what_cannot_be_made_to_its_end_is_put_away(root: Path) -> None:
     blanks = Blanks(str(root), folders={"work": 0o700}, files={"none/such": 0o600})
     with pytest.raises(FileNotFoundError):
         blanks.fill()
-    blanks.fill()  # tried again, and told once
+    assert not blanks.fill(), "tried again, and told once"
     assert os.listdir(root / "blanks") == []
 
 
@@ -116,5 +116,5 @@ def test_a_disk_that_refuses_is_told_and_tried_again(root: Path, blanks: Blanks)
     with pytest.raises(FileExistsError):
         blanks.fill()
     (root / "blanks").unlink()
-    blanks.fill()
+    assert blanks.fill()
     assert not blanks.wanting

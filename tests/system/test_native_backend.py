@@ -13,6 +13,7 @@ from orchestr8.errors import Orchestr8Error
 from orchestr8.model import actions
 from orchestr8.model.ids import ContainerName, ServiceName, StackName
 from orchestr8.model.specs import ContainerSpec
+from orchestr8.storage.blanks import READY
 from tests.backends.contract import *  # noqa: F403 - the fake passes what the real thing passes
 from tests.system.busybox import needs_busybox
 
@@ -121,6 +122,32 @@ async def test_what_the_user_lets_go_on_does_so_when_nobody_needs_it_still(
         await backend.apply(actions.UnpauseContainer(name=running))
         assert await paused(backend, running)
     assert not await paused(backend, running)
+
+
+async def test_folders_are_made_ahead_when_nothing_is_asked_for(
+    backend: NativeBackend, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    blanks, rests = backend._around.blanks, 0
+    sleep = anyio.sleep
+
+    async def rest(_seconds: float) -> None:
+        nonlocal rests
+        rests += 1
+        backend._acted += rests < 3  # something was asked for meanwhile, and is done
+        await sleep(0)
+
+    monkeypatch.setattr("orchestr8.backends.native.backend.anyio.sleep", rest)
+    backend._acting = 1
+    await backend._make_ahead()
+    assert rests == 0, "somebody wants the processors"
+    backend._acting = 0
+    await backend._make_ahead()
+    assert rests == 3
+    assert blanks.ready == READY
+    assert blanks.take(str(tmp_path / "one"))
+    monkeypatch.setattr(blanks, "fill", lambda _count: False)  # a disk that is full, say
+    await backend._make_ahead()
+    assert blanks.ready == READY - 1
 
 
 async def test_a_containers_folder_was_made_ahead_while_none_was_started(

@@ -281,17 +281,17 @@ class NativeBackend:
                     self._tasks.start_soon(self._make_ahead, name="make folders ahead")
 
     async def _make_ahead(self) -> None:
-        """As many as one may want, when nothing has been asked for a while: who starts containers one after the other, or
-        together, wants the processors.
+        """Folders for as many as one may want, when nothing has been asked for a while, and until something is: whoever starts
+        containers, together or one after the other, wants the processors.
         """
-        acted = -1
+        blanks, acted = self._around.blanks, -1
         try:
-            while acted != self._acted:
-                acted = self._acted
-                await anyio.sleep(_QUIET_S)
-                if self._acting:  # who ends last has this begin anew
+            while blanks.wanting and not self._acting:  # else who ends last has this begin anew
+                if acted != self._acted:
+                    acted = self._acted
+                    await anyio.sleep(_QUIET_S)
+                elif not await anyio.to_thread.run_sync(fill_blanks, self._around, blanks.ready + 1):
                     return
-            await anyio.to_thread.run_sync(fill_blanks, self._around)
         finally:
             self._making_ahead = False
 

@@ -34,7 +34,7 @@ from orchestr8.runtime.limits import block_devices, oci_resources
 from orchestr8.runtime.userns import Ids
 from orchestr8.runtime.users import User, read_file, resolve_user
 from orchestr8.storage import snapshots
-from orchestr8.storage.blanks import READY, Blanks
+from orchestr8.storage.blanks import Blanks
 from orchestr8.storage.contents import ContentStore
 from orchestr8.storage.covers import CoverKind
 from orchestr8.storage.layers import Tree
@@ -85,12 +85,13 @@ def blanks(root: str) -> Blanks:
     )
 
 
-def fill_blanks(around: Surroundings, count: int = READY) -> None:
-    """What cannot be made ahead is made when it is needed, and who needs it hears why it cannot."""
+def fill_blanks(around: Surroundings, count: int) -> bool:
+    """What cannot be made ahead (False) is made when it is needed, and who needs it hears why it cannot."""
     try:
-        around.blanks.fill(count)
+        return around.blanks.fill(count)
     except OSError as error:
         _log.warning("cannot make folders of containers ahead: %s", error)
+        return False
 
 
 def clear_blanks(around: Surroundings) -> None:

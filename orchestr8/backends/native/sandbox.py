@@ -1,6 +1,6 @@
 """What a container runs in: its shim, cgroup, network namespace and ports; and the program's start, which needs all of it.
 
-Made in that order and given back in reverse. A sandbox outlives single runs: a restart finds address and ports as they
+Shim and cgroup are made side by side, the rest in that order, and all is given back in reverse. A sandbox outlives single runs: a restart finds address and ports as they
 were. When to run, and what is told of it, is `containers`' to say; what a run looks like inside, `runtime`'s.
 """
 

@@ -16,7 +16,7 @@ import ctypes
 import mmap
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any, Final, NamedTuple
 
 from orchestr8.kernel.code import PAGE, load, unload
@@ -68,7 +68,7 @@ class Template:
         self._regions = regions
         self._original = original
         self._fd = fd
-        # What shims write and what PID 1 does. Forkserver's, shims' and cradles', and nobody else's: see `given`.
+        # What shims write and what PID 1 does. A PID 1 that others may come to rule has no part in it: see `keep`.
         self._of_shims, self._of_pid_1 = Ahead(), Ahead()
 
     def share_again(self) -> None:
@@ -142,17 +142,15 @@ class Template:
             self.keep()
 
     def learn_what_shims_write(self) -> None:
-        """For the next ones, by one that has not given anything back yet."""
-        self._learn(self._of_shims)
+        """For the next ones, by one that has yet to give back what it has written since it last did so."""
+        with contextlib.suppress(OSError):
+            self._of_shims.learn(self.private())
 
     def learn_what_pid_1_writes(self) -> None:
-        """The same, by one whose set-up is done. Where that one may not look any more, the next is asked."""
-        self._learn(self._of_pid_1)
-
-    def _learn(self, ahead: Ahead) -> None:
-        if not ahead.known:
+        """The same, by the first whose set-up is done. Where that one may not look any more, the next is asked."""
+        if not self._of_pid_1.known:
             with contextlib.suppress(OSError):
-                ahead.learn(self.private())
+                self._of_pid_1.learn(self.private())
 
     def copy_ahead_what_shims_write(self) -> None:
         self._of_shims.copy()
@@ -187,7 +185,10 @@ def make_template() -> Template | None:
     moved then, or all that is moved reads as before.
     """
     code = _CODE.get(os.uname().machine)
-    regions = _regions()
+    with open("/proc/self/maps", encoding="utf-8", errors="surrogateescape") as maps:
+        # Held until all is moved: with what these lines take the C library could give back the end of the heap.
+        lines = maps.readlines()
+    regions = _regions(lines)
     if code is None or not regions:
         return None
     fd = os.memfd_create(_NAME, os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
@@ -225,12 +226,10 @@ def _map_to_read(fd: int, size: int) -> int:
         os.close(reader)
 
 
-def _regions() -> tuple[Region, ...]:
+def _regions(lines: Iterable[str]) -> tuple[Region, ...]:
     """Interpreter data, C heap and Python's arenas, as proc_pid_maps(5) lists them."""
     found: list[Region] = []
     offset = 0
-    with open("/proc/self/maps", encoding="utf-8", errors="surrogateescape") as maps:
-        lines = maps.readlines()
     for line in lines:
         span, permissions, *_ = line.split(maxsplit=2)
         first, _, last = span.partition("-")
