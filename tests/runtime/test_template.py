@@ -248,12 +248,39 @@ def test_a_machine_without_code_keeps_its_memory_where_it_is(monkeypatch: pytest
     assert template.make_template() is None
 
 
+def test_what_is_given_back_while_it_is_looked_at_is_looked_at_again() -> None:
+    """As the C library may, with the end of the heap."""
+    assert (
+        run("""
+import mmap
+from orchestr8.runtime import template
+found, calls = template._regions, []
+def regions(maps):
+    now = found(maps)
+    calls.append(len(now))
+    given_back = template.Region(now[-1].start + (1 << 40), mmap.PAGESIZE, now[-1].offset + now[-1].size)
+    return now if len(calls) > 2 else (*now, given_back)
+template._regions = regions
+made = make_template()
+made.seal()
+print(len(calls), made is not None, len({*values}))
+calls.clear()
+template._TRIES = 2
+try:
+    make_template()
+except OSError as error:
+    print(error.strerror)
+""")
+        == "3 True 200000\nBad address\n"
+    )
+
+
 def test_a_file_that_cannot_be_written_is_an_error_that_moves_nothing() -> None:
     assert (
         run("""
 from orchestr8.runtime import template
 reading = os.open('/dev/null', os.O_RDONLY)
-print(template._run(template._CODE['x86_64'], template._regions(open('/proc/self/maps').readlines()), reading))
+print(template._run(template._CODE['x86_64'], template._regions(open('/proc/self/maps', 'rb').read()), reading))
 assert not [line for line in open('/proc/self/maps') if 'orchestr8-heap' in line or '/dev/null' in line]
 """)
         == "-9\n"

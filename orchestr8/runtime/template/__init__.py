@@ -13,10 +13,11 @@ beside this file. Where there is none for the machine, shims just stay larger.
 import array
 import contextlib
 import ctypes
+import errno
 import mmap
 import os
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from typing import Any, Final, NamedTuple
 
 from orchestr8.kernel.code import PAGE, load, unload
@@ -33,6 +34,7 @@ _CODE: Final = {
 }
 _NAME: Final = "orchestr8-heap"
 _LEAST: Final = 1 << 20  # bytes; what is smaller may be the C library's own: thread state, a chunk that grows by mremap
+_TRIES: Final = 5
 _PRESENT: Final = 1 << 63  # values: Documentation/admin-guide/mm/pagemap.rst
 _OF_FILE: Final = 1 << 61
 _EXCLUSIVE: Final = 1 << 56  # no other process has it
@@ -185,11 +187,25 @@ def make_template() -> Template | None:
     moved then, or all that is moved reads as before.
     """
     code = _CODE.get(os.uname().machine)
-    with open("/proc/self/maps", encoding="utf-8", errors="surrogateescape") as maps:
-        # Held until all is moved: with what these lines take the C library could give back the end of the heap.
-        lines = maps.readlines()
-    regions = _regions(lines)
-    if code is None or not regions:
+    if code is None:
+        return None
+    for more in reversed(range(_TRIES)):
+        try:
+            return _move(code)
+        except OSError as error:
+            if error.errno != errno.EFAULT or not more:
+                raise
+    return None
+
+
+def _move(code: bytes) -> Template | None:
+    """EFAULT: the C library has given back some of what was there to be moved, and nothing is."""
+    maps = os.open("/proc/self/maps", os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        regions = _regions(_read_whole(maps))
+    finally:
+        os.close(maps)
+    if not regions:
         return None
     fd = os.memfd_create(_NAME, os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
     try:
@@ -205,6 +221,13 @@ def make_template() -> Template | None:
         os.close(fd)
         raise
     return Template(regions, original, fd)
+
+
+def _read_whole(fd: int) -> bytes:
+    parts = []
+    while part := os.read(fd, 1 << 16):
+        parts.append(part)
+    return b"".join(parts)
 
 
 def _mapped(pid: int) -> list[tuple[int, int]]:
@@ -226,15 +249,15 @@ def _map_to_read(fd: int, size: int) -> int:
         os.close(reader)
 
 
-def _regions(lines: Iterable[str]) -> tuple[Region, ...]:
+def _regions(maps: bytes) -> tuple[Region, ...]:
     """Interpreter data, C heap and Python's arenas, as proc_pid_maps(5) lists them."""
     found: list[Region] = []
     offset = 0
-    for line in lines:
+    for line in os.fsdecode(maps).splitlines():
         span, permissions, *_ = line.split(maxsplit=2)
         first, _, last = span.partition("-")
         start, size = int(first, 16), int(last, 16) - int(first, 16)
-        if permissions == "rw-p" and size >= _LEAST and not line.rstrip().endswith("[stack]"):
+        if permissions == "rw-p" and size >= _LEAST and not line.endswith("[stack]"):
             found.append(Region(start, size, offset))
             offset += size
     return tuple(found)
