@@ -16,6 +16,7 @@ from bench.install import TOP
 from bench.memory import pss_kib
 from bench.processes import run
 from e2e.residue import cgroups, mounts, processes
+from orchestr8.storage.blanks import READY
 
 EXAMPLE: Final = f"{TOP}/examples/stacks/quickstart"
 WARM_UP_CYCLES: Final = 3  # what is made once and kept is made in these
@@ -103,14 +104,22 @@ def cycle(
 
 
 def settled(engine: Counted) -> dict[str, int]:
-    """Counts once what `down` leaves to be done after it (bridges, deleted files) is done: when two looks agree."""
+    """Counts once what `down` leaves to be done after it (bridges, deleted files) is done, and what is made ahead is made: when
+    two looks agree.
+    """
     last: dict[str, int] = {}
     for _ in range(100):
         now = {name: number for name, number in count(engine).items() if name in LEAKS_NOTHING}
-        if now == last:
+        if now == last and len(_made_ahead(engine.root)) >= READY:
             break
         last = now
     return count(engine)
+
+
+def _made_ahead(root: str) -> list[str]:
+    with contextlib.suppress(FileNotFoundError):
+        return os.listdir(f"{root}/blanks")
+    return []
 
 
 def leaked(before: Counts, after: Counts) -> dict[str, int]:
