@@ -76,6 +76,7 @@ class LogQuery:
     until_exit: bool = False  # a followed log ends when nothing selected runs or will be started again
     tail: int | None = None  # of each container
     since: float | None = None  # Unix time
+    ends_since: float | None = None  # ends of runs that came after it are told, too, though nobody followed yet
     until: float | None = None  # the moment itself included
     timestamps: bool = False
     places: tuple[LogPlace, ...] = ()

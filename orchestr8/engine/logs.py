@@ -166,7 +166,7 @@ class _Client:
         self, container: ObservedContainer, *, tail: int | None, since: float | None, coalesce: bool, beside: int
     ) -> None:
         """Make a container a source, and say so."""
-        path = self._logs.backend.log_path(container.name)
+        path = self._logs.backend.log_path(container.name, container.id)
         place = self._place_of(container)
         if place is not None:
             tail = since = None
@@ -202,11 +202,12 @@ class _Client:
         return None
 
     def _ended_unheard(self, container: ObservedContainer) -> bool:
-        """Has its run ended while no engine told this client, which followed it?"""
+        """Has its run ended while no engine told this client, which followed it, or was about to?"""
+        begun = self._query.ends_since
         return (
             container.state is ContainerState.EXITED
             and container.id not in self._query.ended
-            and self._place_of(container) is not None
+            and (self._place_of(container) is not None or (begun is not None and container.finished_at >= begun))
         )
 
     async def _tell_place(self, source: _Source) -> None:

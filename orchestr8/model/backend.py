@@ -13,7 +13,7 @@ from orchestr8.model.actions import Action
 from orchestr8.model.changes import FileChange
 from orchestr8.model.events import Event
 from orchestr8.model.figures import Figures
-from orchestr8.model.ids import ContainerName, StackName
+from orchestr8.model.ids import ContainerId, ContainerName, StackName
 from orchestr8.model.images import CommitSpec, Committed
 from orchestr8.model.observed import Snapshot
 from orchestr8.model.processes import Process
@@ -206,8 +206,10 @@ class Backend(Protocol):
         """
         ...
 
-    def log_path(self, container: ContainerName) -> str:
-        """The current log file: CRI lines, rotated to `<path>.1`, `<path>.2`."""
+    def log_path(self, container: ContainerName, meant: ContainerId | None = None) -> str:
+        """The current log file: CRI lines, rotated to `<path>.1`, `<path>.2`. NotFound when another than the one that is `meant`
+        has the name by now.
+        """
         ...
 
     def subscribe(self, listener: Callable[[Event], None]) -> None:

@@ -88,9 +88,16 @@ def test_a_run_has_its_settings_as_docker_calls_them() -> None:
 
 
 def test_a_log_query_is_read_from_the_request() -> None:
-    query = request(follow="1", tail="10", since="1.5", until="exit", timestamps="1", container="c")
+    query = request(follow="1", tail="10", since="1.5", ends_since="2.5", until="exit", timestamps="1", container="c")
     assert log_query(query, "shop") == LogQuery(
-        stack=StackName("shop"), container="c", follow=True, until_exit=True, tail=10, since=1.5, timestamps=True
+        stack=StackName("shop"),
+        container="c",
+        follow=True,
+        until_exit=True,
+        tail=10,
+        since=1.5,
+        ends_since=2.5,
+        timestamps=True,
     )
     assert log_query(request(tail="all", service=""), "shop") == LogQuery(stack=StackName("shop"))
 

@@ -108,6 +108,26 @@ async def test_a_followed_log_tells_what_is_written_and_how_it_ends(start: Any, 
     assert frames[-1].stream == 0
 
 
+async def test_who_was_about_to_follow_hears_of_what_had_ended_by_then(
+    start: Any, make_document: Make, eventually: Any
+) -> None:
+    """An attached `up` of what ends at once."""
+    began = time.time() - 1  # times are whole seconds in this backend
+    async with start() as engine:
+        await up(engine, make_document(web=["sh", "-c", "echo one; echo two; exit 3"]))
+        await eventually(lambda: _all_ended(engine))
+        query = {"follow": 1, "until": "exit"}
+        async with engine.upgraded("GET", "/stacks/shop/logs", **query, ends_since=f"{began:.6f}") as talk:
+            frames = await talk.rest()
+        async with engine.upgraded("GET", "/stacks/shop/logs", **query, ends_since=f"{began + 60:.6f}") as talk:
+            others = await talk.rest()
+    assert text(frames) == b"one\ntwo\n"
+    assert news(frames)[1:] == [{"source": 0, "exited": 3, "restarting": False}]
+    assert frames[-1].stream == 0
+    assert text(others) == b"one\ntwo\n"
+    assert news(others)[1:] == []
+
+
 async def test_a_followed_log_ends_at_a_time(start: Any, make_document: Make, backend: Any) -> None:
     """Times are whole seconds in this backend."""
     async with start() as engine:

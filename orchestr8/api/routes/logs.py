@@ -33,6 +33,7 @@ def log_query(request: Request, stack: str) -> LogQuery:
         until_exit="exit" in ends,
         tail=None if request.first("tail", "all") == "all" else whole_number(request, "tail", 0),
         since=number(request, "since", None),
+        ends_since=number(request, "ends_since", None),
         until=None if ends[:1] == ["exit"] else number(request, "until", None),
         timestamps=request.flag("timestamps"),
         places=tuple(map(_place, request.query.get("place", ()))),

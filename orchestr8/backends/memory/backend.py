@@ -121,8 +121,11 @@ class MemoryBackend:
     def subscribe(self, listener: Callable[[Event], None]) -> None:
         self._listeners.append(listener)
 
-    def log_path(self, container: ContainerName) -> str:
-        return os.path.join(self._root, "containers", self._find(container).seen.id, "log", "current.log")
+    def log_path(self, container: ContainerName, meant: ContainerId | None = None) -> str:
+        container_id = self._find(container).seen.id
+        if meant not in (None, container_id):
+            raise NotFound(f"no such container: {meant}")
+        return os.path.join(self._root, "containers", container_id, "log", "current.log")
 
     # --- doing ------------------------------------------------------------------------------------------------
 

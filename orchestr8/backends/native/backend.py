@@ -449,8 +449,11 @@ class NativeBackend:
     async def probe(self, container: ContainerName, argv: tuple[str, ...], timeout_s: float) -> ProbeResult:
         return await probes.probe(self._container(container), argv, timeout_s)
 
-    def log_path(self, container: ContainerName) -> str:
-        return self._container(container).log_path
+    def log_path(self, container: ContainerName, meant: ContainerId | None = None) -> str:
+        found = self._container(container)
+        if meant not in (None, found.record.id):
+            raise NotFound(f"no such container: {meant}")
+        return found.log_path
 
 
 def _text_of(path: str) -> str:

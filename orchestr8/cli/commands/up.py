@@ -122,8 +122,10 @@ class _Attached:
     # --- the logs ---------------------------------------------------------------------------------------------
 
     def _follow_logs(self) -> None:
-        """From when the engine knows the stack; what was written before `up` was called is history."""
-        query: dict[str, Any] = {"since": f"{self._since:.6f}"}
+        """From when the engine knows the stack; what was written before `up` was called is history. What it starts may have
+        ended by now.
+        """
+        query: dict[str, Any] = dict.fromkeys(("since", "ends_since"), f"{self._since:.6f}")
         if self._options.services:
             query["service"] = self._options.services
         if self._options.timestamps:

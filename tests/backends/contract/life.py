@@ -151,6 +151,20 @@ async def test_a_running_container_is_not_removed(bench: Bench) -> None:
         await bench.remove()
 
 
+async def test_the_log_of_one_that_is_gone_is_not_that_of_the_next_one_of_its_name(bench: Bench) -> None:
+    await bench.create()
+    first = await bench.see()
+    path = bench.backend.log_path(WEB, first.id)
+    assert path == bench.backend.log_path(WEB)
+    await bench.remove()
+    with pytest.raises(NotFound):
+        bench.backend.log_path(WEB, first.id)
+    await bench.create()
+    with pytest.raises(NotFound):
+        bench.backend.log_path(WEB, first.id)
+    assert bench.backend.log_path(WEB, (await bench.see()).id) != path
+
+
 async def test_remove_is_safe_to_repeat(bench: Bench) -> None:
     await bench.create()
     await bench.remove()
