@@ -9,6 +9,7 @@ One task per client writes to its connection, so a slow client delays nobody and
 """
 
 import contextlib
+import errno
 import itertools
 import json
 import os
@@ -260,12 +261,16 @@ class _Client:
         """Be told of changes; a container that never ran has no folder yet, and is tried again when it starts. The folder
         above tells of one that somebody removes, and that comes again: a file that is open keeps the watch of the old one.
         """
-        container_id = source.container.id
-        folder = os.path.dirname(source.path)
         try:
-            inode = os.stat(folder).st_ino
-        except FileNotFoundError:
-            return
+            self._watch_folder(source, os.path.dirname(source.path))
+        except OSError as error:
+            if error.errno != errno.ENOENT:
+                raise
+
+    def _watch_folder(self, source: _Source, folder: str) -> None:
+        """Raises OSError, with ENOENT for one that is not there, perhaps since this moment."""
+        container_id = source.container.id
+        inode = os.stat(folder).st_ino
         if source.watched is None:
             self._watches.enter_context(
                 self._logs.watcher.watch(os.path.dirname(folder), lambda: self._mark(container_id))

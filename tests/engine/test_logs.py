@@ -1,5 +1,6 @@
 """A stack's logs over the socket: stored and followed."""
 
+import errno
 import json
 import time
 from collections.abc import Callable
@@ -9,7 +10,9 @@ import anyio
 import pytest
 
 from orchestr8.backends.memory.containers import append_log
+from orchestr8.engine.watch import DirectoryWatcher
 from orchestr8.errors import Conflict, NotFound
+from orchestr8.kernel.libc import SyscallError
 from orchestr8.model.actions import RemoveContainer, StopContainer
 from orchestr8.model.ids import ContainerName
 from orchestr8.wire.client import Lines
@@ -126,6 +129,27 @@ async def test_who_was_about_to_follow_hears_of_what_had_ended_by_then(
     assert frames[-1].stream == 0
     assert text(others) == b"one\ntwo\n"
     assert news(others)[1:] == []
+
+
+async def test_a_container_that_is_removed_while_its_log_is_about_to_be_followed_ends_nothing(
+    start: Any, make_document: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    watch, refused = DirectoryWatcher.watch, []
+
+    def refuse_first(self: DirectoryWatcher, directory: str, tell: Callable[[], None]) -> Any:
+        if not refused:
+            refused.append(directory)
+            raise SyscallError(errno.ENOENT, "inotify_add_watch", directory)
+        return watch(self, directory, tell)
+
+    monkeypatch.setattr(DirectoryWatcher, "watch", refuse_first)
+    async with start() as engine:
+        await up(engine, make_document(web=["sh", "-c", "echo one; sleep 0.05; echo two; exit 3"]))
+        async with engine.upgraded("GET", "/stacks/shop/logs", follow=1, until="exit") as talk:
+            frames = await talk.rest()
+    assert len(refused) == 1
+    assert text(frames) == b"one\ntwo\n"
+    assert news(frames)[1:] == [{"source": 0, "exited": 3, "restarting": False}]
 
 
 async def test_a_followed_log_ends_at_a_time(start: Any, make_document: Make, backend: Any) -> None:
