@@ -83,6 +83,7 @@ class Forkserver:
             self._fork_spare()
             with rehearsal.resting(self._scratch, self._spawn_next) as pid:
                 template.take_after(pid)
+            self._life = rehearsal.LIFE._replace(learns=False)  # to learn leaves traces, which the others do not have
             with rehearsal.resting(self._scratch, self._spawn_next) as pid:
                 template.take_after(pid)
         except Exception as error:  # noqa: BLE001 - a full or read-only /run, say: whatever it is, shims are only larger
