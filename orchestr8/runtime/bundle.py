@@ -303,11 +303,14 @@ def _put(path: str, text: str) -> None:
     """Have the file say `text`. One that is empty, as those made ahead are, is not truncated: ext4 would take it for a file that
     is being replaced, and write it to the disk while this waits (auto_da_alloc, ext4(5)).
     """
-    fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o666)
-    with open(fd, "w", encoding="utf-8") as file:
-        if os.fstat(fd).st_size:
+    with open(path, "w", encoding="utf-8", opener=_open_as_it_is) as file:
+        if os.fstat(file.fileno()).st_size:
             file.truncate(0)
         file.write(text)
+
+
+def _open_as_it_is(path: str, flags: int) -> int:
+    return os.open(path, flags & ~os.O_TRUNC, 0o666)
 
 
 def read(bundle: str) -> dict[str, Any]:

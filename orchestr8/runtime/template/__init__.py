@@ -189,13 +189,13 @@ def make_template() -> Template | None:
     code = _CODE.get(os.uname().machine)
     if code is None:
         return None
-    for more in reversed(range(_TRIES)):
+    for _ in range(_TRIES - 1):
         try:
             return _move(code)
         except OSError as error:
-            if error.errno != errno.EFAULT or not more:
+            if error.errno != errno.EFAULT:
                 raise
-    return None
+    return _move(code)
 
 
 def _move(code: bytes) -> Template | None:
