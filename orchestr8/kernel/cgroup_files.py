@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from typing import Final
 
 from orchestr8.errors import OperationFailed
+from orchestr8.kernel import descriptors
 
 _REMOVE_TRIES: Final = 13  # with doubled pauses, 4 s in all: a slow machine ends processes slowly
 
@@ -59,14 +60,7 @@ def write(path: str, *texts: str) -> None:
 
 def read(path: str) -> str:
     """All of it. By bare descriptors, since whoever asks for figures reads hundreds of these."""
-    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        data = b""
-        while piece := os.read(fd, 65536):
-            data += piece
-    finally:
-        os.close(fd)
-    return data.decode()
+    return descriptors.read_whole(path).decode()
 
 
 def read_if_there(path: str) -> str:

@@ -5,6 +5,8 @@ import fcntl
 import os
 from typing import Final
 
+from orchestr8.kernel.descriptors import write_whole
+
 _MFD_EXEC: Final = 0x10  # <linux/memfd.h>, Linux 6.3; older kernels make every memfd executable
 _SEALS: Final = fcntl.F_SEAL_SEAL | fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_WRITE
 _F_SEAL_FUTURE_WRITE: Final = 0x10  # <linux/fcntl.h>, Linux 5.1
@@ -15,9 +17,7 @@ def sealed(name: str, content: bytes) -> int:
     """A close-on-exec descriptor of `content`, readable and executable by all, writable by none."""
     fd = _create(name)
     try:
-        view = memoryview(content)
-        while view:
-            view = view[os.write(fd, view) :]
+        write_whole(fd, content)
         _seal(fd)
     except BaseException:
         os.close(fd)

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from orchestr8.errors import OperationFailed
+from orchestr8.kernel.descriptors import write_whole
 
 MAX_PACKET: Final = 64 * 1024  # what is larger goes as a memfd: a socket's buffer is small, and its size the machine's
 MAX_PAYLOAD: Final = 16 * 1024 * 1024
@@ -22,9 +23,7 @@ def send_packet(sock: socket.socket, payload: bytes, fds: Sequence[int] = ()) ->
         return
     memfd = os.memfd_create("packet", os.MFD_CLOEXEC)
     try:
-        view = memoryview(payload)
-        while view:
-            view = view[os.write(memfd, view) :]
+        write_whole(memfd, payload)
         _send(sock, _IN_MEMFD, [memfd, *fds])
     finally:
         os.close(memfd)

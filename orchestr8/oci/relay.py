@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from typing import Final
 
 from orchestr8.kernel.clone import exit_code
+from orchestr8.kernel.descriptors import write_whole
 from orchestr8.runtime.terminal import end_of_input, set_size
 
 _NOT_PASSED_ON: Final = {signal.SIGCHLD, signal.SIGKILL, signal.SIGSTOP, signal.SIGWINCH, signal.SIGURG, signal.SIGPIPE}
@@ -100,7 +101,7 @@ class Relay:
                 if master in readable:
                     shown = os.read(master, _READ)
                     try:
-                        _write_all(1, shown)
+                        write_whole(1, shown)
                     except OSError:
                         return False
                 if 0 in readable:
@@ -113,12 +114,6 @@ class Relay:
                 if writable:
                     typed = typed[os.write(master, typed) :]
         return True
-
-
-def _write_all(fd: int, data: bytes) -> None:
-    view = memoryview(data)
-    while view:
-        view = view[os.write(fd, view) :]
 
 
 @contextlib.contextmanager

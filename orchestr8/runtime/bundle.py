@@ -13,6 +13,7 @@ from typing import Any, Final
 from orchestr8.errors import InvalidInput, Unsupported
 from orchestr8.kernel.capabilities import NAMES, oci_capabilities
 from orchestr8.kernel.cgroup import CgroupPlace
+from orchestr8.kernel.descriptors import write_whole
 from orchestr8.kernel.device_rules import EVERY_DEVICE
 from orchestr8.kernel.namespaces import CloneFlag
 from orchestr8.model.specs import ContainerSpec, LogSpec
@@ -303,14 +304,13 @@ def _put(path: str, text: str) -> None:
     """Have the file say `text`. One that is empty, as those made ahead are, is not truncated: ext4 would take it for a file that
     is being replaced, and write it to the disk while this waits (auto_da_alloc, ext4(5)).
     """
-    with open(path, "w", encoding="utf-8", opener=_open_as_it_is) as file:
-        if os.fstat(file.fileno()).st_size:
-            file.truncate(0)
-        file.write(text)
-
-
-def _open_as_it_is(path: str, flags: int) -> int:
-    return os.open(path, flags & ~os.O_TRUNC, 0o666)
+    fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o666)
+    try:
+        if os.fstat(fd).st_size:
+            os.ftruncate(fd, 0)
+        write_whole(fd, text.encode())
+    finally:
+        os.close(fd)
 
 
 def read(bundle: str) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from typing import Any, Final, NoReturn
 from orchestr8.errors import OperationFailed
 from orchestr8.kernel import capabilities, prctl, rlimit, seccomp_install, signals
 from orchestr8.kernel.capabilities import CapabilitySets
+from orchestr8.kernel.descriptors import read_whole
 from orchestr8.kernel.libc import libc
 from orchestr8.runtime.userns import Ids
 
@@ -85,10 +86,7 @@ def limits_of(process: dict[str, Any]) -> dict[str, rlimit.Limit]:
 
 def read_filter(path: str) -> bytes:
     """The compiled seccomp filter at `path`; b"", no filter, for no path."""
-    if not path:
-        return b""
-    with open(path, "rb") as compiled:
-        return compiled.read()
+    return read_whole(path) if path else b""
 
 
 def keep_only(*kept: int) -> None:

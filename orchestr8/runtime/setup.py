@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
 from orchestr8.errors import Orchestr8Error
 from orchestr8.kernel import prctl, rlimit, sockets
+from orchestr8.kernel.descriptors import read_whole
 from orchestr8.kernel.namespaces import CloneFlag, set_domain_name, setns
 from orchestr8.runtime import program
 from orchestr8.runtime.rootfs import Rootfs
@@ -34,8 +35,7 @@ class Built(NamedTuple):
 
 def build(order: "Spawn", sync: socket.socket, shared: Shared = NOTHING, user_namespace: int = -1) -> Built:
     """Everything up to the walls, those included: the caller has the program's rights afterwards, and its stdio."""
-    with open(os.path.join(order.bundle, "config.json"), "rb") as document:
-        config = json.load(document)
+    config = json.loads(read_whole(os.path.join(order.bundle, "config.json")))
     process = config["process"]
     walls = program.pack_walls(process, program.read_filter(order.seccomp))
     ids = ids_of(config, user_namespace)

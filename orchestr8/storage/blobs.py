@@ -17,6 +17,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Final, NamedTuple
 
 from orchestr8.errors import InvalidInput, NotFound, OperationFailed
+from orchestr8.kernel.descriptors import write_whole
 
 INDEX: Final = "application/vnd.oci.image.index.v1+json"
 DIGEST: Final = re.compile(r"sha256:[0-9a-f]{64}")
@@ -55,9 +56,7 @@ class BlobWriter:
                 )
         self._hash.update(data)
         self._size += len(data)
-        view = memoryview(data)
-        while view:
-            view = view[os.write(self._fd, view) :]
+        write_whole(self._fd, data)
 
     def finish(self) -> Blob:
         """In its place, and on the disk."""

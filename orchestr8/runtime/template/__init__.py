@@ -21,6 +21,7 @@ from collections.abc import Iterator
 from typing import Any, Final, NamedTuple
 
 from orchestr8.kernel.code import PAGE, load, unload
+from orchestr8.kernel.descriptors import read_whole
 from orchestr8.kernel.libc import check
 from orchestr8.kernel.memfd import seal_data
 from orchestr8.runtime.template.ahead import Ahead, Run, populate
@@ -200,11 +201,7 @@ def make_template() -> Template | None:
 
 def _move(code: bytes) -> Template | None:
     """EFAULT: the C library has given back some of what was there to be moved, and nothing is."""
-    maps = os.open("/proc/self/maps", os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        regions = _regions(_read_whole(maps))
-    finally:
-        os.close(maps)
+    regions = _regions(read_whole("/proc/self/maps"))
     if not regions:
         return None
     fd = os.memfd_create(_NAME, os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
@@ -221,13 +218,6 @@ def _move(code: bytes) -> Template | None:
         os.close(fd)
         raise
     return Template(regions, original, fd)
-
-
-def _read_whole(fd: int) -> bytes:
-    parts = []
-    while part := os.read(fd, 1 << 16):
-        parts.append(part)
-    return b"".join(parts)
 
 
 def _mapped(pid: int) -> list[tuple[int, int]]:
