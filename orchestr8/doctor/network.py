@@ -12,6 +12,7 @@ from orchestr8.kernel.namespaces import CloneFlag
 from orchestr8.network.bridge import create_bridge
 from orchestr8.network.firewall import rules
 from orchestr8.network.firewall.nft import Nft
+from orchestr8.network.firewall.redirect import redirect_dns
 from orchestr8.network.links import write_sysctl
 from orchestr8.network.names import LinkNames
 from orchestr8.network.netlink import (
@@ -99,7 +100,7 @@ def _ruleset() -> str:
     """An engine's own table, and that by which names are asked for in a container."""
     with Nft() as nft:
         nft.run(rules.base(_NAMES.table))
-        nft.run(rules.dns_redirect("192.0.2.1", 53))
+    redirect_dns("192.0.2.1", 5353)
     return f"{rules.RULES} rules set"
 
 

@@ -28,6 +28,7 @@ NLM_F_ACK: Final = 0x4
 NLM_F_DUMP: Final = 0x300
 NLM_F_EXCL: Final = 0x200
 NLM_F_CREATE: Final = 0x400
+NLM_F_APPEND: Final = 0x800
 NLM_F_CAPPED: Final = 0x100  # in an answer
 NLM_F_ACK_TLVS: Final = 0x200  # in an answer
 NLMSGERR_ATTR_MSG: Final = 1
@@ -186,6 +187,31 @@ class NetlinkSocket:
                 results[place] = _error(payload, flags, batch[place].about)
                 missing -= 1
         return results
+
+    def run_as_one(self, begin: Message, messages: Sequence[Message], end: Message) -> None:
+        """All or none, as nfnetlink has it between two marks that are not acknowledged. Raises the first error.
+
+        What concerns the whole of it is told of the first mark.
+        """
+        first = self._sequence + 1
+        self._sequence += len(messages) + 2
+        marked = [self._pack(begin, first, 0)]
+        marked += [self._pack(each, first + place) for place, each in enumerate(messages, 1)]
+        self._socket.send(b"".join(marked) + self._pack(end, self._sequence, 0))
+        failed: NetlinkError | None = None
+        missing = len(messages)
+        while missing:
+            for kind, flags, sequence, payload in messages_of(self._socket.recv(RECEIVE_BYTES)):
+                place = sequence - first
+                if kind != NLMSG_ERROR or not 0 <= place <= len(messages):
+                    continue
+                error = _error(payload, flags, messages[place - 1].about if place else begin.about)
+                if not place and error is not None:
+                    raise error
+                failed = failed or error
+                missing -= 1 if place else 0
+        if failed is not None:
+            raise failed
 
     @staticmethod
     def _pack(message: Message, sequence: int, extra_flags: int = NLM_F_ACK) -> bytes:

@@ -12,8 +12,7 @@ from typing import Final
 
 from orchestr8.kernel.namespaces import CloneFlag, unshare
 from orchestr8.network.bridge import address_message
-from orchestr8.network.firewall.nft import Nft
-from orchestr8.network.firewall.rules import dns_redirect
+from orchestr8.network.firewall.redirect import redirect_dns
 from orchestr8.network.links import disable_ipv6, write_sysctl
 from orchestr8.network.names import LinkNames
 from orchestr8.network.netlink import (
@@ -72,9 +71,7 @@ def _furnish(
             inside.run(_inside_messages(request.attachments))
         udp = undo.enter_context(socket.socket(socket.AF_INET, socket.SOCK_DGRAM))
         tcp = undo.enter_context(socket.socket(socket.AF_INET, socket.SOCK_STREAM))
-        port = _bind_dns(udp, tcp)
-        with Nft() as nft:
-            nft.run(dns_redirect(DNS_ADDRESS, port))
+        redirect_dns(DNS_ADDRESS, _bind_dns(udp, tcp))
         undo.pop_all()
         return NamespaceFds(netns=netns, dns_udp=udp.detach(), dns_tcp=tcp.detach())
 

@@ -83,15 +83,6 @@ def test_the_table_is_removed_whether_it_is_there_or_not() -> None:
     assert rules.remove_table("T") == "add table ip T\ndelete table ip T\n"
 
 
-def test_queries_to_port_53_go_to_our_socket_inside_a_container() -> None:
-    assert rules.dns_redirect("127.0.0.11", 41000) == (
-        "add table ip orchestr8-dns\n"
-        "add chain ip orchestr8-dns output { type nat hook output priority -100; }\n"
-        "add rule ip orchestr8-dns output ip daddr 127.0.0.11 udp dport 53 dnat to 127.0.0.11:41000\n"
-        "add rule ip orchestr8-dns output ip daddr 127.0.0.11 tcp dport 53 dnat to 127.0.0.11:41000\n"
-    )
-
-
 def test_elements_are_read_back_from_what_nft_lists() -> None:
     listed: list[dict[str, Any]] = [
         {"metainfo": {"json_schema_version": 1}},

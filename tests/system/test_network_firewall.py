@@ -2,15 +2,26 @@
 
 import errno
 import os
+import socket
+import struct
 from collections.abc import Iterator
 
 import pytest
 
 from orchestr8.kernel.namespaces import CloneFlag, setns, unshare
-from orchestr8.network.firewall import rules
+from orchestr8.network.firewall import redirect, rules
 from orchestr8.network.firewall.host import Change, HostFirewall
 from orchestr8.network.firewall.nft import Nft, NftError
 from orchestr8.network.firewall.rules import Elements, HostPort, Target
+from orchestr8.network.netlink import (
+    NETLINK_NETFILTER,
+    NLM_F_CREATE,
+    NLM_F_EXCL,
+    Message,
+    NetlinkError,
+    NetlinkSocket,
+    attribute,
+)
 from tests.requires import requires
 
 pytestmark = [pytest.mark.system, requires("root", "network_namespaces")]
@@ -142,3 +153,45 @@ def test_an_error_keeps_the_words_and_the_number(namespace: None) -> None:
     assert "delete table ip nowhere" in str(caught.value)
     with Nft() as nft:
         assert nft.ask("list table ip nowhere") == []
+
+
+def listed() -> str:
+    with Nft() as nft:
+        return nft.run("list ruleset")
+
+
+def test_queries_in_a_container_go_where_the_same_rules_as_text_would_send_them(namespace: None) -> None:
+    redirect.redirect_dns("127.0.0.11", 41000)
+    ours = listed()
+    unshare(CloneFlag.NEWNET)
+    run(
+        "add table ip orchestr8-dns\n"
+        "add chain ip orchestr8-dns output { type nat hook output priority -100; }\n"
+        "add rule ip orchestr8-dns output ip daddr 127.0.0.11 udp dport 53 dnat to 127.0.0.11:41000\n"
+        "add rule ip orchestr8-dns output ip daddr 127.0.0.11 tcp dport 53 dnat to 127.0.0.11:41000\n"
+    )
+    assert ours == listed() != ""
+
+
+def batch(subsystem: int, *messages: Message) -> None:
+    marks = [Message(kind, struct.pack("!BBH", 0, 0, subsystem), "a mark") for kind in (16, 17)]
+    with NetlinkSocket(NETLINK_NETFILTER) as netlink:
+        netlink.run_as_one(marks[0], messages, marks[1])
+
+
+def new_table(name: str, flags: int = NLM_F_CREATE) -> Message:
+    return Message(10 << 8, struct.pack("!BBH", socket.AF_INET, 0, 0) + attribute(1, name), f"table {name}", flags)
+
+
+def test_of_what_is_done_as_one_nothing_stays_when_a_part_is_refused(namespace: None) -> None:
+    batch(10, new_table("there"))
+    with pytest.raises(NetlinkError, match="table there: File exists"):
+        batch(10, new_table("first"), new_table("there", NLM_F_CREATE | NLM_F_EXCL), new_table("last"))
+    assert "table ip there" in listed()
+    assert "first" not in listed()
+    assert "last" not in listed()
+
+
+def test_a_kernel_without_what_is_asked_for_says_so_of_the_whole(namespace: None) -> None:
+    with pytest.raises(NetlinkError, match="a mark"):
+        batch(200, new_table("never"))

@@ -22,7 +22,6 @@ from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple
 
 ANY_ADDRESS: Final = "0.0.0.0"
-DNS_TABLE: Final = "orchestr8-dns"
 SETS: Final = (("set", "bridges"), ("set", "inside"), ("set", "subnets"), ("map", "ports"), ("map", "ports_any"))
 
 
@@ -156,16 +155,3 @@ def _cidrs(element: Any) -> list[str]:
         return [f"{element['prefix']['addr']}/{element['prefix']['len']}"]
     first, last = (ipaddress.IPv4Address(each) for each in element["range"])
     return [str(each) for each in ipaddress.summarize_address_range(first, last)]
-
-
-def dns_redirect(address: str, port: int) -> str:
-    """Inside a container's namespace: its queries to `address` go to the socket that we hold there.
-
-    The way back needs no rule: connection tracking knows it.
-    """
-    return (
-        f"add table ip {DNS_TABLE}\n"
-        f"add chain ip {DNS_TABLE} output {{ type nat hook output priority -100; }}\n"
-        f"add rule ip {DNS_TABLE} output ip daddr {address} udp dport 53 dnat to {address}:{port}\n"
-        f"add rule ip {DNS_TABLE} output ip daddr {address} tcp dport 53 dnat to {address}:{port}\n"
-    )
