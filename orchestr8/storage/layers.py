@@ -18,6 +18,7 @@ from typing import Final, NamedTuple, Self
 
 from orchestr8.errors import OperationFailed
 from orchestr8.kernel.mount import MountAttr, open_tree, set_attributes
+from orchestr8.kernel.openat2 import open_in_root
 from orchestr8.storage.copy import Identity, identity
 from orchestr8.storage.covers import Cover, CoverKind
 
@@ -29,6 +30,7 @@ CAPABILITY: Final = "security.capability"
 _NONE: Final = {errno.ENODATA, errno.ENOTSUP, errno.ENOENT}  # no such attribute, none at all there, the file is gone
 _GONE: Final = {errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENXIO}  # since it was looked at; or another thing now
 READ_ALONE: Final = MountAttr.RDONLY | MountAttr.NODEV | MountAttr.NOATIME
+_MERGED: Final = -1
 _LINKS: Final = 40  # the kernel's own limit
 _KEPT_OPEN: Final = 64  # levels, from the root down: whatever is deeper is rare
 # Names have to be held to be put in order, those of a directory and of all above it: what they take of memory at most, a
@@ -331,6 +333,11 @@ class Tree:
 
     def open_path(self, path: str) -> int | None:
         """A descriptor of an ordinary file by its path from the root, at which this must stand; None: there is none."""
+        root = self._levels[0]
+        if len(root.fds) == 1 and not root.veiled:  # nothing to merge: the kernel finds it in a fifth of the time
+            found = _open_plain(root.fds[0], path)
+            if found != _MERGED:
+                return found
         *folders, name = self.real_path(path).strip("/").split("/")
         try:
             for folder in folders:
@@ -379,6 +386,20 @@ def opened(
                 set_attributes(mount, on=READ_ALONE)
             roots.append(os.open(".", _DIRECTORY, dir_fd=mount))
         yield stack.enter_context(Tree(roots, covers, covered=covered, go_on=go_on))
+
+
+def _open_plain(layer: int, path: str) -> int | None:
+    """An ordinary file of a single layer; None: there is none. _MERGED: it takes more to tell."""
+    try:
+        fd = open_in_root(layer, path)
+    except OSError as error:
+        return None if error.errno in _GONE else _MERGED
+    ordinary = stat.S_ISREG(os.fstat(fd).st_mode)
+    whole = ordinary and not {_METACOPY, _WHITEOUT} & set(os.listxattr(f"/proc/self/fd/{fd}"))
+    if not whole:
+        os.close(fd)
+        return _MERGED if ordinary else None
+    return fd
 
 
 def is_whiteout(dir_fd: int, name: str, status: os.stat_result) -> bool:

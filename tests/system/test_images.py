@@ -17,7 +17,7 @@ from e2e.checks import err, log, out, state
 from e2e.oci_callers import Podman, root_of
 from e2e.scenario import Check, Scenario, eventually
 from orchestr8.backends.native.making import find_user
-from orchestr8.errors import Orchestr8Error
+from orchestr8.errors import OperationFailed, Orchestr8Error
 from orchestr8.kernel.inotify import Inotify, InotifyMask
 from orchestr8.storage.remove import remove_tree
 from tests.requires import requires
@@ -315,16 +315,18 @@ def test_all_images_can_be_deleted_as_explain_says(committed: tuple[Scenario, st
     story.step("down")
 
 
+@pytest.mark.parametrize("count", [1, 2])
 @pytest.mark.parametrize("how", ["fifo", "device", "link", "gone"])
-def test_what_stands_in_place_of_passwd_is_not_opened(tmp_path: Path, how: str) -> None:
+def test_what_stands_in_place_of_passwd_is_not_opened(tmp_path: Path, how: str, count: int) -> None:
     """An image is what a container has made of it: to open a device may be to do something (a watchdog's begins to count)."""
     for name in ("upper", "lower"):
         (tmp_path / name / "etc").mkdir(parents=True)
     (tmp_path / "lower/etc/passwd").write_text("app:x:7:8::/home/app:/bin/sh\n")
     (tmp_path / "lower/etc/group").write_text("more:x:9:app\n")
-    layers = (str(tmp_path / "upper"), str(tmp_path / "lower"))
+    layers = (str(tmp_path / "upper"), str(tmp_path / "lower"))[:count]
     place = tmp_path / "upper/etc/passwd"
-    assert find_user("app", layers).uid == 7
+    assert find_user("app", (str(tmp_path / "upper"), str(tmp_path / "lower"))).uid == 7
+    assert find_user("app", (str(tmp_path / "lower"),)).uid == 7
     if how == "fifo":
         os.mkfifo(place)
     elif how == "device":
@@ -343,6 +345,32 @@ def test_what_stands_in_place_of_passwd_is_not_opened(tmp_path: Path, how: str) 
         assert watch.read() == []
     finally:
         watch.close()
+
+
+@pytest.mark.parametrize("count", [1, 2])
+@pytest.mark.parametrize("how", ["loop", "directory"])
+def test_what_cannot_be_read_as_passwd_is_none(tmp_path: Path, how: str, count: int) -> None:
+    for name in ("upper", "lower"):
+        (tmp_path / name / "etc").mkdir(parents=True)
+    place = tmp_path / "upper/etc/passwd"
+    if how == "loop":
+        place.symlink_to("passwd")
+    else:
+        place.mkdir()
+    layers = (str(tmp_path / "upper"), str(tmp_path / "lower"))[:count]
+    assert find_user("5", layers).uid == 5
+    with pytest.raises(Orchestr8Error, match="has no user `app`"):
+        find_user("app", layers)
+
+
+@pytest.mark.parametrize("count", [1, 2])
+def test_a_passwd_whose_bytes_lie_in_another_layer_is_refused(tmp_path: Path, count: int) -> None:
+    for name in ("upper", "lower"):
+        (tmp_path / name / "etc").mkdir(parents=True)
+    (tmp_path / "upper/etc/passwd").write_bytes(bytes(30))
+    os.setxattr(tmp_path / "upper/etc/passwd", "trusted.overlay.metacopy", b"")
+    with pytest.raises(OperationFailed, match="the kernel has metacopy on"):
+        find_user("5", (str(tmp_path / "upper"), str(tmp_path / "lower"))[:count])
 
 
 def test_users_and_volumes_come_from_all_layers_of_an_image(scenario: Tell, tree: Path) -> None:
