@@ -346,8 +346,11 @@ class CgroupTree:
         except FileNotFoundError:  # somebody removed our empty parents, or this is the first one below that parent
             self._make_parents(mount, os.path.dirname(group))
             files.mkdir(directory)
-        if mount == self._mounts_found.hierarchies.get("cpuset"):
-            cgroup_parents.fill_cpuset(directory, mount)
+        if mount != self._mounts_found.hierarchies.get("cpuset"):
+            return
+        if cgroup_parents.fill_cpuset(directory, mount) and self._has_shims:
+            # An engine's own group: the next one comes filled (Documentation/admin-guide/cgroup-v1/cgroups.rst).
+            files.write(f"{os.path.dirname(directory)}/cgroup.clone_children", "1")
 
     def _make_parents(self, mount: str, over: str) -> None:
         if self._has_shims and over == self.parent and mount in (self._unified, *self._v1_mounts()):

@@ -100,9 +100,15 @@ def set_devices_v1(directory: str, rules: Sequence[DeviceRule]) -> Iterator[str]
     except PermissionError:
         yield "privileged use of devices is not in force: the engine itself may not use every device"
         return
+    file = f"{directory}/devices.{'deny' if policy.allow else 'allow'}"
+    try:
+        files.write(file, *map(str, policy.exceptions))
+        return
+    except PermissionError:  # to say it again changes nothing
+        pass
     for rule in policy.exceptions:
         try:
-            files.write(f"{directory}/devices.{'allow' if rule.allow else 'deny'}", str(rule))
+            files.write(file, str(rule))
         except PermissionError:
             yield f"device rule `{rule}` is not in force: the engine itself may not use this device"
 

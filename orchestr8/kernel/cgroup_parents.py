@@ -61,17 +61,19 @@ def readmit(directory: str) -> None:
     files.rmdir(leaf)
 
 
-def fill_cpuset(directory: str, top: str) -> None:
-    """v1: a new cpuset has neither processors nor memory, and nothing can enter it; give it its parent's, up to `top`.
+def fill_cpuset(directory: str, top: str) -> bool:
+    """v1: a new cpuset has neither processors nor memory, and nothing can enter it; give it its parent's, up to `top`. Whether
+    it had none.
 
     The parent may have been made by another thread just now, and not been filled yet.
     """
-    for name in ("cpuset.cpus", "cpuset.mems"):
-        if not files.read(f"{directory}/{name}").strip():
-            above = os.path.dirname(directory)
-            if above != top:
-                fill_cpuset(above, top)
-            files.write(f"{directory}/{name}", files.read(f"{above}/{name}").strip())
+    above = os.path.dirname(directory)
+    empty = [name for name in ("cpuset.cpus", "cpuset.mems") if not files.read(f"{directory}/{name}").strip()]
+    if empty and above != top:
+        fill_cpuset(above, top)
+    for name in empty:
+        files.write(f"{directory}/{name}", files.read(f"{above}/{name}").strip())
+    return bool(empty)
 
 
 def share_real_time(directory: str, runtime_us: int, period_us: int, above: str) -> None:

@@ -21,7 +21,7 @@ V1_FILES = {
     "pids": {"pids.max": ""},
     "devices": {"devices.allow": "", "devices.deny": ""},
     "freezer": {"freezer.state": "THAWED"},
-    "cpuset": {"cpuset.cpus": "", "cpuset.mems": ""},
+    "cpuset": {"cpuset.cpus": "", "cpuset.mems": "", "cgroup.clone_children": "0\n"},
     "blkio": {"blkio.throttle.read_bps_device": ""},
 }
 V2_CORE = {"cgroup.procs": "", "cgroup.kill": "", "cgroup.freeze": "", "cgroup.subtree_control": ""}
@@ -80,6 +80,10 @@ class FakeKernel:
         Path(path).mkdir()
         for name, text in self._hierarchies[Path(path).relative_to(self.root).parts[0]].items():
             (Path(path) / name).write_text(text)
+        above = Path(path).parent
+        if (above / "cgroup.clone_children").exists() and (above / "cgroup.clone_children").read_text().strip() == "1":
+            for name in ("cpuset.cpus", "cpuset.mems"):
+                shutil.copy(above / name, path)
 
     def rmdir(self, path: str) -> None:
         if self.short(path) in self.refused:

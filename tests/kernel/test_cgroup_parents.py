@@ -74,8 +74,32 @@ def test_a_cpuset_of_v1_is_filled_from_the_top_before_anybody_enters(kernel: Fak
         "cpuset/orchestr8-ab12/cpuset.mems 0",
         f"cpuset/{GROUP}/cpuset.cpus 0-3",
         f"cpuset/{GROUP}/cpuset.mems 0",
+        "cpuset/orchestr8-ab12/cgroup.clone_children 1",  # the next one comes filled
         f"cpuset/{GROUP}/cpuset.cpus 1-2",
     ]
+
+
+def test_the_next_cpuset_of_an_engine_comes_filled(kernel: FakeKernel) -> None:
+    kernel.mount_v1("cpuset")
+    for name, text in (("cpuset.cpus", "0-3\n"), ("cpuset.mems", "0\n")):
+        (kernel.root / "cpuset" / name).write_text(text)
+    kernel.keeps = True
+    found = tree(kernel)
+    found.create(ID, {})
+    kernel.writes.clear()
+    found.create("aaaa", {})
+    assert not [write for write in kernel.writes if "cpuset" in write]
+    assert (kernel.root / "cpuset/orchestr8-ab12/aaaa/cpuset.cpus").read_text() == "0-3"
+
+
+def test_a_cpuset_that_is_somebody_elses_is_left_as_it_is(kernel: FakeKernel) -> None:
+    kernel.mount_v1("cpuset")
+    for name, text in (("cpuset.cpus", "0-3\n"), ("cpuset.mems", "0\n")):
+        (kernel.root / "cpuset" / name).write_text(text)
+    kernel.keeps = True
+    CgroupTree.detect("", kernel.mountinfo, parent="theirs/pod").create(ID, {})
+    assert (kernel.root / f"cpuset/theirs/pod/{ID}/cpuset.cpus").read_text() == "0-3"
+    assert not [write for write in kernel.writes if "clone_children" in write]
 
 
 def test_a_cpuset_whose_parent_another_thread_has_just_made_is_filled_all_the_same(kernel: FakeKernel) -> None:
