@@ -63,6 +63,9 @@ class MountAttr(enum.IntFlag):
     NOSYMFOLLOW = 0x200000
 
 
+_CLASSIC: Final = MountAttr.NOSUID | MountAttr.NODEV | MountAttr.NOEXEC  # mount(2) has the same bits for these
+
+
 class _MountAttrArgument(ctypes.Structure):
     """struct mount_attr."""
 
@@ -79,12 +82,15 @@ def set_propagation(target: str, flags: MountFlag) -> None:
     check(libc.mount(None, os.fsencode(target), None, ctypes.c_ulong(int(flags)), None), "mount", target)
 
 
-def mount(source: str, target: str, fstype: str, data: str) -> None:
-    """The classic call, for a target that nobody else can change: it has no limit of 256 bytes an option."""
+def mount(source: str, target: str, fstype: str, data: str, flags: MountAttr = MountAttr(0)) -> None:
+    """The classic call, for a target that nobody else can change: it has no limit of 256 bytes an option, and is one where
+    the new ones are eight. `flags`: NOSUID, NODEV and NOEXEC; RDONLY would make the whole file system read-only.
+    """
     encoded = [os.fsencode(text) for text in (source, target, fstype, data)]
     if len(encoded[3]) >= _DATA_MAX:
         raise SyscallError(errno.E2BIG, "mount", f"{fstype} on {target}")  # the kernel would cut it off silently
-    check(libc.mount(*encoded[:3], ctypes.c_ulong(0), encoded[3]), "mount", f"{fstype} on {target}")
+    result = libc.mount(*encoded[:3], ctypes.c_ulong(int(flags & _CLASSIC)), encoded[3])
+    check(result, "mount", f"{fstype} on {target}")
 
 
 def unmount(target: str, flags: int = 0) -> None:

@@ -47,7 +47,7 @@ class Request(Protocol):
 
 
 def oci_mounts(request: Request) -> list[Entry]:
-    """Ours first, then covers, then the user's from the root downwards, so that no mount hides a later one's target."""
+    """Ours first, with the image's covers, then the user's from the root downwards, so that no mount hides a later one's target."""
     wanted = [_user_mount(request, each) for each in request.spec.mounted]
     wanted += [_file(each.target, path) for each, path in zip(request.spec.files, request.granted_paths, strict=True)]
     wanted.sort(key=lambda each: (each["destination"].rstrip("/").count("/"), each["destination"]))
@@ -59,7 +59,10 @@ def oci_mounts(request: Request) -> list[Entry]:
                 code="O8-621",
                 helps=["a mount there could show programs a false view of the kernel"],
             )
-    mounts = [entry for entry in _own_mounts(request.spec) if entry["destination"] not in taken - {"/dev"}]
+    own = [entry for entry in _own_mounts(request.spec) if entry["destination"] not in taken - {"/dev"}]
+    # /sys shows the network, for which a container waits there: what needs none comes first.
+    of_network = [entry for entry in own if entry["destination"].startswith("/sys")]
+    mounts = [entry for entry in own if entry not in of_network]
     mounts += [
         {"destination": path, "type": "tmpfs", "source": "tmpfs", "options": ["nosuid", "nodev", f"mode={mode:o}"]}
         for path, mode in request.tmpfs_covers
@@ -70,7 +73,7 @@ def oci_mounts(request: Request) -> list[Entry]:
         for target, source in request.files.items()
         if target not in taken
     ]
-    return mounts + wanted
+    return mounts + of_network + wanted
 
 
 def _own_mounts(spec: ContainerSpec) -> list[Entry]:

@@ -63,6 +63,7 @@ class Rootfs:
         self._root_fd = -1
         self._proc_device = -1
         self._dev_fd = -1
+        self._null_fd = -1  # opened before anything can be mounted on it
         self._pts_fd = -1
 
     @property
@@ -92,7 +93,7 @@ class Rootfs:
                 join_network()
         finally:
             close_sources(sources)
-        self._make_devices()
+        self._make_given_devices()
 
     def _mount_root(self) -> None:
         overlay = self._annotations.get(OVERLAY)
@@ -140,6 +141,8 @@ class Rootfs:
             self._attach(tree, destination, directory=is_directory(tree))
         finally:
             self._keep(kind, destination, tree)
+        if self._dev_fd >= 0 and self._null_fd < 0:
+            self._make_devices()
 
     def _show_root_ids(self, tree: int) -> None:
         """Give a root that is no overlay the container's ids, as its files have them on disk."""
@@ -226,30 +229,33 @@ class Rootfs:
                     if name and name != directory:
                         os.symlink(directory, name, dir_fd=base)
             self._attach(base, destination, directory=True)
+            os.fchdir(base)  # of our own making: nobody can put anything else there
             for directory, fstype, controllers in entries:
-                options = [(name, None) for name in controllers.split(",") if name]
-                tree = mounts.new_filesystem(fstype, options, attributes, source="cgroup")
-                target = os.open(directory, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=base)
-                try:
-                    mounts.move_mount(tree, target)
-                finally:
-                    os.close(target)
-                    os.close(tree)
+                mounts.mount("cgroup", directory, fstype, controllers, attributes)
             if attributes & MountAttr.RDONLY:
-                mounts.set_attributes(base, on=MountAttr.RDONLY)
+                mounts.set_attributes(base, on=MountAttr.RDONLY, recursive=True)
         finally:
             os.close(base)
 
     def _make_devices(self) -> None:
-        if self._dev_fd < 0:
-            return  # the user brought a /dev of their own
+        """Everybody's, as soon as there is a /dev of ours: what is mounted on one of them later finds it there."""
         umask = os.umask(0)
         try:
             for name, (major, minor) in _DEVICES.items():
                 self._make_device(name, os.makedev(major, minor))
             for name, target in _LINKS.items():
                 os.symlink(target, name, dir_fd=self._dev_fd)
-            for device in self._config.get("linux", {}).get("devices", ()):
+        finally:
+            os.umask(umask)
+        self._null_fd = os.open("null", os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=self._dev_fd)
+
+    def _make_given_devices(self) -> None:
+        given = self._config.get("linux", {}).get("devices", ())
+        if self._dev_fd < 0 or not given:
+            return  # nothing more is asked for, or the user brought a /dev of their own
+        umask = os.umask(0)
+        try:
+            for device in given:
                 self._make_given_device(device)
         finally:
             os.umask(umask)
@@ -285,11 +291,11 @@ class Rootfs:
             os.close(tree)
 
     def open_null(self) -> int:
-        """The container's own /dev/null, to read from: through a descriptor of the host's one, root in the container
+        """The container's own /dev/null, to read from; called once. Through a descriptor of the host's one, root in the container
         could change that file's mode and owner.
         """
-        if self._dev_fd >= 0:
-            return os.open("null", os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=self._dev_fd)
+        if self._null_fd >= 0:
+            return self._null_fd
         tree = self._clone_null()
         try:
             return os.open(f"/proc/self/fd/{tree}", os.O_RDONLY | os.O_CLOEXEC)
@@ -366,28 +372,32 @@ class Rootfs:
             os.close(target)
 
     def _mask(self, paths: list[str]) -> None:
-        """Files: a null device, verified. Directories: one empty, read-only tmpfs, cloned once it is attached (before
-        Linux 6.15 nothing else can be cloned).
+        """Files: a null device, verified. Directories: an empty, read-only tmpfs. One of each, cloned once it is attached
+        (before Linux 6.15 nothing else can be cloned).
         """
-        empty = -1
+        covers: dict[bool, int] = {}  # by whether they are directories
         for path in paths:
             target = self._existing(path)
             if target < 0:
                 continue
-            if not is_directory(target):
-                tree = self._clone_null()
-            elif empty < 0:
-                tree = empty = mounts.new_filesystem(
-                    "tmpfs", [("nr_blocks", "1"), ("nr_inodes", "1")], MountAttr.RDONLY, "tmpfs"
-                )
+            kind = is_directory(target)
+            cover = covers.get(kind, -1)
+            if cover >= 0:
+                tree = mounts.open_tree("", dir_fd=cover)
             else:
-                tree = mounts.open_tree("", dir_fd=empty)
+                tree = covers[kind] = self._new_cover(directory=kind)
             mounts.move_mount(tree, target)
             os.close(target)
-            if tree != empty:
+            if cover >= 0:
                 os.close(tree)
-        if empty >= 0:
-            os.close(empty)
+        for cover in covers.values():
+            os.close(cover)
+
+    def _new_cover(self, *, directory: bool) -> int:
+        if not directory:
+            return self._clone_null()
+        limits = [("nr_blocks", "1"), ("nr_inodes", "1")]
+        return mounts.new_filesystem("tmpfs", limits, MountAttr.RDONLY, "tmpfs")
 
     def pivot(self) -> None:
         """Make the new tree `/` and let go of the host's. Nothing of the host can be named afterwards."""

@@ -75,10 +75,10 @@ def test_the_whole_document() -> None:
             },
             {"destination": "/dev/shm", "type": "tmpfs", "source": "shm", "options": [*SAFE, "mode=1777", "size=65536k"]},
             {"destination": "/dev/mqueue", "type": "mqueue", "source": "mqueue", "options": SAFE},
-            {"destination": "/sys", "type": "sysfs", "source": "sysfs", "options": [*SAFE, "ro"]},
-            {"destination": "/sys/fs/cgroup", "type": "cgroup", "source": "cgroup", "options": [*SAFE, "ro"]},
             {"destination": "/tmp", "type": "tmpfs", "source": "tmpfs", "options": ["nosuid", "nodev", "mode=1777"]},
             {"destination": "/etc/hosts", "type": "bind", "source": "/bundle/hosts", "options": ["bind", "rprivate"]},
+            {"destination": "/sys", "type": "sysfs", "source": "sysfs", "options": [*SAFE, "ro"]},
+            {"destination": "/sys/fs/cgroup", "type": "cgroup", "source": "cgroup", "options": [*SAFE, "ro"]},
         ],
         "linux": {
             "namespaces": [{"type": kind} for kind in ("mount", "pid", "network", "ipc", "uts", "cgroup")],
@@ -188,7 +188,7 @@ def test_what_the_user_mounts_takes_the_place_of_ours() -> None:
     made = build_document(request(image=image, mounts=wanted))
     places = [each["destination"].rstrip("/") for each in made["mounts"]]
     assert len(places) == len(set(places))
-    assert places[-4:] == ["/root", "/tmp", "/dev/shm", "/etc/hosts"]
+    assert places[-6:] == ["/root", "/sys", "/sys/fs/cgroup", "/tmp", "/dev/shm", "/etc/hosts"]
 
 
 @pytest.mark.parametrize("target", ["/", "//", "/proc", "/proc/", "//proc", "/proc/sys/net", "/x/../proc", "/./proc/1"])

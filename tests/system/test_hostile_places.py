@@ -100,6 +100,20 @@ def test_what_is_to_mask_files_is_a_null_device_or_nothing_starts(tmp_path: Path
     assert in_child(ask) == "/dev/null of this machine is not the null device"
 
 
+async def test_what_is_mounted_on_a_device_stands_in_its_place(runtime: Runtime) -> None:
+    volume = MountSpec(kind=MountKind.BIND, source="/dev/zero", target="/dev/random")
+    script = "stat -c '%t:%T' /dev/random; stat -L -c '%F %t:%T' /dev/null /proc/self/fd/0"
+    assert await runtime.output("sh", "-c", script, mounts=(volume,)) == f"1:5\n{NULL * 2}"
+
+
+async def test_a_fifo_in_the_place_of_the_null_device_keeps_nobody_waiting(runtime: Runtime, tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "fifo")
+    volume = MountSpec(kind=MountKind.BIND, source=str(tmp_path / "fifo"), target="/dev/null")
+    box = await runtime.create("true", mounts=(volume,))
+    with pytest.raises(OperationFailed, match="is not the null device"):
+        await box.start()
+
+
 async def test_there_is_no_terminal_where_terminals_are_a_volumes(runtime: Runtime, tmp_path: Path) -> None:
     """Its slave would be found by a path that others can change: the console, bound from it, could be any file."""
     for name in ("0", "ptmx"):
