@@ -12,6 +12,7 @@ import struct
 from collections.abc import Iterator
 from typing import Any, Final
 
+from orchestr8.kernel import processors
 from orchestr8.kernel.code import load
 from orchestr8.kernel.libc import SyscallError, check
 from orchestr8.kernel.namespaces import CloneFlag
@@ -138,12 +139,15 @@ class Successor:
         all_flags |= _CLONE_INTO_CGROUP if cgroup_fd >= 0 else 0
         number = ctypes.addressof(self._number)
         arguments = _ARGUMENTS.pack(all_flags, 0, 0, number, 0, 0, 0, 0, 0, 0, max(cgroup_fd, 0))
+        processors.stay()  # where this process leaves room for it, and what both use lies in the caches
         _before_fork()
         failed = _succeed(arguments, len(arguments))
         if failed < 0:
             _after_fork_parent()
+            processors.roam()
             raise SyscallError(-failed, "clone3", str(flags))
         _after_fork_child()
+        processors.roam()
 
 
 def exit_code(status: int) -> int:

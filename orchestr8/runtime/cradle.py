@@ -19,7 +19,7 @@ import socket
 from collections.abc import Callable
 from typing import Final, NamedTuple, NoReturn, Self
 
-from orchestr8.kernel import prctl, sockets
+from orchestr8.kernel import prctl, processors, sockets
 from orchestr8.kernel.clone import CAN_SUCCEED_IN_PLACE, Successor, clone
 from orchestr8.kernel.namespaces import CloneFlag
 from orchestr8.runtime import init, messages, program, setup
@@ -117,11 +117,14 @@ def make_cradle(
     """In a shim that waits for an order, which is to `keep` its makings then; `become_init` is PID 1's life. None where no other
     process can be: PID 1 is forked when it is wanted. Only if there `can_have_cradle`.
     """
+    processors.stay()  # nobody waits for it
     try:
         pid, pidfd = clone()
     except OSError:
         makings.ours.close()
         return None
+    finally:
+        processors.roam()
     if pid == 0:
         _wait(makings.theirs, reaper_fd, title, makings.successor, template, become_init)
     return Cradle(pid, pidfd, makings.ours, makings.successor)

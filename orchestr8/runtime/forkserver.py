@@ -16,7 +16,7 @@ import sys
 import time
 from typing import Final, NoReturn
 
-from orchestr8.kernel import cgroup_enter, prctl, signals, sockets
+from orchestr8.kernel import cgroup_enter, prctl, processors, signals, sockets
 from orchestr8.runtime import init, messages, practice, reaper, rehearsal, shim
 from orchestr8.runtime.cradle import Makings, can_have_cradle, make_cradle
 from orchestr8.runtime.template import Template, make_template
@@ -42,7 +42,7 @@ class Forkserver:
         self._spare: socket.socket | None = None
         self._last_pid = 0  # of the shim that was forked last
         self._life = shim.Life()  # of what is forked
-        self._starting: list[socket.socket] = []  # of shims, until the first start of each needs it no more
+        self._starting: list[socket.socket] = []  # of shims, until the first start of each is over
         self._reaper_fd = reaper.open_image()
         self._engine_launch_fd = -1
         self._engine_cgroup_files: list[list[str]] = []
@@ -165,7 +165,7 @@ class Forkserver:
 
     def _fork(self, packet: bytes = b"", fds: list[int] | None = None) -> socket.socket | None:
         """A shim for `packet`, with its descriptors, or one that waits for that on the socket's other end. Either lets go of
-        that when its start needs it no more, or has failed. None: nothing can be forked.
+        that when its first start is over. None: nothing can be forked.
         """
         ours = theirs = makings = None
         parent, self._last_pid = os.getpid(), 0
@@ -174,7 +174,12 @@ class Forkserver:
             ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
             if not packet and can_have_cradle(self._reaper_fd):
                 makings = Makings.make()
-            pid = os.fork()
+            if not packet:  # nobody waits for it: let it take no other processor from who does something
+                processors.stay()
+            try:
+                pid = os.fork()
+            finally:
+                processors.roam()
             if pid:
                 self._last_pid = pid
                 theirs.close()

@@ -69,7 +69,7 @@ class Shim:
         life: Life = Life(),
     ) -> None:
         """`make_ground(cgroup_fd)`: what every run stands on, once an engine has brought that. `cradle`: for the first run.
-        `starting`: whose end tells that the first start needs this process no more.
+        `starting`: whose end tells that the first start is over.
         """
         self._quiet_s = life.quiet_s
         self._learns = life.learns
@@ -259,12 +259,7 @@ class Shim:
         fds.clear()
         self._status.kept = len(self._kept)
         if self._launch is not None:
-            self._give_network(self._launch)
-
-    def _give_network(self, launch: Launch) -> None:
-        """What is left of the start is PID 1's, on one processor: the forkserver uses another for the next shim."""
-        launch.give_network(self._kept[0])
-        self._let_forkserver_go_on()
+            self._launch.give_network(self._kept[0])
 
     def _prepare(self, _engine: socket.socket, _message: Message, _fds: list[int]) -> None:
         """A cradle, for as long as there is nothing else to do."""
@@ -304,7 +299,7 @@ class Shim:
         try:
             self._launch = Launch(self._poller, self._ends, self._order, self._ground, self._launched, joined, cradle)
             if self._kept:
-                self._give_network(self._launch)
+                self._launch.give_network(self._kept[0])
         except OSError as error:
             self._fail_start(str(error), 128)
 
@@ -327,10 +322,7 @@ class Shim:
 
     def _start_over(self) -> None:
         self._start_requests.clear()
-        self._let_forkserver_go_on()
-
-    def _let_forkserver_go_on(self) -> None:
-        if self._starting is not None:
+        if self._starting is not None:  # who made this shim makes the next, which until now would have been in the way
             self._starting.close()
             self._starting = None
 
@@ -481,7 +473,7 @@ def main(
 ) -> None:
     """The life of a shim, in the child that the forkserver has just forked.
 
-    `packet`: a Spawn, with its descriptor; `starting`: closed when only PID 1 is busy with the first start, or nobody; `reaper_fd`: what PID 1 turns into, or -1; `template`: what the
+    `packet`: a Spawn, with its descriptor; `starting`: closed when the first start is over; `reaper_fd`: what PID 1 turns into, or -1; `template`: what the
     forkserver's heap was; `cradle`: where PID 1 can be born.
     """
     gc.enable()  # the forkserver's heap is frozen; what a client or an exec leaves here has cycles

@@ -15,7 +15,8 @@ from orchestr8.model.limits import ResourceSpec
 from orchestr8.model.specs import MountKind, MountSpec
 from tests.requires import requires
 from tests.system.busybox import needs_busybox
-from tests.system.runtime_fixtures import Box, Runtime, eventually
+from tests.system.processes import children_of
+from tests.system.runtime_fixtures import Box, Runtime, a_cradle, eventually
 
 pytestmark = [pytest.mark.system, pytest.mark.anyio, requires("root", "overlayfs"), needs_busybox]
 
@@ -141,6 +142,18 @@ async def test_no_descriptor_leads_to_a_device_file_of_the_host(runtime: Runtime
     assert ours not in box.log().split()
     text = await box.sh("stat -L -c %d /proc/self/fd/0 /dev/null; readlink /proc/self/fd/0")
     assert text.split() == [*box.log().split()[:2], "/dev/null"]
+
+
+async def test_it_may_run_on_every_processor_and_so_may_all_around_it(runtime: Runtime) -> None:
+    """Those that are made ahead, and PID 1, are held to one for a moment."""
+    box = await runtime.run("sleep", "1000")
+    everywhere = os.sched_getaffinity(0)
+    assert os.sched_getaffinity(box.pid) == everywhere
+    (program,) = children_of(box.pid)
+    shim, cradle = await a_cradle(runtime)
+    for pid in (program, box.shim_pid, runtime.forkserver.pid, shim, cradle):
+        assert os.sched_getaffinity(pid) == everywhere
+    assert await box.sh("nproc") == f"{len(everywhere)}\n"
 
 
 async def test_its_devices_are_the_harmless_ones_and_others_cannot_be_opened(runtime: Runtime) -> None:
