@@ -64,6 +64,8 @@ class Ifla(enum.IntEnum):  # values: <linux/if_link.h>
     AF_SPEC = 26
     GROUP = 27
     NET_NS_FD = 28
+    NUM_TX_QUEUES = 31
+    NUM_RX_QUEUES = 32
 
 
 class LinkInfo(enum.IntEnum):  # values: <linux/if_link.h>

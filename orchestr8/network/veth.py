@@ -62,19 +62,26 @@ def create_veths(
 
 
 def _create(link: str, peer: str, attachment: Attachment, bridge: int, group: int, netns_fd: int) -> Message:
-    """Both ends at once: ours up and on its bridge, the other one directly in the container's namespace."""
+    """Both ends at once: ours up and on its bridge, the other one directly in the container's namespace.
+
+    With one queue each, where the kernel would make one for every processor, with its files in sysfs (since Linux 5.17): a
+    third of the time, on two processors. Nothing goes by them but with XDP.
+    """
+    queues = attribute(Ifla.NUM_TX_QUEUES, 1) + attribute(Ifla.NUM_RX_QUEUES, 1)
     mac = attachment.mac or mac_address(attachment.address.partition("/")[0])
     other_end = LINK.pack(0, 0, 0, 0, 0) + b"".join(
         (
             attribute(Ifla.IFNAME, peer),
             attribute(Ifla.ADDRESS, mac_bytes(mac)),
             attribute(Ifla.NET_NS_FD, netns_fd),
+            queues,
         )
     )
     body = link_body(
         attribute(Ifla.IFNAME, link),
         attribute(Ifla.MASTER, bridge),
         attribute(Ifla.GROUP, group),
+        queues,
         nested(
             Ifla.LINKINFO,
             attribute(LinkInfo.KIND, "veth"),

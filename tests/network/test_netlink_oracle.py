@@ -37,6 +37,8 @@ def test_a_veth_pair_is_what_pyroute2_reads() -> None:
     peer = info.get_attr("IFLA_INFO_DATA").get_attr("VETH_INFO_PEER")
     assert (peer.get_attr("IFLA_IFNAME"), peer.get_attr("IFLA_NET_NS_FD")) == ("eth0", 33)
     assert len(peer.get_attr("IFLA_ADDRESS").split(":")) == 6
+    for end in (link, peer):
+        assert (end.get_attr("IFLA_NUM_TX_QUEUES"), end.get_attr("IFLA_NUM_RX_QUEUES")) == (1, 1)
 
 
 def test_a_bridge_port_is_what_pyroute2_reads() -> None:

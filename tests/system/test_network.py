@@ -65,6 +65,19 @@ def test_a_container_of_two_networks_reaches_both(machine: Machine) -> None:
     in_lab(machine, work)
 
 
+def test_both_ends_of_a_link_have_a_single_queue(machine: Machine) -> None:
+    async def work(made: Lab) -> None:
+        one = await made.container("one", 2)
+        for shown in (
+            ip("-d", "-o", "link", "show", "type", "veth"),
+            inside(one, lambda: ip("-d", "-o", "link", "show", "eth0")),
+        ):
+            assert "numtxqueues 1 " in shown
+            assert "numrxqueues 1 " in shown
+
+    in_lab(machine, work)
+
+
 def test_the_way_out_is_masqueraded(machine: Machine) -> None:
     async def work(made: Lab) -> None:
         outside = await thread(Listener, machine.outside, 80, "outside")
