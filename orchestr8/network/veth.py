@@ -64,8 +64,8 @@ def create_veths(
 def _create(link: str, peer: str, attachment: Attachment, bridge: int, group: int, netns_fd: int) -> Message:
     """Both ends at once: ours up and on its bridge, the other one directly in the container's namespace.
 
-    With one queue each, where the kernel would make one for every processor, with its files in sysfs (since Linux 5.17): a
-    third of the time, on two processors. Nothing goes by them but with XDP.
+    With one queue each, where newer kernels would make one for every processor, with its files in sysfs, which took a third
+    of the time on two processors. Only XDP and GRO on the link would use more than one.
     """
     queues = attribute(Ifla.NUM_TX_QUEUES, 1) + attribute(Ifla.NUM_RX_QUEUES, 1)
     mac = attachment.mac or mac_address(attachment.address.partition("/")[0])

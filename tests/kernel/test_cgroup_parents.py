@@ -63,11 +63,15 @@ def test_on_v1_a_container_is_in_all_that_a_jvm_looks_for(machine: str, request:
     assert not (kernel.root / "cpuset/orchestr8-ab12").exists()
 
 
-def test_a_cpuset_of_v1_is_filled_from_the_top_before_anybody_enters(kernel: FakeKernel) -> None:
+def mount_filled_cpuset(kernel: FakeKernel) -> None:
     kernel.mount_v1("cpuset")
     for name, text in (("cpuset.cpus", "0-3\n"), ("cpuset.mems", "0\n")):
         (kernel.root / "cpuset" / name).write_text(text)
     kernel.keeps = True
+
+
+def test_a_cpuset_of_v1_is_filled_from_the_top_before_anybody_enters(kernel: FakeKernel) -> None:
+    mount_filled_cpuset(kernel)
     tree(kernel).create(ID, {"cpu": {"cpus": "1-2"}})
     assert [write for write in kernel.writes if "cpuset" in write] == [
         "cpuset/orchestr8-ab12/cpuset.cpus 0-3",
@@ -80,10 +84,7 @@ def test_a_cpuset_of_v1_is_filled_from_the_top_before_anybody_enters(kernel: Fak
 
 
 def test_the_next_cpuset_of_an_engine_comes_filled(kernel: FakeKernel) -> None:
-    kernel.mount_v1("cpuset")
-    for name, text in (("cpuset.cpus", "0-3\n"), ("cpuset.mems", "0\n")):
-        (kernel.root / "cpuset" / name).write_text(text)
-    kernel.keeps = True
+    mount_filled_cpuset(kernel)
     found = tree(kernel)
     found.create(ID, {})
     kernel.writes.clear()
@@ -93,20 +94,14 @@ def test_the_next_cpuset_of_an_engine_comes_filled(kernel: FakeKernel) -> None:
 
 
 def test_a_cpuset_that_is_somebody_elses_is_left_as_it_is(kernel: FakeKernel) -> None:
-    kernel.mount_v1("cpuset")
-    for name, text in (("cpuset.cpus", "0-3\n"), ("cpuset.mems", "0\n")):
-        (kernel.root / "cpuset" / name).write_text(text)
-    kernel.keeps = True
+    mount_filled_cpuset(kernel)
     CgroupTree.detect("", kernel.mountinfo, parent="theirs/pod").create(ID, {})
     assert (kernel.root / f"cpuset/theirs/pod/{ID}/cpuset.cpus").read_text() == "0-3"
     assert not [write for write in kernel.writes if "clone_children" in write]
 
 
 def test_a_cpuset_whose_parent_another_thread_has_just_made_is_filled_all_the_same(kernel: FakeKernel) -> None:
-    kernel.mount_v1("cpuset")
-    for name, text in (("cpuset.cpus", "0-3\n"), ("cpuset.mems", "0\n")):
-        (kernel.root / "cpuset" / name).write_text(text)
-    kernel.keeps = True
+    mount_filled_cpuset(kernel)
     found = tree(kernel)
     cgroup_files.mkdir(f"{kernel.root}/cpuset/orchestr8-ab12")
     found.create(ID, {})

@@ -81,7 +81,7 @@ def _number(kind: int, value: int) -> bytes:
 
 
 def _rule(protocol: int, address: str, port: int) -> bytes:
-    """Ip daddr `address` (udp or tcp) dport 53 dnat to `address`:`port`"""
+    """As text: `ip daddr ADDRESS udp dport 53 dnat to ADDRESS:PORT`, or tcp."""
     packed = socket.inet_aton(address)
     expressions = (
         _load(_NETWORK, _ADDRESS_AT, 4),
