@@ -133,13 +133,13 @@ class Successor:
         """The same by clone3(2), into new namespaces and a cgroup, and without a copy: the successor has this process's memory.
 
         This process stands still, as after vfork(2), until the successor executes something or ends, then lets go of its
-        descriptors, and does nothing more: its parent is to kill it. Only where CAN_SUCCEED_IN_PLACE.
+        descriptors, and does nothing more: its parent is to kill it. Only where CAN_SUCCEED_IN_PLACE. The successor begins on
+        the processor to which this process was moved, if it was.
         """
         all_flags = int(flags) | _CLONE_VM | _CLONE_VFORK | _CLONE_PARENT | _CLONE_PARENT_SETTID
         all_flags |= _CLONE_INTO_CGROUP if cgroup_fd >= 0 else 0
         number = ctypes.addressof(self._number)
         arguments = _ARGUMENTS.pack(all_flags, 0, 0, number, 0, 0, 0, 0, 0, 0, max(cgroup_fd, 0))
-        processors.stay()  # where this process leaves room for it, and what both use lies in the caches
         _before_fork()
         failed = _succeed(arguments, len(arguments))
         if failed < 0:

@@ -15,6 +15,7 @@ from typing import Any, Final, TypeVar
 
 import anyio
 
+from orchestr8.kernel import processors
 from orchestr8.kernel.namespaces import CloneFlag, setns
 
 T = TypeVar("T")
@@ -54,7 +55,10 @@ class NetworkThread:
         loop = asyncio.get_running_loop()
         future: asyncio.Future[T] = loop.create_future()
 
+        processor = processors.here()
+
         def work() -> None:
+            processors.join(processor)
             try:
                 result = job()
             except BaseException as error:  # noqa: BLE001 -- it is the caller's to handle

@@ -14,6 +14,7 @@ shim                     cradle                         PID 1
 """
 
 import os
+import select
 import signal
 import socket
 from collections.abc import Callable
@@ -42,6 +43,7 @@ class Cradle(NamedTuple):
         """Have PID 1 born for an order that `suits`: `successor` tells of it, and it speaks on `sync`. Raises OSError when
         the cradle is gone.
         """
+        processors.move(self.pid, processors.here())  # who calls is about to sleep
         packet, fds = messages.encode(order), stdio
         if cgroup_fd >= 0:
             packet, fds = _IN_GROUP + packet, [cgroup_fd, *stdio]
@@ -70,6 +72,20 @@ def _ids_open_memory() -> bool:
             return setting.read(1) == b"1"
     except OSError:  # it cannot be known
         return True
+
+
+class UnderWay(NamedTuple):
+    """A start in which only PID 1 is busy, on that processor."""
+
+    shim: socket.socket  # closed when it is over
+    processor: int
+
+    def wait_unless(self, order: socket.socket) -> None:
+        """Until it is over, or there is something to be read from `order`."""
+        waiting = select.poll()
+        waiting.register(self.shim, 0)  # a hang-up is always told
+        waiting.register(order, select.POLLIN)
+        waiting.poll()
 
 
 class Makings(NamedTuple):
@@ -113,10 +129,12 @@ def make_cradle(
     title: prctl.ArgumentArea,
     template: Template | None,
     become_init: Callable[[init.Birth], NoReturn] = init.run,
+    start: UnderWay | None = None,
 ) -> Cradle | None:
     """In a shim that waits for an order, which is to `keep` its makings then; `become_init` is PID 1's life. None where no other
-    process can be: PID 1 is forked when it is wanted. Only if there `can_have_cradle`.
+    process can be: PID 1 is forked when it is wanted. Only if there `can_have_cradle`. `start`: of another shim's.
     """
+    roamed = processors.roams()
     processors.stay()  # nobody waits for it
     try:
         pid, pidfd = clone()
@@ -126,7 +144,10 @@ def make_cradle(
     finally:
         processors.roam()
     if pid == 0:
-        _wait(makings.theirs, reaper_fd, title, makings.successor, template, become_init)
+        processors.expect(roamed=roamed)
+        _wait(makings.theirs, reaper_fd, title, makings.successor, template, become_init, start)
+    if start is not None:
+        processors.move(pid, start.processor)  # which is free when that is over
     return Cradle(pid, pidfd, makings.ours, makings.successor)
 
 
@@ -137,8 +158,11 @@ def _wait(
     successor: Successor,
     template: Template | None,
     become_init: Callable[[init.Birth], NoReturn],
+    start: UnderWay | None,
 ) -> NoReturn:
     try:
+        if start is not None:
+            start.wait_unless(sync)
         if template is not None:
             template.copy_ahead_what_pid_1_writes()
         prctl.set_parent_death_signal(signal.SIGKILL)

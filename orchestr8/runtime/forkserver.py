@@ -18,7 +18,7 @@ from typing import Final, NoReturn
 
 from orchestr8.kernel import cgroup_enter, prctl, processors, signals, sockets
 from orchestr8.runtime import init, messages, practice, reaper, rehearsal, shim
-from orchestr8.runtime.cradle import Makings, can_have_cradle, make_cradle
+from orchestr8.runtime.cradle import Makings, UnderWay, can_have_cradle, make_cradle
 from orchestr8.runtime.template import Template, make_template
 from orchestr8.runtime.template.holes import fill_holes
 
@@ -27,6 +27,7 @@ _RESTART_DELAY_MAX_S: Final = 10.0
 _FD_MAX: Final = os.sysconf("SC_OPEN_MAX")
 _QUIET_S: Final = 1.0
 _PATIENCE_S: Final = 0.1  # for starts, which want the processors for themselves first
+_NUMBER_SIZE: Final = 16  # of a processor's number, and more
 _STEADY_S: Final = 10.0  # an engine that lived this long starts the delays anew
 
 
@@ -40,6 +41,8 @@ class Forkserver:
         self._forked = False  # since memory was last given back
         self._configured = False
         self._spare: socket.socket | None = None
+        self._spare_pid = 0
+        self._under_way: UnderWay | None = None  # while a spare is forked beside it
         self._last_pid = 0  # of the shim that was forked last
         self._life = shim.Life()  # of what is forked
         self._starting: list[socket.socket] = []  # of shims, until the first start of each is over
@@ -106,28 +109,37 @@ class Forkserver:
 
     def _settle(self) -> None:
         """Use a quiet time: fork the shim of the next container; later give memory back, which the next shims then share too."""
-        if self._spare is None and self._configured and self._nobody_starts():
-            self._fork_spare()
+        if self._spare is None and self._configured:
+            if self._nobody_starts():
+                self._fork_spare()
+            if self._under_way is not None:
+                self._under_way.shim.close()
+                self._under_way = None
         if self.template is not None and self._forked and self._quiet_for(_QUIET_S):
             self.template.share_again()
             self._forked = False
 
     def _nobody_starts(self) -> bool:
-        """Wait until each shim has let go of its socket. False: the engine asks for something first."""
+        """Wait until each shim has let go of its socket; of the only one, until PID 1 alone is busy. False: the engine asks for
+        something first.
+        """
+        alone = len(self._starting) == 1
         waiting = select.poll()
         waiting.register(self._engine, select.POLLIN)
         for each in self._starting:
-            waiting.register(each, 0)  # a hang-up is always told
+            waiting.register(each, select.POLLIN if alone else 0)  # a hang-up is always told
         until = time.monotonic() + _PATIENCE_S
         while self._starting:
-            ready = {fd for fd, _ in waiting.poll(max(until - time.monotonic(), 0) * 1000)}
+            ready = dict(waiting.poll(max(until - time.monotonic(), 0) * 1000))
             if self._engine.fileno() in ready:
                 return False
-            over = [each for each in self._starting if not ready or each.fileno() in ready]
-            for each in over:
+            for each in [each for each in self._starting if not ready or each.fileno() in ready]:
                 waiting.unregister(each)
-                each.close()
                 self._starting.remove(each)
+                if ready and not ready[each.fileno()] & select.POLLHUP:
+                    self._under_way = UnderWay(each, int(each.recv(_NUMBER_SIZE)))
+                else:
+                    each.close()
         return not waiting.poll(0)
 
     def _quiet_for(self, seconds: float) -> bool:
@@ -150,6 +162,7 @@ class Forkserver:
         shim, self._spare = self._spare, None
         if shim is not None:
             try:
+                processors.move_off(self._spare_pid, messages.processor_of(packet))
                 sockets.send_packet(shim, packet, fds)
             except OSError:  # somebody has killed it
                 shim.close()
@@ -162,19 +175,22 @@ class Forkserver:
     def _fork_spare(self) -> None:
         """A shim that waits for its order, so that the next start need not wait for a fork."""
         self._spare = self._fork()
+        self._spare_pid = self._last_pid
 
     def _fork(self, packet: bytes = b"", fds: list[int] | None = None) -> socket.socket | None:
         """A shim for `packet`, with its descriptors, or one that waits for that on the socket's other end. Either lets go of
         that when its first start is over. None: nothing can be forked.
         """
         ours = theirs = makings = None
-        parent, self._last_pid = os.getpid(), 0
+        parent, self._last_pid, roamed = os.getpid(), 0, processors.roams()
         try:
             self._forked = True
             ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
             if not packet and can_have_cradle(self._reaper_fd):
                 makings = Makings.make()
-            if not packet:  # nobody waits for it: let it take no other processor from who does something
+            if self._under_way is not None:
+                processors.avoid(self._under_way.processor)
+            elif not packet:  # nobody waits for it: let it take no other processor from who does something
                 processors.stay()
             try:
                 pid = os.fork()
@@ -197,7 +213,9 @@ class Forkserver:
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # a shim waits for its children itself
         try:
             if makings is not None:  # as early as can be: what this process writes until then, both have to copy
-                cradle = make_cradle(makings, self._reaper_fd, self._title, self.template, self._life.become_init)
+                cradle = make_cradle(
+                    makings, self._reaper_fd, self._title, self.template, self._life.become_init, self._under_way
+                )
             if self.template is not None:
                 self.template.copy_ahead_what_shims_write()
                 self.template.keep()
@@ -209,12 +227,15 @@ class Forkserver:
                     return None
             kept = {0, 1, 2, theirs.fileno(), *fds, *([self._reaper_fd] if self._reaper_fd >= 0 else [])}
             _close_others(kept if cradle is None else {*kept, cradle.sync.fileno(), cradle.pidfd})
-            for each in (self._engine, ours, *self._starting):  # closed by now
+            beside = [self._under_way.shim] if self._under_way is not None else []
+            for each in (self._engine, ours, *self._starting, *beside):  # closed by now
                 each.detach()
             if not packet:
                 self._title.write(self._title.prepared(self._life.title))
                 prctl.set_name(b"orchestr8-shim")
+                processors.expect(roamed=roamed)
                 packet, fds = _await_order(theirs)
+                processors.roam()
             shim.main(packet, fds, theirs, self._reaper_fd, self._title, self.template, cradle, self._life)
         except BaseException:  # noqa: BLE001 - the last frame of this process: its log is the only listener
             code = 1

@@ -12,7 +12,7 @@ from typing import Final
 import anyio
 
 from orchestr8.errors import OperationFailed, Orchestr8Error, Unavailable
-from orchestr8.kernel import sockets
+from orchestr8.kernel import processors, sockets
 from orchestr8.runtime import messages
 from orchestr8.runtime.channel import Channel
 from orchestr8.runtime.messages import Message
@@ -116,6 +116,7 @@ class ForkserverClient:
 
         Nobody answers but the shim, on its control socket; that the forkserver died over it shows as that socket's end.
         """
+        order.processor = processors.here()
         await self._have_forked(order, [control_fd])
 
     async def copy(self, order: messages.Copy, fds: Sequence[int]) -> None:

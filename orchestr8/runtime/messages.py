@@ -13,6 +13,7 @@ from typing import Any, ClassVar, Final
 from orchestr8.errors import OperationFailed
 
 PROTOCOL: Final = 2  # since 2 there is Prepare
+_PROCESSOR: Final = b'"processor": '
 
 
 class Message:
@@ -66,13 +67,14 @@ class Spawn(Message):
     born in a process made ahead (runtime.cradle). `rows`, `columns`: of its terminal, once somebody has given it a size.
     `log`: what `logorder` made of a `model.specs.LogSpec`; what is missing is as the writer has it by default.
     `throttled`: it may read or write a disk so and so fast, which is no speed for the kernel to unmount its root at.
+    `processor`: on which the engine is busy with the rest of the start (`processor_of`); -1: nobody knows.
     """
 
     fields: ClassVar = {
         "container": "", "bundle": "", "socket": "", "terminal": False, "stdin": False, "reaper": True,
         "seccomp": "", "cgroup_files": (), "cgroup_leaf": "", "host_cgroup": False, "oom_file": "", "oom_score": 0,
         "namespaces": 0x2C020000, "id_base": 0, "id_count": 0, "log": {}, "plain": True, "rows": 0, "columns": 0,
-        "throttled": False,
+        "throttled": False, "processor": -1,
     }  # fmt: skip
 
 
@@ -325,6 +327,15 @@ def request_of(packet: bytes) -> int:
 
 def is_spawn(packet: bytes) -> bool:
     return packet.startswith(b"Spawn ")
+
+
+def processor_of(packet: bytes) -> int:
+    """Of a Spawn, which stays as it is otherwise: of its fields that one is the last."""
+    _, _, number = packet.rpartition(_PROCESSOR)
+    try:
+        return int(number.rstrip(b"}"))
+    except ValueError:  # of an engine of another release
+        return -1
 
 
 def is_copy(packet: bytes) -> bool:

@@ -22,7 +22,7 @@ from collections.abc import Callable
 from typing import Final, NamedTuple, NoReturn
 
 from orchestr8.errors import OperationFailed
-from orchestr8.kernel import prctl, sockets
+from orchestr8.kernel import prctl, processors, sockets
 from orchestr8.kernel.namespaces import CloneFlag
 from orchestr8.runtime import init, messages
 from orchestr8.runtime.console import Console
@@ -69,7 +69,7 @@ class Shim:
         life: Life = Life(),
     ) -> None:
         """`make_ground(cgroup_fd)`: what every run stands on, once an engine has brought that. `cradle`: for the first run.
-        `starting`: whose end tells that the first start is over.
+        `starting`: on which is told where PID 1 is busy, when only that is, and whose end tells that the first start is over.
         """
         self._quiet_s = life.quiet_s
         self._learns = life.learns
@@ -259,7 +259,15 @@ class Shim:
         fds.clear()
         self._status.kept = len(self._kept)
         if self._launch is not None:
-            self._launch.give_network(self._kept[0])
+            self._give_network(self._launch)
+
+    def _give_network(self, launch: Launch) -> None:
+        """What is left of the start is PID 1's, on this processor: the forkserver may use another for the next shim."""
+        launch.give_network(self._kept[0])
+        number = processors.here()
+        if self._starting is not None and number >= 0:
+            with contextlib.suppress(OSError):  # nobody listens any more
+                self._starting.send(b"%d" % number)
 
     def _prepare(self, _engine: socket.socket, _message: Message, _fds: list[int]) -> None:
         """A cradle, for as long as there is nothing else to do."""
@@ -299,7 +307,7 @@ class Shim:
         try:
             self._launch = Launch(self._poller, self._ends, self._order, self._ground, self._launched, joined, cradle)
             if self._kept:
-                self._launch.give_network(self._kept[0])
+                self._give_network(self._launch)
         except OSError as error:
             self._fail_start(str(error), 128)
 
@@ -322,7 +330,7 @@ class Shim:
 
     def _start_over(self) -> None:
         self._start_requests.clear()
-        if self._starting is not None:  # who made this shim makes the next, which until now would have been in the way
+        if self._starting is not None:
             self._starting.close()
             self._starting = None
 
@@ -473,7 +481,7 @@ def main(
 ) -> None:
     """The life of a shim, in the child that the forkserver has just forked.
 
-    `packet`: a Spawn, with its descriptor; `starting`: closed when the first start is over; `reaper_fd`: what PID 1 turns into, or -1; `template`: what the
+    `packet`: a Spawn, with its descriptor; `starting`: see Shim; `reaper_fd`: what PID 1 turns into, or -1; `template`: what the
     forkserver's heap was; `cradle`: where PID 1 can be born.
     """
     gc.enable()  # the forkserver's heap is frozen; what a client or an exec leaves here has cycles

@@ -19,7 +19,7 @@ from orchestr8.backends.native.launching import together
 from orchestr8.backends.native.limits import not_allowed
 from orchestr8.backends.native.making import Surroundings, grant_files, write_hosts
 from orchestr8.errors import Orchestr8Error, Unavailable
-from orchestr8.kernel import sockets
+from orchestr8.kernel import processors, sockets
 from orchestr8.kernel.cgroup import CgroupPlace
 from orchestr8.model.records import ContainerRecord
 from orchestr8.runtime import bundle
@@ -80,7 +80,13 @@ class Sandbox:
             await anyio.to_thread.run_sync(grant_files, around, record)
 
         async def make_group() -> CgroupPlace:
-            place = await anyio.to_thread.run_sync(around.cgroups.create, record.id, resources)
+            processor = processors.here()
+
+            def create() -> CgroupPlace:
+                processors.join(processor)
+                return around.cgroups.create(record.id, resources)
+
+            place = await anyio.to_thread.run_sync(create)
             undo.callback(around.cgroups.remove, record.id)
             return place
 
