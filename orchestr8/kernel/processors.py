@@ -63,24 +63,32 @@ def _hold(allowed: AbstractSet[int]) -> None:
             _held = True
 
 
-def expect(*, roamed: bool) -> None:
-    """Who made this process may `move` it until it calls `roam`. `roamed`: whether it did before anybody could."""
+def expect(*, movable: bool) -> None:
+    """Who made this process moves it, until it calls `roam`, if it is `movable`: whether its maker `roams` when it is made. Both
+    go by that, whatever has changed since; so what somebody else chooses for it meanwhile is not kept.
+    """
     global _held
-    _held = roamed
+    _held = movable
 
 
 def move(pid: int, number: int) -> None:
-    """Have a child of this process's that sleeps, or has not run yet, and that expects it, go on there."""
-    if number in _ALL and roams():
+    """Have a child of this process's that expects it go on there; at no cost where it sleeps, or has not run yet."""
+    if number in _ALL:
         with contextlib.suppress(OSError):  # as above; or it has been killed
             os.sched_setaffinity(pid, {number})
 
 
 def move_off(pid: int, number: int) -> None:
     """The same, anywhere but there."""
-    if number in _ALL and roams():
+    if number in _ALL:
         with contextlib.suppress(OSError):  # as above
             os.sched_setaffinity(pid, _ALL - {number})
+
+
+def let_roam(pid: int) -> None:
+    """Take a `move` back."""
+    with contextlib.suppress(OSError):  # as above
+        os.sched_setaffinity(pid, _ALL)
 
 
 def join(number: int) -> None:
@@ -90,13 +98,14 @@ def join(number: int) -> None:
     if number in _ALL and len(_ALL) <= _FEW and here() not in {number, -1}:
         with contextlib.suppress(OSError):  # as above
             os.sched_setaffinity(0, {number})
+        with contextlib.suppress(OSError):
             os.sched_setaffinity(0, _ALL)
 
 
-def roam() -> None:
-    """Have this process run anywhere again."""
+def roam(*, expecting: bool = False) -> None:
+    """Have this process run anywhere again. `expecting`: who made it may move it after that."""
     global _held
     if _held:
-        _held = False
+        _held = expecting
         with contextlib.suppress(OSError):  # as above
             os.sched_setaffinity(0, _ALL)

@@ -58,8 +58,8 @@ class NetworkThread:
         processor = processors.here()
 
         def work() -> None:
-            processors.join(processor)
             try:
+                processors.join(processor)
                 result = job()
             except BaseException as error:  # noqa: BLE001 -- it is the caller's to handle
                 loop.call_soon_threadsafe(_settle, future, functools.partial(future.set_exception, error))

@@ -38,12 +38,14 @@ class Cradle(NamedTuple):
     pidfd: int
     sync: socket.socket
     successor: Successor
+    movable: bool  # from one processor to another, until PID 1 is there
 
-    def bear(self, order: messages.Spawn, cgroup_fd: int, stdio: list[int]) -> None:
-        """Have PID 1 born for an order that `suits`: `successor` tells of it, and it speaks on `sync`. Raises OSError when
-        the cradle is gone.
+    def bear(self, order: messages.Spawn, cgroup_fd: int, stdio: list[int], processor: int) -> None:
+        """Have PID 1 born for an order that `suits`: `successor` tells of it, and it speaks on `sync`. It begins on that
+        processor, if it is one. Raises OSError when the cradle is gone.
         """
-        processors.move(self.pid, processors.here())  # who calls is about to sleep
+        if self.movable:
+            processors.move(self.pid, processor)
         packet, fds = messages.encode(order), stdio
         if cgroup_fd >= 0:
             packet, fds = _IN_GROUP + packet, [cgroup_fd, *stdio]
@@ -77,13 +79,18 @@ def _ids_open_memory() -> bool:
 class UnderWay(NamedTuple):
     """A start in which only PID 1 is busy, on that processor."""
 
-    shim: socket.socket  # closed when it is over
+    shim: socket.socket  # hung up when it is over
     processor: int
+
+    def is_over(self) -> bool:
+        waiting = select.poll()
+        waiting.register(self.shim, 0)  # a hang-up is always told
+        return bool(waiting.poll(0))
 
     def wait_unless(self, order: socket.socket) -> None:
         """Until it is over, or there is something to be read from `order`."""
         waiting = select.poll()
-        waiting.register(self.shim, 0)  # a hang-up is always told
+        waiting.register(self.shim, 0)
         waiting.register(order, select.POLLIN)
         waiting.poll()
 
@@ -130,25 +137,30 @@ def make_cradle(
     template: Template | None,
     become_init: Callable[[init.Birth], NoReturn] = init.run,
     start: UnderWay | None = None,
+    *,
+    movable: bool,
 ) -> Cradle | None:
     """In a shim that waits for an order, which is to `keep` its makings then; `become_init` is PID 1's life. None where no other
-    process can be: PID 1 is forked when it is wanted. Only if there `can_have_cradle`. `start`: of another shim's.
+    process can be: PID 1 is forked when it is wanted. Only if there `can_have_cradle`. `start`: another shim's, beside which
+    this is done. `movable`: see `processors.expect`.
     """
-    roamed = processors.roams()
     processors.stay()  # nobody waits for it
     try:
         pid, pidfd = clone()
     except OSError:
+        processors.roam()
         makings.ours.close()
         return None
-    finally:
-        processors.roam()
     if pid == 0:
-        processors.expect(roamed=roamed)
+        processors.expect(movable=movable)
+        processors.roam(expecting=True)
         _wait(makings.theirs, reaper_fd, title, makings.successor, template, become_init, start)
-    if start is not None:
+    processors.roam()
+    if start is not None and movable:
         processors.move(pid, start.processor)  # which is free when that is over
-    return Cradle(pid, pidfd, makings.ours, makings.successor)
+        if start.is_over():  # perhaps it had gone on before it was moved
+            processors.let_roam(pid)
+    return Cradle(pid, pidfd, makings.ours, makings.successor, movable)
 
 
 def _wait(
@@ -161,8 +173,12 @@ def _wait(
     start: UnderWay | None,
 ) -> NoReturn:
     try:
-        if start is not None:
+        if start is not None:  # that may take long: whose end others wait for must not live on in here
+            prctl.set_parent_death_signal(signal.SIGKILL)
+            program.keep_only(sync.fileno(), reaper_fd, start.shim.fileno())
             start.wait_unless(sync)
+            start.shim.close()
+            processors.roam(expecting=True)  # it is where PID 1 was by now
         if template is not None:
             template.copy_ahead_what_pid_1_writes()
         prctl.set_parent_death_signal(signal.SIGKILL)

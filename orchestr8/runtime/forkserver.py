@@ -6,6 +6,7 @@ engine, with its environment, stays in a memfd that only the child which becomes
 `runtime.sealed`; what it forks lives on without it.
 """
 
+import contextlib
 import gc
 import json
 import os
@@ -42,7 +43,9 @@ class Forkserver:
         self._configured = False
         self._spare: socket.socket | None = None
         self._spare_pid = 0
-        self._under_way: UnderWay | None = None  # while a spare is forked beside it
+        self._spare_pidfd = -1
+        self._spare_is_movable = False  # see processors.expect
+        self._under_way: UnderWay | None = None  # of those that start, the last to say where its PID 1 is
         self._last_pid = 0  # of the shim that was forked last
         self._life = shim.Life()  # of what is forked
         self._starting: list[socket.socket] = []  # of shims, until the first start of each is over
@@ -97,7 +100,7 @@ class Forkserver:
             for each in filter(None, (*self._starting, self._spare)):
                 each.close()
             self._starting.clear()
-            self._spare = None
+            self._spare = self._under_way = None
             template.seal()
 
     def _spawn_next(self, packet: bytes, fds: list[int]) -> int:
@@ -109,12 +112,8 @@ class Forkserver:
 
     def _settle(self) -> None:
         """Use a quiet time: fork the shim of the next container; later give memory back, which the next shims then share too."""
-        if self._spare is None and self._configured:
-            if self._nobody_starts():
-                self._fork_spare()
-            if self._under_way is not None:
-                self._under_way.shim.close()
-                self._under_way = None
+        if self._spare is None and self._configured and self._nobody_starts():
+            self._fork_spare()
         if self.template is not None and self._forked and self._quiet_for(_QUIET_S):
             self.template.share_again()
             self._forked = False
@@ -123,24 +122,33 @@ class Forkserver:
         """Wait until each shim has let go of its socket; of the only one, until PID 1 alone is busy. False: the engine asks for
         something first.
         """
-        alone = len(self._starting) == 1
+        until = time.monotonic() + _PATIENCE_S
         waiting = select.poll()
         waiting.register(self._engine, select.POLLIN)
-        for each in self._starting:
-            waiting.register(each, select.POLLIN if alone else 0)  # a hang-up is always told
-        until = time.monotonic() + _PATIENCE_S
-        while self._starting:
+        while self._starting and not self._only_pid_1_is_busy():
+            for each in self._starting:  # a hang-up is always told
+                waiting.register(each, select.POLLIN if len(self._starting) == 1 else 0)
             ready = dict(waiting.poll(max(until - time.monotonic(), 0) * 1000))
             if self._engine.fileno() in ready:
                 return False
             for each in [each for each in self._starting if not ready or each.fileno() in ready]:
-                waiting.unregister(each)
-                self._starting.remove(each)
-                if ready and not ready[each.fileno()] & select.POLLHUP:
-                    self._under_way = UnderWay(each, int(each.recv(_NUMBER_SIZE)))
+                number = each.recv(_NUMBER_SIZE) if ready and not ready[each.fileno()] & select.POLLHUP else b""
+                if number.isdigit():
+                    self._under_way = UnderWay(each, int(number))
                 else:
-                    each.close()
+                    waiting.unregister(each)
+                    self._forget(each)
         return not waiting.poll(0)
+
+    def _only_pid_1_is_busy(self) -> bool:
+        return self._under_way is not None and self._starting == [self._under_way.shim]
+
+    def _forget(self, shim: socket.socket) -> None:
+        """Its start is over, or has taken too long."""
+        self._starting.remove(shim)
+        if self._under_way is not None and self._under_way.shim is shim:
+            self._under_way = None
+        shim.close()
 
     def _quiet_for(self, seconds: float) -> bool:
         waiting = select.poll()
@@ -162,7 +170,7 @@ class Forkserver:
         shim, self._spare = self._spare, None
         if shim is not None:
             try:
-                processors.move_off(self._spare_pid, messages.processor_of(packet))
+                self._make_room(messages.processor_of(packet))
                 sockets.send_packet(shim, packet, fds)
             except OSError:  # somebody has killed it
                 shim.close()
@@ -174,22 +182,37 @@ class Forkserver:
 
     def _fork_spare(self) -> None:
         """A shim that waits for its order, so that the next start need not wait for a fork."""
+        self._spare_is_movable = processors.roams()
         self._spare = self._fork()
         self._spare_pid = self._last_pid
+        if self._spare_pid:
+            with contextlib.suppress(OSError):  # it has died: its number is nobody's, or anybody's
+                self._spare_pidfd = os.pidfd_open(self._spare_pid)
+
+    def _make_room(self, processor: int) -> None:
+        """Have the spare shim take its order on another one than that: the engine is busy there."""
+        if self._spare_pidfd < 0:
+            return
+        ended = select.poll()
+        ended.register(self._spare_pidfd, select.POLLIN)
+        if self._spare_is_movable and not ended.poll(0):
+            processors.move_off(self._spare_pid, processor)
+        os.close(self._spare_pidfd)
+        self._spare_pidfd = -1
 
     def _fork(self, packet: bytes = b"", fds: list[int] | None = None) -> socket.socket | None:
         """A shim for `packet`, with its descriptors, or one that waits for that on the socket's other end. Either lets go of
         that when its first start is over. None: nothing can be forked.
         """
         ours = theirs = makings = None
-        parent, self._last_pid, roamed = os.getpid(), 0, processors.roams()
+        parent, self._last_pid, beside = os.getpid(), 0, None if packet else self._under_way
         try:
             self._forked = True
             ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
             if not packet and can_have_cradle(self._reaper_fd):
                 makings = Makings.make()
-            if self._under_way is not None:
-                processors.avoid(self._under_way.processor)
+            if beside is not None:
+                processors.avoid(beside.processor)
             elif not packet:  # nobody waits for it: let it take no other processor from who does something
                 processors.stay()
             try:
@@ -214,8 +237,9 @@ class Forkserver:
         try:
             if makings is not None:  # as early as can be: what this process writes until then, both have to copy
                 cradle = make_cradle(
-                    makings, self._reaper_fd, self._title, self.template, self._life.become_init, self._under_way
-                )
+                    makings, self._reaper_fd, self._title, self.template, self._life.become_init, beside,
+                    movable=self._spare_is_movable,
+                )  # fmt: skip
             if self.template is not None:
                 self.template.copy_ahead_what_shims_write()
                 self.template.keep()
@@ -227,13 +251,12 @@ class Forkserver:
                     return None
             kept = {0, 1, 2, theirs.fileno(), *fds, *([self._reaper_fd] if self._reaper_fd >= 0 else [])}
             _close_others(kept if cradle is None else {*kept, cradle.sync.fileno(), cradle.pidfd})
-            beside = [self._under_way.shim] if self._under_way is not None else []
-            for each in (self._engine, ours, *self._starting, *beside):  # closed by now
+            for each in (self._engine, ours, *self._starting):  # closed by now
                 each.detach()
             if not packet:
                 self._title.write(self._title.prepared(self._life.title))
                 prctl.set_name(b"orchestr8-shim")
-                processors.expect(roamed=roamed)
+                processors.expect(movable=self._spare_is_movable)
                 packet, fds = _await_order(theirs)
                 processors.roam()
             shim.main(packet, fds, theirs, self._reaper_fd, self._title, self.template, cradle, self._life)

@@ -116,7 +116,6 @@ class ForkserverClient:
 
         Nobody answers but the shim, on its control socket; that the forkserver died over it shows as that socket's end.
         """
-        order.processor = processors.here()
         await self._have_forked(order, [control_fd])
 
     async def copy(self, order: messages.Copy, fds: Sequence[int]) -> None:
@@ -126,6 +125,8 @@ class ForkserverClient:
     async def _have_forked(self, order: Message, fds: Sequence[int]) -> None:
         async with self._turn:
             channel = await self._ensure()
+            if isinstance(order, messages.Spawn):
+                order.processor = processors.here()
             try:
                 await channel.send_in_turn(order, fds)
             except Unavailable as error:

@@ -21,7 +21,7 @@ from collections.abc import Callable, Mapping
 from typing import Final, NamedTuple, NoReturn
 
 from orchestr8.errors import OperationFailed
-from orchestr8.kernel import prctl, sockets
+from orchestr8.kernel import prctl, processors, sockets
 from orchestr8.kernel.clone import Successor, clone
 from orchestr8.kernel.namespaces import CloneFlag
 from orchestr8.runtime import init, program, setup
@@ -124,6 +124,7 @@ class Launch:
         self._ready = False
         self._name = ""  # of the program
         self._given_up = False
+        self.processor = -1  # on which PID 1 has begun, as far as that is known
         self.again = False  # in its cradle PID 1 cannot be: nothing has run, and a Launch without one is to follow
         self._successor = Successor()
         self._reserve = Reserve()
@@ -169,11 +170,13 @@ class Launch:
         return pid, pidfd
 
     def _bear(self, order: Spawn, ground: Ground, cradle: Cradle) -> bool:
+        processor = processors.here()  # who calls is about to sleep
         try:
-            cradle.bear(order, ground.cgroup_fd, self.stdio.child)
+            cradle.bear(order, ground.cgroup_fd, self.stdio.child, processor)
         except OSError:  # somebody has killed it
             return False
-        self.pid, self.pidfd, self._sync, self._successor = cradle
+        self.pid, self.pidfd, self._sync, self._successor, movable = cradle
+        self.processor = processor if movable else -1
         self._cradle_pid = cradle.pid
         return True
 

@@ -74,7 +74,8 @@ class Spawn(Message):
         "container": "", "bundle": "", "socket": "", "terminal": False, "stdin": False, "reaper": True,
         "seccomp": "", "cgroup_files": (), "cgroup_leaf": "", "host_cgroup": False, "oom_file": "", "oom_score": 0,
         "namespaces": 0x2C020000, "id_base": 0, "id_count": 0, "log": {}, "plain": True, "rows": 0, "columns": 0,
-        "throttled": False, "processor": -1,
+        "throttled": False,
+        "processor": -1,  # the last one: see processor_of
     }  # fmt: skip
 
 
@@ -330,12 +331,10 @@ def is_spawn(packet: bytes) -> bool:
 
 
 def processor_of(packet: bytes) -> int:
-    """Of a Spawn, which stays as it is otherwise: of its fields that one is the last."""
-    _, _, number = packet.rpartition(_PROCESSOR)
-    try:
-        return int(number.rstrip(b"}"))
-    except ValueError:  # of an engine of another release
-        return -1
+    """Of a Spawn, by whom it is not decoded; -1 where that has none, or another release has put more behind it."""
+    at = packet.rfind(_PROCESSOR)
+    number = packet[at + len(_PROCESSOR) : -1] if at >= 0 else b""
+    return int(number) if number.isdigit() else -1
 
 
 def is_copy(packet: bytes) -> bool:

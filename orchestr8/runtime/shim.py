@@ -262,12 +262,11 @@ class Shim:
             self._give_network(self._launch)
 
     def _give_network(self, launch: Launch) -> None:
-        """What is left of the start is PID 1's, on this processor: the forkserver may use another for the next shim."""
+        """What is left of the start is PID 1's: the forkserver may use another processor for the next shim."""
         launch.give_network(self._kept[0])
-        number = processors.here()
-        if self._starting is not None and number >= 0:
+        if self._starting is not None and launch.processor >= 0:
             with contextlib.suppress(OSError):  # nobody listens any more
-                self._starting.send(b"%d" % number)
+                self._starting.send(b"%d" % launch.processor)
 
     def _prepare(self, _engine: socket.socket, _message: Message, _fds: list[int]) -> None:
         """A cradle, for as long as there is nothing else to do."""
@@ -278,7 +277,9 @@ class Shim:
             makings = Makings.make()
             try:
                 with self._template.given() if self._template else contextlib.nullcontext():
-                    self._cradle = make_cradle(makings, ground.reaper_fd, ground.title, self._template)
+                    self._cradle = make_cradle(
+                        makings, ground.reaper_fd, ground.title, self._template, movable=processors.roams()
+                    )
             finally:
                 makings.keep()
 

@@ -87,3 +87,16 @@ def test_defaults_are_not_shared_between_messages_that_change() -> None:
     first = Status()
     first.runs += 1
     assert Status().runs == 0
+
+
+def test_the_forkserver_reads_the_processor_of_an_order_without_decoding_it() -> None:
+    log = {"address": '"processor": 7', "processor": "5"}
+    assert messages.processor_of(messages.encode(Spawn(container="x", log=log, processor=3))) == 3
+    assert messages.processor_of(messages.encode(Spawn(container="x", log=log))) == -1
+    order = Spawn(container="x", processor=3)
+    assert messages.decode(messages.encode(order)).processor == 3
+
+
+def test_an_order_of_another_release_has_no_processor() -> None:
+    for packet in (b'Spawn {"v": 2, "container": "x"}', b'Spawn {"v": 2, "processor": 3, "later": "x"}', b"Spawn {}"):
+        assert messages.processor_of(packet) == -1

@@ -9,12 +9,14 @@ import anyio
 import pytest
 
 from orchestr8.errors import OperationFailed, Unavailable
+from orchestr8.kernel import processors
 from tests.requires import requires
 from tests.system.busybox import needs_busybox
 from tests.system.processes import alive, children_of, status_of
 from tests.system.runtime_fixtures import Box, Runtime, a_cradle, eventually, spare
 
 pytestmark = [pytest.mark.system, pytest.mark.anyio, requires("root", "overlayfs"), needs_busybox]
+_POLL = 7  # its number on x86_64, where alone cradles are
 
 
 async def test_the_next_shim_waits_for_its_container_and_ends_with_the_forkserver(runtime: Runtime) -> None:
@@ -81,6 +83,40 @@ async def test_a_cradle_that_dies_over_its_order_is_no_failure(runtime: Runtime)
         os.kill(cradle, signal.SIGKILL)
     await box.until_log("here")
     await eventually(lambda: children_of(box.shim_pid) == [box.pid], "that nothing else is left")
+
+
+@pytest.mark.skipif(not processors.roams(), reason="needs a second processor, and to be allowed all that there can be")
+async def test_the_next_cradle_is_made_beside_a_start_and_copies_when_that_is_over(runtime: Runtime) -> None:
+    shim, cradle = await a_cradle(runtime)
+    os.kill(cradle, signal.SIGSTOP)
+    box = await runtime.create("sleep", "1000")
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(box.start)
+        await eventually(lambda: spare(runtime) not in {0, shim}, "the next shim")
+        (following,) = await eventually(lambda: children_of(spare(runtime)), "its cradle")
+        await eventually(lambda: call_of(following) == _POLL, "that it waits for the end of this start")
+        os.kill(cradle, signal.SIGCONT)
+    _, ready = await a_cradle(runtime)
+    assert ready == following
+
+
+async def test_nobody_is_left_on_one_processor_when_many_start_at_once(runtime: Runtime) -> None:
+    """While they are made, moved, and asked to start the next one, at any moment of that."""
+    everywhere = os.sched_getaffinity(0)
+    boxes = [await runtime.create("sleep", "1000") for _ in range(8)]
+    async with anyio.create_task_group() as tasks:
+        for box in boxes:
+            tasks.start_soon(box.start)
+    for box in boxes:
+        (program,) = children_of(box.pid)
+        for pid in (program, box.pid, box.shim_pid):
+            assert os.sched_getaffinity(pid) == everywhere
+
+
+def call_of(pid: int) -> int:
+    """The number of the system call in which it sleeps (proc_pid_syscall(5)); -1: it runs."""
+    number, *_ = Path(f"/proc/{pid}/syscall").read_text(encoding="ascii").split()
+    return int(number) if number != "running" else -1
 
 
 async def test_a_cradle_ends_though_its_container_is_never_quiet(runtime: Runtime) -> None:
