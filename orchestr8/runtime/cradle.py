@@ -87,12 +87,12 @@ class UnderWay(NamedTuple):
         waiting.register(self.shim, 0)  # a hang-up is always told
         return bool(waiting.poll(0))
 
-    def wait_unless(self, order: socket.socket) -> None:
-        """Until it is over, or there is something to be read from `order`."""
+    def wait_unless(self, order: socket.socket) -> bool:
+        """Until it is over (True), or there is something to be read from `order`."""
         waiting = select.poll()
         waiting.register(self.shim, 0)
         waiting.register(order, select.POLLIN)
-        waiting.poll()
+        return self.shim.fileno() in dict(waiting.poll())
 
 
 class Makings(NamedTuple):
@@ -152,8 +152,8 @@ def make_cradle(
         makings.ours.close()
         return None
     if pid == 0:
+        processors.roam()
         processors.expect(movable=movable)
-        processors.roam(expecting=True)
         _wait(makings.theirs, reaper_fd, title, makings.successor, template, become_init, start)
     processors.roam()
     if start is not None and movable:
@@ -173,18 +173,16 @@ def _wait(
     start: UnderWay | None,
 ) -> NoReturn:
     try:
-        if start is not None:  # that may take long: whose end others wait for must not live on in here
-            prctl.set_parent_death_signal(signal.SIGKILL)
-            program.keep_only(sync.fileno(), reaper_fd, start.shim.fileno())
-            start.wait_unless(sync)
+        if start is not None:
+            # First, for that may take long: meanwhile nobody may take this process for one whose sockets it has.
+            _settle(title, sync.fileno(), reaper_fd, start.shim.fileno())
+            if start.wait_unless(sync):
+                processors.roam(expecting=True)  # from where that start's PID 1 was
             start.shim.close()
-            processors.roam(expecting=True)  # it is where PID 1 was by now
         if template is not None:
             template.copy_ahead_what_pid_1_writes()
-        prctl.set_parent_death_signal(signal.SIGKILL)
-        title.write(title.prepared("orchestr8-init (next)"))
-        prctl.set_name(b"orchestr8-next")  # its own, when its PID 1 has changed the title that is in their memory
-        program.keep_only(sync.fileno(), reaper_fd)
+        if start is None:
+            _settle(title, sync.fileno(), reaper_fd)
         packet, fds = sockets.receive_packet(sync)
         if packet:
             _bear(packet, fds, sync, reaper_fd, title, successor, template, become_init)
@@ -192,6 +190,13 @@ def _wait(
         setup.report_again(sync, error)
     finally:
         os._exit(0)
+
+
+def _settle(title: prctl.ArgumentArea, *kept: int) -> None:
+    prctl.set_parent_death_signal(signal.SIGKILL)
+    title.write(title.prepared("orchestr8-init (next)"))
+    prctl.set_name(b"orchestr8-next")  # its own, when its PID 1 has changed the title that is in their memory
+    program.keep_only(*kept)
 
 
 def _bear(

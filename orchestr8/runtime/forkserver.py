@@ -101,6 +101,7 @@ class Forkserver:
                 each.close()
             self._starting.clear()
             self._spare = self._under_way = None
+            self._let_go_of_spare()
             template.seal()
 
     def _spawn_next(self, packet: bytes, fds: list[int]) -> int:
@@ -138,7 +139,7 @@ class Forkserver:
                 else:
                     waiting.unregister(each)
                     self._forget(each)
-        return not waiting.poll(0)
+        return self._quiet_for(0)
 
     def _only_pid_1_is_busy(self) -> bool:
         return self._under_way is not None and self._starting == [self._under_way.shim]
@@ -186,7 +187,7 @@ class Forkserver:
         self._spare = self._fork()
         self._spare_pid = self._last_pid
         if self._spare_pid:
-            with contextlib.suppress(OSError):  # it has died: its number is nobody's, or anybody's
+            with contextlib.suppress(OSError):  # it has just died
                 self._spare_pidfd = os.pidfd_open(self._spare_pid)
 
     def _make_room(self, processor: int) -> None:
@@ -197,8 +198,12 @@ class Forkserver:
         ended.register(self._spare_pidfd, select.POLLIN)
         if self._spare_is_movable and not ended.poll(0):
             processors.move_off(self._spare_pid, processor)
-        os.close(self._spare_pidfd)
-        self._spare_pidfd = -1
+        self._let_go_of_spare()
+
+    def _let_go_of_spare(self) -> None:
+        if self._spare_pidfd >= 0:
+            os.close(self._spare_pidfd)
+            self._spare_pidfd = -1
 
     def _fork(self, packet: bytes = b"", fds: list[int] | None = None) -> socket.socket | None:
         """A shim for `packet`, with its descriptors, or one that waits for that on the socket's other end. Either lets go of

@@ -25,21 +25,23 @@ def test_it_waits_for_the_end_of_the_start(pairs: tuple[Pair, Pair]) -> None:
     assert not start.is_over()
     its.send(b"0")
     assert not start.is_over(), "what the shim says is no end"
-    waiting = threading.Thread(target=start.wait_unless, args=(order,))
+    waiting = threading.Thread(target=start.wait_unless, args=(order,), daemon=True)
     waiting.start()
     its.close()
     waiting.join()
     assert start.is_over()
+    assert start.wait_unless(order)
 
 
 def test_an_order_is_not_kept_waiting(pairs: tuple[Pair, Pair]) -> None:
     (shim, _), (order, forkserver) = pairs
     start = UnderWay(shim, 0)
-    waiting = threading.Thread(target=start.wait_unless, args=(order,))
+    waiting = threading.Thread(target=start.wait_unless, args=(order,), daemon=True)
     waiting.start()
     forkserver.send(b"Spawn")
     waiting.join()
     assert not start.is_over()
+    assert not start.wait_unless(order)
     assert order.recv(5) == b"Spawn"
 
 

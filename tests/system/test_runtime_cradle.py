@@ -16,7 +16,7 @@ from tests.system.processes import alive, children_of, status_of
 from tests.system.runtime_fixtures import Box, Runtime, a_cradle, eventually, spare
 
 pytestmark = [pytest.mark.system, pytest.mark.anyio, requires("root", "overlayfs"), needs_busybox]
-_POLL = 7  # its number on x86_64, where alone cradles are
+_POLL, _RECEIVE = 7, 47  # poll(2) and recvmsg(2) on x86_64, where alone cradles are
 
 
 async def test_the_next_shim_waits_for_its_container_and_ends_with_the_forkserver(runtime: Runtime) -> None:
@@ -87,6 +87,15 @@ async def test_a_cradle_that_dies_over_its_order_is_no_failure(runtime: Runtime)
 
 @pytest.mark.skipif(not processors.roams(), reason="needs a second processor, and to be allowed all that there can be")
 async def test_the_next_cradle_is_made_beside_a_start_and_copies_when_that_is_over(runtime: Runtime) -> None:
+    """Of a start that is slow to begin, as on a busy machine, it is not: then another one is looked at."""
+    for _ in range(20):
+        if await waits_beside_a_start(runtime):
+            return
+    pytest.fail("none was made beside a start")
+
+
+async def waits_beside_a_start(runtime: Runtime) -> bool:
+    """Whether the next cradle waits for the end of a start, and not for an order yet."""
     shim, cradle = await a_cradle(runtime)
     os.kill(cradle, signal.SIGSTOP)
     box = await runtime.create("sleep", "1000")
@@ -94,19 +103,26 @@ async def test_the_next_cradle_is_made_beside_a_start_and_copies_when_that_is_ov
         tasks.start_soon(box.start)
         await eventually(lambda: spare(runtime) not in {0, shim}, "the next shim")
         (following,) = await eventually(lambda: children_of(spare(runtime)), "its cradle")
-        await eventually(lambda: call_of(following) == _POLL, "that it waits for the end of this start")
+        await eventually(lambda: call_of(following) in {_POLL, _RECEIVE}, "that it rests")
+        waited_for = call_of(following)
         os.kill(cradle, signal.SIGCONT)
     _, ready = await a_cradle(runtime)
     assert ready == following
+    return waited_for == _POLL
 
 
-async def test_nobody_is_left_on_one_processor_when_many_start_at_once(runtime: Runtime) -> None:
-    """While they are made, moved, and asked to start the next one, at any moment of that."""
+async def test_nobody_is_left_on_one_processor_by_starts_that_overlap(runtime: Runtime) -> None:
+    """Each takes the next shim as soon as there is one, whatever that is at: being made, moved, or waiting."""
     everywhere = os.sched_getaffinity(0)
-    boxes = [await runtime.create("sleep", "1000") for _ in range(8)]
+    boxes: list[Box] = []
+    with_cradles = 0
     async with anyio.create_task_group() as tasks:
-        for box in boxes:
-            tasks.start_soon(box.start)
+        for _ in range(8):
+            await eventually(lambda: spare(runtime), "the next shim")
+            with_cradles += len(children_of(spare(runtime)))
+            boxes.append(await runtime.create("sleep", "1000"))
+            tasks.start_soon(boxes[-1].start)
+    assert with_cradles > 1
     for box in boxes:
         (program,) = children_of(box.pid)
         for pid in (program, box.pid, box.shim_pid):
