@@ -19,7 +19,7 @@ from orchestr8.kernel import descriptors
 _POSSIBLE: Final = "/sys/devices/system/cpu/possible"  # "0-3", those too that may be plugged in later
 # PyDLL: it returns at once, and a child that is being made must not wait for the interpreter's lock.
 _here: Final[Any] = ctypes.PyDLL(None).sched_getcpu
-_FEW: Final = 2
+_FEW: Final = 2  # with no more, whoever is waited for leaves one to the others: see `join`
 _held = False  # who is made meanwhile inherits both, this and its place
 
 
